@@ -1,0 +1,49 @@
+// What this processor can do, and how many of its cores are ours.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace incipit {
+
+/// Instruction-set features that kernels ask for. One bit each.
+enum class CpuFeature : uint32_t {
+  avx2 = 1u << 0,         // AVX2 + FMA + F16C
+  avx512 = 1u << 1,       // F, BW, DQ, VL, CD
+  avx512_bf16 = 1u << 2,  // VDPBF16PS
+  avx512_vnni = 1u << 3,  // VPDPBUSD
+  amx_bf16 = 1u << 4,     // tiles + TDPBF16PS, permission granted by the system
+  amx_int8 = 1u << 5,     // tiles + TDPBSSD
+};
+
+/// A set of features. A kernel runs where its needs are a subset of the target's.
+struct CpuFeatures {
+  uint32_t bits = 0;
+  bool has(CpuFeature feature) const { return (bits & static_cast<uint32_t>(feature)) != 0; }
+  bool includes(CpuFeatures needs) const { return (bits & needs.bits) == needs.bits; }
+  CpuFeatures with(CpuFeature feature) const { return {bits | static_cast<uint32_t>(feature)}; }
+  bool operator==(const CpuFeatures&) const = default;
+};
+
+/// This machine's features. The first call asks the system for the AMX tiles (once a process).
+CpuFeatures cpu_features();
+/// "avx2,avx512,avx512-bf16" — for messages, manifests and the engine's requirements; and its inverse.
+std::string to_string(CpuFeatures features);
+CpuFeatures cpu_features_from_string(std::string_view text);
+
+/// A named build target: "native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic".
+/// cpu-avx512 includes BF16 and VNNI (Ice Lake/Zen 4 class and later). Throws Error for another name.
+CpuFeatures target_features(std::string_view target);
+
+/// Model name, feature set and core count of this machine, for baselines:
+/// "AMD EPYC | avx2,avx512,… | 2 cores". The same machine always gives the same text.
+std::string machine_fingerprint();
+
+/// Cores this process may use: affinity mask ∩ cgroup quota, at least 1.
+int available_cores();
+/// The identities of those cores, for pinning.
+std::vector<int> available_core_ids();
+
+}  // namespace incipit

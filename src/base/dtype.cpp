@@ -1,0 +1,68 @@
+#include "base/dtype.h"
+
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+struct Row {
+  DType dtype;
+  std::string_view name;
+  size_t size;
+};
+constexpr std::array<Row, 13> rows{{{DType::f32, "f32", 4},
+                                    {DType::f16, "f16", 2},
+                                    {DType::bf16, "bf16", 2},
+                                    {DType::i8, "i8", 1},
+                                    {DType::u8, "u8", 1},
+                                    {DType::i16, "i16", 2},
+                                    {DType::u16, "u16", 2},
+                                    {DType::i32, "i32", 4},
+                                    {DType::u32, "u32", 4},
+                                    {DType::i64, "i64", 8},
+                                    {DType::u64, "u64", 8},
+                                    {DType::f64, "f64", 8},
+                                    {DType::boolean, "bool", 1}}};
+
+}  // namespace
+
+size_t size_of(DType dtype) { return rows.at(static_cast<size_t>(dtype)).size; }
+std::string_view name_of(DType dtype) { return rows.at(static_cast<size_t>(dtype)).name; }
+
+DType dtype_from_name(std::string_view name) {
+  for (const Row& row : rows) {
+    if (row.name == name) return row.dtype;
+  }
+  throw Error("dtype", "unknown element type '" + std::string(name) + "'");
+}
+
+float to_float(f16 x) {
+  const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
+  const uint32_t exponent = (x.bits >> 10) & 0x1fu;
+  const uint32_t mantissa = x.bits & 0x3ffu;
+  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
+  if (exponent == 0) {
+    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+
+f16 to_f16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
+  if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // rounds past 65504
+  if (magnitude < 0x38800000u) {  // subnormal in half: let the float adder round it
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return {static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u))};
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return {static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
+}
+
+}  // namespace incipit

@@ -1,0 +1,43 @@
+// Element types and their conversions.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace incipit {
+
+enum class DType : uint8_t { f32, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, f64, boolean };
+
+/// Bytes of one element.
+size_t size_of(DType dtype);
+/// "f32", "bf16", "i8" …
+std::string_view name_of(DType dtype);
+/// The inverse of name_of; throws Error for an unknown name.
+DType dtype_from_name(std::string_view name);
+
+/// bfloat16 as stored. Arithmetic is done in float.
+struct bf16 {
+  uint16_t bits = 0;
+};
+/// IEEE half as stored.
+struct f16 {
+  uint16_t bits = 0;
+};
+
+inline float to_float(bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+
+/// Round to nearest even; NaN stays NaN (quiet), as the processors' own instructions do.
+inline bf16 to_bf16(float x) {
+  uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
+  bits += 0x7fffu + ((bits >> 16) & 1u);
+  return {static_cast<uint16_t>(bits >> 16)};
+}
+
+float to_float(f16 x);
+f16 to_f16(float x);
+
+}  // namespace incipit

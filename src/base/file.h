@@ -1,0 +1,66 @@
+// Files: read through a mapping, written so that a half-written one is never seen.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace incipit {
+
+/// A read-only mapping of a whole file. Shared ownership is the rule: whoever keeps a view keeps the mapping.
+class MappedFile {
+ public:
+  /// Throws Error naming the path when it cannot be opened, is a directory, or cannot be mapped.
+  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  /// Tells the system that [offset, offset+size) will be wanted soon, or never again (drops it from residence).
+  void will_need(size_t offset, size_t size) const;
+  void done_with(size_t offset, size_t size) const;
+
+ private:
+  MappedFile() = default;
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Reads a small text file whole. Throws Error when it is missing or larger than `limit` bytes.
+std::string read_text_file(const std::filesystem::path& path, size_t limit = size_t{256} << 20);
+
+/// Writes to a temporary name beside the target and renames on commit(); without commit (an exception,
+/// Ctrl-C) the temporary is removed and the old file, if any, stays as it was.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends. Throws Error (disk full, …).
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Overwrites earlier bytes (a header whose digest is known last).
+  void write_at(size_t offset, std::span<const std::byte> bytes);
+  size_t size() const { return size_; }
+  /// fsync and rename over the target.
+  void commit();
+
+ private:
+  void write_all(std::span<const std::byte> bytes, size_t offset);
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+  size_t size_ = 0;
+  bool committed_ = false;
+};
+
+}  // namespace incipit

@@ -1,0 +1,40 @@
+// Progress of long work on standard error: stage, share done, speed, time left. Silent when not a terminal.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace incipit {
+
+/// One stage of work at a time. Cheap to call often: redraws at most ten times a second.
+class Progress {
+ public:
+  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal.
+  explicit Progress(bool visible = for_terminal());
+  ~Progress();
+  static bool for_terminal();
+
+  /// Starts a stage of `total` units ("weights", 30 << 20, "B"); total 0: unknown, a spinner.
+  void stage(std::string_view name, int64_t total, std::string_view unit = {});
+  void advance(int64_t units);
+  /// Ends the current stage and leaves one line with its time.
+  void finish();
+
+ private:
+  void draw(bool last);
+  bool visible_;
+  std::string name_, unit_;
+  int64_t total_ = 0, done_ = 0;
+  double started_ = 0, drawn_ = 0;
+};
+
+/// True once the user has pressed Ctrl-C (SIGINT) or SIGTERM arrived. install_interrupt_handler() makes the first
+/// signal set this flag and the second end the process at once.
+bool interrupted();
+void install_interrupt_handler();
+/// Throws Error("interrupted") when interrupted(); long work calls it between units so that destructors clean up.
+void check_interrupt();
+
+}  // namespace incipit
