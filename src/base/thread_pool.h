@@ -27,7 +27,10 @@ class ThreadPool {
   template <typename F>
   void parallel_for(int64_t tiles, F&& function) {
     parallel_for(
-        tiles, [](void* context, int64_t tile, int worker) { (*static_cast<std::remove_reference_t<F>*>(context))(tile, worker); },
+        tiles,
+        [](void* context, int64_t tile, int worker) {
+          (*static_cast<std::remove_reference_t<F>*>(context))(tile, worker);
+        },
         const_cast<void*>(static_cast<const void*>(&function)));
   }
 

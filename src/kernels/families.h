@@ -1,0 +1,331 @@
+// Every kernel family: its problem, its arguments and its scalar reference.
+//
+// "rows" below are the leading axis of activations (tokens, or sampled rows). Strides count elements. Reference
+// functions compute in double or float with the plainest loops and define what every kernel must return.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/dtype.h"
+#include "kernels/batch.h"
+#include "kernels/layout.h"
+
+namespace incipit {
+
+/// Applied to a product's result. The *_gate forms take gate and up columns in pairs and yield half the width:
+/// activation(gate) · up.
+enum class Activation : uint8_t { none, silu, gelu_tanh, gelu_erf, relu, silu_gate, gelu_tanh_gate, gelu_erf_gate };
+constexpr std::array<std::string_view, 8> activation_names{"none", "silu",      "gelu_tanh",      "gelu_erf",
+                                                           "relu", "silu_gate", "gelu_tanh_gate", "gelu_erf_gate"};
+constexpr const auto& enumeration_names(Activation) { return activation_names; }
+constexpr bool is_gated(Activation a) { return a >= Activation::silu_gate; }
+
+/// out[r, :] = table[ids[r], :]. Inputs: ids. Outputs: rows.
+struct Embedding {
+  struct Problem {
+    static constexpr std::string_view family = "embedding";
+    int32_t vocabulary = 0, width = 0;
+    DType table = DType::f32;   // f32 or bf16, row-major [vocabulary, width], unpadded
+    DType output = DType::f32;  // f32
+    float scale = 1;            // multiplies every element
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary), v("width", width), v("table", table), v("output", output), v("scale", scale);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const int32_t* ids;  // in [0, vocabulary)
+    const std::byte* table;
+    std::byte* output;
+    int64_t output_stride;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// The embedding row gathered back from a *packed* weight (tied embeddings keep one copy): same result as Embedding
+/// on the dequantised weight. `format` tells the packed element type.
+struct PackedEmbedding {
+  struct Problem {
+    static constexpr std::string_view family = "packed_embedding";
+    int32_t vocabulary = 0, width = 0;
+    WeightFormat format = WeightFormat::f32;
+    float scale = 1;
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary), v("width", width), v("format", format), v("scale", scale);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const int32_t* ids;
+    PackedWeight table;
+    float* output;  // f32 rows
+    int64_t output_stride;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
+/// f32 and bf16 inputs must have the weight's format; an i8 input has a scale per row (product = code·code·scale·scale,
+/// sums exact in i32). Accumulates in f32. When gated, n counts gate and up rows and the output has n/2 columns.
+struct Linear {
+  struct Problem {
+    static constexpr std::string_view family = "linear";
+    int32_t n = 0, k = 0;
+    WeightFormat format = WeightFormat::f32;
+    DType input = DType::f32;   // f32 | bf16 | i8, as the format
+    DType output = DType::f32;  // f32 | bf16
+    bool bias = false;          // f32 [n], in packed order, zero padded
+    bool residual = false;      // f32 rows, added last; may alias the output
+    Activation activation = Activation::none;
+    int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
+    template <typename V>
+    void fields(V& v) {
+      v("n", n), v("k", k), v("format", format), v("input", input), v("output", output), v("bias", bias),
+          v("residual", residual), v("activation", activation);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const std::byte* input;  // rows padded with zeros to 64 elements (layout.h)
+    int64_t input_stride;
+    const float* input_scales;  // [rows], i8 only
+    PackedWeight weight;
+    const float* bias;
+    const float* residual;
+    int64_t residual_stride;
+    std::byte* output;
+    int64_t output_stride;
+    bool pad_output;  // the output is a whole buffer: write zeros up to row_stride(output_width)
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// RMS norm, optionally of a sum: s = x (+ addend); out = s · rsqrt(mean(s²) + epsilon) (· gain). With `add`, s is
+/// written too. An i8 output is quantised per row as QuantizeRows does it.
+struct RmsNorm {
+  struct Problem {
+    static constexpr std::string_view family = "rms_norm";
+    int32_t width = 0;
+    float epsilon = 0;
+    bool gain = false;          // f32 [width]
+    bool add = false;           // a second f32 input, and the sum as a second f32 output
+    DType output = DType::f32;  // f32 | bf16 | i8 (+ scales)
+    template <typename V>
+    void fields(V& v) {
+      v("width", width), v("epsilon", epsilon), v("gain", gain), v("add", add), v("output", output);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const float* input;
+    int64_t input_stride;
+    const float* addend;
+    int64_t addend_stride;
+    const float* gain;
+    float* sum;  // may alias input or addend
+    int64_t sum_stride;
+    std::byte* output;
+    int64_t output_stride;
+    float* output_scales;  // [rows], i8 only
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Symmetric per-row quantisation: scale = max|x| / 127 (1 where the row is zero), code = round-half-even(x / scale).
+struct QuantizeRows {
+  struct Problem {
+    static constexpr std::string_view family = "quantize_rows";
+    int32_t width = 0;
+    DType input = DType::f32;  // f32 | bf16
+    template <typename V>
+    void fields(V& v) {
+      v("width", width), v("input", input);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const std::byte* input;
+    int64_t input_stride;
+    int8_t* output;
+    int64_t output_stride;
+    float* scales;  // [rows]
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Columnwise work on whole rows. `copy` converts dtypes; add/multiply take two inputs; activations one;
+/// gate takes gate (first) and up (second): activation(first) · second.
+enum class ElementwiseOp : uint8_t { copy, add, multiply, activate, gate, scale };
+constexpr std::array<std::string_view, 6> elementwise_names{"copy", "add", "multiply", "activate", "gate", "scale"};
+constexpr const auto& enumeration_names(ElementwiseOp) { return elementwise_names; }
+
+struct Elementwise {
+  struct Problem {
+    static constexpr std::string_view family = "elementwise";
+    ElementwiseOp op = ElementwiseOp::copy;
+    Activation activation = Activation::none;  // for activate and gate: an ungated one
+    int32_t width = 0;
+    DType first = DType::f32, second = DType::f32, output = DType::f32;  // f32 | bf16
+    float factor = 1;                                                    // for scale
+    bool row_vector = false;  // the second input is one row (a bias or gain), used for every row
+    template <typename V>
+    void fields(V& v) {
+      v("op", op), v("activation", activation), v("width", width), v("first", first), v("second", second),
+          v("output", output), v("factor", factor), v("row_vector", row_vector);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const std::byte* first;
+    int64_t first_stride;
+    const std::byte* second;
+    int64_t second_stride;
+    std::byte* output;  // may alias an input
+    int64_t output_stride;
+    bool pad_output;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// out[r, :] = in[index[r], :]; also used for positions (width 1, i32 as dtype f32 bits would not do: dtype i32).
+struct GatherRows {
+  struct Problem {
+    static constexpr std::string_view family = "gather_rows";
+    int32_t width = 0;
+    DType dtype = DType::f32;
+    template <typename V>
+    void fields(V& v) {
+      v("width", width), v("dtype", dtype);
+    }
+  };
+  struct Args {
+    int32_t rows;  // of the output
+    const int32_t* index;
+    const std::byte* input;
+    int64_t input_stride;
+    std::byte* output;
+    int64_t output_stride;
+    bool pad_output;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Cosines and sines of a step, shared by all layers of one rotary base:
+/// out[r, i] = factor · cos(position[r] · inverse_frequency[i]), out[r, pairs + i] = the sine; i < pairs.
+/// Angles are formed and reduced in double from the f32 frequency: exact for any position.
+struct RotaryTable {
+  struct Problem {
+    static constexpr std::string_view family = "rotary_table";
+    int32_t pairs = 0;
+    float factor = 1;
+    template <typename V>
+    void fields(V& v) {
+      v("pairs", pairs), v("factor", factor);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const int32_t* positions;
+    const float* inverse_frequencies;  // [pairs]
+    float* output;
+    int64_t output_stride;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Rotates the first 2·pairs dims of each head by the step's table; the rest pass through. `interleaved` pairs dims
+/// (2i, 2i+1), otherwise (i, pairs + i) as in Llama. May run in place when dtypes agree.
+struct Rotary {
+  struct Problem {
+    static constexpr std::string_view family = "rotary";
+    int32_t heads = 0, head_dim = 0, pairs = 0;
+    bool interleaved = false;
+    DType input = DType::f32, output = DType::f32;  // f32 | bf16
+    template <typename V>
+    void fields(V& v) {
+      v("heads", heads), v("head_dim", head_dim), v("pairs", pairs), v("interleaved", interleaved), v("input", input),
+          v("output", output);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const std::byte* input;
+    int64_t input_stride;
+    const float* table;  // [rows, 2·pairs]
+    int64_t table_stride;
+    std::byte* output;
+    int64_t output_stride;
+    bool pad_output;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Writes the step's keys and values into their pages. k, v: rows of kv_heads · head_dim.
+struct KvWrite {
+  struct Problem {
+    static constexpr std::string_view family = "kv_write";
+    int32_t kv_heads = 0, head_dim = 0, page_tokens = 32;
+    DType input = DType::f32;  // f32 | bf16
+    DType cache = DType::f32;  // f32 | bf16
+    template <typename V>
+    void fields(V& v) {
+      v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("input", input),
+          v("cache", cache);
+    }
+    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
+  };
+  struct Args {
+    int32_t sequences;
+    const SequenceSpan* spans;
+    PagedCache cache;
+    const std::byte* keys;
+    int64_t key_stride;
+    const std::byte* values;
+    int64_t value_stride;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Attention of query rows over a sequence's pages: out = softmax(scale · q·Kᵀ, masked) · V.
+/// A query at position p sees positions [max(0, p − window + 1), p] (window 0: no limit). Query head h reads
+/// KV head h / (heads / kv_heads). soft_cap c > 0: scores become c · tanh(score / c) before the mask.
+/// `over_rows` false: the queries are the step's tokens (row i of a span is token first_token + i, at first_position +
+/// i). true: they are the sampled rows; span.rows of them start at first_row, and `positions[row]` gives each one's
+/// position.
+struct Attention {
+  struct Problem {
+    static constexpr std::string_view family = "attention";
+    int32_t heads = 0, kv_heads = 0, head_dim = 0, page_tokens = 32, window = 0;
+    float scale = 1, soft_cap = 0;
+    bool over_rows = false;
+    DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each
+    template <typename V>
+    void fields(V& v) {
+      v("heads", heads), v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens),
+          v("window", window), v("scale", scale), v("soft_cap", soft_cap), v("over_rows", over_rows), v("query", query),
+          v("cache", cache), v("output", output);
+    }
+    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
+  };
+  struct Args {
+    int32_t sequences;
+    const SequenceSpan* spans;
+    PagedCache cache;
+    const int32_t* positions;  // [rows], used when over_rows
+    const std::byte* query;
+    int64_t query_stride;
+    std::byte* output;
+    int64_t output_stride;
+    int32_t rows;         // all query rows of the step
+    int32_t max_context;  // longest context (last position + 1) among the spans: sizes the tiles
+    bool pad_output;
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+}  // namespace incipit

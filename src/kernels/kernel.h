@@ -1,0 +1,70 @@
+// What a kernel is, and the table of all of them.
+//
+// A *family* (linear, attention, …) is a struct that names
+//   Problem   what is known when the engine is built: sizes, dtypes, formats, flags (see problem.h);
+//   Args      what is known at a step: pointers and counts. Trivially copyable, at most 256 bytes, so that
+//             a device queue can hold it by value; every pointer is valid on the device that runs the kernel;
+//   reference a scalar implementation, the judge of every kernel;
+// and a *kernel* is one way to compute a family's problems.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/cpu.h"
+
+namespace incipit {
+
+/// One tunable setting of a kernel (block sizes and the like), chosen at build and recorded in the engine.
+struct KernelConfig {
+  std::string_view name;   // "mb64_nb2": stable, part of the engine
+  int32_t values[4] = {};  // meaning is the kernel's own
+};
+
+template <typename Family>
+struct Kernel {
+  using Problem = typename Family::Problem;
+  using Args = typename Family::Args;
+
+  std::string_view name;  // "linear/avx512_bf16": unique, stable, part of the engine
+  /// Raised whenever the kernel's layout, arguments or results change: an engine made for another ABI is refused.
+  uint32_t abi = 1;
+  CpuFeatures needs;
+  /// True when this kernel computes the problem.
+  bool (*accepts)(const Problem&);
+  /// At least one.
+  std::span<const KernelConfig> configs;
+  /// Scratch bytes one worker needs, for steps of up to `rows` rows. 64-byte aligned when given to run().
+  size_t (*scratch_bytes)(const Problem&, const KernelConfig&, int32_t rows);
+  /// Number of independent tiles of this step; any tile may run on any worker, in any order, each exactly once.
+  int64_t (*tiles)(const Problem&, const Args&, const KernelConfig&);
+  /// Computes one tile. Must not allocate, throw or block. The result must not depend on which worker runs it.
+  void (*run)(const Problem&, const Args&, const KernelConfig&, int64_t tile, std::byte* scratch);
+};
+
+/// All kernels of a family, best guess first (what a build takes when nothing was measured).
+/// Defined, one line a kernel, in kernels/cpu/table.cpp.
+template <typename Family>
+std::span<const Kernel<Family>> kernels();
+
+/// The kernel of that name, or nullptr.
+template <typename Family>
+const Kernel<Family>* find_kernel(std::string_view name) {
+  for (const Kernel<Family>& kernel : kernels<Family>()) {
+    if (kernel.name == name) return &kernel;
+  }
+  return nullptr;
+}
+
+template <typename Family>
+const KernelConfig* find_config(const Kernel<Family>& kernel, std::string_view name) {
+  for (const KernelConfig& config : kernel.configs) {
+    if (config.name == name) return &config;
+  }
+  return nullptr;
+}
+
+}  // namespace incipit

@@ -1,0 +1,112 @@
+// Sampling on the device: per-slot state, the step that turns logits into a token, and the steps that feed and undo it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace incipit {
+
+/// How a slot draws. Plain data: copied to the device when the slot is configured.
+/// Order of work, as in Transformers and vLLM: logit mask, logit bias, repetition penalty (over prompt and
+/// generated tokens), frequency and presence penalties (generated tokens), temperature, top-k, top-p, min-p, draw.
+/// temperature 0 is greedy: the first of the largest logits after mask, bias and penalties.
+struct SamplingParameters {
+  static constexpr int32_t max_biases = 300;  // as the OpenAI API allows
+  float temperature = 0;
+  int32_t top_k = 0;  // 0: all
+  float top_p = 1;    // smallest set whose probability reaches top_p; 1: all
+  float min_p = 0;    // drops tokens below min_p · the largest probability
+  float repetition_penalty = 1;
+  float frequency_penalty = 0;
+  float presence_penalty = 0;
+  uint64_t seed = 0;         // with the position decides every draw, whatever the batch
+  int32_t top_logprobs = 0;  // up to max_top_logprobs
+  int32_t biases = 0;
+  std::array<int32_t, max_biases> bias_ids;
+  std::array<float, max_biases> bias_values;
+};
+
+constexpr int32_t max_top_logprobs = 20;
+
+/// What a sampled row yields. Log-probabilities are of the model's own distribution (before bias, penalties and
+/// temperature), natural logarithm.
+struct SampledRow {
+  int32_t id = -1;
+  float logprob = 0;
+  int32_t top_count = 0;
+  std::array<int32_t, max_top_logprobs> top_ids;
+  std::array<float, max_top_logprobs> top_logprobs;
+};
+
+/// A slot's state in device memory. The arrays behind it have a row per slot.
+struct SlotState {
+  SamplingParameters parameters;
+  int32_t last_token = 0;  // the newest sample: the next step's token may be taken from here
+  int32_t length = 0;      // tokens in `history`
+};
+
+/// Device arrays of all slots.
+struct SlotArrays {
+  SlotState* slots = nullptr;
+  int32_t* history = nullptr;            // [slots][max_context] tokens in order, prompt and generated
+  uint16_t* prompt_counts = nullptr;     // [slots][vocabulary] occurrences among prompt tokens (saturating)
+  uint16_t* generated_counts = nullptr;  // [slots][vocabulary] occurrences among generated tokens (saturating)
+  int32_t* generated_from = nullptr;     // [slots] first history index that was generated
+  int32_t max_context = 0;
+  int32_t vocabulary = 0;
+};
+
+/// Resolves the step's tokens and appends them to their slots' history:
+/// ids[t] = source[t] when >= 0, else the last sample of the token's slot. One tile a sequence.
+struct ResolveTokens {
+  struct Problem {
+    static constexpr std::string_view family = "resolve_tokens";
+    int32_t vocabulary = 0;
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary);
+    }
+  };
+  struct Args {
+    int32_t sequences;
+    const struct SequenceSpan* spans;
+    const int32_t* source;  // [tokens]; -1: the slot's last sample
+    SlotArrays slots;
+    int32_t* ids;  // [tokens]
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// Draws one token a sampled row. A span's last row updates slot.last_token; all rows of a span draw from the
+/// distribution at their own position. One tile a row.
+struct Sample {
+  struct Problem {
+    static constexpr std::string_view family = "sample";
+    int32_t vocabulary = 0;
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    int32_t sequences;
+    const struct SequenceSpan* spans;
+    const int32_t* row_sequence;   // [rows] index of the span each row belongs to
+    const int32_t* row_positions;  // [rows] position of the token that made the row; the draw is for position + 1
+    const float* logits;           // [rows, vocabulary]
+    int64_t logits_stride;
+    const uint32_t* masks;      // [rows][(vocabulary + 31) / 32] allowed tokens as bits, or nullptr
+    const uint8_t* row_masked;  // [rows] 1 where the row has a mask
+    SlotArrays slots;
+    SampledRow* output;  // [rows]
+  };
+  static void reference(const Problem&, const Args&);
+};
+
+/// The uniform draw in [0, 1) for (seed, position): a counter-based generator (Philox 4×32-10), 24 bits.
+float uniform_draw(uint64_t seed, int64_t position);
+
+}  // namespace incipit
