@@ -1,0 +1,87 @@
+// Ops: what a node does. An op is a struct in its own file under ops/, with its attributes, its shape rule and a scalar
+// reference that computes it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.h"
+#include "graph/dim.h"
+
+namespace incipit {
+
+/// Type of a value: element type and symbolic shape. `cache` values (dtype and shape unused) order KvWrite before
+/// Attention; they name a layer's keys and values.
+struct ValueType {
+  DType dtype = DType::f32;
+  std::vector<Dim> shape;
+  bool is_cache = false;
+  bool operator==(const ValueType&) const = default;
+  /// "f32[T, 1024]", "cache".
+  std::string text() const;
+};
+
+/// Sees an op's attributes by name: the text form's printer and parser, comparison, and lowering use it.
+class AttributeVisitor {
+ public:
+  virtual ~AttributeVisitor() = default;
+  virtual void visit(std::string_view name, int64_t& value) = 0;
+  virtual void visit(std::string_view name, float& value) = 0;
+  virtual void visit(std::string_view name, bool& value) = 0;
+  virtual void visit(std::string_view name, std::string& value) = 0;
+  virtual void visit(std::string_view name, std::vector<int64_t>& value) = 0;
+};
+
+/// Keys and values of the layers seen so far, for the reference interpreter. One sequence; row p is position p.
+struct ReferenceCache {
+  struct Layer {
+    int64_t key_width = 0, value_width = 0;
+    std::vector<float> keys, values;
+  };
+  std::vector<Layer> layers;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual std::string_view name() const = 0;
+  virtual std::unique_ptr<Op> clone() const = 0;
+  virtual void attributes(AttributeVisitor&) {}
+  /// Output types from input types. Throws Error naming the op and the fault when they do not fit.
+  virtual std::vector<ValueType> infer(std::span<const ValueType> inputs) const = 0;
+  /// Scalar reference. Inputs and outputs are dense; outputs are allocated with the inferred (evaluated) shapes. Cache
+  /// values are empty tensors; their contents are in `cache`.
+  virtual void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
+                        ReferenceCache& cache) const = 0;
+  /// True when row r of every output depends only on row r of the inputs that are not constants: such an op commutes
+  /// with gathering rows.
+  virtual bool is_row_wise() const { return false; }
+};
+
+/// Gives a concrete op its name, clone and attribute walk:
+///   struct RmsNorm : OpBase<RmsNorm> { static constexpr std::string_view op_name = "RmsNorm"; float epsilon; … };
+/// `template <typename V> void fields(V& v)` lists attributes as v("epsilon", epsilon).
+template <typename Derived>
+class OpBase : public Op {
+ public:
+  std::string_view name() const override { return Derived::op_name; }
+  std::unique_ptr<Op> clone() const override { return std::make_unique<Derived>(static_cast<const Derived&>(*this)); }
+  void attributes(AttributeVisitor& visitor) override {
+    if constexpr (requires(Derived & d, AttributeVisitor & v) { d.fields(v); })
+      static_cast<Derived&>(*this).fields(visitor);
+  }
+};
+
+/// A new op of that name with default attributes, or nullptr. The list of ops is ops/list.cpp.
+std::unique_ptr<Op> make_op(std::string_view name);
+std::vector<std::string_view> op_names();
+
+/// Same kind and same attributes.
+bool same_op(const Op& a, const Op& b);
+
+}  // namespace incipit
