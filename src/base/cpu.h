@@ -29,21 +29,24 @@ struct CpuFeatures {
 
 /// This machine's features. The first call asks the system for the AMX tiles (once a process).
 CpuFeatures cpu_features();
-/// "avx2,avx512,avx512-bf16" — for messages, manifests and the engine's requirements; and its inverse.
+/// "avx2,avx512,avx512-bf16" ("generic" for none) for messages, manifests and the engine's requirements, and its
+/// inverse, which throws Error for an unknown feature.
 std::string to_string(CpuFeatures features);
 CpuFeatures cpu_features_from_string(std::string_view text);
 
 /// A named build target: "native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic".
-/// cpu-avx512 includes BF16 and VNNI (Ice Lake/Zen 4 class and later). Throws Error for another name.
+/// cpu-avx512 includes BF16 and VNNI (Sapphire Rapids, Zen 4 and later). Throws Error for another name.
 CpuFeatures target_features(std::string_view target);
 
 /// Model name, feature set and core count of this machine, for baselines:
-/// "AMD EPYC | avx2,avx512,… | 2 cores". The same machine always gives the same text.
+/// "AMD EPYC | avx2,avx512,… | 2 cores". The same machine always gives the same text; a container with a quota
+/// counts as the smaller machine that it is.
 std::string machine_fingerprint();
 
 /// Cores this process may use: affinity mask ∩ cgroup quota, at least 1.
 int available_cores();
-/// The identities of those cores, for pinning.
+/// The cores of the affinity mask, for pinning. More than available_cores() where a quota binds: which of them the
+/// quota leaves us is then the system's choice.
 std::vector<int> available_core_ids();
 
 }  // namespace incipit

@@ -8,7 +8,8 @@
 
 namespace incipit {
 
-/// One stage of work at a time. Cheap to call often: redraws at most ten times a second.
+/// One stage of work at a time, driven by one thread. Cheap to call often: redraws at most ten times a second.
+/// Destroyed in mid-stage (an exception), it clears its line.
 class Progress {
  public:
   /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal.

@@ -1,0 +1,195 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
+  ~Descriptor() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+std::string reason(int code) { return std::generic_category().message(code); }
+
+[[noreturn]] void cannot(const std::string& what, const std::filesystem::path& path, int code) {
+  std::string_view remedy;
+  switch (code) {
+    case ENOENT: remedy = "check the path"; break;
+    case EACCES:
+    case EPERM: remedy = "check its permissions"; break;
+    case ENOSPC:
+    case EDQUOT: remedy = "free some space or write elsewhere"; break;
+    default: break;
+  }
+  throw Error(path.string(), "cannot " + what + ": " + reason(code), remedy);
+}
+
+int open_for_reading(const std::filesystem::path& path, struct stat& status) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    if (errno == ENOENT) throw Error(path.string(), "no such file", "check the path");
+    cannot("open", path, errno);
+  }
+  if (::fstat(descriptor, &status) != 0) {
+    const int code = errno;
+    ::close(descriptor);
+    cannot("read its size", path, code);
+  }
+  if (S_ISDIR(status.st_mode)) {
+    ::close(descriptor);
+    throw Error(path.string(), "is a directory", "name a file");
+  }
+  return descriptor;
+}
+
+size_t page_size() {
+  static const auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  struct stat status {};
+  const Descriptor descriptor(open_for_reading(path, status));
+  if (!S_ISREG(status.st_mode)) throw Error(path.string(), "is not a regular file", "name a file on disk");
+
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->path_ = path;
+  if (status.st_size == 0) return file;  // mmap refuses an empty range
+  const auto size = static_cast<size_t>(status.st_size);
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+  if (memory == MAP_FAILED) cannot("map", path, errno);
+  file->data_ = static_cast<const std::byte*>(memory);
+  file->size_ = size;
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+// Both are hints: a range outside the file is cut, and a refusal of the system changes nothing.
+void MappedFile::will_need(size_t offset, size_t size) const {
+  if (offset >= size_ || size == 0) return;
+  const size_t begin = offset / page_size() * page_size();
+  const size_t end = offset + std::min(size, size_ - offset);
+  ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
+}
+
+void MappedFile::done_with(size_t offset, size_t size) const {
+  if (offset >= size_) return;
+  const size_t range_end = offset + std::min(size, size_ - offset);
+  // Only whole pages inside the range: its neighbours on a shared page may still be in use.
+  const size_t begin = (offset + page_size() - 1) / page_size() * page_size();
+  const size_t end = range_end == size_ ? size_ : range_end / page_size() * page_size();
+  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+std::string read_text_file(const std::filesystem::path& path, size_t limit) {
+  struct stat status {};
+  const Descriptor descriptor(open_for_reading(path, status));
+  const auto too_large = [&] {
+    throw Error(path.string(), "is larger than " + std::to_string(limit) + " bytes", "check that it is the right file");
+  };
+  const auto announced = static_cast<size_t>(status.st_size);
+  if (S_ISREG(status.st_mode) && announced > limit) too_large();
+
+  // The announced size is only a first guess: files of /proc say 0, and a file may grow.
+  std::string text(S_ISREG(status.st_mode) ? announced + 1 : 4096, '\0');
+  size_t filled = 0;
+  while (true) {
+    const ssize_t count = ::read(descriptor.get(), text.data() + filled, text.size() - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) cannot("read", path, errno);
+    if (count == 0) break;
+    filled += static_cast<size_t>(count);
+    if (filled > limit) too_large();
+    if (filled == text.size()) text.resize(std::max<size_t>(2 * text.size(), 4096));
+  }
+  text.resize(filled);
+  return text;
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
+  struct stat status {};
+  if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    // Renaming over a device or a directory would replace it (or fail only after all the work).
+    throw Error(target.string(), S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file",
+                "name a file to write");
+  }
+  static std::atomic<unsigned> serial{0};
+  while (descriptor_ < 0) {
+    temporary_ = target;
+    temporary_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
+    descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 && errno == ENOENT) {
+      throw Error(target.string(), "its directory does not exist", "create the directory first");
+    }
+    if (descriptor_ < 0 && errno != EEXIST) cannot("write", target, errno);
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  write_all(bytes, size_);
+  size_ += bytes.size();
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::write_at(size_t offset, std::span<const std::byte> bytes) {
+  INCIPIT_ASSERT(offset <= size_ && bytes.size() <= size_ - offset);
+  write_all(bytes, offset);
+}
+
+void AtomicFile::write_all(std::span<const std::byte> bytes, size_t offset) {
+  INCIPIT_ASSERT(descriptor_ >= 0);
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) cannot("write", target_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+    offset += static_cast<size_t>(count);
+  }
+}
+
+void AtomicFile::commit() {
+  INCIPIT_ASSERT(descriptor_ >= 0);
+  // Data first, then the name: after a power cut the target is the old file or the whole new one.
+  if (::fsync(descriptor_) != 0) cannot("write", target_, errno);
+  const int closed = ::close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0) cannot("write", target_, errno);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) cannot("rename the finished file to", target_, errno);
+  committed_ = true;
+  const std::filesystem::path directory = target_.has_parent_path() ? target_.parent_path() : ".";
+  const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (parent.get() >= 0) ::fsync(parent.get());  // some file systems cannot; the rename itself has happened
+}
+
+}  // namespace incipit

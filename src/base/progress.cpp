@@ -1,0 +1,157 @@
+#include "base/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+constexpr double redraw_interval = 0.1;  // seconds
+constexpr int bar_width = 24;
+constexpr std::string_view erase_line = "\r\033[K";
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+size_t terminal_columns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+std::string amount(double value, std::string_view unit) {
+  if (unit == "B") {
+    constexpr std::array<std::string_view, 5> names{"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t power = 0;
+    while (value >= 1024 && power + 1 < names.size()) {
+      value /= 1024;
+      ++power;
+    }
+    return fmt::format("{:.{}f} {}", value, power == 0 ? 0 : 1, names[power]);
+  }
+  const int decimals = value < 10 && value != static_cast<double>(static_cast<int64_t>(value)) ? 1 : 0;
+  return fmt::format("{:.{}f}{}{}", value, decimals, unit.empty() ? "" : " ", unit);
+}
+
+std::string duration(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{}:{:02} min", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02} h", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+// Cut to `limit` bytes without leaving half of a UTF-8 character.
+void cut(std::string& text, size_t limit) {
+  if (text.size() <= limit) return;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0u) == 0x80u) --limit;
+  text.resize(limit);
+}
+
+void write_to_terminal(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+Progress::Progress(bool visible) : visible_(visible) {}
+
+// A stage still open here was left by an exception: clear its line for the message that follows.
+Progress::~Progress() {
+  if (visible_ && !name_.empty()) write_to_terminal(erase_line);
+}
+
+bool Progress::for_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+void Progress::stage(std::string_view name, int64_t total, std::string_view unit) {
+  finish();
+  name_ = name;
+  unit_ = unit;
+  total_ = total;
+  done_ = 0;
+  started_ = now();
+  draw(false);
+}
+
+void Progress::advance(int64_t units) {
+  done_ += units;
+  if (visible_ && !name_.empty() && now() - drawn_ >= redraw_interval) draw(false);
+}
+
+void Progress::finish() {
+  if (name_.empty()) return;
+  draw(true);
+  name_.clear();
+}
+
+void Progress::draw(bool last) {
+  if (!visible_) return;
+  drawn_ = now();
+  const double elapsed = std::max(drawn_ - started_, 1e-9);
+  const double speed = static_cast<double>(done_) / elapsed;
+  std::string line = name_ + "  ";
+  if (last) {
+    if (done_ > 0) line += amount(static_cast<double>(done_), unit_) + "  ";
+    line += duration(elapsed);
+    // Speed over a few milliseconds is noise.
+    if (done_ > 0 && elapsed >= 0.5) line += "  " + amount(speed, unit_) + "/s";
+  } else if (total_ > 0) {
+    const double share = std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
+    const int filled = static_cast<int>(share * bar_width);
+    line += fmt::format("[{:<{}}] {:3.0f}%", std::string(static_cast<size_t>(filled), '#'), bar_width,
+                        std::floor(100 * share));
+    if (done_ > 0) {
+      line += "  " + amount(speed, unit_) + "/s";
+      line += "  " + duration(static_cast<double>(std::max<int64_t>(total_ - done_, 0)) / speed) + " left";
+    }
+  } else {
+    constexpr std::string_view spinner = "|/-\\";
+    line += spinner[static_cast<size_t>(elapsed / redraw_interval) % spinner.size()];
+    if (done_ > 0) {
+      line += "  " + amount(static_cast<double>(done_), unit_) + "  " + amount(speed, unit_) + "/s";
+    }
+    line += "  " + duration(elapsed);
+  }
+  cut(line, terminal_columns() - 1);  // a wrapped line could not be erased
+  write_to_terminal(std::string(erase_line) + line + (last ? "\n" : ""));
+}
+
+namespace {
+
+std::atomic<bool> interrupt_flag{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+extern "C" void note_interrupt(int) {
+  interrupt_flag.store(true, std::memory_order_relaxed);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+}  // namespace
+
+bool interrupted() { return interrupt_flag.load(std::memory_order_relaxed); }
+
+void install_interrupt_handler() {
+  struct sigaction action {};
+  action.sa_handler = note_interrupt;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = 0;  // no SA_RESTART: a read that waits for the user returns
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+void check_interrupt() {
+  if (interrupted()) throw Error("", "interrupted");
+}
+
+}  // namespace incipit
