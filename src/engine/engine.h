@@ -1,0 +1,70 @@
+// Reading an .engine file.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cpu.h"
+#include "engine/format.h"
+
+namespace incipit::plan {
+struct Plan;
+}
+
+namespace incipit {
+
+struct TrailerRecord {
+  TrailerKind kind;
+  std::string json;
+};
+
+/// A mapped engine. Opening checks everything but the weights' contents: size, magic, version, header digest, section
+/// bounds, the digests of plan, manifest, tokenizer, template and generation defaults, the FlatBuffers structure, every
+/// offset the plan names, and the trailer. Each fault is an Error with its own message and remedy.
+class Engine {
+ public:
+  struct OpenOptions {
+    CpuFeatures features = cpu_features();  // refused when the engine needs more
+    bool check_features = true;             // false: only to inspect
+  };
+  static std::shared_ptr<const Engine> open(const std::filesystem::path& path, const OpenOptions& options);
+  static std::shared_ptr<const Engine> open(const std::filesystem::path& path) { return open(path, OpenOptions{}); }
+  /// The same over bytes in memory that outlive the Engine; `name` stands for the path in messages. For tests and
+  /// fuzzers.
+  static std::shared_ptr<const Engine> from_bytes(std::span<const std::byte> bytes, std::string_view name,
+                                                  const OpenOptions& options);
+  ~Engine();
+
+  const std::filesystem::path& path() const;
+  const EngineHeader& header() const;
+  Digest body_digest() const;
+  const plan::Plan& plan() const;                // verified; include "engine/plan_generated.h" to read it
+  std::string_view manifest() const;             // JSON
+  std::string_view chat_template() const;        // Jinja source; may be empty
+  std::string_view generation_defaults() const;  // JSON object
+  std::span<const std::byte> tokenizer() const;  // compiled tables (text/); may be empty
+  std::span<const std::byte> weights() const;    // the section, page aligned
+  /// The whole body, for offsets that the plan gives from the start of the file.
+  std::span<const std::byte> body() const;
+  const std::vector<TrailerRecord>& trailer() const;
+  /// Reads all weights and compares their digest; throws Error when they were altered.
+  void check_weights() const;
+
+ private:
+  Engine();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The plan as readable text, for `inspect --plan`.
+std::string describe_plan(const plan::Plan& plan);
+
+/// Appends one record to the trailer of an engine file, bound to its body. The body is not touched. Throws Error when
+/// the file cannot be written; a failed append leaves the file as it was.
+void append_trailer(const std::filesystem::path& path, TrailerKind kind, std::string_view json);
+
+}  // namespace incipit
