@@ -1,0 +1,135 @@
+// Products in portable C++, for any processor: the vector extension becomes SSE2, NEON or plain loops.
+#include <bit>
+#include <cstring>
+
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/linear_tiles.h"
+
+namespace incipit {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr int lanes = 4;
+constexpr int vectors = panel_width / lanes;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/linear_finish.inc"
+
+#include "kernels/cpu/linear_blocks.inc"
+
+typedef int16_t Shorts __attribute__((vector_size(4 * lanes)));
+
+struct MicroF32 {
+  using Input = float;
+  using Sum = float;
+  static constexpr int block_rows = 2;
+  static constexpr int block_panels(int) { return 1; }
+
+  template <int R, int P>
+  static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
+                    float* sums) {
+    const auto* w = reinterpret_cast<const float*>(weight.panels) + panel * padded_k * panel_width;
+    Floats sum[R][vectors] = {};
+    for (int64_t k = 0; k < padded_k; ++k, w += panel_width) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        const Floats column = load<Floats>(w + v * lanes);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) sum[r][v] += column * input.data[r * input.stride + k];
+      }
+    }
+    std::memcpy(sums, sum[0], sizeof sum[0]);
+    if constexpr (R > 1) std::memcpy(sums + group_panels * panel_width, sum[1], sizeof sum[1]);
+  }
+};
+
+struct MicroBf16 {
+  using Input = bf16;
+  using Sum = float;
+  static constexpr int block_rows = 2;
+  static constexpr int block_panels(int) { return 1; }
+
+  template <int R, int P>
+  static void block(const InputRows<bf16>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
+                    float* sums) {
+    const auto* w = reinterpret_cast<const uint32_t*>(weight.panels) + panel * padded_k / 2 * panel_width;
+    Floats sum[R][vectors] = {};
+    for (int64_t k = 0; k < padded_k; k += 2, w += panel_width) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        const Words pair = load<Words>(w + v * lanes);
+        const Floats even = as_floats(pair << 16), odd = as_floats(pair & 0xffff0000u);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+          const bf16* a = input.data + r * input.stride + k;
+          sum[r][v] += even * to_float(a[0]);
+          sum[r][v] += odd * to_float(a[1]);
+        }
+      }
+    }
+    std::memcpy(sums, sum[0], sizeof sum[0]);
+    if constexpr (R > 1) std::memcpy(sums + group_panels * panel_width, sum[1], sizeof sum[1]);
+  }
+};
+
+struct MicroI8 {
+  using Input = int8_t;
+  using Sum = int32_t;
+  static constexpr int block_rows = 2;
+  static constexpr int block_panels(int) { return 1; }
+
+  /// Adds both 16-bit halves of every lane, sign-extended.
+  [[gnu::always_inline]] static Ints halves(Shorts products) {
+    const Ints both = reinterpret_cast<Ints>(products);
+    return ((both << 16) >> 16) + (both >> 16);
+  }
+
+  template <int R, int P>
+  static void block(const InputRows<int8_t>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
+                    int32_t* sums) {
+    const auto* w = reinterpret_cast<const int8_t*>(weight.panels) + panel * padded_k * panel_width;
+    Ints sum[R][vectors] = {};
+    for (int64_t k = 0; k < padded_k; k += 4, w += 4 * panel_width) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        // A lane holds the codes k … k+3 of one output; products of two codes fit 16 bits.
+        const Shorts codes = load<Shorts>(w + v * 4 * lanes);
+        const Shorts even = (codes << 8) >> 8, odd = codes >> 8;
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+          const int8_t* a = input.data + r * input.stride + k;
+          const auto pair = [](int8_t low, int8_t high) {
+            const auto bits = static_cast<uint32_t>(static_cast<uint16_t>(low)) |
+                              static_cast<uint32_t>(static_cast<uint16_t>(high)) << 16;
+            return reinterpret_cast<Shorts>(bits + Words{});
+          };
+          sum[r][v] += halves(even * pair(a[0], a[2]));
+          sum[r][v] += halves(odd * pair(a[1], a[3]));
+        }
+      }
+    }
+    std::memcpy(sums, sum[0], sizeof sum[0]);
+    if constexpr (R > 1) std::memcpy(sums + group_panels * panel_width, sum[1], sizeof sum[1]);
+  }
+};
+
+constexpr KernelConfig configs[] = {{"rows16_panels8", {16, 8}}, {"rows64_panels16", {64, 16}}};
+
+}  // namespace
+
+Kernel<Linear> linear_generic_f32() {
+  return {"linear/generic_f32", 1, {}, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
+          run_linear<MicroF32>};
+}
+Kernel<Linear> linear_generic_bf16() {
+  return {"linear/generic_bf16", 1, {}, accepts_linear<WeightFormat::bf16>, configs, no_scratch, linear_tiles,
+          run_linear<MicroBf16>};
+}
+Kernel<Linear> linear_generic_i8() {
+  return {"linear/generic_i8", 1, {}, accepts_linear<WeightFormat::i8>, configs, no_scratch, linear_tiles,
+          run_linear<MicroI8>};
+}
+
+}  // namespace incipit

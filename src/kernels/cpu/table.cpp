@@ -1,0 +1,21 @@
+// The kernels of the CPU: one section a family, one line a kernel, best guess first. The line is all that a kernel
+// needs to be chosen, tested (tests/kernels) and measured (bench).
+#include <vector>
+
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/kernel.h"
+
+namespace incipit {
+
+// ---- Linear
+template <>
+std::span<const Kernel<Linear>> kernels<Linear>() {
+  static const std::vector<Kernel<Linear>> table{
+      linear_generic_f32(),
+      linear_generic_bf16(),
+      linear_generic_i8(),
+  };
+  return table;
+}
+
+}  // namespace incipit

@@ -1,0 +1,74 @@
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/families.h"
+#include "kernels/packing.h"
+#include "kernels/reference/activation.h"
+
+namespace incipit {
+namespace {
+
+/// Σ_k in[row, k] · W[packed row, k], scaled when i8.
+double product(const Linear::Problem& problem, const Linear::Args& args, int64_t row, int64_t packed_row) {
+  const int64_t padded_k = round_up(problem.k, 64);
+  const auto weight = [&](int64_t input) {
+    return args.weight.panels + packed_offset(problem.format, padded_k, packed_row, input);
+  };
+  if (problem.format == WeightFormat::i8) {
+    const auto* input = reinterpret_cast<const int8_t*>(args.input) + row * args.input_stride;
+    int32_t sum = 0;
+    for (int64_t k = 0; k < problem.k; ++k) sum += input[k] * static_cast<int8_t>(*weight(k));
+    return static_cast<double>(sum) * args.input_scales[row] * args.weight.scales[packed_row];
+  }
+  double sum = 0;
+  if (problem.format == WeightFormat::bf16) {
+    const auto* input = reinterpret_cast<const bf16*>(args.input) + row * args.input_stride;
+    for (int64_t k = 0; k < problem.k; ++k) {
+      bf16 w;
+      std::memcpy(&w, weight(k), sizeof w);
+      sum += static_cast<double>(to_float(input[k])) * to_float(w);
+    }
+  } else {
+    const auto* input = reinterpret_cast<const float*>(args.input) + row * args.input_stride;
+    for (int64_t k = 0; k < problem.k; ++k) {
+      float w;
+      std::memcpy(&w, weight(k), sizeof w);
+      sum += static_cast<double>(input[k]) * w;
+    }
+  }
+  return sum;
+}
+
+void store(DType dtype, std::byte* output, int64_t at, double value) {
+  if (dtype == DType::bf16) {
+    reinterpret_cast<bf16*>(output)[at] = to_bf16(static_cast<float>(value));
+  } else {
+    reinterpret_cast<float*>(output)[at] = static_cast<float>(value);
+  }
+}
+
+}  // namespace
+
+void Linear::reference(const Problem& problem, const Args& args) {
+  const bool gated = is_gated(problem.activation);
+  const int64_t width = problem.output_width();
+  const PanelOrder order{problem.n, gated};
+  const auto sum = [&](int64_t row, int64_t source_row) {
+    const int64_t packed_row = order.packed_row(source_row);
+    return product(problem, args, row, packed_row) + (problem.bias ? args.bias[packed_row] : 0.0f);
+  };
+  for (int64_t row = 0; row < args.rows; ++row) {
+    for (int64_t column = 0; column < width; ++column) {
+      double value = activate(problem.activation, sum(row, column));
+      if (gated) value *= sum(row, width + column);
+      if (problem.residual) value += args.residual[row * args.residual_stride + column];
+      store(problem.output, args.output, row * args.output_stride + column, value);
+    }
+    if (!args.pad_output) continue;
+    for (int64_t column = width; column < row_stride(width); ++column) {
+      store(problem.output, args.output, row * args.output_stride + column, 0);
+    }
+  }
+}
+
+}  // namespace incipit
