@@ -1,0 +1,17 @@
+#include <utility>
+
+#include "quant/converted.h"
+#include "quant/formats.h"
+
+namespace incipit {
+namespace {
+
+QuantizedConstant quantize_f32(ConstantPtr weight) {
+  return {convert_constant(std::move(weight), DType::f32), nullptr};
+}
+
+}  // namespace
+
+const WeightFormatInfo f32_format{"f32", DType::f32, DType::f32, 32, false, quantize_f32};
+
+}  // namespace incipit
