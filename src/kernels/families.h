@@ -42,6 +42,7 @@ struct Embedding {
     const std::byte* table;
     std::byte* output;
     int64_t output_stride;
+    bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
 };
@@ -65,6 +66,7 @@ struct PackedEmbedding {
     PackedWeight table;
     float* output;  // f32 rows
     int64_t output_stride;
+    bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
 };
@@ -100,7 +102,8 @@ struct Linear {
     int64_t residual_stride;
     std::byte* output;
     int64_t output_stride;
-    bool pad_output;  // the output is a whole buffer: write zeros up to row_stride(output_width)
+    bool pad_output;  // the output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if
+                      // less)
   };
   static void reference(const Problem&, const Args&);
 };
@@ -131,12 +134,13 @@ struct RmsNorm {
     int64_t sum_stride;
     std::byte* output;
     int64_t output_stride;
-    float* output_scales;  // [rows], i8 only
+    float* output_scales;    // [rows], i8 only
+    bool pad_output = true;  // as Linear's; the sum is padded too
   };
   static void reference(const Problem&, const Args&);
 };
 
-/// Symmetric per-row quantisation: scale = max|x| / 127 (1 where the row is zero), code = round-half-even(x / scale).
+/// Symmetric per-row quantisation: scale = max|x| / 127 (1 where that is zero), code = round-half-even(x / scale).
 struct QuantizeRows {
   struct Problem {
     static constexpr std::string_view family = "quantize_rows";
@@ -153,7 +157,8 @@ struct QuantizeRows {
     int64_t input_stride;
     int8_t* output;
     int64_t output_stride;
-    float* scales;  // [rows]
+    float* scales;           // [rows]
+    bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
 };

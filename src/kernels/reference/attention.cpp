@@ -1,0 +1,58 @@
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/families.h"
+#include "kernels/reference/elements.h"
+
+namespace incipit {
+
+void Attention::reference(const Problem& problem, const Args& args) {
+  const KvGeometry geometry = problem.geometry();
+  const int64_t width = int64_t{problem.heads} * problem.head_dim;
+  const int32_t group = problem.heads / problem.kv_heads;
+  std::vector<double> weights;
+  for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
+    const SequenceSpan& span = args.spans[sequence];
+    const int32_t queries = problem.over_rows ? span.rows : span.tokens;
+    for (int32_t i = 0; i < queries; ++i) {
+      const int64_t row = (problem.over_rows ? span.first_row : span.first_token) + i;
+      const int32_t position = problem.over_rows ? args.positions[row] : span.first_position + i;
+      const int32_t first = problem.window > 0 ? std::max(0, position - problem.window + 1) : 0;
+      for (int32_t head = 0; head < problem.heads; ++head) {
+        const auto half = [&](int32_t at) {
+          return args.cache.page(sequence, at / problem.page_tokens) + head / group * geometry.head_bytes();
+        };
+        weights.assign(static_cast<size_t>(position - first + 1), 0);
+        double largest = -std::numeric_limits<double>::infinity();
+        for (int32_t at = first; at <= position; ++at) {
+          double score = 0;
+          for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
+            const double q = load_element(problem.query, args.query,
+                                          row * args.query_stride + int64_t{head} * problem.head_dim + dim);
+            score += q * load_element(problem.cache, half(at), geometry.k_element(at % problem.page_tokens, dim));
+          }
+          score *= problem.scale;
+          if (problem.soft_cap > 0) score = problem.soft_cap * std::tanh(score / problem.soft_cap);
+          weights[static_cast<size_t>(at - first)] = score;
+          largest = std::max(largest, score);
+        }
+        double total = 0;
+        for (double& weight : weights) total += weight = std::exp(weight - largest);
+        for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
+          double sum = 0;
+          for (int32_t at = first; at <= position; ++at) {
+            const std::byte* values = half(at) + geometry.half_bytes();
+            sum += weights[static_cast<size_t>(at - first)] *
+                   load_element(problem.cache, values, geometry.v_element(at % problem.page_tokens, dim));
+          }
+          store_element(problem.output, args.output, row * args.output_stride + int64_t{head} * problem.head_dim + dim,
+                        static_cast<float>(sum / total));
+        }
+      }
+      if (args.pad_output) pad_row(args.output, row, width, args.output_stride, size_of(problem.output));
+    }
+  }
+}
+
+}  // namespace incipit
