@@ -18,6 +18,8 @@ int64_t element_count(std::span<const int64_t> shape) {
 void Tensor::Free::operator()(std::byte* p) const { std::free(p); }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
+  if (static_cast<uint64_t>(elements()) > PTRDIFF_MAX / size_of(dtype))
+    throw Error("shape", "its bytes overflow 64 bits");
   const size_t padded = (bytes() + 127) / 64 * 64;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, padded));
   if (memory == nullptr) throw std::bad_alloc();

@@ -1,0 +1,173 @@
+#include "base/cpu.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <fstream>
+
+#include "base/cgroup.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+TEST(CpuTest, EverySetOfFeaturesGoesThroughText) {
+  for (uint32_t bits = 0; bits < 64; ++bits) {
+    const CpuFeatures features{bits};
+    EXPECT_EQ(cpu_features_from_string(to_string(features)), features) << to_string(features);
+  }
+  EXPECT_EQ(to_string(CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16)),
+            "avx2,avx512,avx512-bf16");
+  EXPECT_EQ(to_string(CpuFeatures{}), "generic");
+  EXPECT_EQ(cpu_features_from_string(""), CpuFeatures{});
+}
+
+TEST(CpuTest, UnknownFeatureIsAnError) {
+  for (const char* text : {"avx3", "avx2,", ",avx2", "avx2,,avx512", "AVX2", "generic,avx2"}) {
+    EXPECT_THROW(cpu_features_from_string(text), Error) << text;
+  }
+}
+
+TEST(CpuTest, TargetsAreNested) {
+  const CpuFeatures generic = target_features("cpu-generic");
+  const CpuFeatures avx2 = target_features("cpu-avx2");
+  const CpuFeatures avx512 = target_features("cpu-avx512");
+  const CpuFeatures amx = target_features("cpu-amx");
+  EXPECT_EQ(generic, CpuFeatures{});
+  EXPECT_EQ(to_string(avx2), "avx2");
+  EXPECT_EQ(to_string(avx512), "avx2,avx512,avx512-bf16,avx512-vnni");
+  EXPECT_EQ(to_string(amx), "avx2,avx512,avx512-bf16,avx512-vnni,amx-bf16,amx-int8");
+  EXPECT_TRUE(amx.includes(avx512));
+  EXPECT_TRUE(avx512.includes(avx2));
+  EXPECT_FALSE(avx2.includes(avx512));
+  EXPECT_EQ(target_features("native"), cpu_features());
+}
+
+TEST(CpuTest, UnknownTargetNamesTheKnownOnes) {
+  try {
+    target_features("gpu-9000");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("unknown target 'gpu-9000'"));
+    EXPECT_THAT(error.what(), HasSubstr("cpu-avx512"));
+  }
+}
+
+#if defined(__x86_64__)
+// The compiler's own run-time detection is the second opinion.
+TEST(CpuTest, AgreesWithTheCompilersDetection) {
+  __builtin_cpu_init();
+  const CpuFeatures features = cpu_features();
+  EXPECT_EQ(features.has(CpuFeature::avx2), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+  EXPECT_EQ(features.has(CpuFeature::avx512), __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                                  __builtin_cpu_supports("avx512dq") &&
+                                                  __builtin_cpu_supports("avx512vl") &&
+                                                  __builtin_cpu_supports("avx512cd"));
+  EXPECT_EQ(features.has(CpuFeature::avx512_bf16), __builtin_cpu_supports("avx512bf16") != 0);
+  EXPECT_EQ(features.has(CpuFeature::avx512_vnni), __builtin_cpu_supports("avx512vnni") != 0);
+}
+#endif
+
+TEST(CpuTest, FingerprintIsSteady) {
+  const std::string text = machine_fingerprint();
+  EXPECT_THAT(text, MatchesRegex("[^|]+ \\| [^|]+ \\| [0-9]+ cores?"));
+  EXPECT_THAT(text, HasSubstr(to_string(cpu_features())));
+  EXPECT_EQ(machine_fingerprint(), text);
+}
+
+TEST(CpuTest, CoresFollowTheAffinityMask) {
+  cpu_set_t old;
+  if (::sched_getaffinity(0, sizeof(old), &old) != 0) {
+    GTEST_SKIP() << "CpuTest.CoresFollowTheAffinityMask: more than " << CPU_SETSIZE << " processors here";
+  }
+  const std::vector<int> ids = available_core_ids();
+  ASSERT_FALSE(ids.empty());
+  EXPECT_EQ(static_cast<int>(ids.size()), CPU_COUNT(&old));
+  EXPECT_GE(available_cores(), 1);
+  EXPECT_LE(available_cores(), static_cast<int>(ids.size()));
+
+  const std::string fingerprint = machine_fingerprint();
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(ids.back(), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+  EXPECT_EQ(available_core_ids(), std::vector<int>{ids.back()});
+  EXPECT_EQ(available_cores(), 1);
+  EXPECT_EQ(machine_fingerprint(), fingerprint);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(old), &old), 0);
+}
+
+class CgroupTest : public ::testing::Test {
+ protected:
+  void put(const std::string& name, const std::string& text) {
+    const fs::path path = directory_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text << '\n';
+  }
+  std::optional<int> cores() { return cgroup_cores(directory_ / "membership", directory_ / "mount"); }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(CgroupTest, NothingLimits) {
+  EXPECT_EQ(cores(), std::nullopt);
+  put("membership", "0::/");
+  EXPECT_EQ(cores(), std::nullopt);
+  put("mount/cpu.max", "max 100000");
+  EXPECT_EQ(cores(), std::nullopt);
+}
+
+TEST_F(CgroupTest, Version2RoundsUp) {
+  put("membership", "0::/");
+  put("mount/cpu.max", "400000 100000");
+  EXPECT_EQ(cores(), 4);
+  put("mount/cpu.max", "150000 100000");
+  EXPECT_EQ(cores(), 2);
+  put("mount/cpu.max", "1000 100000");
+  EXPECT_EQ(cores(), 1);
+}
+
+TEST_F(CgroupTest, Version2TakesTheTightestAncestor) {
+  put("membership", "0::/system.slice/run.service");
+  put("mount/system.slice/run.service/cpu.max", "800000 100000");
+  put("mount/system.slice/cpu.max", "300000 100000");
+  EXPECT_EQ(cores(), 3);
+  put("mount/system.slice/run.service/cpu.max", "200000 100000");
+  EXPECT_EQ(cores(), 2);
+}
+
+TEST_F(CgroupTest, WithoutANamespaceTheMountsRootCounts) {
+  put("membership", "0::/docker/0123abcd");
+  put("mount/cpu.max", "200000 100000");
+  EXPECT_EQ(cores(), 2);
+}
+
+TEST_F(CgroupTest, Version1) {
+  put("membership", "4:memory:/job\n3:cpuset:/job\n2:cpu,cpuacct:/job\n1:name=systemd:/job");
+  put("mount/cpu,cpuacct/job/cpu.cfs_quota_us", "-1");
+  put("mount/cpu,cpuacct/job/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(cores(), std::nullopt);
+  put("mount/cpu,cpuacct/job/cpu.cfs_quota_us", "250000");
+  EXPECT_EQ(cores(), 3);
+  put("mount/cpu/job/cpu.cfs_quota_us", "200000");
+  put("mount/cpu/job/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(cores(), 2);
+}
+
+TEST_F(CgroupTest, NonsenseLimitsNothing) {
+  put("membership", "no colons\n0:one\n0::/a/../../b\n2:cpu:relative");
+  put("mount/cpu.max", "lots of it");
+  EXPECT_EQ(cores(), std::nullopt);
+  put("mount/cpu.max", "100000 0");
+  EXPECT_EQ(cores(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,214 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "base/error.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+template <typename F>
+std::string message_of(F&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+void put(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+
+size_t entries(const fs::path& directory) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(directory), fs::directory_iterator()));
+}
+
+TEST(MappedFileTest, MapsTheWholeFile) {
+  const TemporaryDirectory directory;
+  std::string content(3 * 4096 + 17, 'x');
+  content[4096] = 'y';
+  put(directory / "file", content);
+  const auto file = MappedFile::open(directory / "file");
+  EXPECT_EQ(file->path(), directory / "file");
+  EXPECT_EQ(file->text(), content);
+  EXPECT_EQ(file->bytes().size(), content.size());
+}
+
+TEST(MappedFileTest, HintsNeverChangeTheContent) {
+  const TemporaryDirectory directory;
+  const std::string content(5 * 4096 + 3, 'q');
+  put(directory / "file", content);
+  const auto file = MappedFile::open(directory / "file");
+  file->will_need(100, 9000);
+  file->done_with(100, 9000);
+  file->done_with(0, content.size());
+  file->will_need(0, ~size_t{0});
+  file->done_with(4097, ~size_t{0});
+  file->will_need(content.size(), 1);
+  file->done_with(content.size() + 5, 1);
+  EXPECT_EQ(file->text(), content);
+}
+
+TEST(MappedFileTest, OutlivesItsName) {
+  const TemporaryDirectory directory;
+  put(directory / "file", "still here");
+  const auto file = MappedFile::open(directory / "file");
+  fs::remove(directory / "file");
+  EXPECT_EQ(file->text(), "still here");
+}
+
+TEST(MappedFileTest, EmptyFile) {
+  const TemporaryDirectory directory;
+  put(directory / "file", "");
+  const auto file = MappedFile::open(directory / "file");
+  EXPECT_TRUE(file->bytes().empty());
+  EXPECT_TRUE(file->text().empty());
+  file->will_need(0, 1);
+  file->done_with(0, 1);
+}
+
+TEST(MappedFileTest, Faults) {
+  const TemporaryDirectory directory;
+  const std::string missing = (directory / "missing").string();
+  EXPECT_EQ(message_of([&] { MappedFile::open(missing); }), missing + ": no such file; check the path");
+  EXPECT_EQ(message_of([&] { MappedFile::open(directory.path()); }),
+            directory.path().string() + ": is a directory; name a file");
+  EXPECT_THAT(message_of([] { MappedFile::open("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
+  put(directory / "file", "x");
+  EXPECT_THAT(message_of([&] { MappedFile::open(directory / "file" / "below"); }), HasSubstr("cannot open"));
+}
+
+TEST(ReadTextFileTest, ReadsWholeFilesUpToTheLimit) {
+  const TemporaryDirectory directory;
+  put(directory / "empty", "");
+  EXPECT_EQ(read_text_file(directory / "empty"), "");
+  const std::string content(10000, 'z');
+  put(directory / "file", content);
+  EXPECT_EQ(read_text_file(directory / "file"), content);
+  EXPECT_EQ(read_text_file(directory / "file", 10000), content);
+  EXPECT_THAT(message_of([&] { read_text_file(directory / "file", 9999); }),
+              HasSubstr("file: is larger than 9999 bytes"));
+}
+
+TEST(ReadTextFileTest, ReadsFilesThatAnnounceNoSize) {
+  EXPECT_THAT(read_text_file("/proc/self/status"), HasSubstr("Pid:"));
+  EXPECT_THAT(message_of([] { read_text_file("/dev/zero", 100000); }), HasSubstr("is larger than"));
+}
+
+TEST(ReadTextFileTest, Faults) {
+  EXPECT_EQ(message_of([] { read_text_file("no/such"); }), "no/such: no such file; check the path");
+  EXPECT_THAT(message_of([] { read_text_file("/"); }), HasSubstr("is a directory"));
+}
+
+TEST(AtomicFileTest, AppearsOnCommitOnly) {
+  const TemporaryDirectory directory;
+  AtomicFile file(directory / "out");
+  file.write("head ----");
+  file.write(bytes_of(" tail"));
+  EXPECT_EQ(file.size(), 14u);
+  file.write_at(5, bytes_of("more"));
+  EXPECT_EQ(file.size(), 14u);
+  EXPECT_FALSE(fs::exists(directory / "out"));
+  file.commit();
+  EXPECT_EQ(read_text_file(directory / "out"), "head more tail");
+  EXPECT_EQ(entries(directory.path()), 1u);
+}
+
+TEST(AtomicFileTest, WithoutCommitTheOldFileStays) {
+  const TemporaryDirectory directory;
+  put(directory / "out", "old");
+  {
+    AtomicFile file(directory / "out");
+    file.write("new");
+  }
+  EXPECT_EQ(read_text_file(directory / "out"), "old");
+  EXPECT_EQ(entries(directory.path()), 1u);
+  EXPECT_THROW(
+      {
+        AtomicFile file(directory / "out");
+        file.write("new");
+        throw Error("", "midway");
+      },
+      Error);
+  EXPECT_EQ(read_text_file(directory / "out"), "old");
+  EXPECT_EQ(entries(directory.path()), 1u);
+}
+
+TEST(AtomicFileTest, ReplacesAndLeavesReadersOfTheOldOneAlone) {
+  const TemporaryDirectory directory;
+  put(directory / "out", "old");
+  const auto reader = MappedFile::open(directory / "out");
+  AtomicFile file(directory / "out");
+  file.write("newer");
+  file.commit();
+  EXPECT_EQ(reader->text(), "old");
+  EXPECT_EQ(read_text_file(directory / "out"), "newer");
+}
+
+TEST(AtomicFileTest, TwoWritersOfOneTargetDoNotMix) {
+  const TemporaryDirectory directory;
+  AtomicFile first(directory / "out");
+  AtomicFile second(directory / "out");
+  first.write("first");
+  second.write("second");
+  first.commit();
+  second.commit();
+  EXPECT_EQ(read_text_file(directory / "out"), "second");
+  EXPECT_EQ(entries(directory.path()), 1u);
+}
+
+TEST(AtomicFileTest, HonoursTheCreationMask) {
+  const TemporaryDirectory directory;
+  const mode_t old = ::umask(027);
+  AtomicFile file(directory / "out");
+  ::umask(old);
+  file.commit();
+  EXPECT_EQ(static_cast<unsigned>(fs::status(directory / "out").permissions()), 0640u);
+}
+
+TEST(AtomicFileTest, Faults) {
+  const TemporaryDirectory directory;
+  EXPECT_THAT(message_of([&] { AtomicFile file(directory / "no" / "out"); }),
+              HasSubstr("no/out: its directory does not exist; create the directory first"));
+  EXPECT_THAT(message_of([&] { AtomicFile file(directory.path()); }), HasSubstr("is a directory"));
+  EXPECT_THAT(message_of([] { AtomicFile file("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
+}
+
+TEST(AtomicFileTest, AFullDiskIsAnErrorAndLeavesNothing) {
+  const TemporaryDirectory directory;
+  put(directory / "out", "old");
+  // A limit on file size stands in for the full disk.
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  const rlimit small{4096, old.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string message = message_of([&] {
+    AtomicFile file(directory / "out");
+    file.write(std::string(10000, 'x'));
+    file.commit();
+  });
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_THAT(message, HasSubstr("out: cannot write"));
+  EXPECT_EQ(read_text_file(directory / "out"), "old");
+  EXPECT_EQ(entries(directory.path()), 1u);
+}
+
+}  // namespace
+}  // namespace incipit

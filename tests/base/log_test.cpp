@@ -1,0 +1,32 @@
+#include "base/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+TEST(LogTest, LevelsFilter) {
+  ::testing::internal::CaptureStderr();
+  configure_logging("warn");
+  spdlog::info("quiet");
+  spdlog::warn("heard");
+  configure_logging("debug");
+  spdlog::debug("now too");
+  spdlog::default_logger()->flush();
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text, "[warning] heard\n[debug] now too\n");
+  configure_logging("warn");
+}
+
+TEST(LogTest, UnknownLevelIsAnError) {
+  for (const char* level : {"loud", "", "WARN"}) EXPECT_THROW(configure_logging(level), Error) << level;
+  for (const char* level : {"trace", "debug", "info", "warn", "error", "off"})
+    EXPECT_NO_THROW(configure_logging(level));
+  configure_logging("warn");
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,154 @@
+#include "base/progress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using ::testing::internal::CaptureStderr;
+using ::testing::internal::GetCapturedStderr;
+
+TEST(ProgressTest, InvisibleIsSilent) {
+  CaptureStderr();
+  {
+    Progress progress(false);
+    progress.stage("weights", 100, "B");
+    for (int i = 0; i < 100; ++i) progress.advance(1);
+    progress.finish();
+    progress.stage("tuning", 0);
+    progress.advance(3);
+  }
+  EXPECT_EQ(GetCapturedStderr(), "");
+}
+
+TEST(ProgressTest, AFileIsNoTerminal) {
+  CaptureStderr();
+  EXPECT_FALSE(Progress::for_terminal());
+  GetCapturedStderr();
+}
+
+TEST(ProgressTest, DrawsStageShareAndRate) {
+  CaptureStderr();
+  Progress progress(true);
+  progress.stage("weights", 30 << 20, "B");
+  std::this_thread::sleep_for(std::chrono::milliseconds(110));
+  progress.advance(15 << 20);
+  progress.advance(15 << 20);
+  progress.finish();
+  const std::string text = GetCapturedStderr();
+  EXPECT_THAT(text, StartsWith("\r\033[Kweights  [                        ]   0%"));
+  EXPECT_THAT(text, HasSubstr("\r\033[Kweights  [############            ]  50%"));
+  EXPECT_THAT(text, HasSubstr("MiB/s"));
+  EXPECT_THAT(text, HasSubstr(" left"));
+  EXPECT_THAT(text, HasSubstr("\r\033[Kweights  30.0 MiB  0.1 s"));
+  EXPECT_THAT(text, EndsWith("\n"));
+}
+
+TEST(ProgressTest, RedrawsAtMostTenTimesASecond) {
+  CaptureStderr();
+  Progress progress(true);
+  const auto start = std::chrono::steady_clock::now();
+  progress.stage("tokens", 1000000);
+  for (int i = 0; i < 200000; ++i) progress.advance(1);
+  progress.finish();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::string text = GetCapturedStderr();
+  const auto draws = std::count(text.begin(), text.end(), '\r');
+  EXPECT_LE(static_cast<double>(draws), 2 + 10 * seconds);
+}
+
+TEST(ProgressTest, UnknownTotalSpins) {
+  CaptureStderr();
+  Progress progress(true);
+  progress.stage("reading", 0, "files");
+  progress.advance(3);
+  progress.finish();
+  const std::string text = GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("reading  |"));
+  EXPECT_THAT(text, HasSubstr("reading  3 files  0.0 s\n"));
+}
+
+TEST(ProgressTest, MoreThanTheTotalStaysAHundredPercent) {
+  CaptureStderr();
+  Progress progress(true);
+  progress.stage("weights", 10);
+  std::this_thread::sleep_for(std::chrono::milliseconds(110));
+  progress.advance(25);
+  EXPECT_THAT(GetCapturedStderr(), HasSubstr("[########################] 100%"));
+}
+
+TEST(ProgressTest, AnOpenStageIsErasedWhenAnExceptionPasses) {
+  CaptureStderr();
+  try {
+    Progress progress(true);
+    progress.stage("weights", 10);
+    throw Error("", "midway");
+  } catch (const Error&) {
+  }
+  EXPECT_THAT(GetCapturedStderr(), EndsWith("\r\033[K"));
+}
+
+TEST(ProgressTest, ALongNameIsCutBetweenCharacters) {
+  CaptureStderr();
+  Progress progress(true);
+  std::string name;
+  for (int i = 0; i < 2000; ++i) name += "é";
+  progress.stage("a" + name, 10);
+  const std::string text = GetCapturedStderr();
+  EXPECT_LT(text.size(), 1000u);
+  EXPECT_THAT(text, EndsWith("é"));
+}
+
+// In a child: signals and their handlers belong to the whole process.
+TEST(InterruptDeathTest, TheFirstSignalSetsTheFlag) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        check_interrupt();
+        if (interrupted()) std::_Exit(1);
+        std::raise(SIGINT);
+        if (!interrupted()) std::_Exit(2);
+        try {
+          check_interrupt();
+        } catch (const Error& error) {
+          std::_Exit(std::string(error.what()) == "interrupted" ? 42 : 3);
+        }
+        std::_Exit(4);
+      },
+      ::testing::ExitedWithCode(42), "");
+}
+
+TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        std::raise(SIGINT);
+        std::raise(SIGINT);
+        std::_Exit(0);
+      },
+      ::testing::KilledBySignal(SIGINT), "");
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        std::raise(SIGTERM);
+        std::raise(SIGINT);
+        std::_Exit(0);
+      },
+      ::testing::KilledBySignal(SIGINT), "");
+}
+
+}  // namespace
+}  // namespace incipit

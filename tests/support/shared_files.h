@@ -1,0 +1,27 @@
+// Reference data that lies beside the project and not in it: models, recordings. Absent for most who build.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace incipit {
+
+inline std::filesystem::path source_directory() { return INCIPIT_SOURCE_DIR; }
+
+/// What every checkout has.
+inline std::filesystem::path fixtures() { return source_directory() / "tests" / "fixtures"; }
+
+/// `shared/NAME` beside the checkout.
+inline std::filesystem::path shared_file(const std::filesystem::path& name) {
+  return source_directory().parent_path() / "shared" / name;
+}
+
+}  // namespace incipit
+
+/// Skips the test, with its name and the reason, where the file or directory `name` of the reference data is absent.
+#define INCIPIT_SKIP_WITHOUT_SHARED(name)                                                               \
+  if (!std::filesystem::exists(::incipit::shared_file(name)))                                           \
+  GTEST_SKIP() << ::testing::UnitTest::GetInstance()->current_test_info()->test_suite_name() << '.'     \
+               << ::testing::UnitTest::GetInstance()->current_test_info()->name() << " skipped: needs " \
+               << ::incipit::shared_file(name).lexically_normal().string() << ", which is not here"
