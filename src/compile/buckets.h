@@ -1,0 +1,17 @@
+// The classes of steps an engine is prepared for.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace incipit {
+
+struct BucketBounds {
+  int32_t tokens = 0, rows = 0, sequences = 0;
+};
+
+/// Ascending bounds over step sizes, from one token to `max_tokens`. A bucket is a kernel choice and a memory bound,
+/// never a padded shape.
+std::vector<BucketBounds> make_buckets(int32_t max_tokens, int32_t max_rows, int32_t max_sequences);
+
+}  // namespace incipit

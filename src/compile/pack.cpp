@@ -1,0 +1,136 @@
+#include "compile/pack.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <mutex>
+
+#include "base/progress.h"
+#include "kernels/packing.h"
+
+namespace incipit {
+namespace {
+
+constexpr int64_t slab_bytes = int64_t{16} << 20;
+
+/// Runs a body that may throw on the pool; the first exception is rethrown here.
+template <typename F>
+void parallel_or_throw(ThreadPool& pool, int64_t tiles, F&& body) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  pool.parallel_for(tiles, [&](int64_t tile, int) {
+    try {
+      body(tile);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+  });
+  if (first) std::rethrow_exception(first);
+}
+
+PackedShape shape_of(const DraftWeight& weight) {
+  return packed_shape(weight.format, weight.values->shape().at(0), weight.values->shape().at(1), weight.gated);
+}
+
+/// Reads the source rows of a packed panel, zeros for pads.
+template <typename T, typename Read>
+void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, const Read& read) {
+  int64_t filled = 0;
+  while (filled < panel_width) {
+    const int64_t source = order.source_row(panel * panel_width + filled);
+    if (source < 0) {
+      std::fill_n(rows + filled * k, k, T{});
+      ++filled;
+      continue;
+    }
+    int64_t run = 1;
+    while (filled + run < panel_width && order.source_row(panel * panel_width + filled + run) == source + run) ++run;
+    read(source, run, rows + filled * k);
+    filled += run;
+  }
+}
+
+WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOrder& order, const Constant& values) {
+  std::vector<float> floats(static_cast<size_t>(values.rows()));
+  values.read_floats(0, values.rows(), floats.data());
+  const std::vector<float> packed = pack_outputs(order, floats);
+  const auto bytes = std::as_bytes(std::span(packed));
+  return {std::move(kind), DType::f32, writer.write_weights(bytes), bytes.size()};
+}
+
+std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& writer,
+                                      const std::function<void(int64_t)>& advance) {
+  const Constant& values = *weight.values;
+  const int64_t row_bytes = values.row_elements() * static_cast<int64_t>(size_of(values.dtype()));
+  const int64_t rows_a_slab = std::max<int64_t>(1, slab_bytes / std::max<int64_t>(1, row_bytes));
+  std::vector<std::byte> slab(static_cast<size_t>(std::min(rows_a_slab, values.rows()) * row_bytes));
+  const uint64_t offset = writer.align_weights();
+  for (int64_t row = 0; row < values.rows(); row += rows_a_slab) {
+    check_interrupt();
+    const int64_t count = std::min(rows_a_slab, values.rows() - row);
+    values.read(row, count, slab.data());
+    writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
+    advance(count * row_bytes);
+  }
+  return {{"values", values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes)}};
+}
+
+std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+                                       const std::function<void(int64_t)>& advance) {
+  const Constant& values = *weight.values;
+  const int64_t k = values.shape().at(1);
+  const PanelPacker packer(weight.format, values.shape().at(0), k, weight.gated);
+  const PackedShape shape = packer.shape();
+  const bool coded = weight.format == WeightFormat::i8;
+  const int64_t panels_a_slab = std::max<int64_t>(1, slab_bytes / shape.panel_bytes);
+  std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, shape.panels) * shape.panel_bytes));
+  std::vector<int32_t> code_sums(coded ? static_cast<size_t>(shape.panels * panel_width) : 0);
+
+  std::vector<WrittenPlane> planes;
+  const DType stored = coded ? DType::i8 : weight.format == WeightFormat::bf16 ? DType::bf16 : DType::f32;
+  planes.push_back({"panels", stored, writer.align_weights(), static_cast<uint64_t>(shape.bytes())});
+  for (int64_t first = 0; first < shape.panels; first += panels_a_slab) {
+    check_interrupt();
+    const int64_t count = std::min(panels_a_slab, shape.panels - first);
+    parallel_or_throw(pool, count, [&](int64_t i) {
+      const int64_t panel = first + i;
+      std::byte* out = slab.data() + i * shape.panel_bytes;
+      if (coded) {
+        std::vector<int8_t> rows(static_cast<size_t>(panel_width * k));
+        read_panel(packer.order(), panel, k, rows.data(), [&](int64_t row, int64_t run, int8_t* target) {
+          values.read(row, run, reinterpret_cast<std::byte*>(target));
+        });
+        packer.pack_panel_codes(rows.data(), out, code_sums.data() + panel * panel_width);
+      } else {
+        std::vector<float> rows(static_cast<size_t>(panel_width * k));
+        read_panel(packer.order(), panel, k, rows.data(),
+                   [&](int64_t row, int64_t run, float* target) { values.read_floats(row, run, target); });
+        packer.pack_panel(rows.data(), out);
+      }
+    });
+    writer.append_weights(std::span(slab).first(static_cast<size_t>(count * shape.panel_bytes)));
+    advance(count * shape.panel_bytes);
+  }
+  if (coded) {
+    planes.push_back(write_outputs(writer, "scales", packer.order(), *weight.scales));
+    const auto bytes = std::as_bytes(std::span(code_sums));
+    planes.push_back({"code_sums", DType::i32, writer.write_weights(bytes), bytes.size()});
+  }
+  if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias));
+  return planes;
+}
+
+}  // namespace
+
+uint64_t weight_bytes(const DraftWeight& weight) {
+  if (!weight.dense) return static_cast<uint64_t>(shape_of(weight).bytes());
+  return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
+}
+
+std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+                                       const std::function<void(int64_t)>& advance) {
+  return weight.dense ? write_dense(weight, writer, advance) : write_panels(weight, writer, pool, advance);
+}
+
+}  // namespace incipit

@@ -1,0 +1,30 @@
+// Streams weights from their constants into the engine, in the layouts of kernels/layout.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "compile/plan_draft.h"
+#include "engine/writer.h"
+
+namespace incipit {
+
+struct WrittenPlane {
+  std::string kind;  // as plan.fbs
+  DType dtype = DType::f32;
+  uint64_t offset = 0;  // in the file
+  uint64_t bytes = 0;
+};
+
+/// Bytes that write_weight will write, for memory bounds and progress.
+uint64_t weight_bytes(const DraftWeight& weight);
+
+/// Writes one weight in slabs of bounded size. `advance(bytes)` is called as bytes go out. Throws what reading the
+/// constant throws.
+std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+                                       const std::function<void(int64_t)>& advance);
+
+}  // namespace incipit

@@ -1,0 +1,64 @@
+// The plan while it is being made: what lowering decides, before memory is placed, kernels chosen and weights packed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graph/constant.h"
+#include "kernels/layout.h"
+
+namespace incipit {
+
+enum class DraftAxis : uint8_t { tokens, rows };
+
+struct DraftBuffer {
+  std::string name;
+  DType dtype = DType::f32;
+  DraftAxis axis = DraftAxis::tokens;
+  int64_t width = 0;
+};
+
+/// A weight as the plan will list it. `dense`: `values` as they are. Otherwise packed in panels of `format`.
+struct DraftWeight {
+  std::string name;
+  bool dense = true;
+  WeightFormat format = WeightFormat::f32;
+  bool gated = false;
+  ConstantPtr values;  // dense values; or the [n, k] weight (codes when int8)
+  ConstantPtr scales;  // int8: f32 [n]
+  ConstantPtr bias;    // f32 [n], or null
+};
+
+/// Mirrors plan::Space.
+enum class DraftSpace : uint8_t { absent, buffer, weight, ids, positions, rows, row_positions, cache };
+
+struct DraftOperand {
+  DraftSpace space = DraftSpace::absent;
+  int32_t index = 0;
+  int64_t column = 0;
+  int64_t width = 0;
+};
+
+struct DraftStep {
+  std::string name;
+  std::string problem;
+  DraftAxis axis = DraftAxis::tokens;
+  std::vector<DraftOperand> inputs, outputs;
+};
+
+struct DraftCacheGroup {
+  std::vector<int64_t> layers;
+  int64_t window = 0;
+  KvGeometry geometry;
+};
+
+struct PlanDraft {
+  std::vector<DraftBuffer> buffers;
+  std::vector<DraftWeight> weights;
+  std::vector<DraftStep> steps;
+  std::vector<DraftCacheGroup> groups;
+  int32_t logits = -1;  // buffer
+};
+
+}  // namespace incipit

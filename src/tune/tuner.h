@@ -1,0 +1,72 @@
+// Chooses kernels for a plan. Only `incipit build` tunes; the choice goes into the engine and into a text cache.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/cpu.h"
+
+namespace incipit {
+
+/// A kernel for one problem in one bucket.
+struct KernelChoice {
+  std::string kernel;
+  uint32_t abi = 0;
+  std::string config;
+  double microseconds = 0;  // measured; 0: chosen without measuring
+  bool operator==(const KernelChoice&) const = default;
+};
+
+/// Earlier measurements, one a line, sorted, so that caches can be read, compared and committed:
+///   <features> | <problem> rows=<rows> | <kernel> abi=<n> config=<name> us=<time>
+/// `features` is the text of the CPU features the choice was made under (to_string(CpuFeatures)).
+class TuningCache {
+ public:
+  /// An empty cache when the file does not exist; throws Error naming file and line when it is malformed.
+  static TuningCache load(const std::filesystem::path& path);
+  void save(const std::filesystem::path& path) const;
+  /// nullptr when there is none.
+  const KernelChoice* find(CpuFeatures features, std::string_view problem, int32_t rows) const;
+  void set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice);
+  size_t size() const { return entries_.size(); }
+
+ private:
+  std::map<std::string, KernelChoice> entries_;
+};
+
+struct TuneRequest {
+  std::string problem;  // kernels/problem.h
+  int32_t rows = 0;     // the bucket's rows (tokens for attention: queries of one sequence at that context)
+};
+
+struct TunerOptions {
+  CpuFeatures features;               // of the target machine: only kernels whose needs it includes
+  int threads = 0;                    // for measuring; 0: all
+  double seconds_per_problem = 0.15;  // spent on measuring all candidates of one problem, about
+  bool measure = true;                // false: best guess of the table, nothing runs
+};
+
+/// Candidates are all (kernel, config) of the problem's family that accept the problem and whose needs the target has.
+/// A cached choice whose kernel still exists with that ABI is taken as it is. Else, when this machine has the target's
+/// features, the families worth it (linear, attention) are measured: interleaved rounds over random data of the real
+/// shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice as slow as the
+/// best are dropped after the first round. Everything else, or a target that is not here, takes the first candidate of
+/// the table.
+class Tuner {
+ public:
+  Tuner(TuningCache& cache, const TunerOptions& options);
+  ~Tuner();
+  /// Throws Error when no kernel of the table fits the problem ("no kernel for … on cpu-generic").
+  KernelChoice choose(const TuneRequest& request);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace incipit
