@@ -4,6 +4,7 @@
 #include "kernels/families.h"
 #include "kernels/packing.h"
 #include "kernels/reference/activation.h"
+#include "kernels/reference/elements.h"
 
 namespace incipit {
 namespace {
@@ -39,14 +40,6 @@ double product(const Linear::Problem& problem, const Linear::Args& args, int64_t
   return sum;
 }
 
-void store(DType dtype, std::byte* output, int64_t at, double value) {
-  if (dtype == DType::bf16) {
-    reinterpret_cast<bf16*>(output)[at] = to_bf16(static_cast<float>(value));
-  } else {
-    reinterpret_cast<float*>(output)[at] = static_cast<float>(value);
-  }
-}
-
 }  // namespace
 
 void Linear::reference(const Problem& problem, const Args& args) {
@@ -62,12 +55,9 @@ void Linear::reference(const Problem& problem, const Args& args) {
       double value = activate(problem.activation, sum(row, column));
       if (gated) value *= sum(row, width + column);
       if (problem.residual) value += args.residual[row * args.residual_stride + column];
-      store(problem.output, args.output, row * args.output_stride + column, value);
+      store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
     }
-    if (!args.pad_output) continue;
-    for (int64_t column = width; column < row_stride(width); ++column) {
-      store(problem.output, args.output, row * args.output_stride + column, 0);
-    }
+    if (args.pad_output) pad_row(args.output, row, width, args.output_stride, size_of(problem.output));
   }
 }
 

@@ -1,0 +1,233 @@
+// Random products: weights packed from random rows, tolerances from the magnitudes summed.
+#pragma once
+
+#include "kernel_case.h"
+#include "kernels/families.h"
+#include "kernels/packing.h"
+
+namespace incipit {
+
+/// A random weight [n, k], packed, and as floats.
+class RandomWeight {
+ public:
+  RandomWeight(WeightFormat format, int64_t n, int64_t k, bool gated, std::mt19937_64& random)
+      : order_{n, gated}, rows_(static_cast<size_t>(n * k)) {
+    const PanelPacker packer(format, n, k, gated);
+    panels_ = GuardedBytes(static_cast<size_t>(packer.shape().bytes()));
+    code_sums_.assign(static_cast<size_t>(order_.packed_rows()), 0);
+    std::uniform_real_distribution<float> real(-1, 1);
+    std::uniform_int_distribution<int> code(-127, 127);
+    std::vector<float> scales(static_cast<size_t>(n));
+    for (float& scale : scales) scale = 0.001f * (1.5f + real(random));
+    scales_ = pack_outputs(order_, scales);
+    std::vector<float> panel(static_cast<size_t>(panel_width * k));
+    std::vector<int8_t> codes(panel.size());
+    for (int64_t p = 0; p < packer.shape().panels; ++p) {
+      for (int64_t r = 0; r < panel_width; ++r) {
+        const int64_t source = order_.source_row(p * panel_width + r);
+        for (int64_t i = 0; i < k; ++i) {
+          const size_t at = static_cast<size_t>(r * k + i);
+          panel[at] = 0;
+          codes[at] = 0;
+          if (source < 0) continue;
+          float& value = rows_[static_cast<size_t>(source * k + i)];
+          if (format == WeightFormat::i8) {
+            codes[at] = static_cast<int8_t>(code(random));
+            value = codes[at] * scales[static_cast<size_t>(source)];
+          } else {
+            panel[at] = real(random);
+            value = format == WeightFormat::bf16 ? to_float(to_bf16(panel[at])) : panel[at];
+          }
+        }
+      }
+      std::byte* out = panels_.data() + p * packer.shape().panel_bytes;
+      if (format == WeightFormat::i8) {
+        packer.pack_panel_codes(codes.data(), out, code_sums_.data() + p * panel_width);
+      } else {
+        packer.pack_panel(panel.data(), out);
+      }
+    }
+  }
+
+  PackedWeight packed() { return {panels_.data(), scales_.data(), code_sums_.data()}; }
+  const PanelOrder& order() const { return order_; }
+  const std::vector<float>& rows() const { return rows_; }  // [n, k]
+
+ private:
+  PanelOrder order_;
+  std::vector<float> rows_;
+  GuardedBytes panels_;
+  std::vector<float> scales_;
+  std::vector<int32_t> code_sums_;
+};
+
+template <>
+class KernelCase<Linear> {
+ public:
+  static std::vector<Linear::Problem> test_problems() {
+    std::vector<Linear::Problem> problems;
+    using A = Activation;
+    for (const auto& [format, input] : formats) {
+      const auto add = [&, f = format, i = input](int32_t n, int32_t k, DType output, bool bias, bool residual, A a) {
+        problems.push_back({n, k, f, i, output, bias, residual, a});
+      };
+      add(16, 64, DType::f32, false, false, A::none);
+      add(1, 1, DType::f32, false, true, A::none);
+      add(37, 100, DType::f32, true, true, A::none);
+      add(150, 203, DType::bf16, true, false, A::silu);
+      add(128, 256, DType::f32, false, true, A::gelu_erf);
+      add(48, 130, DType::bf16, true, true, A::gelu_tanh);
+      add(33, 65, DType::f32, true, false, A::relu);
+      add(2 * 40, 129, DType::bf16, false, false, A::silu_gate);
+      add(2 * 64, 64, DType::f32, true, true, A::gelu_tanh_gate);
+      add(2 * 17, 192, DType::f32, true, false, A::gelu_erf_gate);
+    }
+    return problems;
+  }
+  static std::vector<int32_t> test_rows() { return standard_rows(); }
+
+  static std::vector<BenchStep<Linear>> bench_steps() {
+    std::vector<BenchStep<Linear>> steps;
+    for (const auto& [format, input] : formats) {
+      for (const int32_t rows : {1, 8, 128, 1024}) {
+        // llama-0.5b: the merged gate and up, and the down product.
+        for (const Linear::Problem& problem :
+             {Linear::Problem{5632, 1024, format, input, input == DType::bf16 ? DType::bf16 : DType::f32, false, false,
+                              Activation::silu_gate},
+              Linear::Problem{1024, 2816, format, input, DType::f32, false, true, Activation::none}}) {
+          steps.push_back(
+              {problem, rows, 2.0 * rows * problem.n * problem.k, 1.0 * problem.n * problem.k * element_bytes(format)});
+        }
+      }
+    }
+    return steps;
+  }
+
+  KernelCase(const Linear::Problem& problem, int32_t rows, uint64_t seed)
+      : problem_(problem),
+        random_(seed),
+        weight_(problem.format, problem.n, problem.k, is_gated(problem.activation), random_),
+        input_(Rows::whole(problem.input, rows, problem.k)) {
+    const int64_t width = problem.output_width();
+    // By turns a whole buffer, a column view, and a residual that is the output itself.
+    const bool view = seed % 3 == 1;
+    in_place_ = problem.residual && problem.output == DType::f32 && seed % 3 == 2;
+    output_ = view ? Rows::view(problem.output, rows, width, row_stride(width + 70), 32)
+                   : Rows::whole(problem.output, rows, width);
+    input_.fill_random(random_);
+    std::uniform_real_distribution<float> real(-1, 1);
+    for (int32_t r = 0; r < rows; ++r) input_scales_.push_back(0.01f * (1.5f + real(random_)));
+    for (int32_t j = 0; j < problem.n; ++j) bias_.push_back(real(random_));
+    packed_bias_ = pack_outputs(weight_.order(), bias_);
+    residual_ = Rows::whole(DType::f32, rows, width);
+    residual_.fill_random(random_);
+    args_ = {rows,
+             input_.data(),
+             input_.stride,
+             problem.input == DType::i8 ? input_scales_.data() : nullptr,
+             weight_.packed(),
+             problem.bias ? packed_bias_.data() : nullptr,
+             problem.residual ? reinterpret_cast<const float*>(residual_.data()) : nullptr,
+             residual_.stride,
+             output_.data(),
+             output_.stride,
+             !view};
+    if (in_place_) {
+      args_.residual = reinterpret_cast<const float*>(output_.data());
+      args_.residual_stride = output_.stride;
+    }
+  }
+
+  const Linear::Args& args() const { return args_; }
+  Rows& output() { return output_; }
+
+  void reset() {
+    output_.bytes.poison();
+    if (!in_place_) return;
+    for (int32_t r = 0; r < args_.rows; ++r) {
+      for (int64_t j = 0; j < output_.width; ++j) output_.set(r, j, residual_.get(r, j));
+    }
+  }
+
+  std::string mismatch() {
+    if (expected_.rows == 0) compute_expected();
+    return rows_mismatch("output", output_, expected_, args_.pad_output, [&](int64_t row, int64_t column) {
+      return tolerance_[static_cast<size_t>(row * output_.width + column)];
+    });
+  }
+
+ private:
+  static constexpr std::pair<WeightFormat, DType> formats[] = {
+      {WeightFormat::f32, DType::f32}, {WeightFormat::bf16, DType::bf16}, {WeightFormat::i8, DType::i8}};
+
+  void compute_expected() {
+    expected_ = Rows::whole(problem_.output, args_.rows, output_.width);
+    Linear::Args args = args_;
+    args.output = expected_.data();
+    args.output_stride = expected_.stride;
+    args.residual = reinterpret_cast<const float*>(residual_.data());
+    args.residual_stride = residual_.stride;
+    args.pad_output = true;
+    Linear::reference(problem_, args);
+    tolerance_.resize(static_cast<size_t>(args_.rows * output_.width));
+    for (int32_t r = 0; r < args_.rows; ++r) {
+      for (int64_t j = 0; j < output_.width; ++j) {
+        tolerance_[static_cast<size_t>(r * output_.width + j)] = tolerance(r, j);
+      }
+    }
+  }
+
+  struct Bounded {
+    double value, error;
+  };
+
+  /// Σ in·W + bias with the error of any order of f32 sums: (k + 8)·u·Σ|in·W|; an i8 sum is exact and rounds a few
+  /// times as it becomes a float. bf16 units flush denormal products: k·2^-126 more.
+  Bounded sum(int64_t row, int64_t output) {
+    const float* w = weight_.rows().data() + output * problem_.k;
+    const double scale = problem_.input == DType::i8 ? input_scales_[static_cast<size_t>(row)] : 1;
+    double value = 0, magnitude = 0;
+    for (int64_t k = 0; k < problem_.k; ++k) {
+      const double product = scale * input_.get(row, k) * w[k];
+      value += product;
+      magnitude += std::abs(product);
+    }
+    const double bias = problem_.bias ? bias_[static_cast<size_t>(output)] : 0;
+    const double terms = problem_.input == DType::i8 ? 8 : problem_.k + 8;
+    const double summed = problem_.input == DType::i8 ? std::abs(value) : magnitude;
+    return {value + bias, terms * half_ulp_f32 * (summed + std::abs(bias)) + problem_.k * 0x1p-126};
+  }
+
+  double tolerance(int64_t row, int64_t column) {
+    const double u = half_ulp_f32;
+    Bounded value = sum(row, column);
+    if (problem_.activation != Activation::none) {
+      // The activations' slopes stay below 1.2 and their own errors, some units in the last place of the factors of
+      // x, below 16·u·|x|; |activation(x)| <= |x|.
+      value.error = 1.2 * value.error + 16 * u * std::abs(value.value);
+      value.value = std::abs(value.value);
+    }
+    if (is_gated(problem_.activation)) {
+      const Bounded up = sum(row, output_.width + column);
+      value.error = value.error * std::abs(up.value) + std::abs(value.value) * up.error + value.error * up.error +
+                    u * std::abs(value.value * up.value);
+      value.value = std::abs(value.value * up.value);
+    }
+    const double residual = problem_.residual ? std::abs(residual_.get(row, column)) : 0;
+    const double magnitude = std::abs(value.value) + residual;
+    // Both sides round to the output: half an ulp each, of the result or of what the error makes of it.
+    return value.error + u * magnitude +
+           2 * unit_roundoff(problem_.output) * (std::abs(expected_.get(row, column)) + value.error + u * magnitude);
+  }
+
+  Linear::Problem problem_;
+  std::mt19937_64 random_;
+  RandomWeight weight_;
+  Rows input_, output_, residual_, expected_;
+  std::vector<float> input_scales_, bias_, packed_bias_;
+  std::vector<double> tolerance_;
+  bool in_place_ = false;
+  Linear::Args args_;
+};
+
+}  // namespace incipit
