@@ -7,6 +7,7 @@
 
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "/" ";" layers "${LAYERS}")
+list(TRANSFORM layers REPLACE ":.*" "" OUTPUT_VARIABLE names)
 set(faults "")
 set(checked 0)
 
@@ -24,17 +25,20 @@ foreach(entry IN LISTS layers)
   list(REMOVE_DUPLICATES allowed)
   set(allowed_${layer} ${allowed})
 
-  file(GLOB_RECURSE files ${SOURCE}/${layer}/*.h ${SOURCE}/${layer}/*.cpp)
+  file(GLOB_RECURSE files ${SOURCE}/${layer}/*.h ${SOURCE}/${layer}/*.cpp ${SOURCE}/${layer}/*.inc
+       ${SOURCE}/${layer}/*.cu)
   foreach(file IN LISTS files)
     math(EXPR checked "${checked} + 1")
     file(RELATIVE_PATH shown ${SOURCE} ${file})
-    file(STRINGS ${file} includes REGEX "^ *# *include *\"")
+    file(STRINGS ${file} includes REGEX "^[ \t]*#[ \t]*include[ \t]*[\"<]")
     foreach(line IN LISTS includes)
-      string(REGEX MATCH "\"([^\"]*)\"" unused "${line}")
+      string(REGEX MATCH "[\"<]([^\">]*)[\">]" quoted "${line}")
       set(path ${CMAKE_MATCH_1})
       string(REGEX MATCH "^[^/]*" target "${path}")
-      if(NOT path MATCHES "/")
+      if((NOT path MATCHES "/" AND quoted MATCHES "^\"") OR path MATCHES "(^|/)\\.\\.?/")
         list(APPEND faults "src/${shown}: \"${path}\" is not a path from src/")
+      elseif(NOT target IN_LIST names)
+        continue()  # a library's, in either spelling
       elseif(NOT target IN_LIST allowed)
         list(APPEND faults "src/${shown}: \"${path}\" is not below the layer ${layer} (it may include: ${allowed})")
       endif()
