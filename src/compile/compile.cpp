@@ -1,0 +1,189 @@
+#include "compile/compile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <span>
+#include <utility>
+
+#include "base/thread_pool.h"
+#include "compile/buckets.h"
+#include "compile/lower.h"
+#include "compile/manifest.h"
+#include "compile/memory_plan.h"
+#include "compile/pack.h"
+#include "compile/write_plan.h"
+#include "engine/writer.h"
+#include "kernels/problem.h"
+#include "kernels/sampling.h"
+#include "text/compile_tokenizer.h"
+#include "tune/tuner.h"
+
+namespace incipit {
+namespace {
+
+constexpr int32_t largest_step = 1024;      // tokens of the largest prefill chunk
+constexpr int32_t smallest_row_bound = 64;  // sampled rows a step can have, at least: evaluation samples every token
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The parts that options and model fix.
+PlanParts bounds_of(const Model& model, const CompileOptions& options) {
+  if (options.max_context < 0 || options.max_context > model.max_position) {
+    throw Error("--max-context", fmt::format("{} is outside what the model was trained for", options.max_context),
+                fmt::format("give 1 to {}", model.max_position));
+  }
+  if (options.max_batch < 1 || options.max_batch > 1024) {
+    throw Error("--max-batch", fmt::format("{} is out of range", options.max_batch), "give 1 to 1024");
+  }
+  if (options.memory < 0) throw Error("--memory", "it is negative", "give a size such as 2G");
+  PlanParts parts;
+  parts.precision = options.precision;
+  parts.max_context = static_cast<int32_t>(options.max_context > 0 ? options.max_context : model.max_position);
+  parts.max_sequences = options.max_batch;
+  const int32_t max_tokens = std::max(std::min(parts.max_context, largest_step), parts.max_sequences);
+  parts.buckets = make_buckets(max_tokens, std::max(parts.max_sequences, smallest_row_bound), parts.max_sequences);
+  return parts;
+}
+
+/// Bytes that sampling keeps for a sequence (kernels/sampling.h).
+uint64_t slot_bytes(const Model& model, int32_t max_context) {
+  return sizeof(SlotState) + uint64_t{4} * static_cast<uint64_t>(max_context) +
+         uint64_t{4} * static_cast<uint64_t>(model.vocabulary);
+}
+
+/// Refuses a --memory that cannot hold the weights, the arena, the sampling state and one sequence at full length.
+/// Returns what is left for everything but the weights; 0: no bound.
+uint64_t memory_for_state(const Model& model, const CompileOptions& options, const PlanDraft& draft,
+                          const PlanParts& parts) {
+  if (options.memory == 0) return 0;
+  uint64_t weights = 0;
+  for (const DraftWeight& weight : draft.weights) weights += weight_bytes(weight);
+  uint64_t pages = 0;
+  for (const DraftCacheGroup& group : draft.groups) {
+    const int64_t count = (parts.max_context + group.geometry.tokens - 1) / group.geometry.tokens;
+    pages += static_cast<uint64_t>(count * group.geometry.page_bytes());
+  }
+  uint64_t arena = 0;
+  for (const ArenaPlan& plan : parts.arenas) arena = std::max(arena, plan.bytes);
+  const uint64_t state = slot_bytes(model, parts.max_context) * static_cast<uint64_t>(parts.max_sequences);
+  const uint64_t needed = weights + arena + state + pages;
+  if (needed > static_cast<uint64_t>(options.memory)) {
+    throw Error(
+        "--memory",
+        fmt::format(
+            "{} bytes cannot hold this plan (weights {}, arena {}, sampling state {}, one sequence of {} tokens {})",
+            options.memory, weights, arena, state, parts.max_context, pages),
+        fmt::format("give at least {}, or lower --max-context or --max-batch", needed));
+  }
+  return static_cast<uint64_t>(options.memory) - weights;
+}
+
+/// Asks the tuner once for every distinct problem of every bucket.
+class KernelChooser {
+ public:
+  explicit KernelChooser(Tuner& tuner) : tuner_(tuner) {}
+
+  PlannedStep plan(DraftStep step, const std::vector<BucketBounds>& buckets) {
+    PlannedStep planned{std::move(step), {}};
+    for (const BucketBounds& bucket : buckets) {
+      const int32_t rows = planned.step.axis == DraftAxis::tokens ? bucket.tokens : bucket.rows;
+      planned.kernels.push_back(choose(planned.step.problem, rows));
+    }
+    return planned;
+  }
+  int32_t problems() const { return static_cast<int32_t>(chosen_.size()); }
+
+ private:
+  const KernelChoice& choose(const std::string& problem, int32_t rows) {
+    const auto key = std::make_pair(problem, rows);
+    if (const auto found = chosen_.find(key); found != chosen_.end()) return found->second;
+    check_interrupt();
+    return chosen_.emplace(key, tuner_.choose({problem, rows})).first->second;
+  }
+
+  Tuner& tuner_;
+  std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
+};
+
+void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
+                    CpuFeatures features, CompileReport& report, Progress& progress) {
+  TuningCache cache = options.tuning_cache.empty() ? TuningCache() : TuningCache::load(options.tuning_cache);
+  const size_t known = cache.size();
+  Tuner tuner(cache, {features, options.threads, 0.15, options.tune});
+  KernelChooser chooser(tuner);
+  progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
+  for (DraftStep& step : draft.steps) {
+    parts.steps.push_back(chooser.plan(step, parts.buckets));
+    progress.advance(1);
+  }
+  const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
+  const Sample::Problem sample{static_cast<int32_t>(model.vocabulary)};
+  parts.resolve_tokens = chooser.plan({"resolve_tokens", to_text(resolve), DraftAxis::tokens, {}, {}}, parts.buckets);
+  parts.sample = chooser.plan({"sample", to_text(sample), DraftAxis::rows, {}, {}}, parts.buckets);
+  progress.finish();
+  report.tuned_problems = chooser.problems();
+  report.measured_problems = static_cast<int32_t>(cache.size() - known);
+  if (!options.tuning_cache.empty() && cache.size() != known) cache.save(options.tuning_cache);
+}
+
+void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
+                  CpuFeatures features, const std::filesystem::path& target, CompileReport& report,
+                  Progress& progress) {
+  for (const DraftWeight& weight : draft.weights) report.weight_bytes += weight_bytes(weight);
+  EngineWriter writer(target, features);
+  ThreadPool pool(options.threads);
+  progress.stage("weights", static_cast<int64_t>(report.weight_bytes), "B");
+  for (const DraftWeight& weight : draft.weights) {
+    parts.planes.push_back(write_weight(weight, writer, pool, [&](int64_t bytes) { progress.advance(bytes); }));
+  }
+  progress.finish();
+  const auto add_text = [&](SectionKind kind, std::string_view text) {
+    writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));
+  };
+  writer.add_section(SectionKind::plan, write_plan(model, draft, parts));
+  add_text(SectionKind::manifest, make_manifest(model, options, features, report));
+  if (!model.directory.empty()) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
+  if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
+  add_text(SectionKind::generation, model.generation_defaults);
+  check_interrupt();
+  writer.commit();
+  report.engine_bytes = std::filesystem::file_size(target);
+}
+
+}  // namespace
+
+CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
+                      Progress& progress) {
+  const CpuFeatures features = target_features(options.target);
+  CompileReport report;
+  PlanParts parts = bounds_of(model, options);
+
+  auto start = std::chrono::steady_clock::now();
+  report.parameters = parameter_count(model.graph);
+  PassOptions pass_options;
+  pass_options.precision = options.precision;
+  pass_options.without = options.without;
+  report.passes = run_passes(model.graph, pass_options);
+  PlanDraft draft = lower(model, LowerOptions{});
+  for (const BucketBounds& bucket : parts.buckets)
+    parts.arenas.push_back(plan_arena(draft, bucket.tokens, bucket.rows));
+  parts.memory_limit = memory_for_state(model, options, draft, parts);
+  report.steps = static_cast<int32_t>(draft.steps.size());
+  report.pass_seconds = seconds_since(start);
+
+  start = std::chrono::steady_clock::now();
+  choose_kernels(model, draft, parts, options, features, report, progress);
+  report.tune_seconds = seconds_since(start);
+
+  start = std::chrono::steady_clock::now();
+  write_engine(model, draft, parts, options, features, target_path, report, progress);
+  report.pack_seconds = seconds_since(start);
+  return report;
+}
+
+}  // namespace incipit

@@ -1,0 +1,46 @@
+// Graph → engine: passes, lowering, memory plan, kernel choice, packing, writing.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "graph/model.h"
+#include "passes/pass.h"
+
+namespace incipit {
+
+struct CompileOptions {
+  std::string precision = "bf16";  // f32, bf16, int8
+  std::string target = "native";   // base/cpu.h
+  int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
+  int32_t max_batch = 8;           // sequences at once
+  int64_t memory = 0;  // bytes at run time: weights, arena, state and at least one full sequence; 0: no bound
+  std::set<std::string> without;       // passes switched off
+  std::filesystem::path tuning_cache;  // read and extended; empty: none
+  bool tune = true;                    // false: the table's first choice for every problem
+  int threads = 0;                     // for tuning and packing; 0: all
+  std::string version_tag;             // free text for the manifest
+};
+
+struct CompileReport {
+  std::vector<PassReport> passes;
+  uint64_t weight_bytes = 0;
+  uint64_t engine_bytes = 0;
+  int64_t parameters = 0;
+  int32_t steps = 0;
+  int32_t tuned_problems = 0;     // distinct problems asked of the tuner, and
+  int32_t measured_problems = 0;  // those that were new to the cache
+  double pass_seconds = 0, tune_seconds = 0, pack_seconds = 0;
+};
+
+/// Compiles `model` (consumed: its graph is rewritten) into `target_path`, which appears only when it is whole. The
+/// body is the same byte for byte for the same model, options and tuning cache. Throws Error (an option that cannot
+/// hold, a graph that is no decoder, a full disk); Ctrl-C throws too and leaves nothing behind.
+CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
+                      Progress& progress);
+
+}  // namespace incipit

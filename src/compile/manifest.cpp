@@ -1,0 +1,57 @@
+#include "compile/manifest.h"
+
+#include <boost/json.hpp>
+
+#include "base/version.h"
+
+namespace incipit {
+
+namespace json = boost::json;
+
+std::string make_manifest(const Model& model, const CompileOptions& options, CpuFeatures features,
+                          const CompileReport& report) {
+  json::object manifest;
+  manifest["incipit"] = std::string(version());
+  manifest["version_tag"] = options.version_tag;
+  manifest["architecture"] = model.architecture;
+  manifest["precision"] = options.precision;
+  manifest["target"] = to_string(features);
+  manifest["parameters"] = report.parameters;
+  manifest["weight_bytes"] = report.weight_bytes;
+  json::object shape;
+  shape["vocabulary"] = model.vocabulary;
+  shape["hidden"] = model.hidden;
+  shape["layers"] = model.layers;
+  shape["trained_context"] = model.max_position;
+  manifest["model"] = shape;
+  json::object flags;
+  flags["max_context"] = options.max_context;
+  flags["max_batch"] = options.max_batch;
+  flags["memory"] = options.memory;
+  flags["tuned"] = options.tune;
+  json::array without;
+  for (const std::string& pass : options.without) without.emplace_back(pass);
+  flags["without"] = without;
+  manifest["flags"] = flags;
+  json::array passes;
+  for (const PassReport& pass : report.passes) {
+    json::object entry;
+    entry["name"] = pass.name;
+    entry["nodes_before"] = pass.nodes_before;
+    entry["nodes_after"] = pass.nodes_after;
+    passes.push_back(entry);
+  }
+  manifest["passes"] = passes;
+  json::array sources;
+  for (const SourceFile& source : model.sources) {
+    json::object entry;
+    entry["name"] = source.name;
+    entry["bytes"] = source.bytes;
+    entry["digest"] = source.digest;
+    sources.push_back(entry);
+  }
+  manifest["sources"] = sources;
+  return json::serialize(manifest);
+}
+
+}  // namespace incipit

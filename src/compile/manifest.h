@@ -1,0 +1,16 @@
+// The engine's manifest: where it came from and how it was made. No times, no host names: it is part of the body.
+#pragma once
+
+#include <string>
+
+#include "base/cpu.h"
+#include "compile/compile.h"
+#include "graph/model.h"
+
+namespace incipit {
+
+/// JSON, keys in a fixed order.
+std::string make_manifest(const Model& model, const CompileOptions& options, CpuFeatures features,
+                          const CompileReport& report);
+
+}  // namespace incipit
