@@ -7,7 +7,8 @@
 //
 // Never a -m flag for a whole file: the inline functions of shared headers would be compiled with it too, the linker
 // keeps one copy of each, and a machine without the instructions would then run it. For the same reason code in a
-// region lives in an anonymous namespace; `*.inc` files are included inside regions and so are compiled anew for each.
+// region lives in an anonymous namespace, and what others call on any machine (the functions that describe kernels)
+// stands after it; `*.inc` files are included inside regions and so are compiled anew for each.
 #pragma once
 
 #define INCIPIT_PRAGMA(x) _Pragma(#x)

@@ -10,10 +10,12 @@ namespace incipit {
 // ---- Linear
 template <>
 std::span<const Kernel<Linear>> kernels<Linear>() {
-  static const std::vector<Kernel<Linear>> table{
-      linear_generic_f32(),
-      linear_generic_bf16(),
-      linear_generic_i8(),
+  static const std::vector<Kernel<Linear>> table {
+#if defined(__x86_64__)
+    linear_avx512_bf16(), linear_avx512_i8(), linear_avx512_f32(), linear_avx2_bf16(), linear_avx2_i8(),
+        linear_avx2_f32(),
+#endif
+        linear_generic_f32(), linear_generic_bf16(), linear_generic_i8(),
   };
   return table;
 }
