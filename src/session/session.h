@@ -1,0 +1,80 @@
+// A session: an engine that generates. `run`, `bench` and (later) `serve` all drive this one loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/sampling.h"
+#include "runtime/executor.h"
+#include "session/scheduler.h"
+#include "text/tokenizer.h"
+
+namespace incipit {
+
+/// Why a sequence ended. A failure ends its request alone.
+enum class FinishReason : uint8_t { none, stop, length, cancelled, failed };
+std::string_view name_of(FinishReason reason);
+
+struct Request {
+  std::vector<int32_t> prompt;
+  SamplingParameters sampling;
+  int32_t max_new_tokens = 0;           // 0: up to the context
+  std::vector<int32_t> stop_ids;        // beside the model's end tokens
+  std::vector<std::string> stop_texts;  // the text ends before the first of them
+  bool ignore_end = false;              // do not stop at the model's end tokens
+  bool detokenize = true;               // false: events carry ids only
+};
+
+/// What a step added to a sequence.
+struct TokenEvent {
+  SequenceId id = 0;
+  SampledRow token;       // id −1 in an event that only ends the sequence
+  std::string_view text;  // new text that can be shown: whole characters, nothing that may yet become a stop text
+  FinishReason finish = FinishReason::none;
+  int32_t prompt_tokens = 0;
+  int32_t new_tokens = 0;    // so far
+  std::string_view failure;  // for FinishReason::failed
+};
+
+struct SessionOptions {
+  enum class DeviceKind : uint8_t { cpu, shadow };
+  DeviceKind device = DeviceKind::cpu;
+  int threads = 0;
+  ExecutorOptions executor;
+  int32_t prefill_chunk = 0;  // SchedulerLimits; 0: the engine's largest step
+};
+
+class Session {
+ public:
+  Session(std::shared_ptr<const Engine> engine, const SessionOptions& options);
+  ~Session();
+
+  using Listener = std::function<void(const TokenEvent&)>;
+  /// Queues a request; `listener` is called from step(). Throws Error when it can never run: an empty prompt, an id
+  /// outside the vocabulary, a prompt longer than the context, sampling parameters out of range.
+  SequenceId submit(Request request, Listener listener);
+  /// Ends a request at once with FinishReason::cancelled (the listener hears it in the next step).
+  void cancel(SequenceId id);
+  /// Runs one step, keeping the next one in flight; false when there is nothing left to do.
+  bool step();
+  /// Steps until nothing is left.
+  void run();
+
+  Executor& executor();
+  const Tokenizer* tokenizer() const;  // null when the engine has none
+  std::span<const int32_t> end_ids() const;
+  /// The engine's generation defaults as sampling parameters (temperature, top_p, …; greedy where it says so).
+  SamplingParameters default_sampling() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace incipit
