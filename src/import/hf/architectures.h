@@ -1,0 +1,26 @@
+// The Hugging Face architectures that this build reads. Adding one: its file beside this, and a line in
+// architectures.cpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "graph/model.h"
+#include "import/hf/config.h"
+#include "import/hf/tensor_source.h"
+
+namespace incipit {
+
+struct HfArchitecture {
+  std::string_view name;  // as config.json's `architectures` has it
+  /// Fills in the graph and sizes. Throws Error for a config or tensors that it cannot honour.
+  void (*build)(const HfConfig& config, TensorSource& weights, Model& model);
+};
+
+/// Throws Error naming those there are.
+const HfArchitecture& find_architecture(const HfConfig& config);
+
+extern const HfArchitecture llama_architecture;
+extern const HfArchitecture qwen2_architecture;
+
+}  // namespace incipit

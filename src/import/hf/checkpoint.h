@@ -1,0 +1,38 @@
+// The safetensors files of a model directory: one, or shards listed by model.safetensors.index.json.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "import/hf/tensor_source.h"
+#include "import/safetensors.h"
+
+namespace incipit {
+
+class Checkpoint : public TensorSource {
+ public:
+  /// Throws Error when there is no safetensors file, or a shard is missing, damaged, or lacks what the index says.
+  static Checkpoint open(const std::filesystem::path& directory);
+
+  bool contains(std::string_view tensor) const override { return places_.find(tensor) != places_.end(); }
+  ConstantPtr take(const std::string& tensor, const Shape& shape) override;
+
+  /// Names, relative to the directory, of the files that were opened (index first).
+  const std::vector<std::string>& file_names() const { return file_names_; }
+  /// Tensors that nobody took, sorted.
+  std::vector<std::string> untaken() const;
+
+ private:
+  Checkpoint() = default;
+  std::string name_;  // the file that lists the tensors, for errors
+  std::vector<std::string> file_names_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, size_t, std::less<>> places_;  // tensor → index into files_
+  std::set<std::string, std::less<>> taken_;
+};
+
+}  // namespace incipit

@@ -1,0 +1,76 @@
+// The small files of a Hugging Face checkpoint: config.json and, beside it, generation_config.json,
+// tokenizer_config.json and chat_template.jinja. Older forms of an option are read as their newer ones.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace incipit {
+
+/// Options by name, checked as they are read: every fault is an Error such as
+/// "models/x/config.json: num_attention_heads is 0; it must lie in [1, 16384]". An option that is null counts as
+/// absent.
+class HfConfig {
+ public:
+  /// Throws Error when config.json is missing or any of the files is no JSON object.
+  static HfConfig read(const std::filesystem::path& directory);
+  /// From the texts of config.json and generation_config.json; `name` stands for the path of the first in errors.
+  static HfConfig parse(std::string name, std::string_view config, std::string_view generation = "{}");
+  ~HfConfig();
+  HfConfig(HfConfig&&) noexcept;
+  HfConfig& operator=(HfConfig&&) noexcept;
+
+  const std::string& name() const { return name_; }
+  /// "LlamaForCausalLM": the only entry of `architectures`.
+  std::string architecture() const;
+
+  bool has(std::string_view key) const;
+  /// An integer of [minimum, maximum]; the first form throws Error where it is absent.
+  int64_t integer(std::string_view key, int64_t minimum, int64_t maximum) const;
+  int64_t integer_or(std::string_view key, int64_t fallback, int64_t minimum, int64_t maximum) const;
+  /// A finite number.
+  double number(std::string_view key) const;
+  double number_or(std::string_view key, double fallback) const;
+  bool flag(std::string_view key, bool fallback) const;
+  std::string text_or(std::string_view key, std::string_view fallback) const;
+  /// A list of strings; empty where absent.
+  std::vector<std::string> texts(std::string_view key) const;
+  /// An object as a config of its own, whose errors say "KEY.…"; an empty one where absent.
+  HfConfig object(std::string_view key) const;
+  /// Short text of whatever stands there ("4", "null", "\"gelu\""), for messages.
+  std::string shown(std::string_view key) const;
+  /// Throws Error about this file.
+  [[noreturn]] void fail(std::string_view fault, std::string_view remedy = {}) const;
+
+  /// eos_token_id, a number or a list: of generation_config.json, else of config.json. Ids that are not in
+  /// [0, vocabulary) can never be sampled and are left out with a warning.
+  std::vector<int64_t> end_ids(int64_t vocabulary) const;
+  /// bos_token_id, or -1.
+  int64_t begin_id(int64_t vocabulary) const;
+  /// The sampling options of generation_config.json as a JSON object: do_sample, temperature, top_k, top_p, min_p,
+  /// repetition_penalty, as far as it gives them.
+  std::string generation_defaults() const;
+  /// Jinja source: chat_template.jinja, else tokenizer_config.json's chat_template (of several, the one named
+  /// "default"); empty where there is none.
+  const std::string& chat_template() const { return chat_template_; }
+
+ private:
+  HfConfig();
+  const boost::json::value* find(std::string_view key) const;
+  int64_t checked_integer(std::string_view key, const boost::json::value& value, int64_t minimum,
+                          int64_t maximum) const;
+
+  std::string name_;
+  std::string prefix_;  // "rope_scaling." in an object within the file
+  std::unique_ptr<boost::json::object> config_;
+  std::unique_ptr<boost::json::object> generation_;
+  std::string generation_name_;
+  std::string chat_template_;
+};
+
+}  // namespace incipit
