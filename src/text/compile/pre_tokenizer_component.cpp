@@ -1,0 +1,92 @@
+// tokenizer.json's `pre_tokenizer`: everything becomes splits by a pattern and spaces put in front.
+#include <fmt/format.h>
+
+#include "text/compile/json_field.h"
+#include "text/compile/tokenizer_source.h"
+
+namespace incipit {
+namespace {
+
+// Source: GPT-2's encoder.py.
+constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+SplitBehavior read_behavior(const JsonField& field) {
+  const std::string_view name = field.string();
+  if (name == "Isolated") return SplitBehavior::isolated;
+  if (name == "Removed") return SplitBehavior::removed;
+  if (name == "MergedWithPrevious") return SplitBehavior::merged_with_previous;
+  if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
+  if (name == "Contiguous") return SplitBehavior::contiguous;
+  field.refuse(fmt::format("is {}, which is not supported", name),
+               "Isolated, Removed, MergedWithPrevious, MergedWithNext and Contiguous are");
+}
+
+class Reader {
+ public:
+  explicit Reader(std::vector<PreTokenizerStep>& steps) : steps_(steps) {}
+
+  void read(const JsonField& field) {
+    const std::string_view type = field.at("type").string();
+    if (type == "Sequence") {
+      field.at("pretokenizers").each([&](const JsonField& part) { read(part); });
+      return;
+    }
+    // It turns text into symbols that stand for bytes, which a later component would see.
+    if (ends_in_bytes_) field.refuse("comes after ByteLevel, which is not supported", "ByteLevel must be the last");
+    if (type == "Split") {
+      read_split(field);
+    } else if (type == "Digits") {
+      add_split(field.flag("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)", SplitBehavior::isolated, false);
+    } else if (type == "ByteLevel") {
+      ends_in_bytes_ = true;
+      if (field.at("add_prefix_space").boolean()) {
+        steps_.push_back({PreTokenizerStepKind::prefix_space, SplitBehavior::isolated, false, {}});
+      }
+      if (field.flag("use_regex", true)) {
+        add_split(pcre2_pattern_from_oniguruma(kGpt2Pattern, field.file()), SplitBehavior::isolated, false);
+      }
+    } else {
+      field.refuse(fmt::format("is of type {}, which is not supported", type),
+                   "Split, Digits, ByteLevel and Sequence are");
+    }
+  }
+
+  bool ends_in_bytes() const { return ends_in_bytes_; }
+
+ private:
+  void read_split(const JsonField& field) {
+    const JsonField pattern = field.at("pattern");
+    const SplitBehavior behavior = read_behavior(field.at("behavior"));
+    const bool invert = field.flag("invert", false);
+    std::string expression;
+    if (const auto literal = pattern.find("String")) {
+      if (literal->string().empty()) literal->refuse("is empty");
+      expression = pattern_of_literal(literal->string());
+    } else {
+      const JsonField regex = pattern.at("Regex");
+      expression = pcre2_pattern_from_oniguruma(regex.string(), fmt::format("{}: {}", field.file(), regex.path()));
+    }
+    add_split(std::move(expression), behavior, invert);
+  }
+
+  void add_split(std::string pattern, SplitBehavior behavior, bool invert) {
+    steps_.push_back({PreTokenizerStepKind::split, behavior, invert, std::move(pattern)});
+  }
+
+  std::vector<PreTokenizerStep>& steps_;
+  bool ends_in_bytes_ = false;
+};
+
+}  // namespace
+
+void read_pre_tokenizer(const JsonField& root, TokenizerSource& source) {
+  Reader reader(source.steps);
+  if (const auto field = root.find("pre_tokenizer")) reader.read(*field);
+  if (!reader.ends_in_bytes()) {
+    root.refuse("has no ByteLevel in its pre_tokenizer", "only byte-level tokenizers are supported");
+  }
+  PreTokenizer(source.steps, root.file());  // patterns must compile
+}
+
+}  // namespace incipit

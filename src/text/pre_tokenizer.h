@@ -1,0 +1,69 @@
+// Cutting a text into the pieces that byte-pair merging may not cross.
+// Source: Hugging Face tokenizers, pre_tokenizers/{split,byte_level,sequence}.rs and tokenizer/normalizer.rs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/regex.h"
+
+namespace incipit {
+
+/// What becomes of the matches of a pattern and what lies between them. Stored in compiled tokenizers: never renumber.
+enum class SplitBehavior : uint32_t {
+  isolated = 0,              // each match and each gap is a piece
+  removed = 1,               // gaps are pieces, matches are dropped
+  merged_with_previous = 2,  // a match ends the gap before it
+  merged_with_next = 3,      // a match begins the gap after it
+  contiguous = 4,            // neighbouring matches are one piece
+};
+constexpr uint32_t kSplitBehaviorCount = 5;
+
+/// Stored in compiled tokenizers: never renumber.
+enum class PreTokenizerStepKind : uint32_t {
+  split = 0,         // cut by a pattern
+  prefix_space = 1,  // put a space before every piece that does not begin with one
+};
+constexpr uint32_t kPreTokenizerStepKindCount = 2;
+
+struct PreTokenizerStep {
+  PreTokenizerStepKind kind = PreTokenizerStepKind::split;
+  SplitBehavior behavior = SplitBehavior::isolated;
+  bool invert = false;  // gaps count as matches and matches as gaps
+  std::string pattern;  // PCRE2's dialect
+};
+
+/// What one thread needs while cutting.
+struct PreTokenizerScratch {
+  std::string text;  // the pieces' text, when it is not the caller's
+  std::string next_text;
+  std::vector<TextRange> pieces;
+  std::vector<TextRange> next_pieces;
+};
+
+class PreTokenizer {
+ public:
+  /// Throws Error naming `thing` for a pattern that does not compile.
+  PreTokenizer(const std::vector<PreTokenizerStep>& steps, std::string_view thing);
+
+  /// Cuts `text` into scratch.pieces and returns what these are ranges of: `text` itself or scratch.text. Broken
+  /// UTF-8 is cut out as pieces of its own. None of the pieces is empty.
+  std::string_view cut(std::string_view text, PreTokenizerScratch& scratch) const;
+
+ private:
+  struct Step {
+    PreTokenizerStepKind kind;
+    SplitBehavior behavior;
+    bool invert;
+    std::vector<Regex> regex;  // one for a split, none otherwise
+  };
+  std::vector<Step> steps_;
+};
+
+/// Appends the pieces of `text` within `range`.
+void split_range(const Regex& regex, SplitBehavior behavior, bool invert, std::string_view text, TextRange range,
+                 std::vector<TextRange>& pieces);
+
+}  // namespace incipit

@@ -1,0 +1,214 @@
+#include "text/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <fmt/format.h>
+#include <pcre2.h>
+
+#include <new>
+
+#include "base/error.h"
+#include "text/utf8.h"
+
+namespace incipit {
+namespace {
+
+// Backtracking steps for one match: far beyond what sane patterns take, and a bound on hostile ones.
+constexpr uint32_t kMatchLimit = 20'000'000;
+// Nested parentheses and bytes of a pattern; those of published tokenizers have a few levels and a few kilobytes.
+constexpr uint32_t kNestingLimit = 100;
+constexpr size_t kPatternLimit = 64 << 10;
+
+/// What one thread needs to match with any pattern.
+class MatchScratch {
+ public:
+  MatchScratch()
+      : data(pcre2_match_data_create(1, nullptr)),
+        context(pcre2_match_context_create(nullptr)),
+        stack_(pcre2_jit_stack_create(32 << 10, 1 << 20, nullptr)) {
+    if (data == nullptr || context == nullptr) {
+      release();
+      throw std::bad_alloc();
+    }
+    pcre2_set_match_limit(context, kMatchLimit);
+    if (stack_ != nullptr) pcre2_jit_stack_assign(context, nullptr, stack_);
+  }
+  ~MatchScratch() { release(); }
+  MatchScratch(const MatchScratch&) = delete;
+  MatchScratch& operator=(const MatchScratch&) = delete;
+
+  static MatchScratch& of_this_thread() {
+    thread_local MatchScratch scratch;
+    return scratch;
+  }
+
+  pcre2_match_data* const data;
+  pcre2_match_context* const context;
+
+ private:
+  void release() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack_);
+  }
+  pcre2_jit_stack* const stack_;
+};
+
+std::string message_of(int code) {
+  PCRE2_UCHAR buffer[256] = {};
+  pcre2_get_error_message(code, buffer, sizeof buffer);
+  return reinterpret_cast<const char*>(buffer);
+}
+
+}  // namespace
+
+struct Regex::Code {
+  ~Code() { pcre2_code_free(compiled); }
+  pcre2_code* compiled = nullptr;
+  std::string pattern;
+  std::string thing;
+};
+
+Regex::Regex(std::string_view pattern, std::string_view thing) : code_(std::make_unique<Code>()) {
+  code_->pattern = pattern;
+  code_->thing = thing;
+  if (pattern.size() > kPatternLimit) {
+    throw Error(thing, fmt::format("a pattern has {} bytes, more than {}", pattern.size(), kPatternLimit));
+  }
+  const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(
+      pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
+  if (context == nullptr) throw std::bad_alloc();
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(context.get(), kNestingLimit);
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  // Multi-line, as Ruby's ^ and $ are. \C would cut characters apart.
+  code_->compiled =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context.get());
+  if (code_->compiled == nullptr) {
+    throw Error(thing, fmt::format("pattern \"{}\" is not understood: {} at {}", pattern, message_of(code), offset));
+  }
+  // Where a system forbids new machine code, PCRE2's interpreter serves: slower, same result.
+  pcre2_jit_compile(code_->compiled, PCRE2_JIT_COMPLETE);
+}
+
+Regex::~Regex() = default;
+Regex::Regex(Regex&&) noexcept = default;
+Regex& Regex::operator=(Regex&&) noexcept = default;
+
+std::optional<TextRange> Regex::find(std::string_view subject, size_t position) const {
+  MatchScratch& scratch = MatchScratch::of_this_thread();
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(code_->compiled, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), position,
+                       PCRE2_NO_UTF_CHECK | options, scratch.data, scratch.context);
+  };
+  int count = match(0);
+  // The interpreter keeps its state on the heap and may go on where machine code ran out of stack.
+  if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);
+  if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
+  if (count < 0) {
+    throw Error(code_->thing, fmt::format("pattern \"{}\" fails on this text: {}", code_->pattern, message_of(count)),
+                "shorten the text");
+  }
+  const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(scratch.data);
+  // \K may have moved the beginning.
+  if (offsets[0] < position || offsets[1] < offsets[0]) return std::nullopt;
+  return TextRange{offsets[0], offsets[1]};
+}
+
+namespace {
+
+// Unicode's White_Space, which PCRE2's \s exceeds by U+180E.
+constexpr std::string_view kSpaces =
+    R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+// Oniguruma's word characters but for the few alphabetic symbols (circled letters); PCRE2's \w has no marks.
+constexpr std::string_view kWords = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc})";
+
+[[noreturn]] void refuse(std::string_view thing, std::string_view pattern, std::string_view construct) {
+  throw Error(thing, fmt::format("pattern \"{}\" uses {}, which is not supported", pattern, construct));
+}
+
+}  // namespace
+
+std::string pcre2_pattern_from_oniguruma(std::string_view pattern, std::string_view thing) {
+  std::string result;
+  bool in_class = false;
+  size_t class_start = 0;  // where a ']' would be a literal one
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
+    if (c == '\\') {
+      ++i;
+      switch (next) {
+        case '\0': refuse(thing, pattern, "a backslash at its end");
+        case 's': result += in_class ? std::string(kSpaces) : fmt::format("[{}]", kSpaces); break;
+        case 'w': result += in_class ? std::string(kWords) : fmt::format("[{}]", kWords); break;
+        case 'S': result += in_class ? R"(\S\x{180e})" : fmt::format("[^{}]", kSpaces); break;
+        case 'W':
+          if (in_class) refuse(thing, pattern, "\\W in a class");
+          result += fmt::format("[^{}]", kWords);
+          break;
+        case 'h':
+        case 'H':
+        case 'R':
+        case 'X':
+        case 'y':
+        case 'Y':
+        case 'K':
+        case 'Q':
+        case 'E':
+        case 'b':
+        case 'B':
+        case 'O':
+        case 'N':
+        case 'g':
+        case 'k': refuse(thing, pattern, fmt::format("\\{}", next));
+        default:
+          result += {c, next};
+          // \p{…} and \x{…}: the braces are no repetition.
+          if (i + 1 < pattern.size() && pattern[i + 1] == '{') {
+            const size_t end = pattern.find('}', i);
+            if (end == std::string_view::npos) refuse(thing, pattern, "a brace that does not close");
+            result += pattern.substr(i + 1, end - i);
+            i = end;
+          }
+          break;
+      }
+      continue;
+    }
+    if (in_class) {
+      if (c == '[') refuse(thing, pattern, "a class within a class");
+      if (c == '&' && next == '&') refuse(thing, pattern, "&& in a class");
+      if (c == ']' && i != class_start) in_class = false;
+    } else if (c == '[') {
+      in_class = true;
+      class_start = i + (next == '^' ? 2 : 1);
+    } else if (c == '(' && next == '*') {
+      refuse(thing, pattern, "(*");
+    } else if (c == '(' && next == '?') {
+      const size_t flags_end = pattern.find_first_not_of("imsx-", i + 2);
+      if (pattern.substr(i + 2, flags_end - i - 2).find('m') != std::string_view::npos) refuse(thing, pattern, "(?m");
+    } else if (c == '}' && next == '+') {
+      refuse(thing, pattern, "{}+");  // a repeated repetition there, a possessive one here
+    }
+    result += c;
+  }
+  return result;
+}
+
+std::string pattern_of_literal(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    const bool plain = static_cast<unsigned char>(c) >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                       (c >= 'A' && c <= 'Z');
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      pattern += fmt::format("\\x{{{:x}}}", static_cast<unsigned>(c));
+    } else {
+      if (!plain) pattern += '\\';
+      pattern += c;
+    }
+  }
+  return pattern;
+}
+
+}  // namespace incipit

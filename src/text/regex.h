@@ -1,0 +1,43 @@
+// Regular expressions as tokenizers use them: PCRE2, Unicode aware, compiled to machine code.
+// Source: pcre2api(3), pcre2jit(3); Oniguruma's RE document for the dialect of tokenizer.json.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace incipit {
+
+struct TextRange {
+  size_t begin;
+  size_t end;
+  bool operator==(const TextRange&) const = default;
+};
+
+class Regex {
+ public:
+  /// Throws Error naming `thing` when PCRE2 does not accept the pattern.
+  Regex(std::string_view pattern, std::string_view thing);
+  ~Regex();
+  Regex(Regex&&) noexcept;
+  Regex& operator=(Regex&&) noexcept;
+
+  /// The first match in `subject`, which must be valid UTF-8, from `position` on (a character's first byte). Never
+  /// looks outside `subject`. Throws Error when the pattern needs too many steps. May be called by many threads.
+  std::optional<TextRange> find(std::string_view subject, size_t position) const;
+
+ private:
+  struct Code;
+  std::unique_ptr<Code> code_;
+};
+
+/// Rewrites a pattern of Oniguruma's Ruby dialect, which tokenizer.json is written in, so that PCRE2 reads the same
+/// language: \s and \w are Unicode's there. Throws Error naming `thing` and the construct that has no counterpart.
+std::string pcre2_pattern_from_oniguruma(std::string_view pattern, std::string_view thing);
+
+/// A pattern that matches exactly `text`.
+std::string pattern_of_literal(std::string_view text);
+
+}  // namespace incipit

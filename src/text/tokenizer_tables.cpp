@@ -1,0 +1,139 @@
+#include "text/tokenizer_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
+
+namespace incipit {
+namespace {
+
+constexpr std::string_view kThing = "compiled tokenizer";
+
+[[noreturn]] void refuse(std::string_view fault) { throw Error(kThing, fault, "build the engine again"); }
+
+[[noreturn]] void damaged(std::string_view part) { refuse(fmt::format("its {} are damaged", part)); }
+
+template <typename T>
+std::span<const T> section(std::span<const std::byte> block, const TokenizerTablesHeader& header, TableSection name) {
+  const TableSectionPlace place = header.sections[static_cast<size_t>(name)];
+  if (place.offset % 8 != 0 || place.offset > block.size() || place.size > block.size() - place.offset ||
+      place.size % sizeof(T) != 0) {
+    refuse(fmt::format("its section {} lies outside it", static_cast<uint32_t>(name)));
+  }
+  return {reinterpret_cast<const T*>(block.data() + place.offset), place.size / sizeof(T)};
+}
+
+std::string_view as_text(std::span<const char> characters) { return {characters.data(), characters.size()}; }
+
+}  // namespace
+
+uint64_t bytes_hash(std::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a, then spread into the high bits that pick the slot
+  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
+  return (hash ^ hash >> 29) * 0x9e3779b97f4a7c15u;
+}
+
+TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
+  TokenizerTablesHeader header;
+  if (block.size() < sizeof header) refuse(fmt::format("it has only {} bytes", block.size()));
+  if (reinterpret_cast<uintptr_t>(block.data()) % 8 != 0) refuse("it is not aligned to 8 bytes");
+  std::memcpy(&header, block.data(), sizeof header);
+  if (header.magic != kTokenizerTablesMagic) refuse("it does not begin as one");
+  if (header.version != kTokenizerTablesVersion) {
+    refuse(fmt::format("its version is {}, this program reads {}", header.version, kTokenizerTablesVersion));
+  }
+  if (header.size != block.size()) {
+    refuse(fmt::format("it has {} bytes instead of {}", block.size(), header.size));
+  }
+  vocab_size_ = header.vocab_size;
+  vocabulary_probes_ = header.vocabulary_probes;
+  merge_probes_ = header.merge_probes;
+  longest_direct_ = header.longest_direct;
+  bos_id_ = header.bos_id;
+  normalizer_ = header.normalizer;
+  const auto view = [&]<typename T>(std::span<const T>& target, TableSection name) {
+    target = section<T>(block, header, name);
+  };
+  view(token_offsets_, TableSection::token_offsets);
+  token_bytes_ = as_text(section<char>(block, header, TableSection::token_bytes));
+  view(token_flags_, TableSection::token_flags);
+  view(byte_ids_, TableSection::byte_ids);
+  view(vocabulary_, TableSection::vocabulary);
+  view(merges_, TableSection::merges);
+  view(merge_results_, TableSection::merge_results);
+  view(added_raw_, TableSection::added_raw);
+  view(added_normalized_, TableSection::added_normalized);
+  view(steps_, TableSection::steps);
+  strings_ = as_text(section<char>(block, header, TableSection::strings));
+  view(prefix_ids_, TableSection::prefix_ids);
+  view(suffix_ids_, TableSection::suffix_ids);
+  view(eos_ids_, TableSection::eos_ids);
+
+  if (vocab_size_ == 0 || vocab_size_ > kMaxVocabSize || token_offsets_.size() != size_t{vocab_size_} + 1 ||
+      token_flags_.size() != vocab_size_ || !std::is_sorted(token_offsets_.begin(), token_offsets_.end()) ||
+      token_offsets_.back() > token_bytes_.size()) {
+    damaged("tokens");
+  }
+  if (vocabulary_.empty() || vocabulary_.size() > UINT32_MAX || vocabulary_probes_ > vocabulary_.size() ||
+      std::any_of(vocabulary_.begin(), vocabulary_.end(),
+                  [&](uint32_t id) { return id >= vocab_size_ && id != kEmptyVocabularySlot; })) {
+    damaged("vocabulary slots");
+  }
+  if (byte_ids_.size() != 256 || std::any_of(byte_ids_.begin(), byte_ids_.end(), [&](int32_t id) {
+        return id < -1 || id >= static_cast<int64_t>(vocab_size_);
+      })) {
+    damaged("byte ids");
+  }
+  if (merges_.empty() || merges_.size() > UINT32_MAX || merge_probes_ > merges_.size() ||
+      merge_results_.size() > kMaxMerges ||
+      std::any_of(merge_results_.begin(), merge_results_.end(), [&](uint32_t id) { return id >= vocab_size_; })) {
+    damaged("merges");
+  }
+  if (bos_id_ < -1 || bos_id_ >= static_cast<int64_t>(vocab_size_)) damaged("special ids");
+  check_ids(prefix_ids_);
+  check_ids(suffix_ids_);
+  check_ids(eos_ids_);
+  check_added(added_raw_);
+  check_added(added_normalized_);
+  if (normalizer_ > static_cast<uint32_t>(NormalizerKind::nfc)) damaged("settings");
+  for (const PreTokenizerStepRecord& step : steps_) {
+    if (step.kind >= kPreTokenizerStepKindCount || step.behavior >= kSplitBehaviorCount || step.invert > 1 ||
+        step.pattern_offset > strings_.size() || step.pattern_size > strings_.size() - step.pattern_offset) {
+      damaged("pre-tokenizer steps");
+    }
+  }
+}
+
+void TokenizerTables::check_ids(std::span<const int32_t> ids) const {
+  for (const int32_t id : ids) {
+    if (static_cast<uint32_t>(id) >= vocab_size_) damaged("special ids");
+  }
+}
+
+void TokenizerTables::check_added(std::span<const AddedTokenRecord> records) const {
+  for (const AddedTokenRecord& record : records) {
+    if (record.text_offset > strings_.size() || record.text_size > strings_.size() - record.text_offset ||
+        record.text_size == 0 || record.text_size > kMaxAddedTokenBytes ||
+        static_cast<uint32_t>(record.id) >= vocab_size_) {
+      damaged("added tokens");
+    }
+  }
+}
+
+int32_t TokenizerTables::find_bytes(std::string_view bytes) const {
+  size_t slot = first_slot(bytes_hash(bytes), vocabulary_.size());
+  for (uint32_t probe = 0; probe < vocabulary_probes_; ++probe) {
+    const uint32_t id = vocabulary_[slot];
+    if (id == kEmptyVocabularySlot) return -1;
+    if (token_bytes(static_cast<int32_t>(id)) == bytes) return static_cast<int32_t>(id);
+    if (++slot == vocabulary_.size()) slot = 0;
+  }
+  return -1;
+}
+
+}  // namespace incipit
