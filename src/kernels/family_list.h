@@ -1,0 +1,32 @@
+// Every kernel family, for what must not forget one: tests, benchmarks, the tuner, the loader.
+#pragma once
+
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "kernels/families.h"
+#include "kernels/kernel.h"
+#include "kernels/sampling.h"
+
+namespace incipit {
+
+template <typename F>
+struct FamilyTag {
+  using type = F;
+};
+
+using KernelFamilies = std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>, FamilyTag<RmsNorm>,
+                               FamilyTag<QuantizeRows>, FamilyTag<Elementwise>, FamilyTag<GatherRows>,
+                               FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>, FamilyTag<Attention>,
+                               FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
+
+/// Calls visit(FamilyTag<F>{}) for the family of that name; false when there is none.
+template <typename Visit>
+bool with_family(std::string_view name, Visit&& visit) {
+  return std::apply(
+      [&](auto... tags) { return ((decltype(tags)::type::Problem::family == name && (visit(tags), true)) || ...); },
+      KernelFamilies{});
+}
+
+}  // namespace incipit

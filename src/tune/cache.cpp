@@ -1,0 +1,91 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "tune/tuner.h"
+
+namespace incipit {
+namespace {
+
+constexpr std::string_view separator = " | ";
+
+std::string key_of(CpuFeatures features, std::string_view problem, int32_t rows) {
+  return fmt::format("{}{}{} rows={}", to_string(features), separator, problem, rows);
+}
+
+template <typename T>
+bool parse_field(std::string_view& text, std::string_view name, T& value) {
+  if (!text.starts_with(name)) return false;
+  const char* begin = text.data() + name.size();
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  if (error != std::errc{}) return false;
+  text.remove_prefix(static_cast<size_t>(stop - text.data()));
+  return true;
+}
+
+/// "linear/avx512_bf16 abi=1 config=r8_p4 us=812.5"
+std::optional<KernelChoice> parse_choice(std::string_view text) {
+  KernelChoice choice;
+  const size_t space = text.find(' ');
+  if (space == 0 || space == std::string_view::npos) return std::nullopt;
+  choice.kernel = text.substr(0, space);
+  text.remove_prefix(space);
+  if (!parse_field(text, " abi=", choice.abi) || !text.starts_with(" config=")) return std::nullopt;
+  text.remove_prefix(8);
+  const size_t end = text.find(' ');
+  if (end == 0 || end == std::string_view::npos) return std::nullopt;
+  choice.config = text.substr(0, end);
+  text.remove_prefix(end);
+  if (!parse_field(text, " us=", choice.microseconds) || !text.empty()) return std::nullopt;
+  return choice;
+}
+
+}  // namespace
+
+TuningCache TuningCache::load(const std::filesystem::path& path) {
+  TuningCache cache;
+  if (!std::filesystem::exists(path)) return cache;
+  const std::string text = read_text_file(path);
+  size_t number = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = std::string_view(text).substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (line.empty()) continue;
+    const size_t split = line.rfind(separator);
+    const std::optional<KernelChoice> choice = split == std::string_view::npos || split == 0
+                                                   ? std::nullopt
+                                                   : parse_choice(line.substr(split + separator.size()));
+    if (!choice) {
+      throw Error(path.string(), fmt::format("line {} is no tuning result", number), "delete the file to tune again");
+    }
+    cache.entries_[std::string(line.substr(0, split))] = *choice;
+  }
+  return cache;
+}
+
+void TuningCache::save(const std::filesystem::path& path) const {
+  AtomicFile file(path);
+  for (const auto& [key, choice] : entries_) {
+    file.write(fmt::format("{}{}{} abi={} config={} us={:.2f}\n", key, separator, choice.kernel, choice.abi,
+                           choice.config, choice.microseconds));
+  }
+  file.commit();
+}
+
+const KernelChoice* TuningCache::find(CpuFeatures features, std::string_view problem, int32_t rows) const {
+  const auto found = entries_.find(key_of(features, problem, rows));
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+void TuningCache::set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice) {
+  entries_[key_of(features, problem, rows)] = std::move(choice);
+}
+
+}  // namespace incipit

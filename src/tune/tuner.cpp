@@ -1,0 +1,140 @@
+#include "tune/tuner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/family_list.h"
+#include "kernels/problem.h"
+#include "tune/workload.h"
+
+namespace incipit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double hopeless = 2.0;        // times the best, after the first round: dropped
+constexpr int32_t screening_rows = 32;  // the first round of a large problem runs on this many rows
+constexpr int32_t least_rounds = 3;
+
+template <typename Family>
+struct Candidate {
+  const Kernel<Family>* kernel;
+  const KernelConfig* config;
+  double best = std::numeric_limits<double>::infinity();  // seconds
+};
+
+template <typename Family>
+std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, CpuFeatures features) {
+  std::vector<Candidate<Family>> result;
+  for (const Kernel<Family>& kernel : kernels<Family>()) {
+    if (!features.includes(kernel.needs) || !kernel.accepts(problem)) continue;
+    for (const KernelConfig& config : kernel.configs) result.push_back({&kernel, &config});
+  }
+  return result;
+}
+
+template <typename Family>
+KernelChoice choice_of(const Candidate<Family>& candidate) {
+  const bool measured = candidate.best < std::numeric_limits<double>::infinity();
+  return {std::string(candidate.kernel->name), candidate.kernel->abi, std::string(candidate.config->name),
+          measured ? candidate.best * 1e6 : 0};
+}
+
+}  // namespace
+
+struct Tuner::State {
+  TuningCache& cache;
+  TunerOptions options;
+  ThreadPool pool;
+  std::vector<std::byte> scratch;
+
+  State(TuningCache& c, const TunerOptions& o) : cache(c), options(o), pool(o.threads) {}
+
+  template <typename Family>
+  double run_once(const Candidate<Family>& candidate, const typename Family::Problem& problem,
+                  const typename Family::Args& args, size_t scratch_stride) {
+    const Kernel<Family>& kernel = *candidate.kernel;
+    const KernelConfig& config = *candidate.config;
+    auto* base =
+        reinterpret_cast<std::byte*>(round_up(static_cast<int64_t>(reinterpret_cast<uintptr_t>(scratch.data())), 64));
+    const auto start = Clock::now();
+    pool.parallel_for(kernel.tiles(problem, args, config), [&](int64_t tile, int worker) {
+      kernel.run(problem, args, config, tile, base + static_cast<size_t>(worker) * scratch_stride);
+    });
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+
+  /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
+  template <typename Workload, typename Family = typename Workload::Family>
+  void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
+    size_t scratch_stride = 64;
+    for (const Candidate<Family>& candidate : list) {
+      const size_t bytes = candidate.kernel->scratch_bytes(problem, *candidate.config, rows);
+      scratch_stride = std::max(scratch_stride, static_cast<size_t>(round_up(static_cast<int64_t>(bytes), 64)));
+    }
+    scratch.resize(scratch_stride * static_cast<size_t>(pool.threads()) + 64);
+    Workload workload(problem, rows);
+    const auto round = [&](int32_t of_rows) {
+      for (Candidate<Family>& candidate : list) {
+        candidate.best = std::min(candidate.best, run_once(candidate, problem, workload.next(of_rows), scratch_stride));
+      }
+    };
+    round(std::min(rows, screening_rows));
+    round(std::min(rows, screening_rows));
+    double best = std::numeric_limits<double>::infinity();
+    for (const Candidate<Family>& candidate : list) best = std::min(best, candidate.best);
+    std::erase_if(list, [&](const Candidate<Family>& candidate) { return candidate.best > hopeless * best; });
+    if (rows > screening_rows) {
+      for (Candidate<Family>& candidate : list) candidate.best = std::numeric_limits<double>::infinity();
+    }
+    const auto end = Clock::now() + std::chrono::duration<double>(options.seconds_per_problem);
+    for (int32_t done = 0; done < least_rounds || Clock::now() < end; ++done) round(rows);
+    std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.best < b.best; });
+  }
+
+  template <typename Family>
+  KernelChoice choose(const TuneRequest& request) {
+    const auto problem = problem_from_text<typename Family::Problem>(request.problem);
+    if (const KernelChoice* known = cache.find(options.features, request.problem, request.rows)) {
+      const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
+      if (kernel != nullptr && kernel->abi == known->abi && options.features.includes(kernel->needs) &&
+          kernel->accepts(problem) && find_config(*kernel, known->config) != nullptr) {
+        return *known;
+      }
+    }
+    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.features);
+    if (list.empty()) {
+      throw Error(request.problem, fmt::format("no kernel computes this with {}", to_string(options.features)),
+                  "choose another --target or --precision");
+    }
+    const bool runnable = options.measure && cpu_features().includes(options.features);
+    if constexpr (std::is_same_v<Family, Linear>) {
+      if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
+    } else if constexpr (std::is_same_v<Family, Attention>) {
+      if (runnable && list.size() > 1) measure<AttentionWorkload>(list, problem, request.rows);
+    }
+    KernelChoice choice = choice_of(list.front());
+    // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
+    if (choice.microseconds > 0) cache.set(options.features, request.problem, request.rows, choice);
+    return choice;
+  }
+};
+
+Tuner::Tuner(TuningCache& cache, const TunerOptions& options) : state_(std::make_unique<State>(cache, options)) {}
+Tuner::~Tuner() = default;
+
+KernelChoice Tuner::choose(const TuneRequest& request) {
+  KernelChoice choice;
+  const bool known = with_family(family_of(request.problem),
+                                 [&](auto tag) { choice = state_->choose<typename decltype(tag)::type>(request); });
+  if (!known) throw Error(request.problem, "no such kernel family");
+  return choice;
+}
+
+}  // namespace incipit

@@ -1,0 +1,108 @@
+#include "tune/workload.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+namespace incipit {
+namespace {
+
+constexpr int64_t cold_bytes = int64_t{96} << 20;  // more than the caches of most machines
+constexpr int32_t few_rows = 16;                   // up to here a product is bound by reading its weights
+
+/// Fills with values of an ordinary size: NaNs or denormals would be timed otherwise.
+void fill(Tensor& tensor, uint32_t seed) {
+  std::minstd_rand random(seed);
+  std::uniform_real_distribution<float> values(-1.0F, 1.0F);
+  std::vector<float> pattern(4099);  // a prime, so that no row repeats another
+  for (float& value : pattern) value = values(random);
+  const auto count = static_cast<size_t>(tensor.elements());
+  if (tensor.dtype() == DType::i8) {
+    const auto codes = tensor.as<int8_t>();
+    for (size_t i = 0; i < count; ++i) codes[i] = static_cast<int8_t>(pattern[i % pattern.size()] * 127);
+    return;
+  }
+  for (size_t i = 0; i < count; i += pattern.size()) {
+    convert_from_float(pattern.data(), tensor.dtype(), tensor.data() + i * size_of(tensor.dtype()),
+                       std::min(pattern.size(), count - i));
+  }
+}
+
+Tensor filled(DType dtype, Shape shape, uint32_t seed) {
+  Tensor tensor(dtype, std::move(shape));
+  fill(tensor, seed);
+  return tensor;
+}
+
+DType stored(WeightFormat format) {
+  return format == WeightFormat::f32 ? DType::f32 : format == WeightFormat::bf16 ? DType::bf16 : DType::i8;
+}
+
+}  // namespace
+
+LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
+    : problem_(problem), shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))) {
+  if (rows <= few_rows) copies_ = std::clamp<int64_t>(cold_bytes / shape_.bytes(), 1, 64);
+  const int64_t outputs = shape_.panels * panel_width;
+  input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
+  input_scales_ = filled(DType::f32, {rows}, 2);
+  weights_ = filled(stored(problem.format), {copies_, outputs, shape_.padded_k}, 3);
+  scales_ = filled(DType::f32, {outputs}, 4);
+  code_sums_ = Tensor(DType::i32, {outputs});
+  bias_ = filled(DType::f32, {outputs}, 5);
+  residual_ = filled(DType::f32, {rows, row_stride(problem.output_width())}, 6);
+  output_ = Tensor(problem.output, {rows, row_stride(problem.output_width())});
+}
+
+Linear::Args LinearWorkload::next(int32_t rows) {
+  Linear::Args args{};
+  args.rows = rows;
+  args.input = input_.data();
+  args.input_stride = row_stride(problem_.k);
+  args.input_scales = input_scales_.as<float>().data();
+  args.weight.panels = weights_.data() + turn_ * shape_.bytes();
+  args.weight.scales = scales_.as<float>().data();
+  args.weight.code_sums = code_sums_.as<int32_t>().data();
+  args.bias = problem_.bias ? bias_.as<float>().data() : nullptr;
+  args.residual = problem_.residual ? residual_.as<float>().data() : nullptr;
+  args.residual_stride = row_stride(problem_.output_width());
+  args.output = output_.data();
+  args.output_stride = row_stride(problem_.output_width());
+  args.pad_output = true;
+  turn_ = (turn_ + 1) % copies_;
+  return args;
+}
+
+AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, int32_t rows)
+    : problem_(problem), context_(std::max(rows, 512)) {
+  const KvGeometry geometry = problem.geometry();
+  const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;
+  pool_ = filled(problem.cache, {pages, geometry.page_bytes() / static_cast<int64_t>(size_of(problem.cache))}, 1);
+  const int64_t width = int64_t{problem.heads} * problem.head_dim;
+  query_ = filled(problem.query, {rows, row_stride(width)}, 2);
+  output_ = Tensor(problem.output, {rows, row_stride(width)});
+  pages_.resize(static_cast<size_t>(pages));
+  std::iota(pages_.begin(), pages_.end(), 0);
+  positions_.resize(static_cast<size_t>(rows));
+}
+
+Attention::Args AttentionWorkload::next(int32_t rows) {
+  const int64_t stride = row_stride(int64_t{problem_.heads} * problem_.head_dim);
+  std::iota(positions_.begin(), positions_.begin() + rows, context_ - rows);
+  span_ = {0, 0, rows, context_ - rows, 0, rows};
+  Attention::Args args{};
+  args.sequences = 1;
+  args.spans = &span_;
+  args.cache = {pool_.data(), problem_.geometry().page_bytes(), 0, pages_.data(), static_cast<int32_t>(pages_.size())};
+  args.positions = positions_.data();
+  args.query = query_.data();
+  args.query_stride = stride;
+  args.output = output_.data();
+  args.output_stride = stride;
+  args.rows = rows;
+  args.max_context = context_;
+  args.pad_output = true;
+  return args;
+}
+
+}  // namespace incipit

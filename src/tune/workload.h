@@ -1,0 +1,45 @@
+// Random data of a problem's real shape, to measure kernels on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/tensor.h"
+#include "kernels/families.h"
+
+namespace incipit {
+
+/// A product's operands. Weights are kept in enough copies to be cold in the caches when `rows` are few, as they are in
+/// a model that is larger than the caches; the copies are used in turn.
+class LinearWorkload {
+ public:
+  using Family = Linear;
+  LinearWorkload(const Linear::Problem& problem, int32_t rows);
+  /// Arguments for the next run, on at most `rows` rows.
+  Linear::Args next(int32_t rows);
+
+ private:
+  Linear::Problem problem_;
+  PackedShape shape_;
+  Tensor input_, input_scales_, weights_, scales_, code_sums_, bias_, residual_, output_;
+  int64_t copies_ = 1;
+  int64_t turn_ = 0;
+};
+
+/// One sequence whose last `rows` tokens attend over a context of max(rows, 512) positions.
+class AttentionWorkload {
+ public:
+  using Family = Attention;
+  AttentionWorkload(const Attention::Problem& problem, int32_t rows);
+  Attention::Args next(int32_t rows);
+
+ private:
+  Attention::Problem problem_;
+  int32_t context_;
+  Tensor pool_, query_, output_;
+  std::vector<int32_t> pages_, positions_;
+  SequenceSpan span_;
+};
+
+}  // namespace incipit

@@ -1,0 +1,127 @@
+#include "tune/tuner.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "kernels/families.h"
+#include "kernels/problem.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+std::string product(int32_t n, int32_t k) {
+  Linear::Problem problem;
+  problem.n = n;
+  problem.k = k;
+  return to_text(problem);
+}
+
+TEST(TuningCache, ReadsBackWhatItWrote) {
+  const TemporaryDirectory directory;
+  TuningCache cache;
+  const CpuFeatures features = target_features("cpu-avx2");
+  cache.set(features, product(32, 64), 4, {"linear/avx2_f32", 3, "r4", 12.5});
+  cache.set(features, product(32, 64), 16, {"linear/generic_f32", 1, "plain", 99});
+  cache.save(directory / "tuning.txt");
+  const TuningCache again = TuningCache::load(directory / "tuning.txt");
+  ASSERT_EQ(again.size(), 2U);
+  const KernelChoice* choice = again.find(features, product(32, 64), 4);
+  ASSERT_NE(choice, nullptr);
+  EXPECT_EQ(*choice, (KernelChoice{"linear/avx2_f32", 3, "r4", 12.5}));
+  EXPECT_EQ(again.find(features, product(32, 64), 5), nullptr);
+  EXPECT_EQ(again.find(target_features("cpu-generic"), product(32, 64), 4), nullptr);
+}
+
+TEST(TuningCache, IsTheSameTextWhateverTheOrderOfInsertion) {
+  const TemporaryDirectory directory;
+  const CpuFeatures features;
+  TuningCache first, second;
+  first.set(features, product(16, 64), 1, {"a", 1, "x", 1});
+  first.set(features, product(32, 64), 1, {"b", 1, "x", 1});
+  second.set(features, product(32, 64), 1, {"b", 1, "x", 1});
+  second.set(features, product(16, 64), 1, {"a", 1, "x", 1});
+  first.save(directory / "first");
+  second.save(directory / "second");
+  EXPECT_EQ(read_text_file(directory / "first"), read_text_file(directory / "second"));
+}
+
+TEST(TuningCache, NamesTheLineThatIsMalformed) {
+  const TemporaryDirectory directory;
+  const std::string good = "generic | linear n=1 rows=1 | linear/generic_f32 abi=1 config=plain us=2.00\n";
+  for (const std::string bad :
+       {"nonsense", "a | b", "a | b rows=1 | k abi=x config=c us=1", "a | b rows=1 | k abi=1 config=c us=1 more",
+        "a | b rows=1 | k abi=1 config= us=1", "| |", " | k abi=1 config=c us=1"}) {
+    std::ofstream(directory / "tuning.txt") << good << bad << "\n";
+    try {
+      TuningCache::load(directory / "tuning.txt");
+      ADD_FAILURE() << "accepted: " << bad;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("line 2"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(TuningCache, IsEmptyWithoutAFile) { EXPECT_EQ(TuningCache::load("/nonexistent/tuning.txt").size(), 0U); }
+
+TEST(Tuner, TakesTheTablesFirstChoiceWithoutMeasuringForATargetThatIsNotMeasured) {
+  TuningCache cache;
+  Tuner tuner(cache, {target_features("cpu-generic"), 1, 0.01, false});
+  const KernelChoice choice = tuner.choose({product(48, 80), 3});
+  EXPECT_EQ(choice.kernel, "linear/generic_f32");
+  EXPECT_EQ(choice.microseconds, 0);
+  EXPECT_EQ(cache.size(), 0U) << "a guess must not be remembered";
+}
+
+TEST(Tuner, MeasuresOnceAndThenBelievesTheCache) {
+  TuningCache cache;
+  const TunerOptions options{cpu_features(), 2, 0.001, true};
+  Tuner tuner(cache, options);
+  const KernelChoice measured = tuner.choose({product(48, 80), 3});
+  EXPECT_GT(measured.microseconds, 0);
+  EXPECT_EQ(cache.size(), 1U);
+  EXPECT_EQ(tuner.choose({product(48, 80), 3}), measured);
+
+  KernelChoice planted = measured;
+  planted.microseconds = 1;
+  cache.set(options.features, product(48, 80), 3, planted);
+  EXPECT_EQ(tuner.choose({product(48, 80), 3}), planted);
+}
+
+TEST(Tuner, DoesNotBelieveACacheOfAnotherAbiOrOfAKernelThatIsGone) {
+  TuningCache cache;
+  const CpuFeatures features;
+  Tuner tuner(cache, {features, 1, 0.001, true});
+  const KernelChoice good = tuner.choose({product(48, 80), 3});
+  for (KernelChoice stale : {KernelChoice{good.kernel, good.abi + 1, good.config, 1},
+                             KernelChoice{"linear/gone", 1, "x", 1}, KernelChoice{good.kernel, good.abi, "gone", 1}}) {
+    cache.set(features, product(48, 80), 3, stale);
+    EXPECT_EQ(tuner.choose({product(48, 80), 3}).kernel, good.kernel);
+  }
+}
+
+TEST(Tuner, MeasuresAttention) {
+  TuningCache cache;
+  Tuner tuner(cache, {cpu_features(), 2, 0.001, true});
+  Attention::Problem problem;
+  problem.heads = 4;
+  problem.kv_heads = 2;
+  problem.head_dim = 16;
+  for (bool over_rows : {false, true}) {
+    problem.over_rows = over_rows;
+    EXPECT_FALSE(tuner.choose({to_text(problem), 4}).kernel.empty());
+  }
+}
+
+TEST(Tuner, RefusesAProblemThatNobodyComputes) {
+  TuningCache cache;
+  Tuner tuner(cache, {CpuFeatures{}, 1, 0.001, true});
+  EXPECT_THROW(tuner.choose({"unheard_of n=1", 1}), Error);
+  EXPECT_THROW(tuner.choose({"linear n=oops", 1}), Error);
+}
+
+}  // namespace
+}  // namespace incipit
