@@ -89,16 +89,17 @@ class KernelCase<Linear> {
   static std::vector<BenchStep<Linear>> bench_steps() {
     std::vector<BenchStep<Linear>> steps;
     for (const auto& [format, input] : formats) {
-      for (const int32_t rows : {1, 8, 128, 1024}) {
-        // llama-0.5b: the merged gate and up, and the down product.
-        for (const Linear::Problem& problem :
-             {Linear::Problem{5632, 1024, format, input, input == DType::bf16 ? DType::bf16 : DType::f32, false, false,
-                              Activation::silu_gate},
-              Linear::Problem{1024, 2816, format, input, DType::f32, false, true, Activation::none}}) {
-          steps.push_back(
-              {problem, rows, 2.0 * rows * problem.n * problem.k, 1.0 * problem.n * problem.k * element_bytes(format)});
-        }
-      }
+      const DType narrow = input == DType::bf16 ? DType::bf16 : DType::f32;
+      // llama-0.5b: the merged gate and up, the down product, and the head, which is larger than caches.
+      const Linear::Problem gate_up{5632, 1024, format, input, narrow, false, false, Activation::silu_gate};
+      const Linear::Problem down{1024, 2816, format, input, DType::f32, false, true, Activation::none};
+      const Linear::Problem head{32000, 1024, format, input, DType::f32, false, false, Activation::none};
+      const auto add = [&](const Linear::Problem& problem, int32_t rows) {
+        const double weights = static_cast<double>(problem.n) * problem.k;
+        steps.push_back({problem, rows, 2.0 * rows * weights, weights * element_bytes(problem.format)});
+      };
+      for (const int32_t rows : {1, 8, 128, 1024}) add(gate_up, rows), add(down, rows);
+      for (const int32_t rows : {1, 8}) add(head, rows);
     }
     return steps;
   }
