@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,8 +36,10 @@ class Constant {
   Tensor materialise() const;
   /// All elements of an integer constant.
   std::vector<int64_t> integers() const;
-  /// Digest of dtype, shape and contents: equal constants are found by it (tied weights).
+  /// Digest of dtype, shape and contents: equal constants are found by it (tied weights). Reads everything once.
   Digest digest() const;
+  /// How the text form writes a constant that is made from nothing: "zeros", "random(seed, deviation)"; else empty.
+  virtual std::string recipe() const { return {}; }
 
  protected:
   Constant(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {}
@@ -44,6 +47,8 @@ class Constant {
  private:
   DType dtype_;
   Shape shape_;
+  mutable std::once_flag digested_;
+  mutable Digest digest_;
 };
 
 using ConstantPtr = std::shared_ptr<const Constant>;
@@ -52,18 +57,23 @@ using ConstantPtr = std::shared_ptr<const Constant>;
 ConstantPtr make_constant(Tensor tensor);
 /// Views bytes that `owner` keeps alive (a mapped file). `data` need not be aligned.
 ConstantPtr make_mapped_constant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner);
-/// Pseudo-random normal values with the given deviation: element i depends only on (seed, i), so slabs agree.
+/// All zeros; takes no memory. Throws Error for an impossible shape.
+ConstantPtr make_zero_constant(DType dtype, Shape shape);
+/// Pseudo-random values, nearly normal (the sum of four uniforms), with mean 0 and the given deviation: element i
+/// depends only on (seed, i), so slabs agree, and on no machine's mathematics library. f32, f16 or bf16.
 ConstantPtr make_random_constant(DType dtype, Shape shape, uint64_t seed, float deviation);
 
 /// Rows of all parts, one after the other. Same dtype and row shape.
 ConstantPtr concatenate_rows(std::vector<ConstantPtr> parts);
-/// f32: row r, column c of `matrix` [n, k] times column_factors[c].
+/// f32: row r, column c of `matrix` [n, k] (any dtype) times column_factors[c], which are read now.
 ConstantPtr scale_columns(ConstantPtr matrix, ConstantPtr column_factors);
-/// f32: everything times a number.
+/// f32: everything (of any dtype) times a number.
 ConstantPtr scale_all(ConstantPtr constant, float factor);
 /// Rows [first, first + count).
 ConstantPtr slice_rows(ConstantPtr constant, int64_t first, int64_t count);
 /// [n, k] → [k, n]. Materialises.
 ConstantPtr transpose(ConstantPtr matrix);
+/// The same values rounded (to nearest even) to f32, f16 or bf16; the constant itself when it has that dtype.
+ConstantPtr convert(ConstantPtr constant, DType dtype);
 
 }  // namespace incipit

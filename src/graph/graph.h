@@ -50,7 +50,9 @@ class Graph {
   // ---- building
   ValueId add_input(std::string name, ValueType type);
   ValueId add_constant(std::string name, ConstantPtr constant);
-  /// Appends a node; output types come from the op's shape rule. Throws the rule's Error with the node's name.
+  /// Appends a node; output types come from the op's shape rule. Throws the rule's Error with the node's name. The
+  /// first output has the node's name, the others name.1, name.2 …; a taken name gets a number (":2"). Absent inputs at
+  /// the end are dropped.
   std::vector<ValueId> add_node(std::string name, std::unique_ptr<Op> op, std::vector<ValueId> inputs);
   template <typename O>
   ValueId add(std::string name, O op, std::vector<ValueId> inputs) {
@@ -59,6 +61,10 @@ class Graph {
   void set_outputs(std::vector<ValueId> outputs);
 
   // ---- reading
+  /// The value of that name, or none.
+  ValueId find(std::string_view name) const;
+  /// Constants in the order of their first use, then those without one.
+  std::vector<ValueId> constants() const;
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
   const Value& value(ValueId id) const { return values_.at(static_cast<size_t>(id)); }
@@ -82,25 +88,32 @@ class Graph {
   int32_t use_count(ValueId id) const;
 
   // ---- rewriting
-  /// Inserts a node before `before` in the order.
+  /// Inserts a node before `before` in the order (none: at the end).
   std::vector<ValueId> insert_node(NodeId before, std::string name, std::unique_ptr<Op> op,
                                    std::vector<ValueId> inputs);
   template <typename O>
   ValueId insert(NodeId before, std::string name, O op, std::vector<ValueId> inputs) {
     return insert_node(before, std::move(name), std::make_unique<O>(std::move(op)), std::move(inputs)).at(0);
   }
+  /// Changes an input; the node's output types must stay what they are (verify says so).
   void set_input(NodeId node, int32_t index, ValueId value);
   /// Makes every use of `from`, outputs included, use `to` instead.
   void replace_uses(ValueId from, ValueId to);
   /// Removes a node whose outputs are unused.
   void remove_node(NodeId node);
+  /// Gives a value a name (a number is added when it is taken).
   void rename(ValueId value, std::string name);
+  /// Replaces what a constant holds. Same shape; the dtype may differ.
+  void set_constant(ValueId value, ConstantPtr constant);
   /// Restores topological order after rewrites (stable), and drops nothing.
   void sort();
   /// Removes nodes and constants nothing depends on; returns how many nodes went.
   int32_t remove_unused();
 
  private:
+  friend struct GraphBreaker;  // the verifier's tests break rules through it that the members above keep
+  std::vector<ValueType> infer_types(const std::string& name, const Op& op, const std::vector<ValueId>& inputs) const;
+  ValueId add_value(std::string name, ValueType type);
   std::string unique_name(std::string name) const;
   std::vector<Value> values_;
   std::vector<Node> nodes_;
@@ -116,13 +129,17 @@ void verify(const Graph& graph);
 
 /// The text form, one node a line; parse_graph reads it back.
 ///   graph (ids: i32[T], position: i32[T], rows: i32[R]) -> (logits)
-///   const model.norm.weight : f32[384] = {…}            small constants by value
-///   const lm_head.weight : bf16[8192, 384] = @9f3c…     large ones by digest
-///   logits : f32[R, 8192] = Linear(x, lm_head.weight) {activation = "none"}  # model.lm_head
+///   const inverse_frequency : f32[2] = {1, 0.01}                 small constants by value
+///   const lm_head.weight : bf16[8192, 384] = @9f3c…              large ones by digest,
+///   const noise : f32[64, 64] = random(7, 0.02)                  or by what they are made from ("zeros" too)
+///   logits : f32[R, 8192] = Linear(x, lm_head.weight) {activation = "silu"}  # model.lm_head
+/// Absent inputs are `_`. Only attributes that differ from a new op's are printed; the node's name follows `#` where it
+/// differs from its first output's. Names with other characters than letters, digits and _./:- are quoted as strings.
 void print(const Graph& graph, std::ostream& out);
 std::string to_text(const Graph& graph);
-/// `resolve` gives the constant for an @digest; without it such a constant reads as zeros.
+/// `resolve` gives the constant for an @digest (null: not known); without it such a constant reads as zeros.
 using ConstantResolver = std::function<ConstantPtr(std::string_view digest, const ValueType& type)>;
+/// Throws Error naming the line.
 Graph parse_graph(std::string_view text, const ConstantResolver& resolve = {});
 
 /// Runs the scalar references. Inputs in the graph's order; symbols are bound from their shapes. The cache carries

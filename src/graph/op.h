@@ -21,7 +21,10 @@ struct ValueType {
   DType dtype = DType::f32;
   std::vector<Dim> shape;
   bool is_cache = false;
+  bool is_absent = false;  // stands for an optional input that is not there, in Op::infer only
   bool operator==(const ValueType&) const = default;
+  static ValueType cache();
+  static ValueType absent();
   /// "f32[T, 1024]", "cache".
   std::string text() const;
 };
@@ -52,14 +55,16 @@ class Op {
   virtual std::string_view name() const = 0;
   virtual std::unique_ptr<Op> clone() const = 0;
   virtual void attributes(AttributeVisitor&) {}
-  /// Output types from input types. Throws Error naming the op and the fault when they do not fit.
+  /// Output types from input types (ValueType::absent() where an optional input is not given). Throws Error naming the
+  /// op and the fault when they do not fit, whatever the attributes.
   virtual std::vector<ValueType> infer(std::span<const ValueType> inputs) const = 0;
   /// Scalar reference. Inputs and outputs are dense; outputs are allocated with the inferred (evaluated) shapes. Cache
-  /// values are empty tensors; their contents are in `cache`.
+  /// values are empty tensors; their contents are in `cache`. Absent inputs are null. Throws Error for values that do
+  /// not fit (an id outside the table).
   virtual void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
                         ReferenceCache& cache) const = 0;
-  /// True when row r of every output depends only on row r of the inputs that are not constants: such an op commutes
-  /// with gathering rows.
+  /// True when row r of every output depends only on row r of the inputs that are neither constants nor caches: such
+  /// an op commutes with gathering rows.
   virtual bool is_row_wise() const { return false; }
 };
 

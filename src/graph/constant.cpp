@@ -1,0 +1,114 @@
+#include "graph/constant.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace incipit {
+namespace {
+
+// Slabs for digests and conversions: large enough to amortise the calls, small enough to stay in cache.
+constexpr int64_t slab_bytes = 1 << 20;
+
+int64_t slab_rows(int64_t row_bytes) { return std::max<int64_t>(1, slab_bytes / std::max<int64_t>(1, row_bytes)); }
+
+class OwnedConstant : public Constant {
+ public:
+  explicit OwnedConstant(Tensor tensor) : Constant(tensor.dtype(), tensor.shape()), tensor_(std::move(tensor)) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    const int64_t row_bytes = row_elements() * static_cast<int64_t>(size_of(dtype()));
+    if (count * row_bytes > 0) {
+      std::memcpy(out, tensor_.data() + first * row_bytes, static_cast<size_t>(count * row_bytes));
+    }
+  }
+
+ private:
+  Tensor tensor_;
+};
+
+class MappedConstant : public Constant {
+ public:
+  MappedConstant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner)
+      : Constant(dtype, std::move(shape)), data_(data), owner_(std::move(owner)) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    const int64_t row_bytes = row_elements() * static_cast<int64_t>(size_of(dtype()));
+    if (count * row_bytes > 0) std::memcpy(out, data_ + first * row_bytes, static_cast<size_t>(count * row_bytes));
+  }
+
+ private:
+  const std::byte* data_;
+  std::shared_ptr<const void> owner_;
+};
+
+}  // namespace
+
+int64_t Constant::row_elements() const { return shape_.empty() ? 1 : element_count(std::span(shape_).subspan(1)); }
+
+void Constant::read_floats(int64_t first, int64_t count, float* out) const {
+  if (dtype_ == DType::f32) {
+    read(first, count, reinterpret_cast<std::byte*>(out));
+    return;
+  }
+  const int64_t row = row_elements();
+  const int64_t row_bytes = row * static_cast<int64_t>(size_of(dtype_));
+  const int64_t step = std::min(count, slab_rows(row_bytes));
+  std::vector<std::byte> slab(static_cast<size_t>(step * row_bytes));
+  for (int64_t done = 0; done < count; done += step) {
+    const int64_t now = std::min(step, count - done);
+    read(first + done, now, slab.data());
+    convert_to_float(dtype_, slab.data(), out + done * row, static_cast<size_t>(now * row));
+  }
+}
+
+Tensor Constant::materialise() const {
+  Tensor tensor(dtype_, shape_);
+  read(0, rows(), tensor.data());
+  return tensor;
+}
+
+std::vector<int64_t> Constant::integers() const {
+  const Tensor tensor = materialise();
+  const auto widen = [&]<typename T>(T) {
+    const auto values = tensor.as<T>();
+    return std::vector<int64_t>(values.begin(), values.end());
+  };
+  switch (dtype_) {
+    case DType::i8: return widen(int8_t{});
+    case DType::boolean:
+    case DType::u8: return widen(uint8_t{});
+    case DType::i16: return widen(int16_t{});
+    case DType::u16: return widen(uint16_t{});
+    case DType::i32: return widen(int32_t{});
+    case DType::u32: return widen(uint32_t{});
+    case DType::i64: return widen(int64_t{});
+    case DType::u64: return widen(uint64_t{});
+    default: INCIPIT_ASSERT(!"an integer constant"); return {};
+  }
+}
+
+Digest Constant::digest() const {
+  std::call_once(digested_, [this] {
+    Digester digester;
+    std::string header(name_of(dtype_));
+    for (int64_t extent : shape_) header += "," + std::to_string(extent);
+    header += ";";
+    digester.update(std::as_bytes(std::span(header)));
+    const int64_t row_bytes = row_elements() * static_cast<int64_t>(size_of(dtype_));
+    const int64_t step = std::min(rows(), slab_rows(row_bytes));
+    std::vector<std::byte> slab(static_cast<size_t>(step * row_bytes));
+    for (int64_t done = 0; done < rows() && row_bytes > 0; done += step) {
+      const int64_t now = std::min(step, rows() - done);
+      read(done, now, slab.data());
+      digester.update(std::span(slab).first(static_cast<size_t>(now * row_bytes)));
+    }
+    digest_ = digester.finish();
+  });
+  return digest_;
+}
+
+ConstantPtr make_constant(Tensor tensor) { return std::make_shared<OwnedConstant>(std::move(tensor)); }
+
+ConstantPtr make_mapped_constant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner) {
+  return std::make_shared<MappedConstant>(dtype, std::move(shape), data, std::move(owner));
+}
+
+}  // namespace incipit

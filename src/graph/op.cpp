@@ -1,0 +1,55 @@
+#include "graph/op.h"
+
+#include <variant>
+
+namespace incipit {
+namespace {
+
+// An op's attributes as plain values, in order.
+class Collector : public AttributeVisitor {
+ public:
+  using Attribute = std::variant<int64_t, float, bool, std::string, std::vector<int64_t>>;
+  void visit(std::string_view, int64_t& value) override { values.emplace_back(value); }
+  void visit(std::string_view, float& value) override { values.emplace_back(value); }
+  void visit(std::string_view, bool& value) override { values.emplace_back(value); }
+  void visit(std::string_view, std::string& value) override { values.emplace_back(value); }
+  void visit(std::string_view, std::vector<int64_t>& value) override { values.emplace_back(value); }
+  std::vector<Attribute> values;
+};
+
+}  // namespace
+
+ValueType ValueType::cache() {
+  ValueType type;
+  type.is_cache = true;
+  return type;
+}
+
+ValueType ValueType::absent() {
+  ValueType type;
+  type.is_absent = true;
+  return type;
+}
+
+std::string ValueType::text() const {
+  if (is_cache) return "cache";
+  if (is_absent) return "_";
+  std::string text(name_of(dtype));
+  text += '[';
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += shape[i].text();
+  }
+  text += ']';
+  return text;
+}
+
+bool same_op(const Op& a, const Op& b) {
+  if (a.name() != b.name()) return false;
+  Collector left, right;
+  a.clone()->attributes(left);
+  b.clone()->attributes(right);
+  return left.values == right.values;
+}
+
+}  // namespace incipit

@@ -1,0 +1,49 @@
+#include "graph/ops/kv_write.h"
+
+#include "graph/ops/rotate.h"
+#include "graph/ops/rule.h"
+
+namespace incipit::ops {
+
+std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
+  const Rule rule(op_name, inputs, {"k", "v", "position"}, 3);
+  const ValueType& k = rule.tensor(0, 2, kernel_floats);
+  rule.tensor(1, 2, {k.dtype});
+  rule.tensor(2, 1, {DType::i32});
+  check_heads(rule, kv_heads, head_dim);
+  rule.require(layer >= 0 && layer < 65536, "cannot have layer " + std::to_string(layer));
+  rule.require(window >= 0, "cannot have window " + std::to_string(window));
+  rule.dtype("cache", cache, kernel_floats);
+  for (const size_t i : {0u, 1u}) {
+    rule.extent_is(i, 0, k.shape[0]);
+    rule.extent_is(i, 1, Dim(kv_heads) * Dim(head_dim));
+  }
+  rule.extent_is(2, 0, k.shape[0]);
+  return {ValueType::cache()};
+}
+
+void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>, ReferenceCache& state) const {
+  if (state.layers.size() <= static_cast<size_t>(layer)) state.layers.resize(static_cast<size_t>(layer) + 1);
+  ReferenceCache::Layer& mine = state.layers[static_cast<size_t>(layer)];
+  const auto width = static_cast<size_t>(kv_heads * head_dim);
+  mine.key_width = mine.value_width = kv_heads * head_dim;
+  const auto positions = inputs[2]->as<int32_t>();
+  const auto write = [&](const Tensor& source, std::vector<float>& rows) {
+    const std::vector<float> values = floats(source);
+    for (size_t r = 0; r < positions.size(); ++r) {
+      if (positions[r] < 0 || positions[r] >= 1 << 24) {
+        throw Error(op_name, "position " + std::to_string(positions[r]) + " is outside any context");
+      }
+      const auto place = static_cast<size_t>(positions[r]) * width;
+      if (rows.size() < place + width) rows.resize(place + width);
+      for (size_t i = 0; i < width; ++i) {
+        const float value = values[r * width + i];
+        rows[place + i] = cache == "bf16" ? to_float(to_bf16(value)) : value;
+      }
+    }
+  };
+  write(*inputs[0], mine.keys);
+  write(*inputs[1], mine.values);
+}
+
+}  // namespace incipit::ops

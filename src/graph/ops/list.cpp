@@ -1,0 +1,57 @@
+// Every op, by name. A new op is its file and a line here.
+#include "graph/op.h"
+#include "graph/ops/activate.h"
+#include "graph/ops/add.h"
+#include "graph/ops/add_rms_norm.h"
+#include "graph/ops/apply_rotary.h"
+#include "graph/ops/attention.h"
+#include "graph/ops/convert.h"
+#include "graph/ops/embedding.h"
+#include "graph/ops/gather_rows.h"
+#include "graph/ops/kv_write.h"
+#include "graph/ops/linear.h"
+#include "graph/ops/multiply.h"
+#include "graph/ops/quantize_rows.h"
+#include "graph/ops/quantized_linear.h"
+#include "graph/ops/rms_norm.h"
+#include "graph/ops/rotary.h"
+#include "graph/ops/rotary_table.h"
+#include "graph/ops/slice_columns.h"
+
+namespace incipit {
+namespace {
+
+struct Entry {
+  std::string_view name;
+  std::unique_ptr<Op> (*make)();
+};
+
+template <typename O>
+constexpr Entry entry() {
+  return {O::op_name, []() -> std::unique_ptr<Op> { return std::make_unique<O>(); }};
+}
+
+constexpr Entry entries[] = {
+    entry<ops::Activate>(),        entry<ops::Add>(),     entry<ops::AddRmsNorm>(), entry<ops::ApplyRotary>(),
+    entry<ops::Attention>(),       entry<ops::Convert>(), entry<ops::Embedding>(),  entry<ops::GatherRows>(),
+    entry<ops::KvWrite>(),         entry<ops::Linear>(),  entry<ops::Multiply>(),   entry<ops::QuantizeRows>(),
+    entry<ops::QuantizedLinear>(), entry<ops::RmsNorm>(), entry<ops::Rotary>(),     entry<ops::RotaryTable>(),
+    entry<ops::SliceColumns>(),
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_op(std::string_view name) {
+  for (const Entry& candidate : entries) {
+    if (candidate.name == name) return candidate.make();
+  }
+  return nullptr;
+}
+
+std::vector<std::string_view> op_names() {
+  std::vector<std::string_view> names;
+  for (const Entry& candidate : entries) names.push_back(candidate.name);
+  return names;
+}
+
+}  // namespace incipit

@@ -1,0 +1,47 @@
+#include "graph/ops/quantized_linear.h"
+
+#include "graph/ops/rule.h"
+
+namespace incipit::ops {
+
+std::vector<ValueType> QuantizedLinear::infer(std::span<const ValueType> inputs) const {
+  const Rule rule(op_name, inputs, {"codes", "scales", "weight_codes", "weight_scales", "bias", "residual"}, 4);
+  rule.require(format == "int8", "has no weight format '" + format + "'");
+  rule.tensor(0, 2, {DType::i8});
+  rule.tensor(1, 1, {DType::f32});
+  rule.extent_is(1, 0, rule.extent(0, 0));
+  rule.tensor(2, 2, {DType::i8});
+  rule.extent_is(0, 1, rule.constant_extent(2, 1));
+  rule.tensor(3, 1, {DType::f32});
+  rule.extent_is(3, 0, rule.constant_extent(2, 0));
+  const Dim width = product_width(rule, activation, rule.extent(0, 0), 2, 4, 5);
+  return {{rule.dtype("output", output, kernel_floats), {rule.extent(0, 0), width}}};
+}
+
+void QuantizedLinear::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
+                               ReferenceCache&) const {
+  const auto codes = inputs[0]->as<int8_t>();
+  const auto scales = inputs[1]->as<float>();
+  const auto weight_codes = inputs[2]->as<int8_t>();
+  const auto weight_scales = inputs[3]->as<float>();
+  const auto rows = static_cast<size_t>(inputs[0]->shape()[0]);
+  const auto products = static_cast<size_t>(inputs[2]->shape()[0]), depth = static_cast<size_t>(inputs[2]->shape()[1]);
+  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
+  const Tensor* bias = optional(inputs, 4);
+  const Tensor* residual = optional(inputs, 5);
+  const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>();
+  std::vector<float> out(rows * width);
+  std::vector<double> sums(products);
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t j = 0; j < products; ++j) {
+      int64_t sum = 0;
+      for (size_t k = 0; k < depth; ++k) sum += codes[r * depth + k] * weight_codes[j * depth + k];
+      sums[j] = static_cast<double>(sum) * scales[r] * weight_scales[j];
+    }
+    finish_product_row(activation, sums, bias ? biases.data() : nullptr,
+                       residual ? residual->as<float>().data() + r * width : nullptr, out.data() + r * width);
+  }
+  store(out, outputs[0]);
+}
+
+}  // namespace incipit::ops

@@ -1,0 +1,162 @@
+#include "graph/ops/rule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace incipit::ops {
+
+Rule::Rule(std::string_view op, std::span<const ValueType> inputs, std::vector<std::string_view> names, size_t required)
+    : op_(op), inputs_(inputs), names_(std::move(names)) {
+  require(inputs.size() <= names_.size(),
+          "has " + std::to_string(inputs.size()) + " inputs; it takes at most " + std::to_string(names_.size()));
+  for (size_t i = 0; i < required; ++i) require(has(i), "lacks its input " + std::string(names_[i]));
+}
+
+bool Rule::has(size_t i) const { return i < inputs_.size() && !inputs_[i].is_absent; }
+
+const ValueType& Rule::type(size_t i) const {
+  INCIPIT_ASSERT(has(i));
+  return inputs_[i];
+}
+
+const Dim& Rule::extent(size_t i, size_t axis) const { return type(i).shape.at(axis); }
+
+const ValueType& Rule::tensor(size_t i, size_t rank, std::initializer_list<DType> dtypes) const {
+  const ValueType& found = type(i);
+  require(!found.is_cache, "input " + std::string(names_[i]) + " is a cache");
+  require(found.shape.size() == rank, "input " + std::string(names_[i]) + " is " + found.text() + ", not of " +
+                                          std::to_string(rank) + " dimensions");
+  require(std::find(dtypes.begin(), dtypes.end(), found.dtype) != dtypes.end(),
+          "input " + std::string(names_[i]) + " cannot be " + std::string(name_of(found.dtype)));
+  return found;
+}
+
+int64_t Rule::constant_extent(size_t i, size_t axis) const {
+  const std::optional<int64_t> number = extent(i, axis).try_constant();
+  require(number.has_value(), "input " + std::string(names_[i]) + " is " + type(i).text() + ": dimension " +
+                                  std::to_string(axis) + " must be a number");
+  return *number;
+}
+
+void Rule::extent_is(size_t i, size_t axis, const Dim& wanted) const {
+  if (extent(i, axis) == wanted) return;
+  require(false, "input " + std::string(names_[i]) + " is " + type(i).text() + ": dimension " + std::to_string(axis) +
+                     " must be " + wanted.text());
+}
+
+void Rule::require(bool ok, const std::string& fault) const {
+  if (!ok) throw Error(op_, fault);
+}
+
+DType Rule::dtype(std::string_view attribute, std::string_view value, std::initializer_list<DType> allowed) const {
+  for (const DType candidate : allowed) {
+    if (name_of(candidate) == value) return candidate;
+  }
+  throw Error(op_, std::string(attribute) + " cannot be '" + std::string(value) + "'");
+}
+
+std::vector<float> floats(const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.elements()));
+  convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
+  return values;
+}
+
+void store(std::span<const float> values, Tensor& tensor) {
+  INCIPIT_ASSERT(static_cast<int64_t>(values.size()) == tensor.elements());
+  convert_from_float(values.data(), tensor.dtype(), tensor.data(), values.size());
+}
+
+const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
+  return i < inputs.size() ? inputs[i] : nullptr;
+}
+
+float quantize_row(std::span<const float> row, std::span<int8_t> codes) {
+  float largest = 0;
+  for (const float x : row) largest = std::max(largest, std::fabs(x));
+  const float scale = largest > 0 ? largest / 127.0F : 1.0F;
+  for (size_t i = 0; i < row.size(); ++i) {
+    codes[i] = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.0F, 127.0F));
+  }
+  return scale;
+}
+
+bool is_activation(std::string_view a) { return a == "silu" || a == "gelu_tanh" || a == "gelu_erf" || a == "relu"; }
+
+bool is_gate(std::string_view a) { return a == "silu_gate" || a == "gelu_tanh_gate" || a == "gelu_erf_gate"; }
+
+double activate(std::string_view kind, double x) {
+  if (kind == "silu") return x / (1 + std::exp(-x));
+  if (kind == "gelu_tanh") {
+    const double inner = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    return 0.5 * x * (1 + std::tanh(inner));
+  }
+  if (kind == "gelu_erf") return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+  if (kind == "relu") return std::max(x, 0.0);
+  INCIPIT_ASSERT(kind == "none");
+  return x;
+}
+
+Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
+                  size_t residual) {
+  const int64_t products = rule.constant_extent(weight, 0);
+  const bool gated = is_gate(activation);
+  rule.require(gated || activation == "none" || is_activation(activation),
+               "has no activation '" + std::string(activation) + "'");
+  rule.require(!gated || products % 2 == 0, "needs an even number of gate and up rows");
+  const Dim width = gated ? products / 2 : products;
+  if (rule.has(bias)) {
+    rule.tensor(bias, 1, any_float);
+    rule.extent_is(bias, 0, products);
+  }
+  if (rule.has(residual)) {
+    rule.tensor(residual, 2, {DType::f32});
+    rule.extent_is(residual, 0, rows);
+    rule.extent_is(residual, 1, width);
+  }
+  return width;
+}
+
+void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
+                        const float* residual, float* out) {
+  const auto product = [&](size_t i) { return sums[i] + (bias ? bias[i] : 0.0F); };
+  const bool gated = is_gate(activation);
+  const std::string_view kind = gated ? activation.substr(0, activation.size() - 5) : activation;
+  const size_t width = gated ? sums.size() / 2 : sums.size();
+  for (size_t i = 0; i < width; ++i) {
+    double value = activate(kind, product(i));
+    if (gated) value *= product(width + i);
+    if (residual) value += residual[i];
+    out[i] = static_cast<float>(value);
+  }
+}
+
+void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
+                       std::vector<ValueType>& types) {
+  const DType dtype = rule.dtype("output", output, {DType::f32, DType::bf16, DType::i8});
+  types.push_back({dtype, shape});
+  if (dtype == DType::i8) types.push_back({DType::f32, {shape[0]}});
+}
+
+void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, std::span<Tensor> outputs) {
+  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
+  const auto rows = static_cast<size_t>(outputs[0].shape()[0]);
+  const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
+  std::vector<float> normed(x.size());
+  for (size_t r = 0; r < rows; ++r) {
+    double squares = 0;
+    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(x[r * width + i]) * x[r * width + i];
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+    for (size_t i = 0; i < width; ++i) normed[r * width + i] = static_cast<float>(x[r * width + i] * factor * gains[i]);
+  }
+  if (outputs[0].dtype() != DType::i8) {
+    store(normed, outputs[0]);
+    return;
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    outputs[1].as<float>()[r] =
+        quantize_row(std::span(normed).subspan(r * width, width), outputs[0].as<int8_t>().subspan(r * width, width));
+  }
+}
+
+}  // namespace incipit::ops

@@ -1,0 +1,70 @@
+// What the shape rules and references of ops/ have in common.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace incipit::ops {
+
+/// Checks of an op's inputs; each throws Error naming the op and the input.
+class Rule {
+ public:
+  /// `names` of the inputs, the optional ones last; `required` of them must be there.
+  Rule(std::string_view op, std::span<const ValueType> inputs, std::vector<std::string_view> names, size_t required);
+
+  bool has(size_t i) const;
+  const ValueType& type(size_t i) const;
+  const Dim& extent(size_t i, size_t axis) const;
+  /// A dense tensor of that rank and one of those dtypes.
+  const ValueType& tensor(size_t i, size_t rank, std::initializer_list<DType> dtypes) const;
+  /// An extent that must be a known number.
+  int64_t constant_extent(size_t i, size_t axis) const;
+  void extent_is(size_t i, size_t axis, const Dim& wanted) const;
+  void require(bool ok, const std::string& fault) const;
+  /// The dtype an attribute names, when it is one of these.
+  DType dtype(std::string_view attribute, std::string_view value, std::initializer_list<DType> allowed) const;
+
+ private:
+  std::string_view op_;
+  std::span<const ValueType> inputs_;
+  std::vector<std::string_view> names_;
+};
+
+constexpr std::initializer_list<DType> kernel_floats{DType::f32, DType::bf16};
+/// What a checkpoint may hold; kernels read the first two.
+constexpr std::initializer_list<DType> any_float{DType::f32, DType::bf16, DType::f16};
+
+/// The elements as floats.
+std::vector<float> floats(const Tensor& tensor);
+/// Rounds values to the tensor's dtype.
+void store(std::span<const float> values, Tensor& tensor);
+/// Input i, or nullptr when it is absent.
+const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
+
+/// Symmetric quantisation of one row; returns its scale.
+float quantize_row(std::span<const float> row, std::span<int8_t> codes);
+
+/// `a` is silu, gelu_tanh, gelu_erf or relu.
+bool is_activation(std::string_view a);
+/// silu_gate, gelu_tanh_gate or gelu_erf_gate.
+bool is_gate(std::string_view a);
+/// An ungated activation (or "none") of a number. gelu_tanh, gelu_erf: Hendrycks, Gimpel, 2016.
+double activate(std::string_view kind, double x);
+
+/// Linear's and QuantizedLinear's common part: the checks of bias, residual and activation; returns M'.
+Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
+                  size_t residual);
+/// … and bias, activation and residual of row `r` of the product; `sums` has M elements, `out` M'.
+void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
+                        const float* residual, float* out);
+
+/// RmsNorm's and AddRmsNorm's common part: the outputs' types and the norm of rows.
+void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
+                       std::vector<ValueType>& types);
+void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, std::span<Tensor> outputs);
+
+}  // namespace incipit::ops
