@@ -27,5 +27,3 @@
 #define INCIPIT_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd"
 #define INCIPIT_AVX512_BF16 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512bf16"
 #define INCIPIT_AVX512_VNNI "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vnni"
-#define INCIPIT_AMX \
-  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512bf16,avx512vnni,amx-tile,amx-bf16,amx-int8"

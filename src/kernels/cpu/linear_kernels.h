@@ -16,6 +16,8 @@ Kernel<Linear> linear_avx2_i8();
 Kernel<Linear> linear_avx512_f32();
 Kernel<Linear> linear_avx512_bf16();
 Kernel<Linear> linear_avx512_i8();
+Kernel<Linear> linear_amx_bf16();
+Kernel<Linear> linear_amx_i8();
 #endif
 
 }  // namespace incipit

@@ -1,0 +1,54 @@
+// bf16 and int8 products with the AMX tiles; what becomes of the sums is AVX-512's, which every AMX processor has.
+#if defined(__x86_64__)
+
+#include <cstring>
+
+#include "kernels/cpu/amx_tiles.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/linear_tiles.h"
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512)
+namespace incipit {
+namespace {
+
+constexpr int lanes = 16;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/linear_finish.inc"
+
+#include "kernels/cpu/linear_amx.inc"
+
+constexpr CpuFeatures avx512{static_cast<uint32_t>(CpuFeature::avx512)};
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+namespace incipit {
+
+Kernel<Linear> linear_amx_bf16() {
+  return {"linear/amx_bf16",
+          1,
+          avx512.with(CpuFeature::amx_bf16),
+          accepts_linear<WeightFormat::bf16>,
+          amx_configs,
+          amx_scratch,
+          linear_tiles,
+          run_amx<HardwareTiles, DotBf16>};
+}
+Kernel<Linear> linear_amx_i8() {
+  return {"linear/amx_i8",
+          1,
+          avx512.with(CpuFeature::amx_int8),
+          accepts_linear<WeightFormat::i8>,
+          amx_configs,
+          amx_scratch,
+          linear_tiles,
+          run_amx<HardwareTiles, DotI8>};
+}
+
+}  // namespace incipit
+
+#endif
