@@ -33,8 +33,8 @@ class Engine {
   };
   static std::shared_ptr<const Engine> open(const std::filesystem::path& path, const OpenOptions& options);
   static std::shared_ptr<const Engine> open(const std::filesystem::path& path) { return open(path, OpenOptions{}); }
-  /// The same over bytes in memory that outlive the Engine; `name` stands for the path in messages. For tests and
-  /// fuzzers.
+  /// The same over bytes in memory, 64-byte aligned, that outlive the Engine; `name` stands for the path in messages.
+  /// For tests and fuzzers.
   static std::shared_ptr<const Engine> from_bytes(std::span<const std::byte> bytes, std::string_view name,
                                                   const OpenOptions& options);
   ~Engine();

@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+
+#include <iterator>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/plan_items.h"
+
+namespace incipit {
+namespace {
+
+/// "4.2 MiB".
+std::string readable_bytes(uint64_t bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) value /= 1024, ++unit;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+class PlanText {
+ public:
+  explicit PlanText(const plan::Plan& plan) : plan_(plan) {}
+
+  std::string take() {
+    describe_sizes();
+    describe_buckets();
+    describe_groups();
+    describe_weights();
+    describe_buffers();
+    line("steps {}", count(plan_.steps()));
+    describe_step(-1, *plan_.resolve_tokens());
+    for (uint32_t i = 0; i < count(plan_.steps()); ++i) describe_step(static_cast<int>(i), *plan_.steps()->Get(i));
+    describe_step(-1, *plan_.sample());
+    return std::move(text_);
+  }
+
+ private:
+  template <typename... Parts>
+  void line(fmt::format_string<Parts...> format, Parts&&... parts) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Parts>(parts)...);
+    text_ += '\n';
+  }
+
+  void describe_sizes() {
+    line("plan precision={} vocabulary={} hidden={} layers={} max_context={} max_sequences={}", text(plan_.precision()),
+         plan_.vocabulary(), plan_.hidden(), plan_.layers(), plan_.max_context(), plan_.max_sequences());
+    std::string ends;
+    for (int32_t id : items(plan_.end_ids())) ends += (ends.empty() ? "" : ",") + std::to_string(id);
+    line("tokens begin={} end={}", plan_.begin_id(), ends.empty() ? "none" : ends);
+    line("memory limit={}", plan_.memory_limit() == 0 ? "none" : readable_bytes(plan_.memory_limit()));
+  }
+
+  void describe_buckets() {
+    line("buckets {}", count(plan_.buckets()));
+    for (const plan::Bucket* bucket : items(plan_.buckets())) {
+      line("  tokens<={} rows<={} sequences<={} arena={}", bucket->tokens(), bucket->rows(), bucket->sequences(),
+           readable_bytes(bucket->arena_bytes()));
+    }
+  }
+
+  void describe_groups() {
+    line("cache groups {}", count(plan_.groups()));
+    for (const plan::CacheGroup* group : items(plan_.groups())) {
+      line("  layers={} window={} kv_heads={} head_dim={} dtype={} layout={} page={} tokens, {}",
+           count(group->layers()), group->window(), group->kv_heads(), group->head_dim(), text(group->dtype()),
+           text(group->layout()), group->page_tokens(), readable_bytes(group->page_bytes()));
+    }
+  }
+
+  void describe_weights() {
+    uint64_t total = 0;
+    for (const plan::Weight* weight : items(plan_.weights())) {
+      for (const plan::Plane* plane : items(weight->planes())) total += plane->bytes();
+    }
+    line("weights {}, {}", count(plan_.weights()), readable_bytes(total));
+    for (uint32_t i = 0; i < count(plan_.weights()); ++i) {
+      const plan::Weight& weight = *plan_.weights()->Get(i);
+      std::string planes;
+      for (const plan::Plane* plane : items(weight.planes())) {
+        planes +=
+            fmt::format(" {}:{}@{}+{}", text(plane->kind()), text(plane->dtype()), plane->offset(), plane->bytes());
+      }
+      line("  w{} {} [{}, {}] {} {}{}{}", i, text(weight.name()), weight.rows(), weight.columns(),
+           text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : "", planes);
+    }
+  }
+
+  void describe_buffers() {
+    line("buffers {}", count(plan_.buffers()));
+    for (uint32_t i = 0; i < count(plan_.buffers()); ++i) {
+      const plan::Buffer& buffer = *plan_.buffers()->Get(i);
+      std::string offsets;
+      for (const plan::Bucket* bucket : items(plan_.buckets())) {
+        offsets += fmt::format(" {}", bucket->offsets()->Get(i));
+      }
+      line("  b{} {} {}[{}, {}]{} at{}", i, text(buffer.name()), text(buffer.dtype()), axis_name(buffer.axis()),
+           buffer.width(), i == plan_.logits() ? " logits" : "", offsets);
+    }
+  }
+
+  static std::string_view axis_name(plan::Axis axis) { return axis == plan::Axis::tokens ? "tokens" : "rows"; }
+
+  std::string operand_text(const plan::Operand& operand) const {
+    switch (operand.space()) {
+      case plan::Space::absent: return "-";
+      case plan::Space::buffer: {
+        const bool whole = operand.column() == 0 && operand.width() == plan_.buffers()->Get(operand.index())->width();
+        return whole ? fmt::format("b{}", operand.index())
+                     : fmt::format("b{}[{}:{}]", operand.index(), operand.column(), operand.column() + operand.width());
+      }
+      case plan::Space::weight: return fmt::format("w{}", operand.index());
+      case plan::Space::ids: return "ids";
+      case plan::Space::positions: return "positions";
+      case plan::Space::rows: return "rows";
+      case plan::Space::row_positions: return "row_positions";
+      case plan::Space::cache: return fmt::format("cache{}.{}", operand.index(), operand.column());
+    }
+    return "?";
+  }
+
+  std::string operands_text(const flatbuffers::Vector<flatbuffers::Offset<plan::Operand>>* operands) const {
+    std::string result;
+    for (const plan::Operand* operand : items(operands)) {
+      result += (result.empty() ? "" : ", ") + operand_text(*operand);
+    }
+    return result;
+  }
+
+  /// `number` < 0: one of the steps that frame the others. Runs of buckets with the same kernel are told once.
+  void describe_step(int number, const plan::Step& step) {
+    line("  {} {} ({}) -> ({})  {}", number < 0 ? "*" : fmt::format("s{}", number), text(step.name()),
+         operands_text(step.inputs()), operands_text(step.outputs()), text(step.problem()));
+    std::string before;
+    for (uint32_t bucket = 0; bucket < count(step.kernels()); ++bucket) {
+      const plan::KernelUse& use = *step.kernels()->Get(bucket);
+      const std::string kernel = fmt::format("{} abi {} {}", text(use.kernel()), use.abi(), text(use.config()));
+      if (kernel != before) line("     from bucket {}: {}", bucket, kernel);
+      before = kernel;
+    }
+  }
+
+  const plan::Plan& plan_;
+  std::string text_;
+};
+
+}  // namespace
+
+std::string describe_plan(const plan::Plan& plan) { return PlanText(plan).take(); }
+
+}  // namespace incipit

@@ -1,0 +1,234 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/check_plan.h"
+#include "engine/header.h"
+#include "engine/trailer.h"
+
+namespace incipit {
+namespace {
+
+constexpr std::string_view rebuild = "build the engine again, or copy it again from where it was sound";
+
+std::string_view section_name(uint32_t kind) {
+  switch (static_cast<SectionKind>(kind)) {
+    case SectionKind::plan: return "plan";
+    case SectionKind::manifest: return "manifest";
+    case SectionKind::tokenizer: return "tokenizer";
+    case SectionKind::chat_template: return "chat template";
+    case SectionKind::generation: return "generation defaults";
+    case SectionKind::weights: return "weights";
+  }
+  return {};
+}
+
+bool all_zero(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+/// The best named target that a machine with `features` can run.
+std::string_view best_target(CpuFeatures features) {
+  for (std::string_view target : {"cpu-amx", "cpu-avx512", "cpu-avx2"}) {
+    if (features.includes(target_features(target))) return target;
+  }
+  return "cpu-generic";
+}
+
+void check_features(CpuFeatures needs, CpuFeatures has, std::string_view name) {
+  const CpuFeatures lacking{needs.bits & ~has.bits};
+  if (lacking.bits == 0) return;
+  throw Error(name, fmt::format("needs the processor features {}, which this machine lacks", to_string(lacking)),
+              fmt::format("build it with --target {} (or native, on this machine)", best_target(has)));
+}
+
+constexpr uint32_t known_features =
+    static_cast<uint32_t>(CpuFeature::avx2) | static_cast<uint32_t>(CpuFeature::avx512) |
+    static_cast<uint32_t>(CpuFeature::avx512_bf16) | static_cast<uint32_t>(CpuFeature::avx512_vnni) |
+    static_cast<uint32_t>(CpuFeature::amx_bf16) | static_cast<uint32_t>(CpuFeature::amx_int8);
+
+}  // namespace
+
+struct Engine::State {
+  std::filesystem::path path;
+  std::string name;  // in messages
+  std::shared_ptr<const MappedFile> file;
+  std::span<const std::byte> bytes;
+  EngineHeader header;
+  std::vector<TrailerRecord> trailer;
+  const plan::Plan* plan = nullptr;
+
+  std::span<const std::byte> section(SectionKind kind) const {
+    for (uint32_t i = 0; i < header.section_count; ++i) {
+      const SectionEntry& entry = header.sections[i];
+      if (entry.kind == static_cast<uint32_t>(kind)) return bytes.subspan(entry.offset, entry.bytes);
+    }
+    return {};
+  }
+  std::string_view text(SectionKind kind) const {
+    const auto found = section(kind);
+    return {reinterpret_cast<const char*>(found.data()), found.size()};
+  }
+
+  void open(const OpenOptions& options) {
+    read_header();
+    check_sections();
+    check_digests();
+    plan = &read_plan(section(SectionKind::plan), name);
+    const auto weights = section(SectionKind::weights);
+    const auto weights_begin = static_cast<uint64_t>(weights.data() - bytes.data());
+    check_plan(*plan, weights_begin, weights_begin + weights.size(), name);
+    trailer = read_trailer(bytes, header.body_bytes, header.body_digest, name);
+    if (options.check_features) check_features({header.cpu_features}, options.features, name);
+  }
+
+  /// Magic, version, digest and length, in this order: each is only meaningful when those before it hold.
+  void read_header() {
+    if (bytes.empty()) throw Error(name, "is empty", rebuild);
+    const size_t magic_bytes = std::min(bytes.size(), engine_magic.size());
+    if (std::memcmp(bytes.data(), engine_magic.data(), magic_bytes) != 0) {
+      throw Error(name, "is not an engine", "give a file that 'incipit build' has made");
+    }
+    const size_t version_end = offsetof(EngineHeader, version) + sizeof header.version;
+    if (bytes.size() >= version_end) {
+      std::memcpy(&header.version, bytes.data() + offsetof(EngineHeader, version), sizeof header.version);
+      check_version();
+    }
+    if (bytes.size() < engine_page) {
+      throw Error(name,
+                  fmt::format("is truncated: {} bytes are there, the header alone has {}", bytes.size(), engine_page),
+                  rebuild);
+    }
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.header_digest != header_digest_of(header)) throw Error(name, "its header was altered", rebuild);
+    if (!all_zero(bytes.first(engine_page).subspan(sizeof header))) {
+      throw Error(name, "its header page was altered", rebuild);
+    }
+    if (bytes.size() < header.body_bytes) {
+      throw Error(name,
+                  fmt::format("is truncated: {} bytes are there, {} are expected", bytes.size(), header.body_bytes),
+                  rebuild);
+    }
+    if ((header.cpu_features & ~known_features) != 0) {
+      throw Error(name, "needs processor features that this incipit does not know", "use a newer incipit");
+    }
+  }
+
+  void check_version() const {
+    if (header.version > engine_version) {
+      throw Error(name,
+                  fmt::format("has format version {}, this incipit reads up to {}", header.version, engine_version),
+                  "use a newer incipit, or build the engine again with this one");
+    }
+    if (header.version < oldest_readable_engine_version) {
+      throw Error(name,
+                  fmt::format("has format version {}, this incipit reads {} and later", header.version,
+                              oldest_readable_engine_version),
+                  "build the engine again");
+    }
+  }
+
+  [[noreturn]] void inconsistent(const std::string& fault) const {
+    throw Error(name, "its header is inconsistent: " + fault, "build the engine again");
+  }
+
+  /// Sections follow one another from the end of the header page to the end of the body, with zeros between them.
+  void check_sections() const {
+    if (header.section_count == 0 || header.section_count > max_sections) {
+      inconsistent(fmt::format("it has {} sections", header.section_count));
+    }
+    if (header.body_digest != body_digest_of(header)) inconsistent("the body's digest is not that of its sections");
+    uint64_t end = engine_page;
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < header.section_count; ++i) {
+      const SectionEntry& entry = header.sections[i];
+      const std::string_view kind = section_name(entry.kind);
+      if (kind.empty()) inconsistent(fmt::format("it has a section of the unknown kind {}", entry.kind));
+      if ((seen >> entry.kind & 1) != 0) inconsistent(fmt::format("it has two sections '{}'", kind));
+      seen |= 1u << entry.kind;
+      const uint64_t begin = aligned(end, section_alignment);
+      if (entry.offset != begin || begin > header.body_bytes || entry.bytes > header.body_bytes - begin) {
+        inconsistent(fmt::format("section '{}' is {} bytes at {} of a body of {}", kind, entry.bytes, entry.offset,
+                                 header.body_bytes));
+      }
+      check_gap(end, begin);
+      end = begin + entry.bytes;
+    }
+    if (header.body_bytes != aligned(end, section_alignment)) {
+      inconsistent(fmt::format("its sections end at {} of a body of {}", end, header.body_bytes));
+    }
+    check_gap(end, header.body_bytes);
+    for (SectionKind kind : {SectionKind::plan, SectionKind::manifest, SectionKind::weights}) {
+      if ((seen >> static_cast<uint32_t>(kind) & 1) == 0) {
+        inconsistent(fmt::format("it has no section '{}'", section_name(static_cast<uint32_t>(kind))));
+      }
+    }
+    if (header.sections[0].kind != static_cast<uint32_t>(SectionKind::weights)) {
+      inconsistent("the weights are not the first section");
+    }
+  }
+
+  void check_gap(uint64_t begin, uint64_t end) const {
+    if (!all_zero(bytes.subspan(begin, end - begin))) {
+      throw Error(name, fmt::format("was altered between its sections, at bytes {} to {}", begin, end), rebuild);
+    }
+  }
+
+  void check_digests() const {
+    for (uint32_t i = 0; i < header.section_count; ++i) {
+      const SectionEntry& entry = header.sections[i];
+      if (entry.kind == static_cast<uint32_t>(SectionKind::weights)) continue;  // check_weights()
+      check_digest(entry);
+    }
+  }
+
+  void check_digest(const SectionEntry& entry) const {
+    if (digest_of(bytes.subspan(entry.offset, entry.bytes)) != entry.digest) {
+      throw Error(name, fmt::format("its {} was altered", section_name(entry.kind)), rebuild);
+    }
+  }
+};
+
+Engine::Engine() : state_(std::make_unique<State>()) {}
+Engine::~Engine() = default;
+
+std::shared_ptr<const Engine> Engine::open(const std::filesystem::path& path, const OpenOptions& options) {
+  std::shared_ptr<Engine> engine(new Engine);
+  engine->state_->path = path;
+  engine->state_->name = path.string();
+  engine->state_->file = MappedFile::open(path);
+  engine->state_->bytes = engine->state_->file->bytes();
+  engine->state_->open(options);
+  return engine;
+}
+
+std::shared_ptr<const Engine> Engine::from_bytes(std::span<const std::byte> bytes, std::string_view name,
+                                                 const OpenOptions& options) {
+  INCIPIT_ASSERT(reinterpret_cast<uintptr_t>(bytes.data()) % section_alignment == 0);
+  std::shared_ptr<Engine> engine(new Engine);
+  engine->state_->path = name;
+  engine->state_->name = name;
+  engine->state_->bytes = bytes;
+  engine->state_->open(options);
+  return engine;
+}
+
+const std::filesystem::path& Engine::path() const { return state_->path; }
+const EngineHeader& Engine::header() const { return state_->header; }
+Digest Engine::body_digest() const { return state_->header.body_digest; }
+const plan::Plan& Engine::plan() const { return *state_->plan; }
+std::string_view Engine::manifest() const { return state_->text(SectionKind::manifest); }
+std::string_view Engine::chat_template() const { return state_->text(SectionKind::chat_template); }
+std::string_view Engine::generation_defaults() const { return state_->text(SectionKind::generation); }
+std::span<const std::byte> Engine::tokenizer() const { return state_->section(SectionKind::tokenizer); }
+std::span<const std::byte> Engine::weights() const { return state_->section(SectionKind::weights); }
+std::span<const std::byte> Engine::body() const { return state_->bytes.first(state_->header.body_bytes); }
+const std::vector<TrailerRecord>& Engine::trailer() const { return state_->trailer; }
+void Engine::check_weights() const { state_->check_digest(state_->header.sections[0]); }
+
+}  // namespace incipit

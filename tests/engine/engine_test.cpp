@@ -1,0 +1,240 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "engine/plan_generated.h"
+#include "engine/small_engine.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  EngineTest() { write_small_engine(path); }
+
+  std::string bytes() const { return read_text_file(path); }
+
+  /// What opening these bytes says; empty when it succeeds.
+  static std::string fault_of(std::span<const std::byte> bytes, CpuFeatures features = {}) {
+    try {
+      Engine::OpenOptions options;
+      options.features = features;
+      Engine::from_bytes(bytes, "small.engine", options);
+      return {};
+    } catch (const Error& error) {
+      EXPECT_EQ(error.thing(), "small.engine");
+      EXPECT_FALSE(error.remedy().empty()) << error.what();
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+      return error.fault();
+    }
+  }
+
+  TemporaryDirectory directory;
+  std::filesystem::path path = directory / "small.engine";
+};
+
+TEST_F(EngineTest, ComesBackAsWritten) {
+  const auto engine = Engine::open(path);
+  EXPECT_EQ(engine->path(), path);
+  EXPECT_EQ(engine->manifest(), small_manifest);
+  EXPECT_EQ(engine->chat_template(), small_template);
+  EXPECT_EQ(engine->generation_defaults(), small_defaults);
+  EXPECT_EQ(text_of(engine->tokenizer()), small_tokenizer);
+  EXPECT_EQ(engine->plan().vocabulary(), 10u);
+  EXPECT_EQ(engine->plan().steps()->Get(0)->name()->string_view(), "embed");
+  ASSERT_EQ(engine->weights().size(), 128u + 7u);
+  EXPECT_EQ(engine->weights()[0], std::byte{1});
+  EXPECT_EQ(engine->weights()[127], std::byte{0});
+  EXPECT_EQ(engine->weights()[128], std::byte{1});
+  EXPECT_EQ(engine->body().data() + engine_page, engine->weights().data());
+  EXPECT_TRUE(engine->trailer().empty());
+  EXPECT_NO_THROW(engine->check_weights());
+}
+
+TEST_F(EngineTest, SameInputsGiveTheSameBytes) {
+  write_small_engine(directory / "again.engine");
+  EXPECT_EQ(bytes(), read_text_file(directory / "again.engine"));
+}
+
+TEST_F(EngineTest, WeightsMayBeWrittenInPieces) {
+  const std::vector<std::byte> plane(100, std::byte{7});
+  for (bool pieces : {false, true}) {
+    EngineWriter writer(directory / (pieces ? "pieces" : "whole"), {});
+    writer.write_weights(plane);
+    if (pieces) {
+      EXPECT_EQ(writer.align_weights(), engine_page + 128);
+      writer.append_weights(std::span(plane).first(33));
+      writer.append_weights(std::span(plane).subspan(33));
+    } else {
+      EXPECT_EQ(writer.write_weights(plane), engine_page + 128);
+    }
+    EXPECT_EQ(writer.weights_bytes(), 228u);
+    EXPECT_EQ(writer.add_section(SectionKind::plan, small_plan().build()), engine_page + 256);
+    writer.add_section(SectionKind::manifest, as_bytes_of("{}"));
+    writer.commit();
+  }
+  EXPECT_EQ(read_text_file(directory / "pieces"), read_text_file(directory / "whole"));
+  EXPECT_NO_THROW(Engine::open(directory / "pieces")->check_weights());
+}
+
+TEST_F(EngineTest, NothingIsLeftWithoutCommit) {
+  { EngineWriter writer(directory / "half.engine", {}); }
+  EXPECT_FALSE(std::filesystem::exists(directory / "half.engine"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1);
+}
+
+TEST_F(EngineTest, TruncationAtEveryLengthIsTold) {
+  const std::string whole = bytes();
+  for (size_t length = 0; length < whole.size(); ++length) {
+    AlignedBytes cut(as_bytes_of(whole).first(length));
+    const std::string fault = fault_of(cut.bytes());
+    if (length == 0) {
+      EXPECT_EQ(fault, "is empty");
+    } else {
+      const std::string there = "is truncated: " + std::to_string(length) + " bytes are there, ";
+      const std::string expected =
+          length < engine_page ? "the header alone has 4096" : std::to_string(whole.size()) + " are expected";
+      ASSERT_EQ(fault, there + expected);
+    }
+  }
+}
+
+TEST_F(EngineTest, AChangedByteIsToldWhereverItIs) {
+  const std::string whole = bytes();
+  const auto engine = Engine::open(path);
+  AlignedBytes changed(as_bytes_of(whole));
+  const auto expected_fault = [&](size_t at) -> std::string {
+    if (at < 8) return "is not an engine";
+    if (at < 12) return "has format version ";
+    if (at < sizeof(EngineHeader)) return "its header was altered";
+    if (at < engine_page) return "its header page was altered";
+    for (uint32_t i = 0; i < engine->header().section_count; ++i) {
+      const SectionEntry& entry = engine->header().sections[i];
+      if (at < entry.offset) return "was altered between its sections";
+      if (at >= entry.offset + entry.bytes) continue;
+      switch (static_cast<SectionKind>(entry.kind)) {
+        case SectionKind::plan: return "its plan was altered";
+        case SectionKind::manifest: return "its manifest was altered";
+        case SectionKind::tokenizer: return "its tokenizer was altered";
+        case SectionKind::chat_template: return "its chat template was altered";
+        case SectionKind::generation: return "its generation defaults was altered";
+        case SectionKind::weights: return "its weights was altered";
+      }
+    }
+    return "was altered between its sections";
+  };
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const std::byte flip : {std::byte{1}, std::byte{0x80}, std::byte{0xff}}) {
+      changed.bytes()[at] ^= flip;
+      std::string fault = fault_of(changed.bytes());
+      if (fault.empty()) {
+        // Opening does not read the weights; asking for them to be checked does.
+        Engine::OpenOptions options;
+        try {
+          Engine::from_bytes(changed.bytes(), "small.engine", options)->check_weights();
+        } catch (const Error& error) {
+          fault = error.fault();
+        }
+      }
+      ASSERT_THAT(fault, StartsWith(expected_fault(at))) << "byte " << at;
+      changed.bytes()[at] ^= flip;
+    }
+  }
+}
+
+TEST_F(EngineTest, OtherFilesAreNoEngines) {
+  std::ofstream(path) << "GGUF and so on";
+  EXPECT_THROW(
+      {
+        try {
+          Engine::open(path);
+        } catch (const Error& error) {
+          EXPECT_EQ(std::string(error.what()).find(path.string()), 0u);
+          EXPECT_EQ(error.fault(), "is not an engine");
+          throw;
+        }
+      },
+      Error);
+}
+
+TEST_F(EngineTest, OtherVersionsAreRefusedByNumber) {
+  AlignedBytes changed(as_bytes_of(bytes()));
+  changed.header().version = engine_version + 1;
+  changed.seal_all();
+  EXPECT_EQ(fault_of(changed.bytes()), "has format version 2, this incipit reads up to 1");
+  changed.header().version = 0;
+  changed.seal_all();
+  EXPECT_EQ(fault_of(changed.bytes()), "has format version 0, this incipit reads 1 and later");
+}
+
+TEST_F(EngineTest, AProcessorThatLacksAFeatureIsRefusedWithTheTargetThatFits) {
+  const CpuFeatures avx512 = target_features("cpu-avx512");
+  write_small_engine(path, small_plan(), avx512);
+  AlignedBytes whole(as_bytes_of(bytes()));
+  EXPECT_EQ(fault_of(whole.bytes(), avx512), "");
+  Engine::OpenOptions options;
+  options.features = target_features("cpu-avx2");
+  try {
+    Engine::from_bytes(whole.bytes(), "small.engine", options);
+    FAIL() << "opened";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.fault(), HasSubstr("avx512"));
+    EXPECT_THAT(error.fault(), ::testing::Not(HasSubstr("avx2,")));
+    EXPECT_THAT(error.remedy(), HasSubstr("--target cpu-avx2"));
+  }
+  options.check_features = false;
+  EXPECT_NO_THROW(Engine::from_bytes(whole.bytes(), "small.engine", options));
+  whole.header().cpu_features = 1u << 31;
+  whole.seal_all();
+  EXPECT_THAT(fault_of(whole.bytes()), HasSubstr("does not know"));
+}
+
+TEST_F(EngineTest, SectionsMustFillTheBodyInOrder) {
+  const std::string whole = bytes();
+  const auto changed_fault = [&](auto&& change) {
+    AlignedBytes changed(as_bytes_of(whole));
+    change(changed);
+    changed.seal_all();
+    return fault_of(changed.bytes());
+  };
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().section_count = 0; }), HasSubstr("0 sections"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::plan).kind = 99; }),
+              HasSubstr("unknown kind 99"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::tokenizer).kind = 5; }),
+              HasSubstr("two sections 'generation defaults'"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::manifest).offset += 64; }),
+              HasSubstr("section 'manifest' is"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::manifest).bytes = ~uint64_t{0}; }),
+              HasSubstr("section 'manifest' is"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().body_bytes -= 64; }), HasSubstr("of a body of"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().section_count -= 1; }), HasSubstr("its sections end at"));
+  AlignedBytes changed(as_bytes_of(whole));
+  changed.header().body_digest.bytes[3] ^= 1;
+  changed.header().header_digest = header_digest_of(changed.header());
+  EXPECT_THAT(fault_of(changed.bytes()), HasSubstr("body's digest"));
+}
+
+TEST_F(EngineTest, ThePlanReadsAsText) {
+  const std::string text = describe_plan(Engine::open(path)->plan());
+  EXPECT_THAT(text, HasSubstr("plan precision=f32 vocabulary=10"));
+  EXPECT_THAT(text, HasSubstr("tokens begin=1 end=2,3"));
+  EXPECT_THAT(text, HasSubstr("s0 embed (ids, w0) -> (b0)  embedding width=4"));
+  EXPECT_THAT(text, HasSubstr("s1 write (b0[0:2], b0[2:4], cache0.1) -> ()"));
+  EXPECT_THAT(text, HasSubstr("from bucket 1: embedding/b abi 1 default"));
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,114 @@
+// A small engine and its bytes. Its plan is sound but means nothing to a kernel.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <new>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "engine/header.h"
+#include "engine/writer.h"
+#include "support/test_plan.h"
+
+namespace incipit {
+
+inline std::span<const std::byte> as_bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+inline constexpr std::string_view small_manifest = R"({"name":"small"})";
+inline constexpr std::string_view small_template = "{{ messages }}";
+inline constexpr std::string_view small_defaults = R"({"temperature":0})";
+inline constexpr std::string_view small_tokenizer = "tables";
+
+/// Two buckets, one weight of 100 bytes at the beginning of the weights, one cache group of two layers.
+inline TestPlan small_plan() {
+  TestPlan plan;
+  plan.vocabulary = 10;
+  plan.hidden = 4;
+  plan.layers = 2;
+  plan.max_context = 64;
+  plan.max_sequences = 2;
+  plan.begin_id = 1;
+  plan.end_ids = {2, 3};
+  plan.weights = {{"table", "dense", "f32", 5, 5, false, {{"values", "f32", engine_page, 100}}}};
+  plan.buffers = {{"x", "f32", plan::Axis::tokens, 4}, {"logits", "f32", plan::Axis::rows, 10}};
+  plan.logits = 1;
+  plan.buckets = {{1, 1, 1, 512, {0, 256}}, {8, 4, 2, 8 * 256 + 4 * 256, {0, 8 * 256}}};
+  plan.groups = {{{0, 1}, 0, 1, 2, "f32", 16, 512, "kv-vnni"}};
+  const std::vector<TestKernelUse> kernels{{"embedding/a"}, {"embedding/b"}};
+  plan.steps = {{"embed",
+                 "embedding width=4",
+                 plan::Axis::tokens,
+                 {{plan::Space::ids}, {plan::Space::weight, 0}},
+                 {{plan::Space::buffer, 0, 0, 4}},
+                 kernels},
+                {"write",
+                 "kv_write",
+                 plan::Axis::tokens,
+                 {{plan::Space::buffer, 0, 0, 2}, {plan::Space::buffer, 0, 2, 2}, {plan::Space::cache, 0, 1}},
+                 {},
+                 kernels}};
+  plan.resolve_tokens = {"resolve", "resolve_tokens vocabulary=10", plan::Axis::tokens, {}, {}, kernels};
+  plan.sample = {"sample", "sample vocabulary=10", plan::Axis::rows, {}, {}, kernels};
+  return plan;
+}
+
+inline void write_small_engine(const std::filesystem::path& path, const TestPlan& plan = small_plan(),
+                               CpuFeatures needs = {}) {
+  EngineWriter writer(path, needs);
+  std::vector<std::byte> weights(100);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i + 1);
+  writer.write_weights(weights);
+  writer.write_weights(std::span(weights).first(7));
+  writer.add_section(SectionKind::plan, plan.build());
+  writer.add_section(SectionKind::manifest, as_bytes_of(small_manifest));
+  writer.add_section(SectionKind::tokenizer, as_bytes_of(small_tokenizer));
+  writer.add_section(SectionKind::chat_template, as_bytes_of(small_template));
+  writer.add_section(SectionKind::generation, as_bytes_of(small_defaults));
+  writer.commit();
+}
+
+/// A copy of bytes, aligned as a mapping is.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(std::span<const std::byte> bytes)
+      : size_(bytes.size()), data_(static_cast<std::byte*>(::operator new (bytes.size() + 1, std::align_val_t{64}))) {
+    if (!bytes.empty()) std::memcpy(data_, bytes.data(), bytes.size());
+  }
+  ~AlignedBytes() { ::operator delete (data_, std::align_val_t{64}); }
+  AlignedBytes(const AlignedBytes&) = delete;
+  AlignedBytes& operator=(const AlignedBytes&) = delete;
+
+  std::span<std::byte> bytes() { return {data_, size_}; }
+  EngineHeader& header() { return *reinterpret_cast<EngineHeader*>(data_); }
+  SectionEntry& section(SectionKind kind) {
+    for (SectionEntry& entry : header().sections) {
+      if (entry.kind == static_cast<uint32_t>(kind)) return entry;
+    }
+    throw std::logic_error("no such section");
+  }
+  /// Makes all digests right again after a change, so that only the change itself can be found.
+  void seal_all() {
+    EngineHeader& head = header();
+    for (uint32_t i = 0; i < head.section_count && i < max_sections; ++i) {
+      SectionEntry& entry = head.sections[i];
+      if (entry.offset <= size_ && entry.bytes <= size_ - entry.offset) {
+        entry.digest = digest_of(bytes().subspan(entry.offset, entry.bytes));
+      }
+    }
+    if (head.section_count <= max_sections) seal(head);
+  }
+
+ private:
+  size_t size_;
+  std::byte* data_;
+};
+
+}  // namespace incipit
