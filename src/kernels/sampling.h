@@ -12,6 +12,11 @@ namespace incipit {
 /// Order of work, as in Transformers and vLLM: logit mask, logit bias, repetition penalty (over prompt and
 /// generated tokens), frequency and presence penalties (generated tokens), temperature, top-k, top-p, min-p, draw.
 /// temperature 0 is greedy: the first of the largest logits after mask, bias and penalties.
+///
+/// Exactly: a NaN logit counts as −infinity and +infinity as the largest float, before and after the adjustments.
+/// Candidates are the allowed tokens above −infinity, ordered by adjusted logit, equal ones by id. Their weights are
+/// integers (sampling_weight), so that sums do not depend on their order and every device draws the same token. top-p
+/// and min-p look at what top-k left. A row without candidates yields its lowest allowed id, or 0.
 struct SamplingParameters {
   static constexpr int32_t max_biases = 300;  // as the OpenAI API allows
   float temperature = 0;
@@ -105,6 +110,18 @@ struct Sample {
   };
   static void reference(const Problem&, const Args&);
 };
+
+/// Empties a slot for a new sequence. Tokens from history index `generated_from` on count as generated.
+void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from);
+
+/// Takes back the tokens of a slot's history from index `length` on, and their counts; the newest sample becomes the
+/// history's last token (0 when empty). Nothing happens when the history is not longer.
+void truncate_slot(const SlotArrays& arrays, int32_t slot, int32_t length);
+
+/// The weight of a candidate `below` <= 0 under the best logit, already divided by the temperature: e^below · 2^40,
+/// rounded down, within 4e-7 of it (relative, and of the float `below`). Integer arithmetic: the same everywhere.
+uint64_t sampling_weight(float below);
+constexpr uint64_t largest_sampling_weight = uint64_t{1} << 40;
 
 /// The uniform draw in [0, 1) for (seed, position): a counter-based generator (Philox 4×32-10), 24 bits.
 float uniform_draw(uint64_t seed, int64_t position);

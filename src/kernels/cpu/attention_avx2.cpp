@@ -1,0 +1,44 @@
+// Attention by AVX2 and fused multiply-add, for any dtypes.
+#include <cstring>
+
+#include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+#if defined(__x86_64__)
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX2)
+namespace incipit {
+namespace {
+
+constexpr int lanes = 8;
+constexpr int score_rows = 4, score_vectors = 2;
+constexpr int value_rows = 4, value_vectors = 2;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/attention_flash.inc"
+
+constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128}}, {"rows64_block256", {64, 256}}};
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+namespace incipit {
+
+Kernel<Attention> attention_avx2() {
+  return {"attention/avx2",
+          1,
+          CpuFeatures{}.with(CpuFeature::avx2),
+          accepts_attention,
+          configs,
+          attention_scratch<float>,
+          attention_tiles,
+          run_attention_f32};
+}
+
+}  // namespace incipit
+
+#endif

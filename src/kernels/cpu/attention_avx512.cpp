@@ -1,0 +1,44 @@
+// Attention by AVX-512 in f32 arithmetic, for any dtypes.
+#include <cstring>
+
+#include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+#if defined(__x86_64__)
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512)
+namespace incipit {
+namespace {
+
+constexpr int lanes = 16;
+constexpr int score_rows = 8, score_vectors = 2;
+constexpr int value_rows = 4, value_vectors = 4;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/attention_flash.inc"
+
+constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128}}, {"rows64_block256", {64, 256}}};
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+namespace incipit {
+
+Kernel<Attention> attention_avx512() {
+  return {"attention/avx512",
+          1,
+          CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512),
+          accepts_attention,
+          configs,
+          attention_scratch<float>,
+          attention_tiles,
+          run_attention_f32};
+}
+
+}  // namespace incipit
+
+#endif

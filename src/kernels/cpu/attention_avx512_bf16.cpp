@@ -1,0 +1,61 @@
+// Attention over a bf16 cache by VDPBF16PS: queries and softmax weights are rounded to bf16, sums are f32.
+#include <cstring>
+
+#include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512_BF16)
+namespace incipit {
+namespace {
+
+constexpr int lanes = 16;
+constexpr int score_rows = 8, score_vectors = 2;
+constexpr int value_rows = 4, value_vectors = 4;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/attention_flash.inc"
+
+/// bf16 cache, multiplied in pairs.
+struct PairUnits {
+  using Operand = bf16;
+  static constexpr int elements = 2;
+  using Loaded = __m512bh;
+  [[gnu::always_inline]] static Loaded load_unit(Words words) { return reinterpret_cast<__m512bh>(words); }
+  [[gnu::always_inline]] static void add(Floats& sum, const bf16* operand, Loaded loaded) {
+    uint32_t pair;
+    __builtin_memcpy(&pair, operand, 4);
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(pair + Words{}), loaded);
+  }
+};
+
+constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128}}, {"rows64_block256", {64, 256}}};
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+namespace incipit {
+
+Kernel<Attention> attention_avx512_bf16() {
+  const auto accepts = [](const Attention::Problem& problem) {
+    return accepts_attention(problem) && problem.cache == DType::bf16;
+  };
+  return {"attention/avx512_bf16",
+          1,
+          CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16),
+          accepts,
+          configs,
+          attention_scratch<bf16>,
+          attention_tiles,
+          run_attention<PairUnits>};
+}
+
+}  // namespace incipit
+
+#endif

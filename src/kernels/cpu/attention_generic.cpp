@@ -1,0 +1,28 @@
+// Attention in portable C++, for any processor and any dtypes.
+#include <cstring>
+
+#include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+namespace incipit {
+namespace {
+
+constexpr int lanes = 4;
+constexpr int score_rows = 2, score_vectors = 4;
+constexpr int value_rows = 2, value_vectors = 4;
+
+#include "kernels/cpu/vector_math.inc"
+
+#include "kernels/cpu/attention_flash.inc"
+
+constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128}}, {"rows64_block256", {64, 256}}};
+
+}  // namespace
+
+Kernel<Attention> attention_generic() {
+  return {"attention/generic", 1, {}, accepts_attention, configs, attention_scratch<float>, attention_tiles,
+          run_attention_f32};
+}
+
+}  // namespace incipit

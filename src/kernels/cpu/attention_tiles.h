@@ -1,0 +1,99 @@
+// How an attention step is cut into tiles, and how a tile's scratch is laid out: the same for every CPU kernel.
+//
+// A tile is a block of a sequence's queries for all the query heads of one KV head: its rows are (query, head) pairs,
+// so that keys and values are read once for the group. A config's values are {rows of a tile, tokens of a key block}.
+// Key blocks begin at multiples of their size in absolute positions, which keeps the arithmetic of a query the same
+// however its sequence was cut into steps.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/error.h"
+#include "kernels/families.h"
+#include "kernels/kernel.h"
+
+namespace incipit {
+
+struct AttentionTile {
+  int32_t sequence, kv_head;
+  int32_t first_query, queries;  // within the span
+};
+
+inline int32_t queries_of(const Attention::Problem& problem, const SequenceSpan& span) {
+  return problem.over_rows ? span.rows : span.tokens;
+}
+
+inline int32_t queries_per_tile(const Attention::Problem& problem, const KernelConfig& config) {
+  return std::max(1, config.values[0] / (problem.heads / problem.kv_heads));
+}
+
+inline int32_t block_pages(const Attention::Problem& problem, const KernelConfig& config) {
+  return std::max(1, config.values[1] / problem.page_tokens);
+}
+
+inline int64_t attention_tiles(const Attention::Problem& problem, const Attention::Args& args,
+                               const KernelConfig& config) {
+  const int32_t share = queries_per_tile(problem, config);
+  int64_t blocks = 0;
+  for (int32_t i = 0; i < args.sequences; ++i) blocks += (queries_of(problem, args.spans[i]) + share - 1) / share;
+  return blocks * problem.kv_heads;
+}
+
+/// The last queries of a sequence, which see most, come first: the end of the step is then made of small tiles.
+inline AttentionTile attention_tile(const Attention::Problem& problem, const Attention::Args& args,
+                                    const KernelConfig& config, int64_t tile) {
+  const int32_t share = queries_per_tile(problem, config);
+  for (int32_t i = 0; i < args.sequences; ++i) {
+    const int32_t queries = queries_of(problem, args.spans[i]);
+    const int64_t blocks = (queries + share - 1) / share;
+    if (tile < blocks * problem.kv_heads) {
+      const auto first = static_cast<int32_t>(blocks - 1 - tile / problem.kv_heads) * share;
+      return {i, static_cast<int32_t>(tile % problem.kv_heads), first, std::min(share, queries - first)};
+    }
+    tile -= blocks * problem.kv_heads;
+  }
+  INCIPIT_ASSERT(!"attention tile");
+  return {};
+}
+
+/// Offsets within a worker's scratch. Rows are padded to 64 bytes.
+struct AttentionScratch {
+  int64_t rows;          // of a tile, at most
+  int64_t operand_row;   // bytes of a query row
+  int64_t block_tokens;  // of a key block
+  int64_t output_row;    // floats of an output row
+  size_t queries, scores, weights, outputs, largest, totals, positions, value_row, bytes;
+
+  /// `operand_bytes`: of an element of the query and weight operands.
+  AttentionScratch(const Attention::Problem& problem, const KernelConfig& config, int64_t operand_bytes) {
+    rows = int64_t{queries_per_tile(problem, config)} * (problem.heads / problem.kv_heads);
+    operand_row = round_up(problem.head_dim * operand_bytes, 64);
+    block_tokens = int64_t{block_pages(problem, config)} * problem.page_tokens;
+    output_row = round_up(problem.head_dim, 16);
+    bytes = 0;
+    const auto take = [&](int64_t count) {
+      const size_t at = bytes;
+      bytes += static_cast<size_t>(round_up(count, 64));
+      return at;
+    };
+    queries = take(rows * operand_row);
+    scores = take(rows * block_tokens * 4);
+    weights = take(rows * block_tokens * operand_bytes);
+    outputs = take(rows * output_row * 4);
+    largest = take(rows * 4);
+    totals = take(rows * 4);
+    positions = take(rows * 4);
+    value_row = take(int64_t{problem.head_dim} * 4);
+  }
+};
+
+inline bool accepts_attention(const Attention::Problem& problem) {
+  const auto row_dtype = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
+  return problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0 && problem.head_dim > 0 &&
+         problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.page_tokens > 0 &&
+         problem.page_tokens % 16 == 0 && problem.window >= 0 && row_dtype(problem.query) && row_dtype(problem.cache) &&
+         row_dtype(problem.output);
+}
+
+}  // namespace incipit

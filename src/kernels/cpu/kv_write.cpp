@@ -1,0 +1,171 @@
+// Keys and values into their pages. One tile is the share of one page: all heads of up to page_tokens tokens.
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/kv_write.cpp"
+#include "hwy/foreach_target.h"
+//
+#include "kernels/cpu/highway_rows-inl.h"
+
+namespace incipit {
+
+#ifndef INCIPIT_KV_WRITE_TILES
+#define INCIPIT_KV_WRITE_TILES
+namespace {
+
+/// Tokens [first, first + count) of a page, which are rows [row, row + count) of the batch.
+struct PageShare {
+  int32_t sequence, page;
+  int32_t first, count;
+  int64_t row;
+};
+
+int64_t pages_of(const SequenceSpan& span, int32_t page_tokens) {
+  if (span.tokens == 0) return 0;
+  return (span.first_position + span.tokens - 1) / page_tokens - span.first_position / page_tokens + 1;
+}
+
+int64_t kv_write_tiles(const KvWrite::Problem& problem, const KvWrite::Args& args, const KernelConfig&) {
+  int64_t tiles = 0;
+  for (int32_t i = 0; i < args.sequences; ++i) tiles += pages_of(args.spans[i], problem.page_tokens);
+  return tiles;
+}
+
+PageShare kv_write_tile(const KvWrite::Problem& problem, const KvWrite::Args& args, int64_t tile) {
+  int32_t sequence = 0;
+  for (; tile >= pages_of(args.spans[sequence], problem.page_tokens); ++sequence) {
+    tile -= pages_of(args.spans[sequence], problem.page_tokens);
+  }
+  const SequenceSpan& span = args.spans[sequence];
+  const int32_t page = span.first_position / problem.page_tokens + static_cast<int32_t>(tile);
+  const int32_t begin = std::max(span.first_position, page * problem.page_tokens);
+  const int32_t end = std::min(span.first_position + span.tokens, (page + 1) * problem.page_tokens);
+  return {sequence, page, begin % problem.page_tokens, end - begin,
+          int64_t{span.first_token} + begin - span.first_position};
+}
+
+}  // namespace
+#endif
+
+}  // namespace incipit
+
+HWY_BEFORE_NAMESPACE();
+namespace incipit {
+namespace HWY_NAMESPACE {
+
+/// Converts one head's dims of one token to the cache's dtype.
+template <typename Input, typename Cache>
+HWY_INLINE void convert_head(const Input* from, int64_t width, Cache* to) {
+  const auto n = static_cast<int64_t>(float_lanes());
+  int64_t i = 0;
+  for (; i + n <= width; i += n) store_floats(load_floats(from + i), to + i);
+  if (i < width)
+    store_some(load_some(from + i, static_cast<size_t>(width - i)), to + i, static_cast<size_t>(width - i));
+}
+
+constexpr int64_t converted_tokens = 16;
+
+constexpr int64_t unit_bytes = 4;
+
+/// The head's K rows [dim / g][token][g] of `count` <= 16 tokens, from converted heads [count][head_dim]. A unit is
+/// g elements, 4 bytes.
+HWY_INLINE void write_keys(const std::byte* heads, int64_t units, int64_t count, int64_t page_tokens, std::byte* keys) {
+  for (int64_t unit = 0; unit < units; ++unit) {
+    for (int64_t token = 0; token < count; ++token) {
+      std::memcpy(keys + (unit * page_tokens + token) * unit_bytes, heads + (token * units + unit) * unit_bytes,
+                  unit_bytes);
+    }
+  }
+}
+
+/// V [token / g][dim][g].
+HWY_INLINE void write_values(const float* heads, int64_t head_dim, int64_t first, int64_t count, float* values) {
+  std::memcpy(values + first * head_dim, heads, static_cast<size_t>(count * head_dim) * sizeof(float));
+}
+HWY_INLINE void write_values(const bf16* heads, int64_t head_dim, int64_t first, int64_t count, bf16* values) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t token = first + i;
+    bf16* pair = values + token / 2 * head_dim * 2;
+    const bf16* head = heads + i * head_dim;
+    if (token % 2 == 0 && i + 1 < count) {
+      auto* words = reinterpret_cast<uint16_t*>(pair);
+      const auto* even = reinterpret_cast<const uint16_t*>(head);
+      const auto* odd = even + head_dim;
+      const HWY_FULL(uint16_t) d;
+      const auto n = static_cast<int64_t>(hn::Lanes(d));
+      int64_t dim = 0;
+      for (; dim + n <= head_dim; dim += n) {
+        hn::StoreInterleaved2(hn::LoadU(d, even + dim), hn::LoadU(d, odd + dim), d, words + 2 * dim);
+      }
+      for (; dim < head_dim; ++dim) {
+        words[2 * dim] = even[dim];
+        words[2 * dim + 1] = odd[dim];
+      }
+      ++i;
+      continue;
+    }
+    for (int64_t dim = 0; dim < head_dim; ++dim) pair[2 * dim + token % 2] = head[dim];
+  }
+}
+
+template <typename Input, typename Cache>
+void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, const PageShare& share,
+                std::byte* scratch) {
+  const KvGeometry geometry = problem.geometry();
+  const int64_t head_dim = problem.head_dim;
+  const int64_t units = head_dim / geometry.group();
+  auto* heads = reinterpret_cast<Cache*>(scratch);
+  std::byte* page = args.cache.page(share.sequence, share.page);
+  for (int64_t head = 0; head < problem.kv_heads; ++head) {
+    std::byte* keys = page + head * geometry.head_bytes();
+    std::byte* values = keys + geometry.half_bytes();
+    for (int64_t done = 0; done < share.count; done += converted_tokens) {
+      const int64_t count = std::min(converted_tokens, share.count - done);
+      const auto convert = [&](const std::byte* rows, int64_t stride) HWY_ATTR {
+        const Input* from = reinterpret_cast<const Input*>(rows) + (share.row + done) * stride + head * head_dim;
+        for (int64_t i = 0; i < count; ++i) convert_head(from + i * stride, head_dim, heads + i * head_dim);
+      };
+      convert(args.keys, args.key_stride);
+      write_keys(scratch, units, count, problem.page_tokens, keys + (share.first + done) * unit_bytes);
+      convert(args.values, args.value_stride);
+      write_values(heads, head_dim, share.first + done, count, reinterpret_cast<Cache*>(values));
+    }
+  }
+}
+
+void run_kv_write(const KvWrite::Problem& problem, const KvWrite::Args& args, const KernelConfig&, int64_t tile,
+                  std::byte* scratch) {
+  const PageShare share = kv_write_tile(problem, args, tile);
+  if (problem.input == DType::f32) {
+    problem.cache == DType::f32 ? write_page<float, float>(problem, args, share, scratch)
+                                : write_page<float, bf16>(problem, args, share, scratch);
+  } else {
+    problem.cache == DType::f32 ? write_page<bf16, float>(problem, args, share, scratch)
+                                : write_page<bf16, bf16>(problem, args, share, scratch);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace incipit
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace incipit {
+
+Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
+  static constexpr std::string_view names[] = {"kv_write/hwy_baseline", "kv_write/hwy_avx2", "kv_write/hwy_avx3"};
+  constexpr HighwayRuns<KvWrite> runs = INCIPIT_HIGHWAY_RUNS(run_kv_write);
+  const auto accepts = [](const KvWrite::Problem& p) {
+    return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 &&
+           is_row_dtype(p.input) && is_row_dtype(p.cache);
+  };
+  const auto scratch = [](const KvWrite::Problem& p, const KernelConfig&, int32_t) {
+    return static_cast<size_t>(16 * p.head_dim) * sizeof(float);
+  };
+  const auto i = static_cast<size_t>(target);
+  return {names[i], 1, highway_needs(target), accepts, plain_config, scratch, kv_write_tiles, runs[i]};
+}
+
+}  // namespace incipit
+#endif

@@ -1,0 +1,131 @@
+// The step's table of cosines and sines, and the rotation by it.
+#include <cmath>
+
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rotary.cpp"
+#include "hwy/foreach_target.h"
+//
+#include "kernels/cpu/highway_rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace incipit {
+namespace HWY_NAMESPACE {
+
+/// Llama's halves: dims (i, pairs + i) of one head. In place when the pointers agree.
+template <typename Input, typename Output>
+HWY_INLINE void rotate_halves(const Input* from, const float* cosines, const float* sines, int64_t pairs, Output* to) {
+  const auto n = static_cast<int64_t>(float_lanes());
+  int64_t i = 0;
+  for (; i + n <= pairs; i += n) {
+    const auto x = load_floats(from + i), y = load_floats(from + pairs + i);
+    const auto c = load_floats(cosines + i), s = load_floats(sines + i);
+    store_floats(hn::NegMulAdd(y, s, hn::Mul(x, c)), to + i);
+    store_floats(hn::MulAdd(x, s, hn::Mul(y, c)), to + pairs + i);
+  }
+  if (i < pairs) {
+    const auto rest = static_cast<size_t>(pairs - i);
+    const auto x = load_some(from + i, rest), y = load_some(from + pairs + i, rest);
+    const auto c = load_some(cosines + i, rest), s = load_some(sines + i, rest);
+    store_some(hn::NegMulAdd(y, s, hn::Mul(x, c)), to + i, rest);
+    store_some(hn::MulAdd(x, s, hn::Mul(y, c)), to + pairs + i, rest);
+  }
+}
+
+HWY_INLINE float element(const float* from) { return *from; }
+HWY_INLINE float element(const bf16* from) { return to_float(*from); }
+HWY_INLINE void set_element(float* to, float value) { *to = value; }
+HWY_INLINE void set_element(bf16* to, float value) { *to = to_bf16(value); }
+
+/// Neighbours: dims (2i, 2i + 1).
+template <typename Input, typename Output>
+HWY_INLINE void rotate_neighbours(const Input* from, const float* cosines, const float* sines, int64_t pairs,
+                                  Output* to) {
+  for (int64_t i = 0; i < pairs; ++i) {
+    const float x = element(from + 2 * i), y = element(from + 2 * i + 1);
+    set_element(to + 2 * i, x * cosines[i] - y * sines[i]);
+    set_element(to + 2 * i + 1, y * cosines[i] + x * sines[i]);
+  }
+}
+
+template <typename Input, typename Output>
+void rotate_rows(const Rotary::Problem& problem, const Rotary::Args& args, RowRange range) {
+  const int64_t width = int64_t{problem.heads} * problem.head_dim;
+  for (int64_t row = range.begin; row < range.end; ++row) {
+    const float* cosines = args.table + row * args.table_stride;
+    const float* sines = cosines + problem.pairs;
+    const Input* from = reinterpret_cast<const Input*>(args.input) + row * args.input_stride;
+    Output* to = reinterpret_cast<Output*>(args.output) + row * args.output_stride;
+    for (int64_t at = 0; at < width; at += problem.head_dim) {
+      problem.interleaved ? rotate_neighbours(from + at, cosines, sines, problem.pairs, to + at)
+                          : rotate_halves(from + at, cosines, sines, problem.pairs, to + at);
+      for (int64_t dim = 2 * int64_t{problem.pairs}; dim < problem.head_dim; ++dim) {
+        set_element(to + at + dim, element(from + at + dim));
+      }
+    }
+    if (args.pad_output) zero_padding(to, width, args.output_stride);
+  }
+}
+
+void run_rotary(const Rotary::Problem& problem, const Rotary::Args& args, const KernelConfig&, int64_t tile,
+                std::byte*) {
+  const RowRange range = rows_of_tile(int64_t{problem.heads} * problem.head_dim, args.rows, tile);
+  if (problem.input == DType::f32) {
+    problem.output == DType::f32 ? rotate_rows<float, float>(problem, args, range)
+                                 : rotate_rows<float, bf16>(problem, args, range);
+  } else {
+    problem.output == DType::f32 ? rotate_rows<bf16, float>(problem, args, range)
+                                 : rotate_rows<bf16, bf16>(problem, args, range);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace incipit
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace incipit {
+namespace {
+
+/// Angles reach the largest position times the largest frequency, so the reduction must be the library's exact one.
+/// It is done once a step for all layers.
+void run_rotary_table(const RotaryTable::Problem& problem, const RotaryTable::Args& args, const KernelConfig&,
+                      int64_t tile, std::byte*) {
+  float* output = args.output + tile * args.output_stride;
+  const auto position = static_cast<double>(args.positions[tile]);
+  const auto factor = static_cast<double>(problem.factor);
+  for (int64_t i = 0; i < problem.pairs; ++i) {
+    const double angle = position * static_cast<double>(args.inverse_frequencies[i]);
+    output[i] = static_cast<float>(factor * std::cos(angle));
+    output[problem.pairs + i] = static_cast<float>(factor * std::sin(angle));
+  }
+}
+
+}  // namespace
+
+Kernel<RotaryTable> rotary_table_generic() {
+  const auto accepts = [](const RotaryTable::Problem& p) { return p.pairs > 0; };
+  const auto tiles = [](const RotaryTable::Problem&, const RotaryTable::Args& args, const KernelConfig&) {
+    return int64_t{args.rows};
+  };
+  return {"rotary_table/generic", 1, {}, accepts, plain_config, no_scratch_needed<RotaryTable>, tiles,
+          run_rotary_table};
+}
+
+Kernel<Rotary> rotary_highway(HighwayTarget target) {
+  static constexpr std::string_view names[] = {"rotary/hwy_baseline", "rotary/hwy_avx2", "rotary/hwy_avx3"};
+  constexpr HighwayRuns<Rotary> runs = INCIPIT_HIGHWAY_RUNS(run_rotary);
+  const auto accepts = [](const Rotary::Problem& p) {
+    return p.heads > 0 && p.pairs > 0 && 2 * p.pairs <= p.head_dim && is_row_dtype(p.input) && is_row_dtype(p.output);
+  };
+  const auto tiles = [](const Rotary::Problem& p, const Rotary::Args& args, const KernelConfig&) {
+    return row_tiles(int64_t{p.heads} * p.head_dim, args.rows);
+  };
+  const auto i = static_cast<size_t>(target);
+  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<Rotary>, tiles, runs[i]};
+}
+
+}  // namespace incipit
+#endif
