@@ -1,0 +1,74 @@
+// The vector functions of the activations against double precision.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/families.h"
+#include "kernels/reference/activation.h"
+
+namespace incipit {
+namespace {
+
+constexpr int lanes = 4;
+
+#include "kernels/cpu/vector_math.inc"
+
+/// Distance in units in the last place of the exact value.
+double ulps(float got, double want) {
+  int exponent;
+  std::frexp(want, &exponent);
+  return std::abs(got - want) / std::ldexp(1.0, std::max(exponent, -125) - 24);
+}
+
+template <typename Function, typename Exact>
+double worst_ulps(float low, float high, Function function, Exact exact) {
+  double worst = 0;
+  for (int i = 0; i <= 200000; ++i) {
+    const float x = low + (high - low) * static_cast<float>(i) / 200000.0f;
+    worst = std::max(worst, ulps(function(x + Floats{})[i % lanes], exact(static_cast<double>(x))));
+  }
+  return worst;
+}
+
+// Bounds without fused multiply-add, twice those with it.
+TEST(VectorMath, Exponential) {
+  EXPECT_LT(worst_ulps(-87, 88, exponential, [](double x) { return std::exp(x); }), 3);
+  EXPECT_LT(worst_ulps(-1, 1, exponential, [](double x) { return std::exp(x); }), 3);
+  EXPECT_TRUE(std::isnan(exponential(std::numeric_limits<float>::quiet_NaN() + Floats{})[0]));
+  EXPECT_GT(exponential(-1e30f + Floats{})[0], 0);
+  EXPECT_TRUE(std::isfinite(exponential(1e30f + Floats{})[0]));
+}
+
+TEST(VectorMath, ErrorFunction) {
+  EXPECT_LT(worst_ulps(-6, 6, error_function, [](double x) { return std::erf(x); }), 4);
+  EXPECT_LT(worst_ulps(-0.01f, 0.01f, error_function, [](double x) { return std::erf(x); }), 4);
+  EXPECT_EQ(error_function(1e30f + Floats{})[0], 1);
+  EXPECT_EQ(error_function(-1e30f + Floats{})[0], -1);
+}
+
+TEST(VectorMath, ActivationsAreWithinSixteenRoundingsOfTheirArgument) {
+  for (const Activation activation :
+       {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu, Activation::none}) {
+    for (int i = -100000; i <= 100000; ++i) {
+      const float x = static_cast<float>(i) * 1.3e-3f;
+      const float got = activate_lanes(activation, x + Floats{})[0];
+      ASSERT_NEAR(got, activate(activation, x), 16 * 0x1p-24 * std::abs(x) + 1e-36)
+          << activation_names[static_cast<size_t>(activation)] << " of " << x;
+    }
+    EXPECT_TRUE(std::isnan(activate_lanes(activation, std::numeric_limits<float>::quiet_NaN() + Floats{})[0]) ||
+                activation == Activation::relu);
+  }
+}
+
+TEST(VectorMath, RoundsToBf16AsTheScalarDoes) {
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 40503) {
+    const float x = std::bit_cast<float>(static_cast<uint32_t>(bits));
+    ASSERT_EQ(to_bf16_lanes(x + Floats{})[1], to_bf16(x).bits) << bits;
+  }
+}
+
+}  // namespace
+}  // namespace incipit
