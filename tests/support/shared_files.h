@@ -19,9 +19,9 @@ inline std::filesystem::path shared_file(const std::filesystem::path& name) {
 
 }  // namespace incipit
 
-/// Skips the test, with its name and the reason, where the file or directory `name` of the reference data is absent.
-#define INCIPIT_SKIP_WITHOUT_SHARED(name)                                                               \
-  if (!std::filesystem::exists(::incipit::shared_file(name)))                                           \
+/// Skips the test, with its name and the reason, where the file or directory `path_` of the reference data is absent.
+#define INCIPIT_SKIP_WITHOUT_SHARED(path_)                                                              \
+  if (!std::filesystem::exists(::incipit::shared_file(path_)))                                          \
   GTEST_SKIP() << ::testing::UnitTest::GetInstance()->current_test_info()->test_suite_name() << '.'     \
                << ::testing::UnitTest::GetInstance()->current_test_info()->name() << " skipped: needs " \
-               << ::incipit::shared_file(name).lexically_normal().string() << ", which is not here"
+               << ::incipit::shared_file(path_).lexically_normal().string() << ", which is not here"
