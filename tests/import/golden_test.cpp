@@ -1,0 +1,104 @@
+// The reference decoders, from their files to logits, through the scalar references of the ops.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "import/import.h"
+#include "import/safetensors.h"
+#include "support/shared_files.h"
+
+namespace incipit {
+namespace {
+
+/// One sequence of a model, token by token or in chunks.
+class Reader {
+ public:
+  explicit Reader(const Graph& graph) : graph_(graph) {}
+  /// Logits [tokens, vocabulary] of the next tokens.
+  Tensor read(std::span<const int32_t> tokens) {
+    const auto count = static_cast<int64_t>(tokens.size());
+    std::vector<int32_t> positions(tokens.size()), rows(tokens.size());
+    std::iota(positions.begin(), positions.end(), static_cast<int32_t>(read_));
+    std::iota(rows.begin(), rows.end(), 0);
+    read_ += count;
+    const Tensor ids = Tensor::of({count}, tokens), position = Tensor::of({count}, std::span<const int32_t>(positions)),
+                 sampled = Tensor::of({count}, std::span<const int32_t>(rows));
+    const Tensor* inputs[] = {&ids, &position, &sampled};
+    return std::move(interpret(graph_, inputs, cache_).at(0));
+  }
+
+ private:
+  const Graph& graph_;
+  ReferenceCache cache_;
+  int64_t read_ = 0;
+};
+
+int32_t greedy_choice(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+void compare(const std::filesystem::path& directory) {
+  const Model model = import_model(directory);
+  const SafetensorsFile golden = SafetensorsFile::open(directory / "golden.safetensors");
+  const Tensor ids = golden.load("input_ids"), logits = golden.load("logits"), greedy = golden.load("greedy");
+  const auto prompts = static_cast<size_t>(ids.shape().at(0)), length = static_cast<size_t>(ids.shape().at(1));
+  const auto steps = static_cast<size_t>(greedy.shape().at(1)), vocabulary = static_cast<size_t>(model.vocabulary);
+  ASSERT_EQ(logits.shape().at(2), model.vocabulary);
+  for (size_t prompt = 0; prompt < prompts; ++prompt) {
+    Reader reader(model.graph);
+    const Tensor found = reader.read(ids.as<int32_t>().subspan(prompt * length, length));
+    const auto expected = logits.as<float>().subspan(prompt * length * vocabulary, length * vocabulary);
+    float largest = 0, error = 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      largest = std::max(largest, std::abs(expected[i]));
+      error = std::max(error, std::abs(found.as<float>()[i] - expected[i]));
+    }
+    EXPECT_LE(error, 1e-4F * largest) << "prompt " << prompt;
+
+    int32_t next = greedy_choice(found.as<float>().last(vocabulary));
+    for (size_t step = 0; step < steps; ++step) {
+      EXPECT_EQ(next, greedy.as<int32_t>()[prompt * steps + step]) << "prompt " << prompt << " step " << step;
+      next = greedy_choice(reader.read({&next, 1}).as<float>());
+    }
+  }
+}
+
+class Fixture : public testing::TestWithParam<const char*> {};
+TEST_P(Fixture, MatchesTransformers) { compare(fixtures() / "reference" / GetParam()); }
+
+std::string test_name(const testing::TestParamInfo<const char*>& instance) {
+  std::string name = instance.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Golden, Fixture, testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"),
+                         test_name);
+
+/// Biases everywhere with a head_dim of its own; stretched rotary positions.
+class SharedReference : public testing::TestWithParam<const char*> {};
+TEST_P(SharedReference, MatchesTransformers) {
+  INCIPIT_SKIP_WITHOUT_SHARED(std::filesystem::path("reference") / GetParam());
+  compare(shared_file(std::filesystem::path("reference") / GetParam()));
+}
+INSTANTIATE_TEST_SUITE_P(Golden, SharedReference, testing::Values("llama-bias-hd", "llama-linear"), test_name);
+
+/// Every other reference decoder must be refused, with its name or the option's, never run wrongly.
+TEST(ReferenceModels, OthersAreRefusedByName) {
+  INCIPIT_SKIP_WITHOUT_SHARED("reference");
+  for (const char* name : {"gemma2", "gemma3", "gpt-neox", "gpt2", "granite", "llama-yarn", "mistral-window", "mixtral",
+                           "olmo2", "phi3", "phi3-longrope", "qwen3", "qwen3-moe"}) {
+    try {
+      import_model(shared_file(std::filesystem::path("reference") / name));
+      ADD_FAILURE() << name << " was accepted";
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.fault().find("unknown architecture") != std::string::npos ||
+                  error.fault().find("is not supported") != std::string::npos)
+          << name << ": " << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,187 @@
+// Properties of the weight formats over matrices of every stored dtype.
+#include "quant/format.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+ConstantPtr matrix(DType dtype, int64_t rows, int64_t columns, uint64_t seed, float deviation = 0.05F) {
+  return make_random_constant(dtype, {rows, columns}, seed, deviation);
+}
+
+std::vector<float> floats(const Constant& constant) {
+  std::vector<float> values(static_cast<size_t>(element_count(constant.shape())));
+  constant.read_floats(0, constant.rows(), values.data());
+  return values;
+}
+
+std::vector<float> dequantised(const QuantizedConstant& planes) {
+  std::vector<float> values = floats(*planes.codes);
+  if (planes.scales == nullptr) return values;
+  const std::vector<float> scales = floats(*planes.scales);
+  const auto width = static_cast<size_t>(planes.codes->row_elements());
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= scales[i / width];
+  return values;
+}
+
+/// The bytes of all rows, read `step` rows at a time.
+std::vector<std::byte> bytes_in_slabs(const Constant& constant, int64_t step) {
+  const size_t row = static_cast<size_t>(constant.row_elements()) * size_of(constant.dtype());
+  std::vector<std::byte> bytes(static_cast<size_t>(constant.rows()) * row);
+  for (int64_t first = 0; first < constant.rows(); first += step) {
+    constant.read(first, std::min(step, constant.rows() - first), bytes.data() + static_cast<size_t>(first) * row);
+  }
+  return bytes;
+}
+
+TEST(WeightFormats, ListHasOneOfEachName) {
+  std::vector<std::string_view> names;
+  for (const WeightFormatInfo& format : weight_formats()) {
+    names.push_back(format.name);
+    EXPECT_EQ(&weight_format(format.name), &format);
+  }
+  EXPECT_THAT(names, testing::ElementsAre("f32", "bf16", "int8"));
+}
+
+TEST(WeightFormats, UnknownNameIsRefusedByName) {
+  try {
+    weight_format("int3");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "precision int3: unknown weight format; use one of f32, bf16, int8");
+  }
+}
+
+class EveryFormat : public testing::TestWithParam<std::tuple<const char*, DType>> {
+ protected:
+  const WeightFormatInfo& format() const { return weight_format(std::get<0>(GetParam())); }
+  DType source() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(EveryFormat, PlanesAreWhatTheFormatSays) {
+  const QuantizedConstant planes = format().quantize(matrix(source(), 7, 33, 1));
+  EXPECT_EQ(planes.codes->dtype(), format().codes);
+  EXPECT_EQ(planes.codes->shape(), (Shape{7, 33}));
+  ASSERT_EQ(planes.scales != nullptr, format().has_scales);
+  if (planes.scales != nullptr) {
+    EXPECT_EQ(planes.scales->dtype(), DType::f32);
+    EXPECT_EQ(planes.scales->shape(), (Shape{7}));
+  }
+}
+
+TEST_P(EveryFormat, SlabsAgreeWithTheWhole) {
+  // Wide enough that reading it whole takes several slabs within.
+  const QuantizedConstant planes = format().quantize(matrix(source(), 301, 1025, 2));
+  for (const ConstantPtr& plane : {planes.codes, planes.scales}) {
+    if (plane == nullptr) continue;
+    const std::vector<std::byte> whole = bytes_in_slabs(*plane, plane->rows());
+    EXPECT_EQ(bytes_in_slabs(*plane, 1), whole);
+    EXPECT_EQ(bytes_in_slabs(*plane, 97), whole);
+  }
+}
+
+TEST_P(EveryFormat, UnalignedTargetsAreWritten) {
+  const QuantizedConstant planes = format().quantize(matrix(source(), 3, 5, 3));
+  const std::vector<std::byte> whole = bytes_in_slabs(*planes.codes, 3);
+  std::vector<std::byte> shifted(whole.size() + 1);
+  planes.codes->read(0, 3, shifted.data() + 1);
+  EXPECT_EQ(std::memcmp(shifted.data() + 1, whole.data(), whole.size()), 0);
+}
+
+TEST_P(EveryFormat, QuantisingAgainChangesNothing) {
+  const QuantizedConstant once = format().quantize(matrix(source(), 16, 64, 4));
+  const std::vector<float> values = dequantised(once);
+  const QuantizedConstant twice = format().quantize(make_constant(Tensor::of({16, 64}, values)));
+  EXPECT_EQ(bytes_in_slabs(*twice.codes, 16), bytes_in_slabs(*once.codes, 16));
+  if (once.scales == nullptr) return;
+  const std::vector<float> first = floats(*once.scales), second = floats(*twice.scales);
+  // The largest code is ±127, so the scale returns, but for the rounding of one product and one quotient.
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_NEAR(second[i], first[i], first[i] * 0x1p-22F);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, EveryFormat,
+                         testing::Combine(testing::Values("f32", "bf16", "int8"),
+                                          testing::Values(DType::f32, DType::f16, DType::bf16)),
+                         [](const auto& instance) {
+                           return std::string(std::get<0>(instance.param)) + "_of_" +
+                                  std::string(name_of(std::get<1>(instance.param)));
+                         });
+
+TEST(Float32Format, IsExact) {
+  const ConstantPtr weight = matrix(DType::f16, 9, 31, 5);
+  EXPECT_EQ(floats(*weight_format("f32").quantize(weight).codes), floats(*weight));
+}
+
+TEST(Bfloat16Format, KeepsBfloat16AndRoundsTheRestToNearest) {
+  const ConstantPtr stored = matrix(DType::bf16, 4, 8, 6);
+  EXPECT_EQ(weight_format("bf16").quantize(stored).codes, stored);
+  const ConstantPtr weight = matrix(DType::f32, 4, 8, 7);
+  const std::vector<float> exact = floats(*weight), rounded = floats(*weight_format("bf16").quantize(weight).codes);
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(rounded[i], to_float(to_bf16(exact[i])));
+}
+
+TEST(Int8Format, ErrorIsAtMostHalfAScale) {
+  for (float deviation : {1e-6F, 0.02F, 3.0F, 1e30F}) {
+    const ConstantPtr weight = matrix(DType::f32, 32, 257, 8, deviation);
+    const QuantizedConstant planes = weight_format("int8").quantize(weight);
+    const std::vector<float> exact = floats(*weight), codes = floats(*planes.codes), scales = floats(*planes.scales);
+    for (size_t i = 0; i < exact.size(); ++i) {
+      const double scale = scales[i / 257];
+      // Half a step, and the rounding of the quotient: 127 steps at most, each with float32's relative error.
+      EXPECT_LE(std::abs(exact[i] - codes[i] * scale), scale * (0.5 + 127 * 0x1p-23)) << deviation << ' ' << i;
+      EXPECT_LE(std::abs(codes[i]), 127);
+    }
+  }
+}
+
+TEST(Int8Format, ScaleIsTheLargestMagnitudeOver127AndTiesGoToEven) {
+  // Scale 2: halves lie between codes.
+  const std::vector<float> row{254, -254, 1, -1, 3, 5, -5, 0, 253};
+  const QuantizedConstant planes = weight_format("int8").quantize(make_constant(Tensor::of({1, 9}, row)));
+  EXPECT_THAT(floats(*planes.scales), testing::ElementsAre(2.0F));
+  EXPECT_THAT(floats(*planes.codes), testing::ElementsAre(127, -127, 0, 0, 2, 2, -2, 0, 126));
+}
+
+TEST(Int8Format, ZeroAndVanishingRowsHaveScaleOne) {
+  std::vector<float> values(3 * 4, 0.0F);
+  values[4] = 1e-44F;
+  values[8] = 127.0F;
+  const QuantizedConstant planes = weight_format("int8").quantize(make_constant(Tensor::of({3, 4}, values)));
+  EXPECT_THAT(floats(*planes.scales), testing::ElementsAre(1.0F, 1.0F, 1.0F));
+  EXPECT_THAT(floats(*planes.codes), testing::ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 127, 0, 0, 0));
+}
+
+TEST(Int8Format, RefusesWhatIsNotFinite) {
+  for (float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> values{1, 2, bad, 4};
+    const QuantizedConstant planes = weight_format("int8").quantize(make_constant(Tensor::of({2, 2}, values)));
+    EXPECT_THROW(planes.codes->materialise(), Error);
+    EXPECT_THROW(planes.scales->materialise(), Error);
+  }
+}
+
+TEST(QuantizationErrors, AreZeroWhereExactAndBoundedByHalfAStep) {
+  const ConstantPtr weight = matrix(DType::bf16, 64, 300, 9);
+  const QuantizationError exact = quantization_error(*weight, weight_format("bf16").quantize(weight));
+  EXPECT_EQ(exact.relative_rms, 0);
+  EXPECT_EQ(exact.largest, 0);
+  const QuantizedConstant planes = weight_format("int8").quantize(weight);
+  const QuantizationError error = quantization_error(*weight, planes);
+  const std::vector<float> scales = floats(*planes.scales);
+  EXPECT_LE(error.largest, *std::max_element(scales.begin(), scales.end()) * 0.5001);
+  // Uniform rounding noise: scale / sqrt(12) beside the deviation, with the largest of 300 normals near 3 deviations.
+  EXPECT_GT(error.relative_rms, 0.004);
+  EXPECT_LT(error.relative_rms, 0.012);
+}
+
+}  // namespace
+}  // namespace incipit
