@@ -7,13 +7,15 @@
 namespace incipit {
 namespace {
 
-/// Rust's \w. Alphabetic symbols beyond these categories (circled letters) are left out.
+/// Rust's \w (Unicode Technical Standard 18, annex C).
 bool is_word_character(uint32_t code_point) {
   if (code_point < 0x80) {
     return code_point == '_' || (code_point >= '0' && code_point <= '9') ||
            ((code_point | 0x20) >= 'a' && (code_point | 0x20) <= 'z');
   }
-  static const Regex word(R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}])", "word characters");
+  static const Regex word(
+      R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189}])",
+      "word characters");
   std::string text;
   append_utf8(text, code_point);
   return word.find(text, 0).has_value();

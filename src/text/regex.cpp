@@ -121,8 +121,9 @@ namespace {
 // Unicode's White_Space, which PCRE2's \s exceeds by U+180E.
 constexpr std::string_view kSpaces =
     R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-// Oniguruma's word characters but for the few alphabetic symbols (circled letters); PCRE2's \w has no marks.
-constexpr std::string_view kWords = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc})";
+// Oniguruma's word characters: Alphabetic (with its circled and squared letters), marks, numbers, connectors.
+constexpr std::string_view kWords =
+    R"(\p{L}\p{M}\p{N}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 
 [[noreturn]] void refuse(std::string_view thing, std::string_view pattern, std::string_view construct) {
   throw Error(thing, fmt::format("pattern \"{}\" uses {}, which is not supported", pattern, construct));

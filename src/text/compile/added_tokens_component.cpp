@@ -41,7 +41,7 @@ void read_added_tokens(const JsonField& root, TokenizerSource& source) {
     if (!token.present) {
       token.present = true;
       // As the byte-level decoder does: spelled in symbols for bytes if it can be, itself otherwise.
-      token.bytes = bytes_of_symbols(text).value_or(text);
+      token.bytes = bytes_of_symbols(added.text).value_or(added.text);
     }
     source.ids.emplace(text, id);
     if (!added.text.empty()) source.added.push_back(std::move(added));  // an empty one is never found

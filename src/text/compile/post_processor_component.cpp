@@ -36,16 +36,16 @@ void read_template(const JsonField& processor, TokenizerSource& source) {
     }
   });
   if (!text_seen) single.refuse("leaves the text itself out");
-  // In a sequence of processors each one wraps what the one before it gave.
-  source.prefix_ids.insert(source.prefix_ids.begin(), before.begin(), before.end());
-  source.suffix_ids.insert(source.suffix_ids.end(), after.begin(), after.end());
+  source.prefix_ids = std::move(before);
+  source.suffix_ids = std::move(after);
 }
 
-void read(const JsonField& field, TokenizerSource& source) {
+void read(const JsonField& field, TokenizerSource& source, int& templates) {
   const std::string_view type = field.at("type").string();
   if (type == "Sequence") {
-    field.at("processors").each([&](const JsonField& part) { read(part, source); });
+    field.at("processors").each([&](const JsonField& part) { read(part, source, templates); });
   } else if (type == "TemplateProcessing") {
+    if (++templates > 1) field.refuse("is a second TemplateProcessing, which is not supported");
     read_template(field, source);
   } else if (type != "ByteLevel") {  // that one moves offsets only
     field.refuse(fmt::format("is of type {}, which is not supported", type),
@@ -56,7 +56,8 @@ void read(const JsonField& field, TokenizerSource& source) {
 }  // namespace
 
 void read_post_processor(const JsonField& root, TokenizerSource& source) {
-  if (const auto field = root.find("post_processor")) read(*field, source);
+  int templates = 0;
+  if (const auto field = root.find("post_processor")) read(*field, source, templates);
 }
 
 }  // namespace incipit

@@ -1,0 +1,207 @@
+// Tokenizers against what Hugging Face's library makes of the same texts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "base/file.h"
+#include "text/compile_tokenizer.h"
+#include "tokenizer_testing.h"
+
+namespace incipit {
+namespace {
+
+using testing::ElementsAre;
+
+boost::json::value read_json(const std::filesystem::path& path) { return boost::json::parse(read_text_file(path)); }
+
+std::vector<int32_t> ids_of(const boost::json::value& array) {
+  return boost::json::value_to<std::vector<int32_t>>(array);
+}
+
+std::string text_of(const boost::json::value& string) { return boost::json::value_to<std::string>(string); }
+
+TEST(TokenizerGolden, AwkwardStringsOfClassics) {
+  const auto tokenizer = classics_tokenizer();
+  const boost::json::value golden = read_json(source_path("tests/fixtures/classics-16m-golden/golden_tokens.json"));
+  ASSERT_EQ(golden.as_array().size(), 16);
+  for (const boost::json::value& entry : golden.as_array()) {
+    const std::string text = text_of(entry.at("text"));
+    const std::vector<int32_t> ids = ids_of(entry.at("ids"));
+    EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = false}), ids) << text;
+    EXPECT_EQ(tokenizer->decode(ids, false), text_of(entry.at("decoded"))) << text;
+  }
+}
+
+TEST(TokenizerGolden, PromptsOfClassics) {
+  const auto tokenizer = classics_tokenizer();
+  const boost::json::value golden = read_json(source_path("tests/fixtures/classics-16m-golden/golden.json"));
+  size_t prompts = 0;
+  for (const boost::json::value& entry : golden.is_array() ? golden.as_array() : golden.at("prompts").as_array()) {
+    if (!entry.as_object().contains("prompt")) continue;
+    ++prompts;
+    EXPECT_EQ(tokenizer->encode(text_of(entry.at("prompt"))), ids_of(entry.at("input_ids")));
+    EXPECT_EQ(tokenizer->decode(ids_of(entry.at("greedy"))), text_of(entry.at("text")));
+  }
+  EXPECT_EQ(prompts, 4);
+}
+
+TEST(TokenizerGolden, SpecialIdsOfClassics) {
+  const auto tokenizer = classics_tokenizer();
+  EXPECT_EQ(tokenizer->vocab_size(), 8192);
+  EXPECT_EQ(tokenizer->bos_id(), 0);
+  EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(1));
+  EXPECT_EQ(tokenizer->id_of("<|user|>"), 2);
+  EXPECT_EQ(tokenizer->id_of(" "), 226);
+  EXPECT_EQ(tokenizer->id_of("no such token"), std::nullopt);
+  EXPECT_TRUE(tokenizer->is_special(2));
+  EXPECT_FALSE(tokenizer->is_special(226));
+  EXPECT_FALSE(tokenizer->is_special(-1));
+  EXPECT_FALSE(tokenizer->is_special(8192));
+  EXPECT_EQ(tokenizer->token_bytes(226), " ");
+  EXPECT_EQ(tokenizer->token_bytes(-1), "");
+  EXPECT_EQ(tokenizer->token_bytes(8192), "");
+}
+
+TEST(TokenizerGolden, SpecialTokensAsPlainText) {
+  const auto tokenizer = classics_tokenizer();
+  const std::vector<int32_t> ids = tokenizer->encode("<|user|>hi<|end|>", {false, false});
+  for (const int32_t id : ids) EXPECT_FALSE(tokenizer->is_special(id)) << id;
+  EXPECT_EQ(tokenizer->decode(ids), "<|user|>hi<|end|>");
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("<|user|>hi<|end|>")), "hi");
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("<|user|>hi<|end|>"), false), "<|begin|><|user|>hi<|end|>");
+}
+
+TEST(TokenizerGolden, ComponentsOneByOne) {
+  const boost::json::value fixture = read_json(source_path("tests/fixtures/text/tokenizer_components.json"));
+  const auto& texts = fixture.at("texts").as_array();
+  ASSERT_GE(fixture.at("cases").as_array().size(), 30);
+  for (const boost::json::value& entry : fixture.at("cases").as_array()) {
+    SCOPED_TRACE(text_of(entry.at("name")));
+    boost::json::object model = fixture.at("model").as_object();
+    if (entry.at("ignore_merges").as_bool()) model["ignore_merges"] = true;
+    for (const boost::json::value& symbol : entry.at("without").as_array()) {
+      const std::string needle = text_of(symbol);
+      boost::json::object vocabulary;
+      for (const auto& [token, id] : model.at("vocab").as_object()) {
+        if (std::string_view(token.data(), token.size()).find(needle) == std::string_view::npos) {
+          vocabulary.emplace(token, id);
+        }
+      }
+      boost::json::array merges;
+      for (const boost::json::value& merge : model.at("merges").as_array()) {
+        if (vocabulary.contains(text_of(merge.at(0)) + text_of(merge.at(1)))) merges.push_back(merge);
+      }
+      model["vocab"] = vocabulary;
+      model["merges"] = merges;
+    }
+    boost::json::object document = entry.at("components").as_object();
+    document["model"] = model;
+    document["decoder"] = {{"type", "ByteLevel"}};
+    const auto tokenizer = tokenizer_from_json(boost::json::serialize(document));
+
+    const auto& outcomes = entry.at("outcomes").as_array();
+    ASSERT_EQ(outcomes.size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const std::string text = text_of(texts[i]);
+      const auto& [ids, plain, decoded, decoded_whole] =
+          std::tie(outcomes[i].at(0), outcomes[i].at(1), outcomes[i].at(2), outcomes[i].at(3));
+      EXPECT_EQ(tokenizer->encode(text), ids_of(ids)) << text;
+      EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = false}), ids_of(plain)) << text;
+      EXPECT_EQ(tokenizer->decode(ids_of(ids), true), text_of(decoded)) << text;
+      EXPECT_EQ(tokenizer->decode(ids_of(ids), false), text_of(decoded_whole)) << text;
+    }
+  }
+}
+
+// The published tokenizers lie beside the project, for their licences.
+class PublishedTokenizer : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(shared_)) GTEST_SKIP() << "../shared/tokenizers is absent: published tokenizers";
+  }
+
+  /// A tokenizer.json of a vocab.json and a merges.txt.
+  std::string json_from_merges(const std::string& name, const boost::json::value& pre_tokenizer, bool ignore_merges) {
+    boost::json::array merges;
+    std::istringstream lines(read_text_file(shared_ / name / "merges.txt"));
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      if (!line.empty() && !line.starts_with("#version")) merges.push_back(boost::json::string(line));
+    }
+    const boost::json::object document = {{"pre_tokenizer", pre_tokenizer},
+                                          {"decoder", {{"type", "ByteLevel"}}},
+                                          {"model",
+                                           {{"type", "BPE"},
+                                            {"ignore_merges", ignore_merges},
+                                            {"vocab", read_json(shared_ / name / "vocab.json")},
+                                            {"merges", merges}}}};
+    return boost::json::serialize(document);
+  }
+
+  static boost::json::value split_and_bytes(const std::string& pattern) {
+    return {{"type", "Sequence"},
+            {"pretokenizers",
+             {{{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}},
+              {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
+  }
+
+  void check_cases(const Tokenizer& tokenizer, const std::string& name) {
+    const std::string input = read_text_file(shared_ / "cases" / (name + ".inp"));
+    std::istringstream output(read_text_file(shared_ / "cases" / (name + ".out")));
+    const std::string separator = "\n__ggml_vocab_test__\n";
+    size_t cases = 0;
+    for (size_t start = 0; start < input.size(); ++cases) {
+      const size_t end = std::min(input.find(separator, start), input.size());
+      const std::string text = input.substr(start, end - start);
+      start = end + separator.size();
+      std::string line;
+      ASSERT_TRUE(std::getline(output, line)) << "case " << cases;
+      std::istringstream numbers(line);
+      std::vector<int32_t> ids;
+      for (int32_t id; numbers >> id;) ids.push_back(id);
+      EXPECT_EQ(tokenizer.encode(text, {.add_special_tokens = false}), ids) << "case " << cases << ": " << text;
+      EXPECT_EQ(tokenizer.decode(ids), text);
+    }
+    EXPECT_GT(cases, 40);
+  }
+
+  const std::string llama3_pattern_ =
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  const std::string qwen2_pattern_ =
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  const boost::json::value gpt2_pre_tokenizer_ = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  const std::filesystem::path shared_ = source_path("../shared/tokenizers");
+};
+
+TEST_F(PublishedTokenizer, Gpt2) {
+  check_cases(*tokenizer_from_json(json_from_merges("gpt2", gpt2_pre_tokenizer_, false)), "gpt-2");
+}
+
+TEST_F(PublishedTokenizer, Llama3) {
+  check_cases(*tokenizer_from_json(json_from_merges("llama-3", split_and_bytes(llama3_pattern_), true)), "llama-bpe");
+}
+
+TEST_F(PublishedTokenizer, Qwen2) {
+  check_cases(*tokenizer_from_json(json_from_merges("qwen2", split_and_bytes(qwen2_pattern_), false)), "qwen2");
+}
+
+TEST_F(PublishedTokenizer, TokenizerJsonFilesAreRead) {
+  // Its runs of spaces are added tokens, which the plain vocabulary's cases do not know.
+  const auto gpt2 = open_tables(compile_tokenizer(shared_ / "gpt2"));
+  EXPECT_THAT(gpt2->encode("Hello world<|endoftext|>   x"), ElementsAre(15496, 995, 50256, 50285, 87));
+  const auto neox = open_tables(compile_tokenizer(shared_ / "gpt-neox"));
+  EXPECT_THAT(neox->encode("Hello world<|endoftext|>   x"), ElementsAre(12092, 1533, 0, 50275, 89));
+}
+
+TEST_F(PublishedTokenizer, SentencePieceStyleIsRefusedByName) {
+  EXPECT_THROW(compile_tokenizer(shared_ / "llama-2"), std::runtime_error);
+  EXPECT_THROW(compile_tokenizer(shared_ / "phi-3"), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace incipit
