@@ -1,0 +1,144 @@
+// What must hold for any text, however broken.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "text/detokenizer.h"
+#include "text/utf8.h"
+#include "tokenizer_testing.h"
+
+namespace incipit {
+namespace {
+
+std::string bytes_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  std::string bytes;
+  for (const int32_t id : ids) bytes += tokenizer.token_bytes(id);
+  return bytes;
+}
+
+TEST(TokenizerProperty, DecodingAnEncodedTextGivesItBack) {
+  const auto tokenizer = classics_tokenizer();
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = random_text(random, random() % 60);
+    const std::vector<int32_t> ids = tokenizer->encode(text, {.add_special_tokens = false});
+    ASSERT_EQ(tokenizer->decode(ids, false), text);
+  }
+}
+
+TEST(TokenizerProperty, BrokenBytesKeepTheirPlaces) {
+  const auto tokenizer = classics_tokenizer();
+  std::mt19937 random(2);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = random_bytes(random, random() % 40);
+    ASSERT_EQ(bytes_of(*tokenizer, tokenizer->encode(text, {false, false})), text);
+  }
+}
+
+TEST(TokenizerProperty, AnyBytesGoThroughEveryComponent) {
+  const auto tokenizer = tokenizer_from_json(small_tokenizer_json());
+  std::mt19937 random(3);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = random_bytes(random, random() % 40);
+    for (const char* token : {"<s>", "<r>  ", "word", " word "}) {
+      if (random() % 3 == 0) text.insert(random() % (text.size() + 1), token);
+    }
+    for (const int32_t id : tokenizer->encode(text)) ASSERT_LT(static_cast<size_t>(id), tokenizer->vocab_size());
+  }
+}
+
+TEST(TokenizerProperty, StreamedTextIsTheWholeText) {
+  const auto tokenizer = classics_tokenizer();
+  std::mt19937 random(4);
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<int32_t> ids;
+    if (i % 2 == 0) {
+      ids = tokenizer->encode(random_bytes(random, random() % 40));
+    } else {
+      for (size_t n = random() % 40; n > 0; --n) ids.push_back(static_cast<int32_t>(random() % 400) - 2);
+    }
+    for (const bool skip_special : {false, true}) {
+      StreamingDetokenizer detokenizer(tokenizer, skip_special);
+      std::string streamed;
+      for (const int32_t id : ids) {
+        const std::string part = detokenizer.push(id);
+        ASSERT_EQ(valid_utf8_prefix(part), part.size());
+        streamed += part;
+      }
+      streamed += detokenizer.flush();
+      ASSERT_EQ(streamed, tokenizer->decode(ids, skip_special));
+      ASSERT_EQ(detokenizer.flush(), "");
+    }
+  }
+}
+
+TEST(TokenizerProperty, ACharacterComesOnlyWhole) {
+  const auto tokenizer = classics_tokenizer();
+  StreamingDetokenizer detokenizer(tokenizer);
+  const std::vector<int32_t> ids = tokenizer->encode("語", {.add_special_tokens = false});
+  ASSERT_EQ(ids.size(), 3);
+  EXPECT_EQ(detokenizer.push(ids[0]), "");
+  EXPECT_EQ(detokenizer.push(ids[1]), "");
+  EXPECT_EQ(detokenizer.push(ids[2]), "語");
+  EXPECT_EQ(detokenizer.push(ids[0]), "");
+  EXPECT_EQ(detokenizer.push(ids[1]), "");
+  EXPECT_EQ(detokenizer.flush(), "\xef\xbf\xbd");
+}
+
+TEST(TokenizerProperty, ShortAndLongPiecesMergeAlike) {
+  // The same letters, once below and once above the length from which a heap chooses the merges.
+  const auto tokenizer = tokenizer_from_json(small_tokenizer_json());
+  const std::vector<int32_t> ids = tokenizer->encode(std::string(3 + 4 * 10, 'a'), {false, false});
+  const std::vector<int32_t> more = tokenizer->encode(std::string(3 + 4 * 1000, 'a'), {false, false});
+  const auto four = tokenizer->id_of("aaaa"), two = tokenizer->id_of("aa"), one = tokenizer->id_of("a");
+  ASSERT_EQ(ids.size(), 12);
+  ASSERT_EQ(more.size(), 1002);
+  for (const auto& list : {ids, more}) {
+    EXPECT_EQ(list.front(), four);
+    EXPECT_EQ(list[list.size() - 3], four);
+    EXPECT_EQ(list[list.size() - 2], two);
+    EXPECT_EQ(list.back(), one);
+  }
+}
+
+TEST(TokenizerProperty, OneLongPieceIsNotQuadratic) {
+  const auto tokenizer = classics_tokenizer();
+  std::mt19937 random(5);
+  std::string word(400'000, 'a');
+  for (char& letter : word) letter = static_cast<char>('a' + random() % 26);
+  for (const std::string& text : {word, std::string(400'000, ' '), std::string(400'000, 'a')}) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::vector<int32_t> ids = tokenizer->encode(text, {false, false});
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    EXPECT_EQ(bytes_of(*tokenizer, ids), text);
+    // Quadratic work would take minutes; the bound leaves room for sanitizers and a busy machine.
+    EXPECT_LT(taken.count(), 10);
+  }
+}
+
+TEST(TokenizerProperty, ManyThreadsShareOne) {
+  const auto tokenizer = classics_tokenizer();
+  std::mt19937 random(6);
+  std::vector<std::string> texts;
+  std::vector<std::vector<int32_t>> expected;
+  for (int i = 0; i < 50; ++i) {
+    texts.push_back(random_text(random, 100));
+    expected.push_back(tokenizer->encode(texts.back()));
+  }
+  std::atomic<int> wrong = 0;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (size_t i = 0; i < texts.size(); ++i) {
+        if (tokenizer->encode(texts[i]) != expected[i]) ++wrong;
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace incipit
