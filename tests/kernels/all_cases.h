@@ -4,10 +4,16 @@
 
 #include <tuple>
 
+#include "elementwise_case.h"
+#include "gather_case.h"
 #include "linear_case.h"
+#include "norm_case.h"
+#include "paged_case.h"
+#include "rotary_case.h"
 
 namespace incipit {
 
-using AllFamilies = std::tuple<Linear>;
+using AllFamilies = std::tuple<Linear, Embedding, PackedEmbedding, RmsNorm, QuantizeRows, Elementwise, GatherRows,
+                               RotaryTable, Rotary, KvWrite, Attention>;
 
 }  // namespace incipit

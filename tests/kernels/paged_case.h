@@ -1,0 +1,290 @@
+// Random batches over paged caches: KvWrite and Attention.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+
+#include "gather_case.h"
+#include "kernel_case.h"
+#include "kernels/families.h"
+
+namespace incipit {
+
+/// Sequences of a step with shuffled pages in a pool of NaNs. Every sequence has pages for its whole context.
+class PagedBatch {
+ public:
+  /// `tokens` of each sequence follow `first_positions` earlier ones; layer 1 of 2 is used.
+  PagedBatch(KvGeometry geometry, const std::vector<int32_t>& first_positions, const std::vector<int32_t>& tokens,
+             std::mt19937_64& random)
+      : geometry_(geometry) {
+    geometry_.layers = 2;
+    int32_t pages = 1, most = 1;  // page 0 belongs to nobody
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      SequenceSpan span;
+      span.first_position = first_positions[i];
+      span.tokens = tokens[i];
+      span.first_token = tokens_;
+      tokens_ += tokens[i];
+      spans_.push_back(span);
+      most = std::max(most, pages_of(span));
+      pages += pages_of(span);
+    }
+    std::vector<int32_t> numbers(static_cast<size_t>(pages - 1));
+    std::iota(numbers.begin(), numbers.end(), 1);
+    std::shuffle(numbers.begin(), numbers.end(), random);
+    tables_.assign(tokens.size() * static_cast<size_t>(most), 0);
+    size_t next = 0;
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      for (int32_t page = 0; page < pages_of(spans_[i]); ++page) {
+        tables_[i * static_cast<size_t>(most) + static_cast<size_t>(page)] = numbers[next++];
+      }
+    }
+    stride_ = most;
+    pool_ = GuardedBytes(static_cast<size_t>(pages * geometry_.page_bytes()));
+  }
+
+  int32_t tokens() const { return tokens_; }
+  std::vector<SequenceSpan>& spans() { return spans_; }
+  GuardedBytes& pool() { return pool_; }
+  int32_t* table(int32_t sequence) { return tables_.data() + int64_t{sequence} * stride_; }
+  PagedCache cache() {
+    return {pool_.data(), geometry_.page_bytes(), geometry_.layer_bytes(), tables_.data(), stride_};
+  }
+
+ private:
+  int32_t pages_of(const SequenceSpan& span) const {
+    return (span.first_position + span.tokens + geometry_.tokens - 1) / geometry_.tokens;
+  }
+  KvGeometry geometry_;
+  std::vector<SequenceSpan> spans_;
+  std::vector<int32_t> tables_;
+  int32_t stride_ = 0, tokens_ = 0;
+  GuardedBytes pool_;
+};
+
+/// Cuts `rows` into one to three shares and gives each a start; starts are odd, even, at page bounds and at zero.
+inline void random_spans(int32_t rows, std::mt19937_64& random, std::vector<int32_t>& first_positions,
+                         std::vector<int32_t>& shares) {
+  const int32_t sequences = std::min<int32_t>(rows, 1 + static_cast<int32_t>(random() % 3));
+  for (int32_t left = sequences; left > 0; --left) {
+    const int32_t share =
+        left == 1 ? rows : 1 + static_cast<int32_t>(random() % static_cast<uint64_t>(rows - left + 1));
+    constexpr int32_t starts[] = {0, 1, 16, 31, 32, 63, 64, 150};
+    first_positions.push_back(starts[random() % 8]);
+    shares.push_back(share);
+    rows -= share;
+  }
+}
+
+template <>
+class KernelCase<KvWrite> {
+ public:
+  static std::vector<KvWrite::Problem> test_problems() {
+    std::vector<KvWrite::Problem> problems;
+    constexpr DType dtypes[] = {DType::f32, DType::bf16};
+    for (const DType input : dtypes) {
+      for (const DType cache : dtypes) {
+        problems.push_back({2, 64, 32, input, cache});
+        problems.push_back({3, 80, 16, input, cache});
+        problems.push_back({1, 2, 32, input, cache});
+        problems.push_back({2, 6, 64, input, cache});
+        problems.push_back({1, 256, 16, input, cache});
+      }
+    }
+    return problems;
+  }
+  static std::vector<int32_t> test_rows() { return standard_rows(); }
+  static std::vector<BenchStep<KvWrite>> bench_steps() {
+    return {{{16, 64, 32, DType::f32, DType::bf16}, 1024, 0, 12.0 * (1 << 20)},
+            {{16, 64, 32, DType::bf16, DType::bf16}, 1024, 0, 8.0 * (1 << 20)},
+            {{16, 64, 32, DType::f32, DType::f32}, 1024, 0, 16.0 * (1 << 20)}};
+  }
+  KernelCase(const KvWrite::Problem& problem, int32_t rows, uint64_t seed)
+      : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)) {
+    const int64_t width = int64_t{problem.kv_heads} * problem.head_dim;
+    keys_ = random_output(problem.input, rows, width, seed / 2);
+    values_ = random_output(problem.input, rows, width, seed);
+    keys_.fill_random(random_);
+    values_.fill_random(random_);
+    args_ = {static_cast<int32_t>(batch_.spans().size()),
+             batch_.spans().data(),
+             batch_.cache(),
+             keys_.data(),
+             keys_.stride,
+             values_.data(),
+             values_.stride};
+  }
+  const KvWrite::Args& args() const { return args_; }
+  void reset() { batch_.pool().poison(); }
+  /// Exact, and nothing else of the pool is touched.
+  std::string mismatch() {
+    std::vector<std::byte> got(batch_.pool().data(), batch_.pool().data() + batch_.pool().size());
+    if (!batch_.pool().guard_intact()) return "the pool was written beyond its end";
+    batch_.pool().poison();
+    KvWrite::reference(problem_, args_);
+    const auto differ = std::mismatch(got.begin(), got.end(), batch_.pool().data());
+    return differ.first == got.end() ? "" : "pool differs at byte " + std::to_string(differ.first - got.begin());
+  }
+
+ private:
+  static PagedBatch make_batch(const KvWrite::Problem& problem, int32_t rows, std::mt19937_64& random) {
+    std::vector<int32_t> first_positions, shares;
+    random_spans(rows, random, first_positions, shares);
+    return PagedBatch(problem.geometry(), first_positions, shares, random);
+  }
+  KvWrite::Problem problem_;
+  std::mt19937_64 random_;
+  PagedBatch batch_;
+  Rows keys_, values_;
+  KvWrite::Args args_;
+};
+
+template <>
+class KernelCase<Attention> {
+ public:
+  static std::vector<Attention::Problem> test_problems() {
+    std::vector<Attention::Problem> problems;
+    constexpr DType f32 = DType::f32, bf16 = DType::bf16;
+    const auto add = [&](int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t page_tokens, int32_t window,
+                         float soft_cap, bool over_rows, DType query, DType cache, DType output) {
+      const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
+      problems.push_back(
+          {heads, kv_heads, head_dim, page_tokens, window, scale, soft_cap, over_rows, query, cache, output});
+    };
+    for (const DType cache : {f32, bf16}) {
+      add(2, 2, 2, 32, 0, 0, false, f32, cache, f32);
+      add(2, 1, 16, 16, 0, 0, true, bf16, cache, bf16);
+      add(4, 4, 64, 32, 0, 0, false, bf16, cache, bf16);
+      add(6, 2, 64, 32, 0, 0, true, f32, cache, f32);
+      add(8, 1, 80, 32, 0, 0, false, bf16, cache, f32);
+      add(3, 1, 96, 64, 0, 0, false, f32, cache, bf16);
+      add(2, 2, 128, 32, 0, 0, false, bf16, cache, f32);
+      add(2, 1, 256, 32, 0, 0, true, bf16, cache, f32);
+      add(4, 2, 64, 32, 5, 0, false, bf16, cache, f32);
+      add(4, 2, 64, 16, 64, 0, true, f32, cache, f32);
+      add(2, 2, 64, 32, 70, 0.7f, false, bf16, cache, f32);
+      add(2, 1, 34, 32, 1, 0, false, f32, cache, f32);
+      add(2, 1, 64, 32, 0, 30, true, bf16, cache, f32);
+    }
+    return problems;
+  }
+  static std::vector<int32_t> test_rows() { return {1, 2, 5, 33, 70}; }
+  static std::vector<BenchStep<Attention>> bench_steps() {
+    std::vector<BenchStep<Attention>> steps;
+    for (const DType cache : {DType::bf16, DType::f32}) {
+      const double bytes = cache == DType::bf16 ? 2 : 4;
+      // llama-0.5b: a prompt of 1024, and one token at 1024.
+      const Attention::Problem problem{16, 16, 64, 32, 0, 0.125f, 0, false, cache, cache, cache};
+      steps.push_back({problem, 1024, 2.0 * 1024 * 1024 * 64 * 16, 4.0 * (1 << 20) * bytes});
+      steps.push_back({problem, 1, 4.0 * 1024 * 64 * 16, 2.0 * (1 << 20) * bytes});
+    }
+    return steps;
+  }
+
+  KernelCase(const Attention::Problem& problem, int32_t rows, uint64_t seed)
+      : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)) {
+    const int64_t width = int64_t{problem.heads} * problem.head_dim;
+    int32_t row = 0, longest = 0;
+    for (SequenceSpan& span : batch_.spans()) {
+      longest = std::max(longest, span.first_position + span.tokens);
+      if (!problem.over_rows) continue;
+      span.rows = std::max(1, span.tokens / 2);
+      span.first_row = row;
+      row += span.rows;
+      for (int32_t i = 0; i < span.rows; ++i) {  // every second token, and the last
+        positions_.push_back(span.first_position + (i + 1 == span.rows ? span.tokens - 1 : 2 * i));
+      }
+    }
+    query_ = random_output(problem.query, problem.over_rows ? row : rows, width, seed / 2);
+    output_ = random_output(problem.output, query_.rows, width, seed);
+    query_.fill_random(random_);
+    write_context();
+    forget_pages_behind_windows();
+    args_ = {static_cast<int32_t>(batch_.spans().size()),
+             batch_.spans().data(),
+             batch_.cache(),
+             positions_.data(),
+             query_.data(),
+             query_.stride,
+             output_.data(),
+             output_.stride,
+             query_.rows,
+             longest,
+             is_whole(output_)};
+  }
+  const Attention::Args& args() const { return args_; }
+  Rows& output() { return output_; }
+  void reset() { output_.bytes.poison(); }
+
+  std::string mismatch() {
+    if (expected_.rows == 0) {
+      expected_ = Rows::whole(problem_.output, query_.rows, query_.width);
+      Attention::Args args = args_;
+      args.output = expected_.data(), args.output_stride = expected_.stride;
+      Attention::reference(problem_, args);
+    }
+    return rows_mismatch("output", output_, expected_, args_.pad_output, [&](int64_t row, int64_t column) {
+      // out = Σ w·v / Σ w with |v| <= 1: weights off by a factor in 1 ± e move it by at most 2e.
+      const double u = half_ulp_f32;
+      double norm = 0;
+      const int64_t head = column / problem_.head_dim * problem_.head_dim;
+      for (int64_t i = 0; i < problem_.head_dim; ++i) norm += std::pow(query_.get(row, head + i), 2);
+      // A score is at most |q|·|k|·scale, |k| <= √head_dim; it errs by the order of its sum, a few roundings (also of
+      // the soft cap, slope <= 1) and, with a bf16 cache, by the rounding of the query.
+      const double score = std::sqrt(norm * problem_.head_dim) * static_cast<double>(problem_.scale);
+      const bool rounds_query = problem_.cache == DType::bf16 && problem_.query == DType::f32;
+      const double score_error = ((problem_.head_dim + 12) * u + (rounds_query ? 0x1p-9 : 0)) * score +
+                                 8 * u * static_cast<double>(problem_.soft_cap);
+      // Then the exponential, the sums over the context with a rescaling every block, and bf16 weights.
+      const double weight_error =
+          score_error + (args_.max_context + 16) * u + (problem_.cache == DType::bf16 ? 0x1p-9 : 0);
+      const double value = std::abs(expected_.get(row, column));
+      return 2 * weight_error * (1 + weight_error) + 2 * unit_roundoff(problem_.output) * (value + 2 * weight_error);
+    });
+  }
+
+ private:
+  static PagedBatch make_batch(const Attention::Problem& problem, int32_t rows, std::mt19937_64& random) {
+    std::vector<int32_t> first_positions, shares;
+    random_spans(rows, random, first_positions, shares);
+    if (rows == 1) first_positions = {1023};
+    if (rows == 1024) first_positions = {0}, shares = {1024};
+    return PagedBatch(problem.geometry(), first_positions, shares, random);
+  }
+
+  /// Keys and values at every position up to the end of each span.
+  void write_context() {
+    const KvWrite::Problem problem{problem_.kv_heads, problem_.head_dim, problem_.page_tokens, DType::f32,
+                                   problem_.cache};
+    for (size_t i = 0; i < batch_.spans().size(); ++i) {
+      SequenceSpan span = batch_.spans()[i];
+      span.tokens += span.first_position;
+      span.first_position = span.first_token = 0;
+      const int64_t width = int64_t{problem_.kv_heads} * problem_.head_dim;
+      Rows keys = Rows::whole(DType::f32, span.tokens, width), values = Rows::whole(DType::f32, span.tokens, width);
+      keys.fill_random(random_);
+      values.fill_random(random_);
+      PagedCache cache = batch_.cache();
+      cache.page_tables = batch_.table(static_cast<int32_t>(i));
+      KvWrite::reference(problem, {1, &span, cache, keys.data(), keys.stride, values.data(), values.stride});
+    }
+  }
+
+  /// Pages that no query of the step can see go back to their owner.
+  void forget_pages_behind_windows() {
+    if (problem_.window == 0) return;
+    for (size_t i = 0; i < batch_.spans().size(); ++i) {
+      const int32_t seen = std::max(0, batch_.spans()[i].first_position - problem_.window + 1);
+      std::fill_n(batch_.table(static_cast<int32_t>(i)), seen / problem_.page_tokens, 0);
+    }
+  }
+
+  Attention::Problem problem_;
+  std::mt19937_64 random_;
+  PagedBatch batch_;
+  std::vector<int32_t> positions_;
+  Rows query_, output_, expected_;
+  Attention::Args args_;
+};
+
+}  // namespace incipit
