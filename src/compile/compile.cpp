@@ -16,6 +16,7 @@
 #include "compile/pack.h"
 #include "compile/write_plan.h"
 #include "engine/writer.h"
+#include "graph/summary.h"
 #include "kernels/problem.h"
 #include "kernels/sampling.h"
 #include "text/compile_tokenizer.h"

@@ -36,7 +36,7 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
   json::array passes;
   for (const PassReport& pass : report.passes) {
     json::object entry;
-    entry["name"] = pass.name;
+    entry["name"] = std::string(pass.name);
     entry["nodes_before"] = pass.nodes_before;
     entry["nodes_after"] = pass.nodes_after;
     passes.push_back(entry);

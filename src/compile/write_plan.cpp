@@ -1,6 +1,7 @@
 #include "compile/write_plan.h"
 
 #include <span>
+#include <type_traits>
 
 #include "engine/plan_generated.h"
 
@@ -79,8 +80,8 @@ class PlanWriter {
   }
 
   template <typename F>
-  auto all(size_t count, const F& make) {
-    std::vector<decltype(make(size_t{0}))> offsets;
+  Offset<Vector<std::invoke_result_t<F, size_t>>> all(size_t count, const F& make) {
+    std::vector<std::invoke_result_t<F, size_t>> offsets;
     for (size_t i = 0; i < count; ++i) offsets.push_back(make(i));
     return builder_.CreateVector(offsets);
   }

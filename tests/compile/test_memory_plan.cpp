@@ -85,7 +85,9 @@ TEST(Buckets, AscendCoverTheLargestStepAndStartAtOneToken) {
       EXPECT_LE(buckets[i].rows, rows);
       EXPECT_LE(buckets[i].sequences, sequences);
       EXPECT_LE(buckets[i].rows, buckets[i].tokens);
-      if (i > 0) EXPECT_GT(buckets[i].tokens, buckets[i - 1].tokens);
+      if (i > 0) {
+        EXPECT_GT(buckets[i].tokens, buckets[i - 1].tokens);
+      }
     }
   }
 }
