@@ -10,10 +10,11 @@
 #include "norm_case.h"
 #include "paged_case.h"
 #include "rotary_case.h"
+#include "sampling_case.h"
 
 namespace incipit {
 
 using AllFamilies = std::tuple<Linear, Embedding, PackedEmbedding, RmsNorm, QuantizeRows, Elementwise, GatherRows,
-                               RotaryTable, Rotary, KvWrite, Attention>;
+                               RotaryTable, Rotary, KvWrite, Attention, ResolveTokens, Sample>;
 
 }  // namespace incipit
