@@ -31,6 +31,7 @@ class EmulatedTiles {
     config_ = config;
     std::memset(tiles_, 0, sizeof tiles_);
   }
+  static void release() { config_ = {.palette = 0}; }
   template <int tile>
   static void zero() {
     INCIPIT_ASSERT(config_.rows[tile] > 0);

@@ -25,14 +25,14 @@ static_assert(sizeof(TileConfig) == 64);
 
 #if defined(__x86_64__)
 
-/// Configures this thread's tiles unless they already are so. All AMX kernels go through here, so that a thread's
-/// configuration is always known. The system's permission is asked for in cpu_features().
-void configure_tiles(const TileConfig& config);
-
 /// The instructions. Written as assembly because g++ 12 miscompiles the configuring intrinsic and gives the others no
 /// memory barrier; tile numbers are constants.
 struct HardwareTiles {
-  static void configure(const TileConfig& config) { configure_tiles(config); }
+  /// Of this thread, for the work between configure() and release(): nothing is taken from what ran before, and
+  /// nothing is left for the system to save when it switches threads. The system's permission is asked for in
+  /// cpu_features().
+  static void configure(const TileConfig& config) { asm volatile("ldtilecfg %0" ::"m"(config)); }
+  static void release() { asm volatile("tilerelease"); }
   template <int tile>
   static void zero() {
     asm volatile("tilezero %%tmm%c0" ::"i"(tile));
