@@ -130,6 +130,23 @@ void Graph::set_input(NodeId node_id, int32_t index, ValueId value_id) {
   while (!inputs.empty() && inputs.back() == none) inputs.pop_back();
 }
 
+void Graph::change_op(NodeId id, std::unique_ptr<Op> op) {
+  const std::vector<ValueType> types = infer_types(node(id).name, *op, node(id).inputs);
+  std::vector<ValueId> outputs = node(id).outputs;
+  INCIPIT_ASSERT(types.size() >= outputs.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (i < outputs.size()) {
+      values_[static_cast<size_t>(outputs[i])].type = types[i];
+      continue;
+    }
+    outputs.push_back(add_value(value(outputs[0]).name + "." + std::to_string(i), types[i]));
+    values_[static_cast<size_t>(outputs[i])].producer = id;
+    values_[static_cast<size_t>(outputs[i])].producer_output = static_cast<int32_t>(i);
+  }
+  nodes_[static_cast<size_t>(id)].op = std::move(op);
+  nodes_[static_cast<size_t>(id)].outputs = std::move(outputs);
+}
+
 void Graph::replace_uses(ValueId from, ValueId to) {
   for (const NodeId n : order_) {
     std::vector<ValueId>& inputs = nodes_[static_cast<size_t>(n)].inputs;

@@ -97,6 +97,16 @@ class Graph {
   }
   /// Changes an input; the node's output types must stay what they are (verify says so).
   void set_input(NodeId node, int32_t index, ValueId value);
+  /// Replaces what a node does; its outputs take the types that follow (verify says whether their uses still fit), and
+  /// values are added for outputs that it did not have before.
+  void change_op(NodeId node, std::unique_ptr<Op> op);
+  /// The same for an O whose attributes `edit` changes.
+  template <typename O, typename F>
+  void change(NodeId node, F&& edit) {
+    auto op = std::make_unique<O>(*op_as<O>(node));
+    edit(*op);
+    change_op(node, std::move(op));
+  }
   /// Makes every use of `from`, outputs included, use `to` instead.
   void replace_uses(ValueId from, ValueId to);
   /// Removes a node whose outputs are unused.

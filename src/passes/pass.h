@@ -1,48 +1,49 @@
-// Passes: rewrites of a graph that keep its results. One rewrite a file; list.cpp holds the one ordered list.
+// Passes: rewrites of a graph that leave what it computes unchanged (quantize: but for rounding). One file each;
+// list.cpp is the one ordered list. Around every pass stands the same wrapper: named, timed, switchable, verified.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "graph/graph.h"
-
 namespace incipit {
 
-/// What a pass may want to know.
+class Graph;
+struct WeightFormatInfo;
+
+/// What passes may depend on.
 struct PassContext {
-  std::string precision = "f32";  // f32, bf16, int8 (quant/format.h)
+  const WeightFormatInfo& format;  // of the weights: --precision
 };
 
 struct Pass {
-  std::string_view name;     // "merge_qkv": for --without, --after and reports
-  std::string_view summary;  // one line for `inspect --passes`
-  void (*run)(Graph&, const PassContext&);
+  std::string_view name;
+  std::string_view purpose;  // one line, for help and docs
+  void (*run)(Graph& graph, const PassContext& context);
 };
 
-/// All passes in the order they run; a pass may appear twice (remove_unused).
+/// In the order in which they run. A name that is listed twice stands for both places.
 std::span<const Pass> passes();
 
 struct PassOptions {
-  std::string precision = "f32";
-  std::set<std::string> without;  // names switched off
-  /// Called after each pass that ran, for dumps.
-  std::function<void(std::string_view name, const Graph&)> after;
+  std::string precision = "f32";     // a name of weight_formats()
+  std::vector<std::string> without;  // passes that are switched off
+  /// Called after each pass that ran (`inspect --graph --after PASS`).
+  std::function<void(std::string_view pass, const Graph& graph)> after;
 };
 
 struct PassReport {
-  std::string name;
-  double milliseconds = 0;
-  int32_t nodes_before = 0, nodes_after = 0;
-  bool skipped = false;
+  std::string_view name;
+  double ms = 0;
+  int32_t nodes_before = 0;
+  int32_t nodes_after = 0;
 };
 
-/// Runs the list: each pass timed, and the graph verified after it. Throws Error for an unknown name in `without` or an
-/// unknown precision.
+/// Runs the list over `graph`. Throws Error for an unknown precision or pass name; a graph that a pass leaves invalid
+/// is our own bug, told by an Error that names the pass.
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options);
 
 }  // namespace incipit

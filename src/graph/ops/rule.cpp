@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace incipit::ops {
@@ -74,7 +75,8 @@ const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
 float quantize_row(std::span<const float> row, std::span<int8_t> codes) {
   float largest = 0;
   for (const float x : row) largest = std::max(largest, std::fabs(x));
-  const float scale = largest > 0 ? largest / 127.0F : 1.0F;
+  float scale = largest / 127.0F;
+  if (scale < std::numeric_limits<float>::min()) scale = 1;  // a zero row, or one too small to divide by its scale
   for (size_t i = 0; i < row.size(); ++i) {
     codes[i] = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.0F, 127.0F));
   }

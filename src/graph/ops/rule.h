@@ -45,7 +45,7 @@ void store(std::span<const float> values, Tensor& tensor);
 /// Input i, or nullptr when it is absent.
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
 
-/// Symmetric quantisation of one row; returns its scale.
+/// Symmetric quantisation of one row; returns its scale (1 for a row of zeros, or of subnormal scale).
 float quantize_row(std::span<const float> row, std::span<int8_t> codes);
 
 /// `a` is silu, gelu_tanh, gelu_erf or relu.

@@ -1,0 +1,67 @@
+// The one ordered list of passes, and the wrapper around each.
+#include <algorithm>
+#include <chrono>
+
+#include "graph/graph.h"
+#include "passes/pass.h"
+#include "passes/passes.h"
+#include "quant/format.h"
+
+namespace incipit {
+namespace {
+
+// Why this order: folding sees the importer's plain nodes; norm gains go into weights before these are merged; pruning
+// decides which products still share their input, so it precedes merging; the gate is fused from merged products;
+// epilogues from whatever is left; quantize sees the final products; conversions follow it.
+constexpr Pass list[] = {
+    {"fold_constants", "compute what depends on small constants only", fold_constants},
+    {"remove_unused", "drop what no output depends on", remove_unused},
+    {"fold_norm_gain", "multiply norm gains into the weights behind them", fold_norm_gain},
+    {"prune_last_positions", "compute only sampled rows where nothing else is needed", prune_last_positions},
+    {"merge_qkv", "one product for q, k and v", merge_qkv},
+    {"merge_gate_up", "one product for gate and up", merge_gate_up},
+    {"fuse_gate", "activation(gate)·up in the product's epilogue", fuse_gate},
+    {"fuse_epilogues", "bias, activation and residual in the product's epilogue", fuse_epilogues},
+    {"fuse_residual_norm", "remaining residual sums together with their norm", fuse_residual_norm},
+    {"share_rotary", "one table of cosines and sines a step", share_rotary},
+    {"quantize", "weights, activations and caches in the chosen precision", quantize},
+    {"fuse_conversions", "conversions in the op before them", fuse_conversions},
+    {"remove_unused", "drop what no output depends on", remove_unused},
+};
+
+}  // namespace
+
+std::span<const Pass> passes() { return list; }
+
+std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
+  const PassContext context{weight_format(options.precision)};
+  for (const std::string& name : options.without) {
+    if (std::none_of(std::begin(list), std::end(list), [&](const Pass& pass) { return pass.name == name; })) {
+      std::string known;
+      for (const Pass& pass : std::span(list).first(std::size(list) - 1)) {
+        known += (known.empty() ? "" : ", ") + std::string(pass.name);
+      }
+      throw Error("pass " + name, "there is no such pass", "name one of " + known);
+    }
+  }
+  std::vector<PassReport> reports;
+  for (const Pass& pass : list) {
+    if (std::find(options.without.begin(), options.without.end(), pass.name) != options.without.end()) continue;
+    PassReport report{pass.name, 0, static_cast<int32_t>(graph.order().size()), 0};
+    const auto start = std::chrono::steady_clock::now();
+    pass.run(graph, context);
+    report.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    report.nodes_after = static_cast<int32_t>(graph.order().size());
+    try {
+      verify(graph);
+    } catch (const Error& error) {
+      throw Error("after pass " + std::string(pass.name), error.thing() + ": " + error.fault(),
+                  "this is a bug; build with --without " + std::string(pass.name) + " until it is mended");
+    }
+    reports.push_back(report);
+    if (options.after) options.after(pass.name, graph);
+  }
+  return reports;
+}
+
+}  // namespace incipit

@@ -1,0 +1,37 @@
+// The passes, one file each, in the order of list.cpp. What each of them does, with an example: docs/passes.md.
+#pragma once
+
+namespace incipit {
+
+class Graph;
+struct PassContext;
+
+/// Nodes whose inputs are all small constants become constants.
+void fold_constants(Graph& graph, const PassContext& context);
+/// Drops nodes and constants that no output depends on.
+void remove_unused(Graph& graph, const PassContext& context);
+/// The gain of a norm is multiplied into the columns of the Linear weights behind it, where all its uses are such and
+/// their weights have no other use (a tied head keeps its norm's gain).
+void fold_norm_gain(Graph& graph, const PassContext& context);
+/// GatherRows moves up through row-wise ops, so that in the last layer only the sampled rows have a query, attention
+/// output and MLP.
+void prune_last_positions(Graph& graph, const PassContext& context);
+/// The q, k and v products of a layer that share their input become one, sliced by columns.
+void merge_qkv(Graph& graph, const PassContext& context);
+/// The gate and up products of an MLP become one, sliced by columns.
+void merge_gate_up(Graph& graph, const PassContext& context);
+/// activation(gate) · up moves into the epilogue of the merged product.
+void fuse_gate(Graph& graph, const PassContext& context);
+/// Bias, activation and residual move into the Linear before them.
+void fuse_epilogues(Graph& graph, const PassContext& context);
+/// A residual sum that no Linear took, and its norm, become AddRmsNorm.
+void fuse_residual_norm(Graph& graph, const PassContext& context);
+/// Rotary becomes a table that the layers share, and its application.
+void share_rotary(Graph& graph, const PassContext& context);
+/// Weights take the format of the precision, activations are converted in front of products, caches get their dtype;
+/// constants end in a dtype that kernels read.
+void quantize(Graph& graph, const PassContext& context);
+/// A conversion moves into the op that produces its input.
+void fuse_conversions(Graph& graph, const PassContext& context);
+
+}  // namespace incipit

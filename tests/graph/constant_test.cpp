@@ -1,0 +1,135 @@
+#include "graph/constant.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+namespace incipit {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::vector<float> all(const ConstantPtr& constant) {
+  std::vector<float> values(static_cast<size_t>(constant->rows() * constant->row_elements()));
+  constant->read_floats(0, constant->rows(), values.data());
+  return values;
+}
+
+ConstantPtr counting(Shape shape, float first = 0) {
+  std::vector<float> values(static_cast<size_t>(element_count(shape)));
+  std::iota(values.begin(), values.end(), first);
+  return make_constant(Tensor::of(std::move(shape), std::span<const float>(values)));
+}
+
+/// Reading in any slabs gives the same as reading at once.
+void expect_slabs_agree(const ConstantPtr& constant) {
+  const Tensor whole = constant->materialise();
+  const size_t row_bytes = static_cast<size_t>(constant->row_elements()) * size_of(constant->dtype());
+  for (const int64_t step : {1, 2, 3, 5}) {
+    Tensor pieces(constant->dtype(), constant->shape());
+    for (int64_t first = 0; first < constant->rows(); first += step) {
+      constant->read(first, std::min(step, constant->rows() - first),
+                     pieces.data() + static_cast<size_t>(first) * row_bytes);
+    }
+    EXPECT_EQ(std::memcmp(whole.data(), pieces.data(), whole.bytes()), 0) << "in steps of " << step;
+  }
+}
+
+TEST(Constant, EveryKindReadsTheSameInSlabs) {
+  const ConstantPtr matrix = counting({7, 3});
+  expect_slabs_agree(matrix);
+  expect_slabs_agree(make_random_constant(DType::bf16, {7, 300}, 5, 1));
+  expect_slabs_agree(concatenate_rows({matrix, counting({1, 3}, 100), counting({4, 3}, 200)}));
+  expect_slabs_agree(scale_columns(matrix, counting({3}, 2)));
+  expect_slabs_agree(scale_all(matrix, 0.5F));
+  expect_slabs_agree(slice_rows(matrix, 2, 4));
+  expect_slabs_agree(transpose(matrix));
+  expect_slabs_agree(convert(scale_all(matrix, 0.3F), DType::bf16));
+  expect_slabs_agree(make_zero_constant(DType::f16, {7, 3}));
+}
+
+TEST(Constant, MappedBytesNeedNoAlignment) {
+  const auto bytes = std::make_shared<std::vector<std::byte>>(1 + 4 * sizeof(float));
+  const float values[] = {1, 2, 3, 4};
+  std::memcpy(bytes->data() + 1, values, sizeof(values));
+  const ConstantPtr constant = make_mapped_constant(DType::f32, {2, 2}, bytes->data() + 1, bytes);
+  EXPECT_THAT(all(constant), ElementsAre(1, 2, 3, 4));
+  expect_slabs_agree(constant);
+}
+
+TEST(Constant, ScalingMultipliesColumns) {
+  EXPECT_THAT(all(scale_columns(counting({2, 3}, 1), counting({3}, 1))), ElementsAre(1, 4, 9, 4, 10, 18));
+  EXPECT_THAT(all(scale_all(counting({3}, 1), 2)), ElementsAre(2, 4, 6));
+  // Of another dtype: widened first, f32 after.
+  const ConstantPtr scaled = scale_all(convert(counting({3}, 1), DType::bf16), 1.0F / 3);
+  EXPECT_EQ(scaled->dtype(), DType::f32);
+  EXPECT_FLOAT_EQ(all(scaled)[1], 2.0F / 3);
+}
+
+TEST(Constant, ConcatenationAndSlicesAreInverse) {
+  const ConstantPtr a = counting({2, 2}), b = counting({3, 2}, 10);
+  const ConstantPtr both = concatenate_rows({a, b});
+  EXPECT_EQ(both->shape(), (Shape{5, 2}));
+  EXPECT_EQ(slice_rows(both, 0, 2)->digest(), a->digest());
+  EXPECT_EQ(slice_rows(both, 2, 3)->digest(), b->digest());
+  EXPECT_THAT(all(slice_rows(both, 1, 2)), ElementsAre(2, 3, 10, 11));
+}
+
+TEST(Constant, TransposeTwiceIsTheSame) {
+  const ConstantPtr matrix = convert(counting({3, 5}), DType::bf16);
+  EXPECT_EQ(transpose(matrix)->shape(), (Shape{5, 3}));
+  EXPECT_EQ(transpose(transpose(matrix))->digest(), matrix->digest());
+}
+
+TEST(Constant, ConversionRoundsAndKeepsWhatFits) {
+  const ConstantPtr constant = make_constant(Tensor::of({2}, std::vector<float>{1.0F, 1.00390625F}));
+  EXPECT_THAT(all(convert(constant, DType::bf16)), ElementsAre(1.0F, 1.0F));  // 1 + 2⁻⁸ ties to even
+  EXPECT_EQ(convert(constant, DType::f32), constant);
+  EXPECT_EQ(convert(convert(convert(constant, DType::bf16), DType::f32), DType::bf16)->digest(),
+            convert(constant, DType::bf16)->digest());
+}
+
+TEST(Constant, RandomElementsDependOnSeedAndIndexAlone) {
+  const ConstantPtr constant = make_random_constant(DType::f32, {100, 1000}, 7, 0.02F);
+  const std::vector<float> values = all(constant);
+  EXPECT_EQ(make_random_constant(DType::f32, {100000}, 7, 0.02F)->materialise().as<float>()[54321], values[54321]);
+  EXPECT_NE(make_random_constant(DType::f32, {100, 1000}, 8, 0.02F)->digest(), constant->digest());
+  double sum = 0, squares = 0, fourth = 0;
+  for (const float value : values) {
+    sum += value;
+    squares += static_cast<double>(value) * value;
+    fourth += std::pow(static_cast<double>(value), 4);
+  }
+  const double count = static_cast<double>(values.size());
+  const double deviation = std::sqrt(squares / count);
+  EXPECT_NEAR(sum / count, 0, 5 * 0.02 / std::sqrt(count));
+  EXPECT_NEAR(deviation, 0.02, 5 * 0.02 / std::sqrt(2 * count));
+  // Four uniforms have a kurtosis of 3 − 1.2/4.
+  EXPECT_NEAR(fourth / count / std::pow(deviation, 4), 2.7, 0.1);
+}
+
+TEST(Constant, DigestTellsDtypeShapeAndContents) {
+  const ConstantPtr constant = counting({2, 3});
+  EXPECT_EQ(counting({2, 3})->digest(), constant->digest());
+  EXPECT_NE(counting({3, 2})->digest(), constant->digest());
+  EXPECT_NE(counting({2, 3}, 1)->digest(), constant->digest());
+  EXPECT_NE(make_zero_constant(DType::f32, {2})->digest(), make_zero_constant(DType::i32, {2})->digest());
+  EXPECT_EQ(slice_rows(concatenate_rows({counting({9, 3}), constant}), 9, 2)->digest(), constant->digest());
+}
+
+TEST(Constant, IntegersAndScalars) {
+  const ConstantPtr constant = make_constant(Tensor::of({}, std::vector<int32_t>{-5}));
+  EXPECT_EQ(constant->rows(), 1);
+  EXPECT_EQ(constant->row_elements(), 1);
+  EXPECT_THAT(constant->integers(), ElementsAre(-5));
+}
+
+TEST(Constant, ImpossibleShapesAreRefused) {
+  EXPECT_THROW(make_zero_constant(DType::f32, {-1}), Error);
+  EXPECT_THROW(make_zero_constant(DType::f32, {int64_t{1} << 40, int64_t{1} << 40}), Error);
+}
+
+}  // namespace
+}  // namespace incipit

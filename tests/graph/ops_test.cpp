@@ -1,0 +1,332 @@
+// The scalar references, against small cases worked out by hand or by plain formulas here.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "graph/graph.h"
+#include "random_graph.h"
+
+namespace incipit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::FloatNear;
+using ::testing::Pointwise;
+
+/// Runs a graph whose text is given on f32 or i32 inputs.
+std::vector<Tensor> run(const std::string& text, std::vector<Tensor> inputs, ReferenceCache* cache = nullptr) {
+  const Graph graph = parse_graph(text);
+  verify(graph);
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& input : inputs) pointers.push_back(&input);
+  ReferenceCache fresh;
+  return interpret(graph, pointers, cache ? *cache : fresh);
+}
+
+std::vector<float> floats(const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.elements()));
+  convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
+  return values;
+}
+
+Tensor f32(Shape shape, std::vector<float> values) {
+  return Tensor::of(std::move(shape), std::span<const float>(values));
+}
+Tensor i32(std::vector<int32_t> values) {
+  return Tensor::of({static_cast<int64_t>(values.size())}, std::span<const int32_t>(values));
+}
+std::vector<Tensor> list(Tensor a) {
+  std::vector<Tensor> tensors;
+  tensors.push_back(std::move(a));
+  return tensors;
+}
+std::vector<Tensor> list(Tensor a, Tensor b) {
+  std::vector<Tensor> tensors = list(std::move(a));
+  tensors.push_back(std::move(b));
+  return tensors;
+}
+
+TEST(Ops, EmbeddingScalesRows) {
+  const std::string text =
+      "graph (ids: i32[T]) -> (y)\nconst t : bf16[3, 2] = {1, 2, 3, 4, 5, 6}\n"
+      "y : f32[T, 2] = Embedding(ids, t) {scale = 0.5}\n";
+  EXPECT_THAT(floats(run(text, list(i32({2, 0})))[0]), ElementsAre(2.5, 3, 0.5, 1));
+  EXPECT_THROW(run(text, list(i32({3}))), Error);
+  EXPECT_THROW(run(text, list(i32({-1}))), Error);
+}
+
+TEST(Ops, LinearWithEveryPartOfItsEpilogue) {
+  const std::string head =
+      "graph (x: f32[N, 2]) -> (y)\nconst w : f32[2, 2] = {1, 2, -3, 4}\nconst b : f32[2] = {10, -1}\n";
+  const auto y = [&](const std::string& node) { return floats(run(head + node, list(f32({1, 2}, {1, 2})))[0]); };
+  EXPECT_THAT(y("y : f32[N, 2] = Linear(x, w)\n"), ElementsAre(5, 5));
+  EXPECT_THAT(y("y : f32[N, 2] = Linear(x, w, b)\n"), ElementsAre(15, 4));
+  EXPECT_THAT(y("y : f32[N, 2] = Linear(x, w, b, x)\n"), ElementsAre(16, 6));
+  EXPECT_THAT(y("y : f32[N, 2] = Linear(x, w, _, x) {activation = \"relu\"}\n"), ElementsAre(6, 7));
+  // Gate row, then up row: silu(15) · 4.
+  EXPECT_THAT(y("y : f32[N, 1] = Linear(x, w, b) {activation = \"silu_gate\"}\n"),
+              ElementsAre(FloatNear(static_cast<float>(60 / (1 + std::exp(-15.0))), 1e-4F)));
+  EXPECT_THAT(y("y : bf16[N, 2] = Linear(x, w, b) {output = \"bf16\"}\n"), ElementsAre(15, 4));
+}
+
+TEST(Ops, ActivationsAreTheirFormulas) {
+  for (const double x : {-3.0, -0.5, 0.0, 0.7, 4.0}) {
+    const auto y = [&](const std::string& kind) {
+      const std::string text = "graph (x: f32[N, 1]) -> (y)\ny : f32[N, 1] = Activate(x) {kind = \"" + kind + "\"}\n";
+      return floats(run(text, list(f32({1, 1}, {static_cast<float>(x)})))[0])[0];
+    };
+    EXPECT_NEAR(y("silu"), x / (1 + std::exp(-x)), 1e-6);
+    EXPECT_NEAR(y("gelu_erf"), x * 0.5 * std::erfc(-x / std::sqrt(2.0)), 1e-6);
+    EXPECT_NEAR(y("gelu_tanh"), y("gelu_erf"), 1e-3);  // its approximation
+    EXPECT_EQ(y("relu"), std::max(x, 0.0) == 0 ? 0 : static_cast<float>(x));
+  }
+}
+
+TEST(Ops, RmsNormDividesByTheRootMeanSquare) {
+  const std::string text =
+      "graph (x: f32[N, 2]) -> (y)\nconst g : f32[2] = {1, 10}\n"
+      "y : f32[N, 2] = RmsNorm(x, g) {epsilon = 0.5}\n";
+  const double factor = 1 / std::sqrt((9 + 16) / 2.0 + 0.5);
+  EXPECT_THAT(
+      floats(run(text, list(f32({1, 2}, {3, 4})))[0]),
+      ElementsAre(FloatNear(static_cast<float>(3 * factor), 1e-6F), FloatNear(static_cast<float>(40 * factor), 1e-5F)));
+}
+
+TEST(Ops, AddRmsNormIsAddThenRmsNorm) {
+  const std::string fused =
+      "graph (x: f32[N, 3], y: f32[N, 3]) -> (s, n, c, f)\nconst g : f32[3] = {1, 2, 3}\n"
+      "s : f32[N, 3], n : f32[N, 3] = AddRmsNorm(x, y, g)\n"
+      "t : f32[N, 3], c : i8[N, 3], f : f32[N] = AddRmsNorm(x, y, g) {output = \"i8\"}\n";
+  const std::string apart =
+      "graph (x: f32[N, 3], y: f32[N, 3]) -> (s, n, c, f)\nconst g : f32[3] = {1, 2, 3}\n"
+      "s : f32[N, 3] = Add(x, y)\nn : f32[N, 3] = RmsNorm(s, g)\n"
+      "c : i8[N, 3], f : f32[N] = QuantizeRows(n)\n";
+  const std::vector<Tensor> a = run(fused, list(f32({1, 3}, {1, -2, 3}), f32({1, 3}, {0.5, 0.25, 7})));
+  const std::vector<Tensor> b = run(apart, list(f32({1, 3}, {1, -2, 3}), f32({1, 3}, {0.5, 0.25, 7})));
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(floats(a[i]), floats(b[i]));
+}
+
+TEST(Ops, QuantizeRowsIsSymmetricAndRoundsToEven) {
+  const std::string text = "graph (x: f32[N, 4]) -> (c, s)\nc : i8[N, 4], s : f32[N] = QuantizeRows(x)\n";
+  const std::vector<Tensor> y = run(text, list(f32({3, 4}, {127, -127, 0.5, 1.5, 0, 0, 0, 0, 1e-44F, 0, 0, 0})));
+  EXPECT_THAT(floats(y[0]), ElementsAre(127, -127, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0));
+  EXPECT_THAT(floats(y[1]), ElementsAre(1, 1, 1));
+}
+
+TEST(Ops, QuantizedLinearIsLinearOnTheDequantised) {
+  const std::string text = R"(graph (x: f32[N, 3]) -> (y, z)
+const codes : i8[2, 3] = {1, -2, 3, 100, 0, 127}
+const scales : f32[2] = {0.5, 0.01}
+const w : f32[2, 3] = {0.5, -1, 1.5, 1, 0, 1.27}
+const b : f32[2] = {1, 2}
+c : i8[N, 3], s : f32[N] = QuantizeRows(x)
+y : f32[N, 2] = QuantizedLinear(c, s, codes, scales, b) {activation = "silu"}
+z : f32[N, 2] = Linear(x, w, b) {activation = "silu"}
+)";
+  // Chosen so that the activations are exact: max 127 · 2⁻³.
+  const std::vector<Tensor> y = run(text, list(f32({1, 3}, {127.0F / 8, -3.0F / 8, 0.25})));
+  EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-4F), floats(y[1])));
+}
+
+TEST(Ops, SlicesAndGathers) {
+  const std::string text = R"(graph (x: f32[T, 3], rows: i32[R]) -> (a, b, c)
+a : f32[T, 2] = SliceColumns(x) {first = 1, count = 2}
+b : f32[R, 3] = GatherRows(x, rows)
+c : i32[R] = GatherRows(rows, rows)
+)";
+  const std::vector<Tensor> y = run(text, list(f32({2, 3}, {1, 2, 3, 4, 5, 6}), i32({1, 0})));
+  EXPECT_THAT(floats(y[0]), ElementsAre(2, 3, 5, 6));
+  EXPECT_THAT(floats(y[1]), ElementsAre(4, 5, 6, 1, 2, 3));
+  EXPECT_THAT(y[2].as<int32_t>(), ElementsAre(0, 1));
+  EXPECT_THROW(run(text, list(f32({2, 3}, {1, 2, 3, 4, 5, 6}), i32({2, 0}))), Error);
+}
+
+TEST(Ops, ConvertRoundsToNearestEven) {
+  const std::string text = "graph (x: f32[N, 2]) -> (y)\ny : bf16[N, 2] = Convert(x) {to = \"bf16\"}\n";
+  EXPECT_THAT(floats(run(text, list(f32({1, 2}, {1.00390625F, 1.01171875F})))[0]), ElementsAre(1.0F, 1.015625F));
+}
+
+TEST(Ops, RotaryTurnsPairs) {
+  const auto rotated = [](bool interleaved) {
+    const std::string text =
+        std::string("graph (x: f32[N, 5], position: i32[N]) -> (y, z)\n") + "const f : f32[2] = {1, 0.5}\n" +
+        "y : f32[N, 5] = Rotary(x, position, f) {heads = 1, head_dim = 5, factor = 2, interleaved = " +
+        (interleaved ? "true" : "false") + "}\n" + "t : f32[N, 4] = RotaryTable(position, f) {factor = 2}\n" +
+        "z : f32[N, 5] = ApplyRotary(x, t) {heads = 1, head_dim = 5, interleaved = " +
+        (interleaved ? "true" : "false") + "}\n";
+    const std::vector<Tensor> y = run(text, list(f32({1, 5}, {1, 2, 3, 4, 5}), i32({3})));
+    EXPECT_EQ(floats(y[0]), floats(y[1]));
+    return floats(y[0]);
+  };
+  const double c = 2 * std::cos(3.0), s = 2 * std::sin(3.0), d = 2 * std::cos(1.5), t = 2 * std::sin(1.5);
+  EXPECT_THAT(rotated(false), Pointwise(FloatNear(1e-5F), std::vector<double>{1 * c - 3 * s, 2 * d - 4 * t,
+                                                                              3 * c + 1 * s, 4 * d + 2 * t, 5}));
+  EXPECT_THAT(rotated(true), Pointwise(FloatNear(1e-5F), std::vector<double>{1 * c - 2 * s, 2 * c + 1 * s,
+                                                                             3 * d - 4 * t, 4 * d + 3 * t, 5}));
+}
+
+std::string attention_text(const std::string& attributes) {
+  return R"(graph (q: f32[T, 4], k: f32[T, 2], v: f32[T, 2], position: i32[T]) -> (y)
+c : cache = KvWrite(k, v, position) {kv_heads = 1, head_dim = 2)" +
+         attributes.substr(0, attributes.find(';')) + R"(}
+y : f32[T, 4] = Attention(q, position, c) {heads = 2, kv_heads = 1, head_dim = 2, scale = 0.5)" +
+         attributes.substr(attributes.find(';') + 1) + "}\n";
+}
+
+std::vector<Tensor> attention_inputs(int32_t first, int32_t count) {
+  std::vector<float> q, k, v;
+  std::vector<int32_t> position;
+  for (int32_t p = first; p < first + count; ++p) {
+    position.push_back(p);
+    for (int i = 0; i < 4; ++i) q.push_back(std::sin(static_cast<float>(p * 4 + i)));
+    for (int i = 0; i < 2; ++i) k.push_back(std::cos(static_cast<float>(p * 3 + i)));
+    for (int i = 0; i < 2; ++i) v.push_back(std::sin(static_cast<float>(p * 5 + i)));
+  }
+  std::vector<Tensor> inputs;
+  inputs.push_back(f32({count, 4}, q));
+  inputs.push_back(f32({count, 2}, k));
+  inputs.push_back(f32({count, 2}, v));
+  inputs.push_back(i32(position));
+  return inputs;
+}
+
+TEST(Ops, AttentionIsTheSoftmaxOverThePast) {
+  const std::vector<float> y = floats(run(attention_text(";"), attention_inputs(0, 3))[0]);
+  for (int p = 0; p < 3; ++p) {
+    for (int h = 0; h < 2; ++h) {
+      double total = 0, sums[2] = {0, 0};
+      for (int s = 0; s <= p; ++s) {
+        double score = 0;
+        for (int i = 0; i < 2; ++i) score += std::sin(p * 4 + h * 2 + i) * std::cos(s * 3 + i);
+        const double weight = std::exp(0.5 * score);
+        total += weight;
+        for (int i = 0; i < 2; ++i) sums[i] += weight * std::sin(s * 5 + i);
+      }
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_NEAR(y[static_cast<size_t>(p * 4 + h * 2 + i)], sums[i] / total, 1e-5);
+      }
+    }
+  }
+}
+
+TEST(Ops, AttentionInChunksIsTheSame) {
+  for (const char* attributes :
+       {";", ", window = 2;, window = 2", ";, soft_cap = 0.3", ", cache = \"bf16\";, cache = \"bf16\""}) {
+    const std::string text = attention_text(attributes);
+    const std::vector<float> whole = floats(run(text, attention_inputs(0, 7))[0]);
+    ReferenceCache cache;
+    std::vector<float> pieces;
+    for (const auto& [first, count] : {std::pair{0, 3}, {3, 1}, {4, 3}}) {
+      const std::vector<float> piece = floats(run(text, attention_inputs(first, count), &cache)[0]);
+      pieces.insert(pieces.end(), piece.begin(), piece.end());
+    }
+    EXPECT_EQ(pieces, whole) << attributes;
+  }
+}
+
+TEST(Ops, AWindowOfOneSeesItselfAlone) {
+  const std::vector<float> y = floats(run(attention_text(", window = 1;, window = 1"), attention_inputs(0, 3))[0]);
+  for (size_t p = 0; p < 3; ++p) {
+    for (size_t i = 0; i < 4; ++i) EXPECT_FLOAT_EQ(y[p * 4 + i], std::sin(static_cast<float>(p * 5 + i % 2)));
+  }
+}
+
+// What is_row_wise() promises: gathering rows of the inputs gives the gathered rows of the outputs.
+TEST(Ops, RowWiseOpsCommuteWithGathering) {
+  std::mt19937 random(17);
+  int checked = 0;
+  for (int i = 0; i < 20; ++i) {
+    const Graph graph = random_graph(random, 40);
+    for (const NodeId n : graph.order()) {
+      const Node& node = graph.node(n);
+      bool cached = false;
+      for (const ValueId input : node.inputs) cached = cached || (input != none && graph.value(input).type.is_cache);
+      if (!node.op->is_row_wise() || cached) continue;
+      std::vector<Tensor> whole, some;
+      const int64_t tokens = 5;
+      const std::vector<int32_t> rows{4, 1, 1};
+      for (const ValueId input : node.inputs) {
+        if (input == none) {
+          whole.emplace_back(), some.emplace_back();
+          continue;
+        }
+        const Value& value = graph.value(input);
+        if (value.constant) {
+          whole.push_back(value.constant->materialise()), some.push_back(value.constant->materialise());
+          continue;
+        }
+        Shape shape{tokens};
+        for (size_t axis = 1; axis < value.type.shape.size(); ++axis)
+          shape.push_back(value.type.shape[axis].constant());
+        Tensor all(value.type.dtype, shape);
+        const auto count = static_cast<size_t>(all.elements());
+        if (value.type.dtype == DType::i32) {
+          for (size_t e = 0; e < count; ++e) all.as<int32_t>()[e] = static_cast<int32_t>(random() % 5);
+        } else if (value.type.dtype == DType::i8) {
+          for (size_t e = 0; e < count; ++e) all.as<int8_t>()[e] = static_cast<int8_t>(random() % 200);
+        } else {
+          std::vector<float> values(count);
+          for (float& x : values) x = std::normal_distribution<float>()(random);
+          convert_from_float(values.data(), value.type.dtype, all.data(), count);
+        }
+        shape[0] = std::ssize(rows);
+        Tensor gathered(value.type.dtype, shape);
+        const size_t row_bytes = all.bytes() / static_cast<size_t>(tokens);
+        for (size_t r = 0; r < rows.size(); ++r) {
+          std::memcpy(gathered.data() + r * row_bytes, all.data() + static_cast<size_t>(rows[r]) * row_bytes,
+                      row_bytes);
+        }
+        whole.push_back(std::move(all)), some.push_back(std::move(gathered));
+      }
+      const auto evaluate = [&](std::vector<Tensor>& inputs, int64_t count) {
+        std::vector<const Tensor*> pointers;
+        for (size_t j = 0; j < inputs.size(); ++j) pointers.push_back(node.inputs[j] == none ? nullptr : &inputs[j]);
+        std::vector<Tensor> outputs;
+        for (const ValueId output : node.outputs) {
+          Shape shape{count};
+          const ValueType& type = graph.value(output).type;
+          for (size_t axis = 1; axis < type.shape.size(); ++axis) shape.push_back(type.shape[axis].constant());
+          outputs.emplace_back(type.dtype, shape);
+        }
+        ReferenceCache cache;
+        node.op->evaluate(pointers, outputs, cache);
+        return outputs;
+      };
+      const std::vector<Tensor> a = evaluate(whole, tokens), b = evaluate(some, std::ssize(rows));
+      for (size_t o = 0; o < a.size(); ++o) {
+        const size_t row_bytes = a[o].bytes() / static_cast<size_t>(tokens);
+        for (size_t r = 0; r < rows.size(); ++r) {
+          EXPECT_EQ(std::memcmp(a[o].data() + static_cast<size_t>(rows[r]) * row_bytes, b[o].data() + r * row_bytes,
+                                row_bytes),
+                    0)
+              << node.op->name();
+        }
+      }
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 300);
+}
+
+TEST(Ops, EveryListedOpIsMadeByItsName) {
+  for (const std::string_view name : op_names()) {
+    const std::unique_ptr<Op> op = make_op(name);
+    ASSERT_NE(op, nullptr);
+    EXPECT_EQ(op->name(), name);
+    EXPECT_TRUE(same_op(*op, *op->clone()));
+    EXPECT_THROW(op->infer({}), Error) << name;
+  }
+  EXPECT_EQ(make_op("Sine"), nullptr);
+}
+
+TEST(Interpret, InputsMustFit) {
+  const std::string text = "graph (x: f32[T, 2], y: f32[T, 2]) -> (z)\nz : f32[T, 2] = Add(x, y)\n";
+  EXPECT_NO_THROW(run(text, list(f32({1, 2}, {1, 2}), f32({1, 2}, {1, 2}))));
+  EXPECT_THROW(run(text, list(f32({1, 2}, {1, 2}))), Error);
+  EXPECT_THROW(run(text, list(f32({1, 2}, {1, 2}), f32({2, 2}, {1, 2, 3, 4}))), Error);
+  EXPECT_THROW(run(text, list(f32({1, 2}, {1, 2}), i32({1}))), Error);
+}
+
+}  // namespace
+}  // namespace incipit
