@@ -41,6 +41,7 @@ class Device {
   // ---- memory (not within a step)
   /// 64-byte aligned, zeroed. Throws Error naming the device and the bytes when there is not enough.
   virtual DeviceAddress allocate(size_t bytes, std::string_view what) = 0;
+  /// Takes what allocate() or adopt() returned.
   virtual void release(DeviceAddress address) = 0;
   /// Makes read-only host bytes available: in place where the device can read them, as a copy otherwise.
   virtual DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) = 0;
@@ -66,7 +67,7 @@ class Device {
 std::unique_ptr<Device> make_cpu_device(int threads);
 
 /// The processor's kernels behind an asynchronous queue and memory that the host may not touch (an address is in a
-/// reserved, inaccessible range; the device thread sees the same pages elsewhere). It keeps the seam honest in tests.
+/// reserved, inaccessible range; what it stands for lies elsewhere). It keeps the seam honest in tests.
 std::unique_ptr<Device> make_shadow_device(int threads);
 
 }  // namespace incipit

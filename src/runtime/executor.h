@@ -29,7 +29,8 @@ struct BatchEntry {
 
 struct Batch {
   std::span<const BatchEntry> entries;
-  bool want_logits = false;  // for evaluation: logits are copied to the host
+  /// For evaluation: logits are copied to the host. The only case in which a step may allocate (host memory for them).
+  bool want_logits = false;
 };
 
 struct Ticket {

@@ -1,0 +1,55 @@
+#include "runtime/cache_pools.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "engine/plan_items.h"
+
+namespace incipit {
+namespace {
+
+/// Pages that a sequence at full context keeps: all, or those its window and one step's tokens can touch.
+int64_t pages_of_sequence(const plan::Plan& plan, const plan::CacheGroup& group) {
+  const int64_t page = group.page_tokens();
+  const int64_t all = (plan.max_context() + page - 1) / page;
+  if (group.window() == 0) return all;
+  const int64_t step = plan.buckets()->Get(count(plan.buckets()) - 1)->tokens();
+  return std::min(all, (group.window() + step + page - 1) / page + 1);
+}
+
+}  // namespace
+
+std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int64_t cache_bytes, int64_t largest_bytes,
+                                                    std::string_view engine) {
+  double sequence_bytes = 0;
+  for (const plan::CacheGroup* group : items(plan.groups())) {
+    sequence_bytes += static_cast<double>(pages_of_sequence(plan, *group)) * static_cast<double>(group->page_bytes());
+  }
+  double sequences = plan.max_sequences();
+  if (cache_bytes > 0) sequences = static_cast<double>(cache_bytes) / sequence_bytes;
+  if (largest_bytes > 0) sequences = std::min(sequences, static_cast<double>(largest_bytes) / sequence_bytes);
+  if (sequences < 1) {
+    const bool by_option = cache_bytes > 0 && (largest_bytes == 0 || cache_bytes <= largest_bytes);
+    throw Error(engine,
+                fmt::format("one sequence of {} tokens takes {:.0f} bytes of cache, more than the {} that {}",
+                            plan.max_context(), sequence_bytes, by_option ? cache_bytes : largest_bytes,
+                            by_option ? "were asked for" : "its memory limit leaves"),
+                by_option ? "ask for more" : "build it with a larger --memory or a smaller --max-context");
+  }
+  std::vector<ExecutorLimits::Group> groups;
+  for (const plan::CacheGroup* group : items(plan.groups())) {
+    const double pages = static_cast<double>(pages_of_sequence(plan, *group)) * sequences;
+    ExecutorLimits::Group limits;
+    limits.page_tokens = static_cast<int32_t>(group->page_tokens());
+    limits.window = static_cast<int32_t>(group->window());
+    limits.pages = static_cast<int32_t>(std::min(pages, static_cast<double>(std::numeric_limits<int32_t>::max())));
+    limits.page_bytes = static_cast<int64_t>(group->page_bytes());
+    groups.push_back(limits);
+  }
+  return groups;
+}
+
+}  // namespace incipit

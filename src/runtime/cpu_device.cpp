@@ -1,0 +1,70 @@
+// The processor as a device: its memory is the host's, and every call has done its work when it returns.
+#include <sys/mman.h>
+
+#include <cstring>
+#include <map>
+
+#include "base/error.h"
+#include "runtime/device.h"
+#include "runtime/host_memory.h"
+#include "runtime/kernel_runner.h"
+
+namespace incipit {
+namespace {
+
+DeviceAddress address_of(const std::byte* pointer) { return {reinterpret_cast<uint64_t>(pointer)}; }
+std::byte* pointer_of(DeviceAddress address) { return reinterpret_cast<std::byte*>(address.value); }
+
+/// Asks the system to read a mapping ahead; it goes on by itself.
+void will_need(const std::byte* data, size_t bytes) {
+  constexpr uint64_t page = 4096;
+  const uint64_t begin = reinterpret_cast<uint64_t>(data) / page * page;
+  ::madvise(reinterpret_cast<void*>(begin), reinterpret_cast<uint64_t>(data) + bytes - begin, MADV_WILLNEED);
+}
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(int threads) : runner_(threads) {}
+
+  std::string_view name() const override { return "cpu"; }
+
+  DeviceAddress allocate(size_t bytes, std::string_view what) override {
+    HostMemory memory(bytes, what);
+    const DeviceAddress address = address_of(memory.data());
+    allocations_.emplace(address.value, std::move(memory));
+    return address;
+  }
+  void release(DeviceAddress address) override { allocations_.erase(address.value); }
+  DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view) override {
+    INCIPIT_ASSERT(reinterpret_cast<uint64_t>(data) % 64 == 0);
+    if (bytes > 0) will_need(data, bytes);
+    return address_of(data);
+  }
+  std::byte* kernel_pointer(DeviceAddress address) const override { return pointer_of(address); }
+
+  void copy_to_device(DeviceAddress target, const void* source, size_t bytes) override {
+    std::memcpy(pointer_of(target), source, bytes);
+  }
+  void copy_to_host(void* target, DeviceAddress source, size_t bytes) override {
+    std::memcpy(target, pointer_of(source), bytes);
+  }
+  void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) override {
+    std::memmove(pointer_of(target), pointer_of(source), bytes);
+  }
+  void launch(const Launch& launch) override { runner_.run(launch); }
+  Event record() override { return {}; }
+  void wait(Event) override {}
+
+  void reserve_scratch(size_t bytes_per_worker) override { runner_.reserve_scratch(bytes_per_worker); }
+  int workers() const override { return runner_.workers(); }
+
+ private:
+  KernelRunner runner_;
+  std::map<uint64_t, HostMemory> allocations_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(int threads) { return std::make_unique<CpuDevice>(threads); }
+
+}  // namespace incipit

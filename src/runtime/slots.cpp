@@ -1,0 +1,103 @@
+#include "runtime/slots.h"
+
+#include <new>
+
+#include "kernels/layout.h"
+
+namespace incipit {
+namespace {
+
+struct ResetSlot final : Launch::Code {
+  struct Args {
+    SlotArrays arrays;
+    int32_t slot, generated_from;
+    const SamplingParameters* parameters;
+  };
+  int64_t tiles(const void*) const override { return 1; }
+  void run(const void* arguments, int64_t, std::byte*) const override {
+    const Args& args = *static_cast<const Args*>(arguments);
+    reset_slot(args.arrays, args.slot, *args.parameters, args.generated_from);
+  }
+};
+
+struct TruncateSlot final : Launch::Code {
+  struct Args {
+    SlotArrays arrays;
+    int32_t slot, length;
+  };
+  int64_t tiles(const void*) const override { return 1; }
+  void run(const void* arguments, int64_t, std::byte*) const override {
+    const Args& args = *static_cast<const Args*>(arguments);
+    truncate_slot(args.arrays, args.slot, args.length);
+  }
+};
+
+template <typename Code>
+void launch(Device& device, const typename Code::Args& args) {
+  static_assert(sizeof args <= Launch::max_argument_bytes);
+  static const Code code;
+  Launch launch;
+  launch.code = &code;
+  new (launch.arguments) typename Code::Args(args);
+  device.launch(launch);
+}
+
+/// Where each array begins in one block.
+struct SlotLayout {
+  SlotLayout(int64_t slots, int64_t max_context, int64_t vocabulary) {
+    take(states, slots * static_cast<int64_t>(sizeof(SlotState)));
+    take(history, slots * max_context * 4);
+    take(prompt_counts, slots * vocabulary * 2);
+    take(generated_counts, slots * vocabulary * 2);
+    take(generated_from, slots * 4);
+    take(parameters, slots * static_cast<int64_t>(sizeof(SamplingParameters)));
+  }
+  int64_t states, history, prompt_counts, generated_counts, generated_from, parameters;
+  int64_t bytes = 0;
+
+ private:
+  void take(int64_t& offset, int64_t size) {
+    offset = bytes;
+    bytes += round_up(size, 64);
+  }
+};
+
+}  // namespace
+
+int64_t Slots::bytes(int32_t slots, int32_t max_context, int32_t vocabulary) {
+  return SlotLayout(slots, max_context, vocabulary).bytes;
+}
+
+Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabulary)
+    : device_(device), staged_(static_cast<size_t>(slots)) {
+  const SlotLayout layout(slots, max_context, vocabulary);
+  memory_ = device_.allocate(static_cast<size_t>(layout.bytes), "sampling state");
+  parameters_ = memory_ + static_cast<uint64_t>(layout.parameters);
+  std::byte* base = device_.kernel_pointer(memory_);
+  arrays_.slots = reinterpret_cast<SlotState*>(base + layout.states);
+  arrays_.history = reinterpret_cast<int32_t*>(base + layout.history);
+  arrays_.prompt_counts = reinterpret_cast<uint16_t*>(base + layout.prompt_counts);
+  arrays_.generated_counts = reinterpret_cast<uint16_t*>(base + layout.generated_counts);
+  arrays_.generated_from = reinterpret_cast<int32_t*>(base + layout.generated_from);
+  arrays_.max_context = max_context;
+  arrays_.vocabulary = vocabulary;
+  // A slot that nobody has configured draws greedily.
+  for (int32_t slot = 0; slot < slots; ++slot) configure(slot, SamplingParameters{}, 0);
+}
+
+Slots::~Slots() { device_.release(memory_); }
+
+void Slots::configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from) {
+  Staged& staged = staged_[static_cast<size_t>(slot)];
+  device_.wait(staged.copied);  // of an earlier configuration
+  staged.parameters = parameters;
+  const uint64_t offset = static_cast<uint64_t>(slot) * sizeof(SamplingParameters);
+  device_.copy_to_device(parameters_ + offset, &staged.parameters, sizeof(SamplingParameters));
+  staged.copied = device_.record();
+  const auto* on_device = reinterpret_cast<const SamplingParameters*>(device_.kernel_pointer(parameters_ + offset));
+  launch<ResetSlot>(device_, {arrays_, slot, generated_from, on_device});
+}
+
+void Slots::truncate(int32_t slot, int32_t length) { launch<TruncateSlot>(device_, {arrays_, slot, length}); }
+
+}  // namespace incipit

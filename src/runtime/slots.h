@@ -1,0 +1,40 @@
+// The device state of all slots, and the launches that change it between steps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/sampling.h"
+#include "runtime/device.h"
+
+namespace incipit {
+
+class Slots {
+ public:
+  Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabulary);
+  ~Slots();
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
+  /// Bytes that a plan's slots take.
+  static int64_t bytes(int32_t slots, int32_t max_context, int32_t vocabulary);
+
+  /// As kernels see them.
+  const SlotArrays& arrays() const { return arrays_; }
+  /// Both are ordered with everything else in the device's queue.
+  void configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from);
+  void truncate(int32_t slot, int32_t length);
+
+ private:
+  Device& device_;
+  DeviceAddress memory_;
+  DeviceAddress parameters_;  // [slots] on their way into a slot's state
+  SlotArrays arrays_;
+  struct Staged {
+    SamplingParameters parameters;
+    Event copied;
+  };
+  std::vector<Staged> staged_;
+};
+
+}  // namespace incipit

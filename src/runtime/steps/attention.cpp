@@ -1,0 +1,47 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class AttentionBinding {
+ public:
+  AttentionBinding(const Attention::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    operands.require_axis(problem.over_rows ? plan::Axis::rows : plan::Axis::tokens);
+    operands.require(problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0,
+                     "has heads that its key heads do not divide");
+    const int64_t width = int64_t{problem.heads} * problem.head_dim;
+    query_ = operands.input("query", problem.query, width);
+    cache_ = operands.cache_input("cache", problem.geometry());
+    operands.require_window(cache_, problem.window);
+    output_ = operands.output("output", problem.output, width);
+  }
+
+  void bind(const BatchView& batch, Attention::Args& args) const {
+    args.sequences = batch.sequences;
+    args.spans = batch.spans;
+    args.cache = cache_.cache(batch);
+    args.positions = batch.row_positions;
+    args.query = query_.data(batch);
+    args.query_stride = query_.stride;
+    args.output = output_.data(batch);
+    args.output_stride = output_.stride;
+    args.rows = rows_on(axis_, batch);
+    args.max_context = batch.longest_context;
+    args.pad_output = output_.whole;
+  }
+
+ private:
+  plan::Axis axis_;
+  BufferView query_, output_;
+  CacheView cache_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_attention(const StepSource& source) {
+  return std::make_unique<FamilyStep<Attention, AttentionBinding>>(source);
+}
+
+}  // namespace incipit

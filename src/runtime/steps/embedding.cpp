@@ -1,0 +1,38 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class EmbeddingBinding {
+ public:
+  EmbeddingBinding(const Embedding::Problem& problem, StepOperands& operands) {
+    operands.require_axis(plan::Axis::tokens);
+    operands.require_vocabulary(problem.vocabulary);
+    operands.input_space("ids", plan::Space::ids);
+    table_ = operands.dense_input("table", problem.table, int64_t{problem.vocabulary} * problem.width);
+    output_ = operands.output("rows", problem.output, problem.width);
+  }
+
+  void bind(const BatchView& batch, Embedding::Args& args) const {
+    args.rows = batch.tokens;
+    args.ids = batch.ids;
+    args.table = table_;
+    args.output = output_.data(batch);
+    args.output_stride = output_.stride;
+    args.pad_output = output_.whole;
+  }
+
+ private:
+  const std::byte* table_;
+  BufferView output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_embedding(const StepSource& source) {
+  return std::make_unique<FamilyStep<Embedding, EmbeddingBinding>>(source);
+}
+
+}  // namespace incipit

@@ -1,0 +1,39 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class KvWriteBinding {
+ public:
+  KvWriteBinding(const KvWrite::Problem& problem, StepOperands& operands) {
+    operands.require_axis(plan::Axis::tokens);
+    const int64_t width = int64_t{problem.kv_heads} * problem.head_dim;
+    keys_ = operands.input("keys", problem.input, width);
+    values_ = operands.input("values", problem.input, width);
+    cache_ = operands.cache_input("cache", problem.geometry());
+  }
+
+  void bind(const BatchView& batch, KvWrite::Args& args) const {
+    args.sequences = batch.sequences;
+    args.spans = batch.spans;
+    args.cache = cache_.cache(batch);
+    args.keys = keys_.data(batch);
+    args.key_stride = keys_.stride;
+    args.values = values_.data(batch);
+    args.value_stride = values_.stride;
+  }
+
+ private:
+  BufferView keys_, values_;
+  CacheView cache_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_kv_write(const StepSource& source) {
+  return std::make_unique<FamilyStep<KvWrite, KvWriteBinding>>(source);
+}
+
+}  // namespace incipit

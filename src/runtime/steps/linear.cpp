@@ -1,0 +1,48 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class LinearBinding {
+ public:
+  LinearBinding(const Linear::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    input_ = operands.whole_input("input", problem.input, problem.k);
+    if (problem.input == DType::i8) scales_ = operands.whole_input("input scales", DType::f32, 1);
+    const PackedView packed = operands.packed_input("weight", problem.format, problem.n, problem.k,
+                                                    is_gated(problem.activation), problem.bias);
+    weight_ = packed.weight;
+    bias_ = packed.bias;
+    residual_ = operands.input_if(problem.residual, "residual", DType::f32, problem.output_width());
+    output_ = operands.output("output", problem.output, problem.output_width());
+  }
+
+  void bind(const BatchView& batch, Linear::Args& args) const {
+    args.rows = rows_on(axis_, batch);
+    args.input = input_.data(batch);
+    args.input_stride = input_.stride;
+    args.input_scales = scales_.data_as<float>(batch);
+    args.weight = weight_;
+    args.bias = bias_;
+    args.residual = residual_.data_as<float>(batch);
+    args.residual_stride = residual_.stride;
+    args.output = output_.data(batch);
+    args.output_stride = output_.stride;
+    args.pad_output = output_.whole;
+  }
+
+ private:
+  plan::Axis axis_;
+  BufferView input_, scales_, residual_, output_;
+  PackedWeight weight_;
+  const float* bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_linear(const StepSource& source) {
+  return std::make_unique<FamilyStep<Linear, LinearBinding>>(source);
+}
+
+}  // namespace incipit

@@ -1,0 +1,180 @@
+#include "runtime/steps/operands.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "engine/format.h"
+#include "engine/plan_items.h"
+
+namespace incipit {
+
+void StepOperands::fail(std::string_view fault) const {
+  throw Error(source_.engine,
+              fmt::format("step '{}' ({}) {}", text(source_.step.name()), text(source_.step.problem()), fault),
+              "build the engine again");
+}
+
+const plan::Operand& StepOperands::next_input(std::string_view role) {
+  if (inputs_read_ >= count(source_.step.inputs())) fail(fmt::format("lacks its operand '{}'", role));
+  return *source_.step.inputs()->Get(inputs_read_++);
+}
+
+BufferView StepOperands::buffer_view(std::string_view role, const plan::Operand& operand, plan::Axis axis, DType dtype,
+                                     int64_t width) const {
+  if (operand.space() != plan::Space::buffer) fail(fmt::format("has an operand '{}' that is no buffer", role));
+  const plan::Buffer& buffer = *source_.plan.buffers()->Get(operand.index());
+  if (buffer.axis() != axis) fail(fmt::format("has an operand '{}' on the wrong axis", role));
+  if (text(buffer.dtype()) != name_of(dtype)) {
+    fail(fmt::format("has an operand '{}' of {}, expected {}", role, text(buffer.dtype()), name_of(dtype)));
+  }
+  if (operand.width() != width) {
+    fail(fmt::format("has an operand '{}' of {} columns, expected {}", role, operand.width(), width));
+  }
+  BufferView view;
+  view.buffer = static_cast<int32_t>(operand.index());
+  view.first_byte = int64_t{operand.column()} * static_cast<int64_t>(size_of(dtype));
+  view.stride = row_stride(buffer.width());
+  view.whole = operand.width() == buffer.width();
+  return view;
+}
+
+BufferView StepOperands::input(std::string_view role, DType dtype, int64_t width) {
+  return buffer_view(role, next_input(role), source_.step.axis(), dtype, width);
+}
+
+BufferView StepOperands::input_if(bool expected, std::string_view role, DType dtype, int64_t width) {
+  if (expected) return input(role, dtype, width);
+  absent_input(role);
+  return {};
+}
+
+BufferView StepOperands::whole_input(std::string_view role, DType dtype, int64_t width) {
+  const BufferView view = input(role, dtype, width);
+  if (!view.whole) fail(fmt::format("has an operand '{}' that is not a whole buffer", role));
+  return view;
+}
+
+BufferView StepOperands::token_input(std::string_view role, DType dtype, int64_t width) {
+  return buffer_view(role, next_input(role), plan::Axis::tokens, dtype, width);
+}
+
+void StepOperands::input_space(std::string_view role, plan::Space space) {
+  if (next_input(role).space() != space) fail(fmt::format("has an unexpected operand '{}'", role));
+}
+
+void StepOperands::absent_input(std::string_view role) { input_space(role, plan::Space::absent); }
+
+const std::byte* StepOperands::plane(std::string_view role, const plan::Weight& weight, std::string_view kind,
+                                     DType dtype, int64_t bytes) const {
+  for (const plan::Plane* plane : items(weight.planes())) {
+    if (text(plane->kind()) != kind) continue;
+    if (text(plane->dtype()) != name_of(dtype) || plane->bytes() != static_cast<uint64_t>(bytes)) {
+      fail(fmt::format("has an operand '{}' whose plane '{}' is {} bytes of {}, expected {} of {}", role, kind,
+                       plane->bytes(), text(plane->dtype()), bytes, name_of(dtype)));
+    }
+    return source_.weights + (plane->offset() - engine_page);
+  }
+  fail(fmt::format("has an operand '{}' without its plane '{}'", role, kind));
+}
+
+const std::byte* StepOperands::dense_input_if(bool expected, std::string_view role, DType dtype, int64_t values) {
+  if (!expected) {
+    absent_input(role);
+    return nullptr;
+  }
+  const plan::Operand& operand = next_input(role);
+  if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
+  const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
+  if (text(weight.layout()) != "dense") fail(fmt::format("has an operand '{}' that is not dense", role));
+  return plane(role, weight, "values", dtype, values * static_cast<int64_t>(size_of(dtype)));
+}
+
+PackedView StepOperands::packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated,
+                                      bool bias) {
+  const plan::Operand& operand = next_input(role);
+  if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
+  const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
+  if (text(weight.layout()) != panel_layout ||
+      text(weight.format()) != weight_format_names[static_cast<size_t>(format)] || weight.gated() != gated ||
+      weight.rows() != n || weight.columns() != k) {
+    fail(fmt::format("has an operand '{}' that is [{}, {}] {} {}{}", role, weight.rows(), weight.columns(),
+                     text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : ""));
+  }
+  const PackedShape shape = packed_shape(format, n, k, gated);
+  const int64_t outputs = shape.panels * panel_width;
+  const DType element = format == WeightFormat::f32    ? DType::f32
+                        : format == WeightFormat::bf16 ? DType::bf16
+                                                       : DType::i8;
+  const auto output_plane = [&](std::string_view kind, DType dtype) {
+    return plane(role, weight, kind, dtype, outputs * 4);
+  };
+  PackedView view;
+  view.weight.panels = plane(role, weight, "panels", element, shape.bytes());
+  if (format == WeightFormat::i8) {
+    view.weight.scales = reinterpret_cast<const float*>(output_plane("scales", DType::f32));
+    view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane("code_sums", DType::i32));
+  }
+  if (bias) view.bias = reinterpret_cast<const float*>(output_plane("bias", DType::f32));
+  return view;
+}
+
+CacheView StepOperands::cache_input(std::string_view role, const KvGeometry& geometry) {
+  const plan::Operand& operand = next_input(role);
+  if (operand.space() != plan::Space::cache) fail(fmt::format("has an operand '{}' that is no cache", role));
+  const plan::CacheGroup& group = *source_.plan.groups()->Get(operand.index());
+  KvGeometry whole = geometry;
+  whole.layers = static_cast<int32_t>(count(group.layers()));
+  const bool same = text(group.layout()) == kv_layout && group.kv_heads() == static_cast<uint32_t>(geometry.kv_heads) &&
+                    group.head_dim() == static_cast<uint32_t>(geometry.head_dim) &&
+                    group.page_tokens() == static_cast<uint32_t>(geometry.tokens) &&
+                    text(group.dtype()) == name_of(geometry.dtype) &&
+                    group.page_bytes() == static_cast<uint64_t>(whole.page_bytes());
+  if (!same) fail(fmt::format("has an operand '{}' of another geometry", role));
+  return {static_cast<int32_t>(operand.index()), operand.column() * geometry.layer_bytes()};
+}
+
+BufferView StepOperands::output(std::string_view role, DType dtype, int64_t width) {
+  if (outputs_read_ >= count(source_.step.outputs())) fail(fmt::format("lacks its result '{}'", role));
+  return buffer_view(role, *source_.step.outputs()->Get(outputs_read_++), source_.step.axis(), dtype, width);
+}
+
+BufferView StepOperands::output_if(bool expected, std::string_view role, DType dtype, int64_t width) {
+  return expected ? output(role, dtype, width) : BufferView{};
+}
+
+BufferView StepOperands::logits() const {
+  BufferView view;
+  view.buffer = static_cast<int32_t>(source_.plan.logits());
+  view.stride = row_stride(source_.plan.vocabulary());
+  view.whole = true;
+  return view;
+}
+
+void StepOperands::require_vocabulary(int32_t vocabulary) const {
+  if (vocabulary < 0 || static_cast<uint32_t>(vocabulary) != source_.plan.vocabulary()) {
+    fail(fmt::format("is not for the plan's vocabulary of {}", source_.plan.vocabulary()));
+  }
+}
+
+void StepOperands::require_window(const CacheView& cache, int32_t window) const {
+  const uint32_t kept = source_.plan.groups()->Get(static_cast<uint32_t>(cache.group))->window();
+  if (kept != 0 && (window <= 0 || static_cast<uint32_t>(window) > kept)) {
+    fail(fmt::format("looks further back than its cache group's window of {}", kept));
+  }
+}
+
+void StepOperands::require_axis(plan::Axis axis) const {
+  if (source_.step.axis() != axis) fail("is on the wrong axis");
+}
+
+void StepOperands::require(bool condition, std::string_view fault) const {
+  if (!condition) fail(fault);
+}
+
+void StepOperands::finish() const {
+  if (inputs_read_ != count(source_.step.inputs()) || outputs_read_ != count(source_.step.outputs())) {
+    fail("has more operands than its family");
+  }
+}
+
+}  // namespace incipit

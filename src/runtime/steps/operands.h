@@ -1,0 +1,120 @@
+// A step's operands, read in the family's order and held against what the problem asks for.
+//
+//   family            inputs                                                             outputs
+//   embedding         ids, table (dense)                                                 buffer
+//   packed_embedding  ids, table (panel16)                                               buffer
+//   linear            buffer [, scales when i8], weight (panel16), residual | absent     buffer
+//   rms_norm          buffer, addend | absent, gain (dense) | absent                     norm [, scales when i8] [,
+//   sum] quantize_rows     buffer                                                             codes, scales elementwise
+//   buffer, second (buffer; dense when row_vector) | absent            buffer gather_rows       buffer of tokens, rows
+//   buffer of rows rotary_table      positions | row_positions, inverse frequencies (dense)             buffer rotary
+//   buffer, table buffer                                               buffer kv_write          keys, values, cache
+//   attention         queries, cache                                                     buffer
+//   resolve_tokens, sample: none
+//
+// A packed weight has the planes panels [, scales, code_sums when int8] [, bias when the problem has one]; all but the
+// panels are in packed, padded order. Scales of activations are a buffer of width 1 whose values lie one after another
+// (not a row stride apart). A buffer operand may be a column view; GEMM inputs are whole buffers.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/dtype.h"
+#include "engine/plan_generated.h"
+#include "kernels/layout.h"
+#include "runtime/step.h"
+
+namespace incipit {
+
+/// Columns of an arena buffer.
+struct BufferView {
+  int32_t buffer = -1;  // -1: absent
+  int64_t first_byte = 0;
+  int64_t stride = 0;  // elements
+  bool whole = false;  // all columns: its padding is the operand's too
+
+  std::byte* data(const BatchView& batch) const {
+    return buffer < 0 ? nullptr : batch.arena + batch.offsets[buffer] + first_byte;
+  }
+  template <typename T>
+  T* data_as(const BatchView& batch) const {
+    return reinterpret_cast<T*>(data(batch));
+  }
+};
+
+/// A layer of a cache group.
+struct CacheView {
+  int32_t group = 0;
+  int64_t layer_offset = 0;
+
+  PagedCache cache(const BatchView& batch) const {
+    const GroupView& view = batch.groups[group];
+    return {view.pool, view.page_bytes, layer_offset, view.page_tables, view.table_stride};
+  }
+};
+
+inline int32_t rows_on(plan::Axis axis, const BatchView& batch) {
+  return axis == plan::Axis::tokens ? batch.tokens : batch.rows;
+}
+
+struct PackedView {
+  PackedWeight weight;
+  const float* bias = nullptr;
+};
+
+/// Each call reads the next operand, or throws Error naming step and operand.
+class StepOperands {
+ public:
+  explicit StepOperands(const StepSource& source) : source_(source) {}
+
+  /// A buffer on the step's axis, `width` columns of it.
+  BufferView input(std::string_view role, DType dtype, int64_t width);
+  /// The same when `expected`, else an absent operand.
+  BufferView input_if(bool expected, std::string_view role, DType dtype, int64_t width);
+  /// A whole buffer: its rows are zero-padded.
+  BufferView whole_input(std::string_view role, DType dtype, int64_t width);
+  /// A buffer of tokens whatever the step's axis.
+  BufferView token_input(std::string_view role, DType dtype, int64_t width);
+  void input_space(std::string_view role, plan::Space space);
+  /// `values` elements of a dense weight; null when not `expected`.
+  const std::byte* dense_input_if(bool expected, std::string_view role, DType dtype, int64_t values);
+  const std::byte* dense_input(std::string_view role, DType dtype, int64_t values) {
+    return dense_input_if(true, role, dtype, values);
+  }
+  PackedView packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated, bool bias);
+  /// A layer of a group of this geometry.
+  CacheView cache_input(std::string_view role, const KvGeometry& geometry);
+  void absent_input(std::string_view role);
+
+  BufferView output(std::string_view role, DType dtype, int64_t width);
+  BufferView output_if(bool expected, std::string_view role, DType dtype, int64_t width);
+
+  /// The axis of the step's rows.
+  plan::Axis axis() const { return source_.step.axis(); }
+  /// The plan's logits.
+  BufferView logits() const;
+
+  void require_axis(plan::Axis axis) const;
+  /// The plan's vocabulary: any token id below it may come.
+  void require_vocabulary(int32_t vocabulary) const;
+  /// The group's pages reach back at least `window` tokens (0: all).
+  void require_window(const CacheView& cache, int32_t window) const;
+  /// Something that the problem's text says is impossible.
+  void require(bool condition, std::string_view fault) const;
+  /// Every operand must have been read.
+  void finish() const;
+
+ private:
+  const plan::Operand& next_input(std::string_view role);
+  BufferView buffer_view(std::string_view role, const plan::Operand& operand, plan::Axis axis, DType dtype,
+                         int64_t width) const;
+  const std::byte* plane(std::string_view role, const plan::Weight& weight, std::string_view kind, DType dtype,
+                         int64_t bytes) const;
+  [[noreturn]] void fail(std::string_view fault) const;
+
+  const StepSource& source_;
+  uint32_t inputs_read_ = 0, outputs_read_ = 0;
+};
+
+}  // namespace incipit

@@ -1,0 +1,47 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class RmsNormBinding {
+ public:
+  RmsNormBinding(const RmsNorm::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    input_ = operands.input("input", DType::f32, problem.width);
+    addend_ = operands.input_if(problem.add, "addend", DType::f32, problem.width);
+    gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.width);
+    output_ = operands.output("output", problem.output, problem.width);
+    scales_ = operands.output_if(problem.output == DType::i8, "output scales", DType::f32, 1);
+    sum_ = operands.output_if(problem.add, "sum", DType::f32, problem.width);
+    operands.require(!problem.add || sum_.whole == output_.whole, "has a whole and a partial result");
+  }
+
+  void bind(const BatchView& batch, RmsNorm::Args& args) const {
+    args.rows = rows_on(axis_, batch);
+    args.input = input_.data_as<float>(batch);
+    args.input_stride = input_.stride;
+    args.addend = addend_.data_as<float>(batch);
+    args.addend_stride = addend_.stride;
+    args.gain = reinterpret_cast<const float*>(gain_);
+    args.sum = sum_.data_as<float>(batch);
+    args.sum_stride = sum_.stride;
+    args.output = output_.data(batch);
+    args.output_stride = output_.stride;
+    args.output_scales = scales_.data_as<float>(batch);
+    args.pad_output = output_.whole;
+  }
+
+ private:
+  plan::Axis axis_;
+  BufferView input_, addend_, output_, scales_, sum_;
+  const std::byte* gain_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_rms_norm(const StepSource& source) {
+  return std::make_unique<FamilyStep<RmsNorm, RmsNormBinding>>(source);
+}
+
+}  // namespace incipit

@@ -1,0 +1,40 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class RotaryBinding {
+ public:
+  RotaryBinding(const Rotary::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    const int64_t width = int64_t{problem.heads} * problem.head_dim;
+    operands.require(int64_t{2} * problem.pairs <= problem.head_dim, "rotates more than a head");
+    input_ = operands.input("input", problem.input, width);
+    table_ = operands.input("table", DType::f32, int64_t{2} * problem.pairs);
+    output_ = operands.output("output", problem.output, width);
+  }
+
+  void bind(const BatchView& batch, Rotary::Args& args) const {
+    args.rows = rows_on(axis_, batch);
+    args.input = input_.data(batch);
+    args.input_stride = input_.stride;
+    args.table = table_.data_as<float>(batch);
+    args.table_stride = table_.stride;
+    args.output = output_.data(batch);
+    args.output_stride = output_.stride;
+    args.pad_output = output_.whole;
+  }
+
+ private:
+  plan::Axis axis_;
+  BufferView input_, table_, output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_rotary(const StepSource& source) {
+  return std::make_unique<FamilyStep<Rotary, RotaryBinding>>(source);
+}
+
+}  // namespace incipit

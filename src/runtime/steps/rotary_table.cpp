@@ -1,0 +1,37 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class RotaryTableBinding {
+ public:
+  RotaryTableBinding(const RotaryTable::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    operands.input_space("positions",
+                         axis_ == plan::Axis::tokens ? plan::Space::positions : plan::Space::row_positions);
+    frequencies_ = operands.dense_input("inverse frequencies", DType::f32, problem.pairs);
+    output_ = operands.output("output", DType::f32, int64_t{2} * problem.pairs);
+  }
+
+  void bind(const BatchView& batch, RotaryTable::Args& args) const {
+    args.rows = rows_on(axis_, batch);
+    args.positions = axis_ == plan::Axis::tokens ? batch.positions : batch.row_positions;
+    args.inverse_frequencies = reinterpret_cast<const float*>(frequencies_);
+    args.output = output_.data_as<float>(batch);
+    args.output_stride = output_.stride;
+  }
+
+ private:
+  plan::Axis axis_;
+  const std::byte* frequencies_;
+  BufferView output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_rotary_table(const StepSource& source) {
+  return std::make_unique<FamilyStep<RotaryTable, RotaryTableBinding>>(source);
+}
+
+}  // namespace incipit
