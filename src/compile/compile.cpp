@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "compile/buckets.h"
 #include "compile/lower.h"
@@ -132,6 +133,13 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   if (!options.tuning_cache.empty() && cache.size() != known) cache.save(options.tuning_cache);
 }
 
+bool has_tokenizer(const Model& model) {
+  if (model.directory.empty()) return false;
+  if (std::filesystem::exists(model.directory / "tokenizer.json")) return true;
+  spdlog::warn("{} has no tokenizer.json: the engine will take and give token ids only", model.directory.string());
+  return false;
+}
+
 void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
                   CpuFeatures features, const std::filesystem::path& target, CompileReport& report,
                   Progress& progress) {
@@ -148,7 +156,7 @@ void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, 
   };
   writer.add_section(SectionKind::plan, write_plan(model, draft, parts));
   add_text(SectionKind::manifest, make_manifest(model, options, features, report));
-  if (!model.directory.empty()) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
+  if (has_tokenizer(model)) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
   if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
   add_text(SectionKind::generation, model.generation_defaults);
   check_interrupt();

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "text/compile/json_field.h"
 #include "text/compile/tokenizer_source.h"
 

@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double hopeless = 2.0;        // times the best, after the first round: dropped
 constexpr int32_t screening_rows = 32;  // the first round of a large problem runs on this many rows
-constexpr int32_t least_rounds = 3;
+constexpr int32_t least_rounds = 3, most_rounds = 40;
 
 template <typename Family>
 struct Candidate {
@@ -94,7 +94,7 @@ struct Tuner::State {
       for (Candidate<Family>& candidate : list) candidate.best = std::numeric_limits<double>::infinity();
     }
     const auto end = Clock::now() + std::chrono::duration<double>(options.seconds_per_problem);
-    for (int32_t done = 0; done < least_rounds || Clock::now() < end; ++done) round(rows);
+    for (int32_t done = 0; done < least_rounds || (done < most_rounds && Clock::now() < end); ++done) round(rows);
     std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.best < b.best; });
   }
 

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "import/json.h"
+#include "base/json.h"
 
 namespace incipit {
 namespace {

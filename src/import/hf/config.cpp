@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "import/json.h"
+#include "base/json.h"
 
 namespace incipit {
 namespace {

@@ -61,16 +61,4 @@ void JsonField::refuse(std::string_view fault, std::string_view remedy) const {
   throw Error(file_, fmt::format("{} {}", path_.empty() ? "the document" : path_, fault), remedy);
 }
 
-boost::json::value parse_json(std::string_view text, std::string_view file) {
-  boost::json::parse_options options;
-  options.max_depth = 32;
-  boost::json::stream_parser parser({}, options);
-  boost::json::error_code error;
-  const size_t used = parser.write_some(text.data(), text.size(), error);
-  if (!error && used < text.size()) error = boost::json::error::extra_data;
-  if (!error) parser.finish(error);
-  if (error) throw Error(file, fmt::format("it is not valid JSON: {} at byte {}", error.message(), used));
-  return parser.release();
-}
-
 }  // namespace incipit

@@ -45,7 +45,4 @@ class JsonField {
   std::string path_;
 };
 
-/// Parses a whole document, at most 32 levels deep. Throws Error naming the file and the offset.
-boost::json::value parse_json(std::string_view text, std::string_view file);
-
 }  // namespace incipit

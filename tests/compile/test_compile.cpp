@@ -1,0 +1,161 @@
+#include "compile/compile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/engine.h"
+#include "engine/plan_generated.h"
+#include "import/import.h"
+#include "support/shared_files.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+using testing::HasSubstr;
+
+std::filesystem::path reference(const std::string& name) { return fixtures() / "reference" / name; }
+
+CompileOptions untuned(const std::string& precision) {
+  CompileOptions options;
+  options.precision = precision;
+  options.tune = false;
+  return options;
+}
+
+void compile_quietly(const std::filesystem::path& model, const CompileOptions& options,
+                     const std::filesystem::path& out) {
+  Progress quiet(false);
+  compile(import_model(model), options, out, quiet);
+}
+
+std::string refusal(const CompileOptions& options) {
+  const TemporaryDirectory directory;
+  try {
+    compile_quietly(reference("llama-mha"), options, directory / "out.engine");
+  } catch (const Error& error) {
+    EXPECT_FALSE(std::filesystem::exists(directory / "out.engine"));
+    return error.what();
+  }
+  return "accepted";
+}
+
+class EveryPrecision : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryPrecision, GivesAnEngineThatOpens) {
+  const TemporaryDirectory directory;
+  for (const std::string model : {"llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"}) {
+    compile_quietly(reference(model), untuned(GetParam()), directory / model);
+    const auto engine = Engine::open(directory / model);
+    EXPECT_EQ(engine->plan().vocabulary(), 259U);
+    EXPECT_EQ(engine->plan().groups()->size(), 1U);
+    EXPECT_EQ(engine->plan().precision()->str(), GetParam());
+    engine->check_weights();
+  }
+}
+
+TEST_P(EveryPrecision, GivesTheSameBytesTwice) {
+  const TemporaryDirectory directory;
+  compile_quietly(reference("qwen2"), untuned(GetParam()), directory / "first");
+  compile_quietly(reference("qwen2"), untuned(GetParam()), directory / "second");
+  EXPECT_EQ(read_text_file(directory / "first"), read_text_file(directory / "second"));
+}
+
+TEST_P(EveryPrecision, GivesTheSameBytesTwiceFromOneTuningCache) {
+  const TemporaryDirectory directory;
+  CompileOptions options = untuned(GetParam());
+  options.tune = true;
+  options.tuning_cache = directory / "tuning.txt";
+  compile_quietly(reference("llama-mha"), options, directory / "tuned");
+  const std::string cache = read_text_file(directory / "tuning.txt");
+  compile_quietly(reference("llama-mha"), options, directory / "again");
+  EXPECT_EQ(read_text_file(directory / "tuned"), read_text_file(directory / "again"));
+  EXPECT_EQ(read_text_file(directory / "tuning.txt"), cache);
+}
+
+TEST_P(EveryPrecision, LowersTheGraphWhateverPassIsOff) {
+  const TemporaryDirectory directory;
+  for (const Pass& pass : passes()) {
+    CompileOptions options = untuned(GetParam());
+    options.without = {std::string(pass.name)};
+    compile_quietly(reference("qwen2"), options, directory / "out.engine");
+    EXPECT_GT(Engine::open(directory / "out.engine")->plan().steps()->size(), 0U) << pass.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryPrecision, testing::Values("f32", "bf16", "int8"));
+
+TEST(Compile, KeepsATiedTableOnce) {
+  const TemporaryDirectory directory;
+  for (const std::string precision : {"f32", "bf16"}) {
+    compile_quietly(reference("llama-gqa-tied"), untuned(precision), directory / "tied");
+    const auto engine = Engine::open(directory / "tied");
+    int tables = 0;
+    for (const auto* weight : *engine->plan().weights()) tables += weight->rows() == 259 ? 1 : 0;
+    EXPECT_EQ(tables, 1) << precision;
+  }
+}
+
+TEST(Compile, ComputesOnlySampledRowsBehindTheLastKvWrite) {
+  const TemporaryDirectory directory;
+  compile_quietly(reference("llama-mha"), untuned("f32"), directory / "out.engine");
+  const auto engine = Engine::open(directory / "out.engine");
+  bool behind = false;
+  int writes = 0;
+  for (const auto* step : *engine->plan().steps()) {
+    if (writes == 2 && step->problem()->str().rfind("kv_write", 0) != 0) behind = true;
+    if (behind && step->problem()->str().rfind("linear", 0) == 0) {
+      EXPECT_EQ(step->axis(), plan::Axis::rows) << step->name()->str();
+    }
+    if (step->problem()->str().rfind("kv_write", 0) == 0) ++writes;
+  }
+  EXPECT_TRUE(behind);
+}
+
+TEST(Compile, RefusesBoundsThatCannotHold) {
+  CompileOptions options = untuned("f32");
+  options.max_context = 100000;
+  EXPECT_THAT(refusal(options), HasSubstr("--max-context"));
+  options = untuned("f32");
+  options.max_batch = 0;
+  EXPECT_THAT(refusal(options), HasSubstr("--max-batch"));
+  options = untuned("f32");
+  options.memory = 100000;
+  EXPECT_THAT(refusal(options), HasSubstr("give at least"));
+}
+
+TEST(Compile, KeepsWithinTheMemoryItSaysIsEnough) {
+  CompileOptions options = untuned("bf16");
+  options.memory = 1;
+  const std::string message = refusal(options);
+  const size_t at = message.find("give at least ");
+  ASSERT_NE(at, std::string::npos) << message;
+  options.memory = std::stoll(message.substr(at + 14));
+  EXPECT_EQ(refusal(options), "accepted");
+  --options.memory;
+  EXPECT_THAT(refusal(options), HasSubstr("give at least"));
+}
+
+TEST(Compile, RefusesWhatItDoesNotKnow) {
+  EXPECT_THAT(refusal(untuned("int3")), HasSubstr("int3"));
+  CompileOptions options = untuned("f32");
+  options.target = "cpu-abacus";
+  EXPECT_THAT(refusal(options), HasSubstr("cpu-abacus"));
+  options = untuned("f32");
+  options.without = {"no_such_pass"};
+  EXPECT_THAT(refusal(options), HasSubstr("no_such_pass"));
+}
+
+TEST(Compile, LeavesTheOldFileWhenItFails) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "out.engine") << "precious";
+  EXPECT_THROW(compile_quietly(reference("llama-mha"), untuned("int3"), directory / "out.engine"), Error);
+  EXPECT_EQ(read_text_file(directory / "out.engine"), "precious");
+}
+
+}  // namespace
+}  // namespace incipit
