@@ -10,12 +10,13 @@
 namespace incipit {
 namespace {
 
-double positive_number(const HfConfig& config, std::string_view key) {
+/// Wide enough for any sense, narrow enough that every frequency is a finite float.
+double ratio(const HfConfig& config, std::string_view key) {
+  constexpr double smallest = 1e-3, largest = 1e12;
   const double value = config.number(key);
-  // Beyond this a float32 frequency would be no number.
-  constexpr double limit = 1e30;
-  if (!(value > 0) || value > limit) {
-    config.fail(fmt::format("{} is {}", key, config.shown(key)), "it must be positive");
+  if (!(value >= smallest && value <= largest)) {
+    config.fail(fmt::format("{} is {}", key, config.shown(key)),
+                fmt::format("it must lie in [{}, {}]", smallest, largest));
   }
   return value;
 }
@@ -31,9 +32,9 @@ RopeParameters read_rope_parameters(const HfConfig& config) {
     rope.fail("full_attention: rotary parameters by layer type are not supported");
   }
   if (rope.has("rope_theta")) {
-    parameters.theta = positive_number(rope, "rope_theta");
+    parameters.theta = ratio(rope, "rope_theta");
   } else if (config.has("rope_theta")) {
-    parameters.theta = positive_number(config, "rope_theta");
+    parameters.theta = ratio(config, "rope_theta");
   }
   for (const HfConfig* place : {&rope, &config}) {
     if (place->number_or("partial_rotary_factor", 1) != 1) {
@@ -43,14 +44,14 @@ RopeParameters read_rope_parameters(const HfConfig& config) {
   }
   if (parameters.kind == "default") return parameters;
   if (parameters.kind == "linear") {
-    parameters.factor = positive_number(rope, "factor");
+    parameters.factor = ratio(rope, "factor");
     return parameters;
   }
   if (parameters.kind == "llama3") {
-    parameters.factor = positive_number(rope, "factor");
-    parameters.low_frequency_factor = positive_number(rope, "low_freq_factor");
-    parameters.high_frequency_factor = positive_number(rope, "high_freq_factor");
-    parameters.original_max_position = positive_number(rope, "original_max_position_embeddings");
+    parameters.factor = ratio(rope, "factor");
+    parameters.low_frequency_factor = ratio(rope, "low_freq_factor");
+    parameters.high_frequency_factor = ratio(rope, "high_freq_factor");
+    parameters.original_max_position = ratio(rope, "original_max_position_embeddings");
     if (parameters.high_frequency_factor <= parameters.low_frequency_factor) {
       rope.fail(fmt::format("high_freq_factor {} is not above low_freq_factor {}", parameters.high_frequency_factor,
                             parameters.low_frequency_factor));
