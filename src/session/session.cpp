@@ -1,0 +1,401 @@
+#include "session/session.h"
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/plan_items.h"
+#include "session/stop_text.h"
+#include "text/detokenizer.h"
+
+namespace incipit {
+namespace {
+
+constexpr std::string_view request_name = "request";
+
+void check_range(std::string_view name, double value, bool inside, std::string_view range) {
+  if (!inside) throw Error(request_name, fmt::format("{} is {}", name, value), fmt::format("give {}", range));
+}
+
+void check_sampling(const SamplingParameters& sampling, int32_t vocabulary) {
+  const auto finite = [](float x) { return std::isfinite(x); };
+  check_range("temperature", sampling.temperature, finite(sampling.temperature) && sampling.temperature >= 0,
+              "0 (greedy) or more");
+  check_range("top_k", sampling.top_k, sampling.top_k >= 0, "0 (all) or more");
+  check_range("top_p", sampling.top_p, sampling.top_p > 0 && sampling.top_p <= 1, "more than 0 and at most 1 (all)");
+  check_range("min_p", sampling.min_p, sampling.min_p >= 0 && sampling.min_p <= 1, "0 to 1");
+  check_range("repetition_penalty", sampling.repetition_penalty,
+              finite(sampling.repetition_penalty) && sampling.repetition_penalty > 0, "more than 0 (1: none)");
+  check_range("frequency_penalty", sampling.frequency_penalty, finite(sampling.frequency_penalty), "a finite number");
+  check_range("presence_penalty", sampling.presence_penalty, finite(sampling.presence_penalty), "a finite number");
+  check_range("top_logprobs", sampling.top_logprobs,
+              sampling.top_logprobs >= 0 && sampling.top_logprobs <= max_top_logprobs,
+              fmt::format("0 to {}", max_top_logprobs));
+  check_range("the number of logit biases", sampling.biases,
+              sampling.biases >= 0 && sampling.biases <= SamplingParameters::max_biases,
+              fmt::format("at most {}", SamplingParameters::max_biases));
+  for (int32_t i = 0; i < sampling.biases; ++i) {
+    const int32_t id = sampling.bias_ids[static_cast<size_t>(i)];
+    check_range("a logit bias's token", id, id >= 0 && id < vocabulary, fmt::format("0 to {}", vocabulary - 1));
+    const float value = sampling.bias_values[static_cast<size_t>(i)];
+    check_range("a logit bias", value, finite(value), "a finite number");
+  }
+}
+
+void check_request(const Request& request, const ExecutorLimits& limits, bool has_tokenizer) {
+  if (request.prompt.empty()) throw Error(request_name, "the prompt has no tokens", "give at least one");
+  for (const int32_t id : request.prompt) {
+    if (id < 0 || id >= limits.vocabulary) {
+      throw Error(request_name, fmt::format("token {} is outside the vocabulary", id),
+                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
+    }
+  }
+  if (request.prompt.size() > static_cast<size_t>(limits.max_context)) {
+    throw Error(
+        request_name,
+        fmt::format("the prompt has {} tokens, and the engine's context {}", request.prompt.size(), limits.max_context),
+        "shorten it, or build the engine with a larger --max-context");
+  }
+  if (request.max_new_tokens < 0) {
+    throw Error(request_name, fmt::format("max_new_tokens is {}", request.max_new_tokens), "give 0 (no limit) or more");
+  }
+  if (!request.stop_texts.empty() && !(has_tokenizer && request.detokenize)) {
+    throw Error(request_name, "stop texts need an engine with a tokenizer", "give stop ids");
+  }
+  for (const std::string& text : request.stop_texts) {
+    if (text.empty()) throw Error(request_name, "a stop text is empty", "leave it out");
+  }
+  check_sampling(request.sampling, limits.vocabulary);
+}
+
+float number_or(const boost::json::object& object, std::string_view name, float otherwise) {
+  const boost::json::value* value = object.if_contains(name);
+  return value != nullptr && value->is_number() ? value->to_number<float>() : otherwise;
+}
+
+/// One request on its way.
+struct Live {
+  Request request;
+  Session::Listener listener;
+  std::vector<int32_t> tokens;  // the prompt and the samples that have been collected
+  int32_t max_tokens = 0;       // prompt and samples in all
+  std::unique_ptr<StreamingDetokenizer> detokenizer;
+  StopTextFilter stops;
+  bool cancelled = false;
+
+  int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
+  int32_t new_tokens() const { return static_cast<int32_t>(tokens.size()) - prompt_tokens(); }
+};
+
+/// A submitted step and whose samples it brings, in the order of its rows.
+struct InFlight {
+  Ticket ticket;
+  std::vector<SequenceId> samples;
+};
+
+SchedulerLimits scheduler_limits(const ExecutorLimits& limits, int32_t prefill_chunk) {
+  SchedulerLimits result;
+  result.max_context = limits.max_context;
+  result.slots = limits.slots;
+  result.max_tokens = limits.max_tokens;
+  result.max_rows = limits.max_rows;
+  result.max_sequences = limits.max_sequences;
+  result.prefill_chunk = prefill_chunk;
+  for (const ExecutorLimits::Group& group : limits.groups) {
+    result.groups.push_back({group.page_tokens, group.window, group.pages});
+  }
+  return result;
+}
+
+std::unique_ptr<Device> make_device(const SessionOptions& options) {
+  return options.device == SessionOptions::DeviceKind::shadow ? make_shadow_device(options.threads)
+                                                              : make_cpu_device(options.threads);
+}
+
+}  // namespace
+
+std::string_view name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::none: return "none";
+    case FinishReason::stop: return "stop";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: return "cancelled";
+    case FinishReason::failed: return "failed";
+  }
+  return "none";
+}
+
+struct Session::State {
+  std::shared_ptr<const Engine> engine;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<int32_t> end_ids;
+  Executor executor;
+  Scheduler scheduler;
+  /// Steps kept in flight beside the one being prepared. The processor has run a step when submit() returns: waiting
+  /// for the next one would only hold its tokens back.
+  size_t steps_ahead;
+  std::map<SequenceId, Live> live;
+  std::vector<SequenceId> cancelled;  // whose listeners have not heard it yet
+  std::deque<InFlight> in_flight;
+  SequenceId next_id = 1;
+
+  // Reused from step to step.
+  std::vector<BatchEntry> entries;
+  std::vector<std::vector<std::span<const int32_t>>> page_tables;
+  std::vector<int32_t> last_rows;
+  std::vector<ScheduledEntry> scheduled;
+
+  State(std::shared_ptr<const Engine> from, const SessionOptions& options)
+      : engine(std::move(from)),
+        tokenizer(engine->tokenizer().empty() ? nullptr : Tokenizer::open(engine->tokenizer(), engine)),
+        executor(engine, make_device(options), options.executor),
+        scheduler(scheduler_limits(executor.limits(), options.prefill_chunk)),
+        steps_ahead(options.device == SessionOptions::DeviceKind::cpu ? 0 : 1) {
+    for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
+  }
+
+  void tell_cancelled();
+  bool tokens_are_known(const ScheduledEntry& entry);
+  bool submit_next();
+  void collect_oldest();
+  void accept(SequenceId id, Live& one, const SampledRow& row);
+  bool ends_at(const Live& one, int32_t token) const;
+  bool tell(const Live& one, const TokenEvent& event);
+  void finish(SequenceId id);
+  void fail(SequenceId id, Live& one, std::string_view why);
+};
+
+Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& options)
+    : state_(std::make_unique<State>(std::move(engine), options)) {}
+
+Session::~Session() = default;
+
+Executor& Session::executor() { return state_->executor; }
+const Tokenizer* Session::tokenizer() const { return state_->tokenizer.get(); }
+std::span<const int32_t> Session::end_ids() const { return state_->end_ids; }
+
+SamplingParameters Session::default_sampling() const {
+  SamplingParameters sampling;
+  if (state_->engine->generation_defaults().empty()) return sampling;
+  const boost::json::value parsed =
+      parse_json(state_->engine->generation_defaults(), state_->engine->path().string() + ": generation defaults");
+  const boost::json::object* defaults = parsed.if_object();
+  if (defaults == nullptr) return sampling;
+  sampling.repetition_penalty = number_or(*defaults, "repetition_penalty", 1);
+  const boost::json::value* draws = defaults->if_contains("do_sample");
+  if (draws == nullptr || !draws->is_bool() || !draws->get_bool()) return sampling;  // Transformers' default: greedy
+  sampling.temperature = number_or(*defaults, "temperature", 1);
+  sampling.top_k = static_cast<int32_t>(number_or(*defaults, "top_k", 0));
+  sampling.top_p = number_or(*defaults, "top_p", 1);
+  sampling.min_p = number_or(*defaults, "min_p", 0);
+  return sampling;
+}
+
+SequenceId Session::submit(Request request, Listener listener) {
+  State& state = *state_;
+  const ExecutorLimits& limits = state.executor.limits();
+  check_request(request, limits, state.tokenizer != nullptr);
+  const auto prompt = static_cast<int32_t>(request.prompt.size());
+  // The last sample is not fed back, so that a prompt that fills the context still has its first token.
+  const int32_t room = limits.max_context + 1 - prompt;
+  const int32_t new_tokens = request.max_new_tokens == 0 ? room : std::min(room, request.max_new_tokens);
+  const SequenceId id = state.next_id++;
+  if (!state.scheduler.add(id, prompt, prompt + new_tokens)) {
+    throw Error(std::string(request_name),
+                fmt::format("{} tokens need more cache than the engine was given", prompt + new_tokens),
+                "ask for fewer tokens, or give more memory");
+  }
+  Live& one = state.live[id];
+  one.tokens = request.prompt;
+  one.max_tokens = prompt + new_tokens;
+  if (state.tokenizer != nullptr && request.detokenize) {
+    one.detokenizer = std::make_unique<StreamingDetokenizer>(state.tokenizer);
+  }
+  one.stops = StopTextFilter(request.stop_texts);
+  one.request = std::move(request);
+  one.listener = std::move(listener);
+  return id;
+}
+
+void Session::cancel(SequenceId id) {
+  const auto found = state_->live.find(id);
+  if (found == state_->live.end() || found->second.cancelled) return;
+  found->second.cancelled = true;
+  state_->scheduler.remove(id);
+  state_->cancelled.push_back(id);
+}
+
+bool Session::step() {
+  State& state = *state_;
+  state.tell_cancelled();
+  const bool submitted = state.submit_next();
+  const size_t keep = submitted ? state.steps_ahead : 0;
+  while (state.in_flight.size() > keep) state.collect_oldest();
+  return !state.in_flight.empty() || !state.live.empty();
+}
+
+void Session::run() {
+  while (step()) {
+  }
+}
+
+void Session::State::tell_cancelled() {
+  for (const SequenceId id : std::exchange(cancelled, {})) {
+    const auto node = live.extract(id);
+    TokenEvent event;
+    event.id = id;
+    event.finish = FinishReason::cancelled;
+    event.prompt_tokens = node.mapped().prompt_tokens();
+    event.new_tokens = node.mapped().new_tokens();
+    tell(node.mapped(), event);
+  }
+}
+
+/// Whether the host has all ids that an entry feeds.
+bool Session::State::tokens_are_known(const ScheduledEntry& entry) {
+  const auto found = live.find(entry.id);
+  return entry.from_last_sample || found == live.end() ||
+         entry.first_position + entry.tokens <= static_cast<int32_t>(found->second.tokens.size());
+}
+
+bool Session::State::submit_next() {
+  const auto next = scheduler.schedule();
+  scheduled.assign(next.begin(), next.end());
+  // One that was preempted is fed its samples from the host, of which the newest may still be on its way.
+  for (const ScheduledEntry& entry : scheduled) {
+    while (!tokens_are_known(entry)) collect_oldest();
+  }
+  // What was collected just now may have ended sequences of this step.
+  std::erase_if(scheduled, [&](const ScheduledEntry& entry) {
+    const auto found = live.find(entry.id);
+    return found == live.end() || found->second.cancelled;
+  });
+  if (scheduled.empty()) return false;
+
+  InFlight step;
+  entries.clear();
+  page_tables.resize(std::max(page_tables.size(), scheduled.size()));
+  last_rows.resize(scheduled.size());
+  for (size_t i = 0; i < scheduled.size(); ++i) {
+    const ScheduledEntry& from = scheduled[i];
+    const Live& one = live.at(from.id);
+    if (from.starts) executor.configure(from.slot, one.request.sampling, one.prompt_tokens());
+    page_tables[i].clear();
+    for (size_t g = 0; g < executor.limits().groups.size(); ++g) {
+      page_tables[i].push_back(scheduler.pages(from.id, static_cast<int32_t>(g)));
+    }
+    BatchEntry entry;
+    entry.slot = from.slot;
+    entry.first_position = from.first_position;
+    if (!from.from_last_sample) {
+      entry.tokens =
+          std::span(one.tokens).subspan(static_cast<size_t>(from.first_position), static_cast<size_t>(from.tokens));
+    }
+    entry.pages = page_tables[i];
+    last_rows[i] = from.tokens - 1;
+    if (from.samples) {
+      entry.rows = {&last_rows[i], 1};
+      step.samples.push_back(from.id);
+    }
+    entries.push_back(entry);
+  }
+  Batch batch;
+  batch.entries = entries;
+  step.ticket = executor.submit(batch);
+  in_flight.push_back(std::move(step));
+  return true;
+}
+
+void Session::State::collect_oldest() {
+  INCIPIT_ASSERT(!in_flight.empty());
+  const InFlight step = std::move(in_flight.front());
+  in_flight.pop_front();
+  const std::span<const SampledRow> rows = executor.collect(step.ticket);
+  INCIPIT_ASSERT(rows.size() == step.samples.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto found = live.find(step.samples[i]);
+    // A sequence may have ended after this token of it was submitted.
+    if (found == live.end() || found->second.cancelled) continue;
+    try {
+      accept(found->first, found->second, rows[i]);
+    } catch (const std::exception& error) {
+      fail(found->first, found->second, error.what());
+    }
+  }
+}
+
+bool Session::State::ends_at(const Live& one, int32_t token) const {
+  const auto among = [&](const std::vector<int32_t>& ids) { return std::ranges::find(ids, token) != ids.end(); };
+  return (!one.request.ignore_end && among(end_ids)) || among(one.request.stop_ids);
+}
+
+void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
+  one.tokens.push_back(row.id);
+  TokenEvent event;
+  event.id = id;
+  event.token = row;
+  event.prompt_tokens = one.prompt_tokens();
+  event.new_tokens = one.new_tokens();
+  if (ends_at(one, row.id)) {
+    event.finish = FinishReason::stop;
+  } else if (static_cast<int32_t>(one.tokens.size()) >= one.max_tokens) {
+    event.finish = FinishReason::length;
+  }
+  std::string text;
+  if (one.detokenizer != nullptr) {
+    // The token that ends a text is no part of it.
+    if (event.finish != FinishReason::stop) text = one.stops.push(one.detokenizer->push(row.id));
+    if (event.finish != FinishReason::none && !one.stops.stopped()) {
+      text += one.stops.push(one.detokenizer->flush());
+      text += one.stops.flush();
+    }
+    if (one.stops.stopped()) event.finish = FinishReason::stop;
+  }
+  event.text = text;
+  const bool over = event.finish != FinishReason::none;
+  // A listener that cancels its request hears of it in the next step, unless this was its end anyway.
+  if (!tell(one, event) || over) finish(id);
+}
+
+/// False when the listener failed: its request ends, silently, and no other.
+bool Session::State::tell(const Live& one, const TokenEvent& event) {
+  try {
+    one.listener(event);
+    return true;
+  } catch (const std::exception& error) {
+    spdlog::warn("sequence {} is dropped, because its listener failed: {}", event.id, error.what());
+    return false;
+  }
+}
+
+/// Forgets a sequence. Its pages and slot may be given away at once: the device's queue keeps the order of steps.
+void Session::State::finish(SequenceId id) {
+  const auto found = live.find(id);
+  if (found->second.cancelled) {
+    std::erase(cancelled, id);
+  } else {
+    scheduler.remove(id);
+  }
+  live.erase(found);
+}
+
+void Session::State::fail(SequenceId id, Live& one, std::string_view why) {
+  TokenEvent event;
+  event.id = id;
+  event.finish = FinishReason::failed;
+  event.prompt_tokens = one.prompt_tokens();
+  event.new_tokens = one.new_tokens();
+  event.failure = why;
+  tell(one, event);
+  finish(id);
+}
+
+}  // namespace incipit
