@@ -109,7 +109,7 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
             "config.json: partial_rotary_factor is 5E-1; this architecture is supported with 1 only");
   EXPECT_EQ(error_of(R"("rope_scaling":{"type":"linear"})"),
             "config.json: rope_scaling.factor is missing; give a number");
-  EXPECT_EQ(error_of(R"("rope_theta":0)"), "config.json: rope_theta is 0; it must lie in [0.001, 1e+12]");
+  EXPECT_EQ(error_of(R"("rope_theta":0)"), "config.json: rope_theta is 0; it must lie in [0.001, 1e12]");
   EXPECT_EQ(error_of(R"("rope_scaling":[1])"), "config.json: rope_scaling is [1]; it must be an object");
 }
 
