@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <pcre2.h>
 
+#include <algorithm>
 #include <new>
 
 #include "base/error.h"
@@ -12,8 +13,10 @@
 namespace incipit {
 namespace {
 
-// Backtracking steps for one match: far beyond what sane patterns take, and a bound on hostile ones.
-constexpr uint32_t kMatchLimit = 20'000'000;
+// Backtracking steps for one match: a few for each byte of the text are what sane patterns take (a run of spaces that
+// no line end follows); beyond that a hostile pattern is stopped.
+constexpr uint64_t kMatchLimit = 10'000'000;
+constexpr uint64_t kMatchLimitPerByte = 8;
 // Nested parentheses and bytes of a pattern; those of published tokenizers have a few levels and a few kilobytes.
 constexpr uint32_t kNestingLimit = 100;
 constexpr size_t kPatternLimit = 64 << 10;
@@ -29,7 +32,6 @@ class MatchScratch {
       release();
       throw std::bad_alloc();
     }
-    pcre2_set_match_limit(context, kMatchLimit);
     if (stack_ != nullptr) pcre2_jit_stack_assign(context, nullptr, stack_);
   }
   ~MatchScratch() { release(); }
@@ -98,6 +100,8 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 std::optional<TextRange> Regex::find(std::string_view subject, size_t position) const {
   MatchScratch& scratch = MatchScratch::of_this_thread();
+  const uint64_t limit = kMatchLimit + kMatchLimitPerByte * subject.size();
+  pcre2_set_match_limit(scratch.context, static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
   const auto match = [&](uint32_t options) {
     return pcre2_match(code_->compiled, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), position,
                        PCRE2_NO_UTF_CHECK | options, scratch.data, scratch.context);
