@@ -10,7 +10,7 @@ namespace incipit {
 namespace {
 
 // Constants of at most this many elements are printed by value.
-constexpr int64_t small_constant = 64;
+constexpr int64_t small_constant = 16;
 
 template <typename T>
 std::string number(T value) {

@@ -50,6 +50,7 @@ class Quantizer {
       const ConstantPtr& constant = graph_.value(weight).constant;
       if (constant->dtype() != format_.codes) graph_.set_constant(weight, format_.quantize(constant).codes);
       graph_.set_input(n, 0, rows(inputs[0], n).codes);
+      remove_if_unused(graph_, inputs[0]);
       return;
     }
     const Rows x = rows(inputs[0], n);
@@ -63,6 +64,7 @@ class Quantizer {
         graph_.insert(n, graph_.node(n).name, op,
                       {x.codes, x.scales, planes.codes, planes.scales, input_of(graph_, n, 2), input_of(graph_, n, 3)});
     substitute(graph_, graph_.node(n).outputs[0], quantized);
+    remove_if_unused(graph_, inputs[0]);
   }
 
   Rows weight_planes(ValueId weight) {
