@@ -18,6 +18,8 @@ constexpr int value_rows = 4, value_vectors = 4;
 
 #include "kernels/cpu/vector_math.inc"
 
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+
 #include "kernels/cpu/attention_flash.inc"
 
 constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128}}, {"rows64_block256", {64, 256}}};

@@ -19,6 +19,8 @@ constexpr int value_rows = 4, value_vectors = 4;
 
 #include "kernels/cpu/vector_math.inc"
 
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return reinterpret_cast<Halves>(_mm512_cvtneps_pbh(v)); }
+
 #include "kernels/cpu/attention_flash.inc"
 
 /// bf16 cache, multiplied in pairs.
@@ -53,7 +55,7 @@ Kernel<Attention> attention_avx512_bf16() {
           configs,
           attention_scratch<bf16>,
           attention_tiles,
-          run_attention<PairUnits>};
+          run_attention<VectorProducts<PairUnits>>};
 }
 
 }  // namespace incipit

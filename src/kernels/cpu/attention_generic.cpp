@@ -14,6 +14,8 @@ constexpr int value_rows = 2, value_vectors = 4;
 
 #include "kernels/cpu/vector_math.inc"
 
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+
 #include "kernels/cpu/attention_flash.inc"
 
 constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128}}, {"rows64_block256", {64, 256}}};

@@ -57,17 +57,19 @@ inline AttentionTile attention_tile(const Attention::Problem& problem, const Att
   return {};
 }
 
+constexpr int max_block_pages = 32;  // of a key block: no config asks for more than 512 tokens
+
 /// Offsets within a worker's scratch. Rows are padded to 64 bytes.
 struct AttentionScratch {
-  int64_t rows;          // of a tile, at most
+  int64_t rows;          // of a tile, at most; a multiple of 16, so that tiles of sums may be whole
   int64_t operand_row;   // bytes of a query row
   int64_t block_tokens;  // of a key block
   int64_t output_row;    // floats of an output row
-  size_t queries, scores, weights, outputs, largest, totals, positions, value_row, bytes;
+  size_t queries, scores, weights, outputs, largest, totals, positions, last_values, bytes;
 
   /// `operand_bytes`: of an element of the query and weight operands.
   AttentionScratch(const Attention::Problem& problem, const KernelConfig& config, int64_t operand_bytes) {
-    rows = int64_t{queries_per_tile(problem, config)} * (problem.heads / problem.kv_heads);
+    rows = round_up(int64_t{queries_per_tile(problem, config)} * (problem.heads / problem.kv_heads), 16);
     operand_row = round_up(problem.head_dim * operand_bytes, 64);
     block_tokens = int64_t{block_pages(problem, config)} * problem.page_tokens;
     output_row = round_up(problem.head_dim, 16);
@@ -84,7 +86,7 @@ struct AttentionScratch {
     largest = take(rows * 4);
     totals = take(rows * 4);
     positions = take(rows * 4);
-    value_row = take(int64_t{problem.head_dim} * 4);
+    last_values = take(problem.geometry().half_bytes());
   }
 };
 
@@ -92,8 +94,8 @@ inline bool accepts_attention(const Attention::Problem& problem) {
   const auto row_dtype = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
   return problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0 && problem.head_dim > 0 &&
          problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.page_tokens > 0 &&
-         problem.page_tokens % 16 == 0 && problem.window >= 0 && row_dtype(problem.query) && row_dtype(problem.cache) &&
-         row_dtype(problem.output);
+         problem.page_tokens % 16 == 0 && problem.window >= 0 && problem.scale > 0 && row_dtype(problem.query) &&
+         row_dtype(problem.cache) && row_dtype(problem.output);
 }
 
 }  // namespace incipit
