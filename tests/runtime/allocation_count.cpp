@@ -1,0 +1,37 @@
+#include "runtime/allocation_count.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+std::atomic<int> watchers{0};
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  if (watchers.load(std::memory_order_relaxed) > 0) allocations.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace incipit {
+
+AllocationCount::AllocationCount() : before_(allocations.load()) { watchers.fetch_add(1); }
+AllocationCount::~AllocationCount() { watchers.fetch_sub(1); }
+int64_t AllocationCount::count() const { return allocations.load() - before_; }
+
+}  // namespace incipit

@@ -1,0 +1,113 @@
+// Driving an executor in tests: sequences with page tables, fed in shares.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "runtime/executor.h"
+
+namespace incipit {
+
+/// A sequence with pages from a common, shuffled list.
+struct Sequence {
+  int32_t slot = 0;
+  std::vector<std::vector<int32_t>> pages;  // a group
+  int32_t position = 0;                     // of the next token
+};
+
+/// Hands out slots and pages at full context, in no order.
+class Sequences {
+ public:
+  explicit Sequences(const ExecutorLimits& limits, uint32_t seed = 1) : limits_(limits) {
+    std::mt19937 random(seed);
+    for (const ExecutorLimits::Group& group : limits.groups) {
+      std::vector<int32_t>& free = free_.emplace_back(static_cast<size_t>(group.pages));
+      std::iota(free.begin(), free.end(), 0);
+      std::shuffle(free.begin(), free.end(), random);
+    }
+  }
+
+  Sequence add() {
+    Sequence sequence;
+    sequence.slot = next_slot_++;
+    for (size_t g = 0; g < free_.size(); ++g) {
+      const int32_t page_tokens = limits_.groups[g].page_tokens;
+      const auto needed = static_cast<size_t>((limits_.max_context + page_tokens - 1) / page_tokens);
+      sequence.pages.emplace_back(free_[g].end() - static_cast<int64_t>(needed), free_[g].end());
+      free_[g].resize(free_[g].size() - needed);
+    }
+    return sequence;
+  }
+
+ private:
+  const ExecutorLimits& limits_;
+  std::vector<std::vector<int32_t>> free_;
+  int32_t next_slot_ = 0;
+};
+
+/// A sequence's tokens of one step.
+struct Share {
+  Sequence* sequence;
+  std::vector<int32_t> tokens;  // empty: the last sample
+  std::vector<int32_t> rows;
+  std::vector<uint32_t> mask;
+};
+
+inline std::vector<int32_t> all_rows(size_t tokens) {
+  std::vector<int32_t> rows(tokens);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+/// Submits the shares and moves the sequences on.
+inline Ticket submit(Executor& executor, std::span<const Share> shares, bool want_logits = false) {
+  std::vector<std::vector<std::span<const int32_t>>> pages;
+  for (const Share& share : shares) {
+    pages.emplace_back(share.sequence->pages.begin(), share.sequence->pages.end());
+  }
+  std::vector<BatchEntry> entries;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    const Share& share = shares[i];
+    entries.push_back({share.sequence->slot, share.tokens, share.sequence->position, pages[i], share.rows, share.mask});
+    share.sequence->position += share.tokens.empty() ? 1 : static_cast<int32_t>(share.tokens.size());
+  }
+  return executor.submit({entries, want_logits});
+}
+
+/// Runs one step and returns its logits [rows, vocabulary].
+inline std::vector<float> logits_of(Executor& executor, std::span<const Share> shares) {
+  const Ticket ticket = submit(executor, shares, true);
+  executor.collect(ticket);
+  const std::span<const float> logits = executor.logits(ticket);
+  return {logits.begin(), logits.end()};
+}
+
+/// Runs one step and returns what was sampled.
+inline std::vector<int32_t> ids_of(Executor& executor, std::span<const Share> shares) {
+  std::vector<int32_t> ids;
+  for (const SampledRow& row : executor.collect(submit(executor, shares))) ids.push_back(row.id);
+  return ids;
+}
+
+/// Feeds a text in chunks of the given sizes, taken in turn, with every row sampled; returns all logits.
+inline std::vector<float> logits_in_chunks(Executor& executor, Sequence& sequence, std::span<const int32_t> text,
+                                           const std::vector<int32_t>& sizes) {
+  std::vector<float> all;
+  for (size_t begin = 0, chunk = 0; begin < text.size(); ++chunk) {
+    const auto size = std::min(static_cast<size_t>(sizes[chunk % sizes.size()]), text.size() - begin);
+    const Share share{&sequence,
+                      {text.begin() + static_cast<int64_t>(begin), text.begin() + static_cast<int64_t>(begin + size)},
+                      all_rows(size),
+                      {}};
+    const std::vector<float> logits = logits_of(executor, {&share, 1});
+    all.insert(all.end(), logits.begin(), logits.end());
+    begin += size;
+  }
+  return all;
+}
+
+}  // namespace incipit

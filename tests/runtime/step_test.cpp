@@ -1,0 +1,152 @@
+// What an executor refuses to load, and what it says.
+#include "runtime/step.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/error.h"
+#include "kernels/families.h"
+#include "runtime/cache_pools.h"
+#include "runtime/executor.h"
+#include "runtime/tiny_model.h"
+
+namespace incipit {
+namespace {
+
+using ::testing::HasSubstr;
+
+TestStep& step_named(TestPlan& plan, const std::string& name) {
+  for (TestStep& step : plan.steps) {
+    if (step.name == name) return step;
+  }
+  throw std::logic_error(name);
+}
+
+TestWeight& weight_named(TestPlan& plan, const std::string& name) {
+  for (TestWeight& weight : plan.weights) {
+    if (weight.name == name) return weight;
+  }
+  throw std::logic_error(name);
+}
+
+std::string& replaced(std::string& text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  if (at == std::string::npos) throw std::logic_error(from);
+  return text.replace(at, from.size(), to);
+}
+
+struct Case {
+  const char* name;
+  const char* expected;  // part of the fault
+  std::function<void(TestPlan&)> change;
+};
+
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
+
+class RefusedPlanTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(RefusedPlanTest, SaysWhatIsWrong) {
+  const TinyEngine tiny(GetParam().change);
+  const auto engine = tiny.open();
+  try {
+    Executor executor(engine, make_cpu_device(1));
+    FAIL() << "loaded";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(GetParam().expected));
+    EXPECT_THAT(error.remedy(), HasSubstr("build "));
+  }
+}
+
+const Case cases[] = {
+    {"kernel", "step 'head' asks for the kernel 'linear/abacus', which this incipit does not have",
+     [](TestPlan& p) { step_named(p, "head").kernels[1].kernel = "linear/abacus"; }},
+    {"abi", "with ABI 4711, this incipit has", [](TestPlan& p) { step_named(p, "head").kernels[2].abi = 4711; }},
+    {"config", "asks for the setting 'huge'", [](TestPlan& p) { step_named(p, "embed").kernels[0].config = "huge"; }},
+    {"kernel_of_another_problem", "a problem that it cannot compute",
+     [](TestPlan& p) {
+       step_named(p, "head").kernels[0] = {"linear/generic_bf16", 1, "rows16_panels8"};
+     }},
+    {"family", "the kernel family 'abacus'", [](TestPlan& p) { step_named(p, "head").problem = "abacus beads=10"; }},
+    {"problem", "field 'n' is not where it should be",
+     [](TestPlan& p) { step_named(p, "head").problem = "linear m=1"; }},
+    {"framing", "step 'sample'", [](TestPlan& p) { p.sample.kernels[0].kernel = "sample/dice"; }},
+    {"missing_operand", "lacks its operand 'residual'", [](TestPlan& p) { step_named(p, "head").inputs.pop_back(); }},
+    {"extra_operand", "more operands", [](TestPlan& p) { step_named(p, "head").inputs.push_back({}); }},
+    {"missing_result", "lacks its result 'output'", [](TestPlan& p) { step_named(p, "head").outputs.clear(); }},
+    {"weight_shape", "has an operand 'weight' that is [48, 32] panel16 f32",
+     [](TestPlan& p) { step_named(p, "head").inputs[1] = step_named(p, "0.output").inputs[1]; }},
+    {"weight_gated", "has an operand 'weight'", [](TestPlan& p) { weight_named(p, "0.gate_up").gated = false; }},
+    {"weight_bytes", "whose plane 'panels' is", [](TestPlan& p) { weight_named(p, "head").planes[0].bytes -= 4; }},
+    {"weight_dtype", "whose plane 'values' is", [](TestPlan& p) { weight_named(p, "table").planes[0].dtype = "i32"; }},
+    {"weight_plane", "without its plane 'panels'",
+     [](TestPlan& p) { weight_named(p, "head").planes[0].kind = "shingles"; }},
+    {"dense_layout", "that is not dense", [](TestPlan& p) { weight_named(p, "table").layout = "panel16"; }},
+    {"gain_width", "whose plane 'values' is",
+     [](TestPlan& p) { step_named(p, "final_gain").inputs[2] = step_named(p, "rotary_table").inputs[1]; }},
+    {"buffer_axis", "operand 'input' on the wrong axis",
+     [](TestPlan& p) { step_named(p, "head").inputs[0] = step_named(p, "0.qkv").inputs[0]; }},
+    {"buffer_width", "operand 'input' of 32 columns, expected 48",
+     [](TestPlan& p) { step_named(p, "0.qkv").inputs[0].width = 32; }},
+    {"partial_input", "operand 'input' that is not a whole buffer",
+     [](TestPlan& p) {
+       TestStep& step = step_named(p, "1.output");
+       p.buffers[step.inputs[0].index].width += 16;
+       for (TestBucket& bucket : p.buckets) bucket.arena_bytes += 1 << 20;
+     }},
+    {"buffer_dtype", "of bf16, expected f32",
+     [](TestPlan& p) { p.buffers[step_named(p, "0.qkv").inputs[0].index].dtype = "bf16"; }},
+    {"no_buffer", "operand 'input' that is no buffer",
+     [](TestPlan& p) { step_named(p, "0.qkv").inputs[0] = {plan::Space::ids}; }},
+    {"step_axis", "on the wrong axis", [](TestPlan& p) { step_named(p, "0.write").axis = plan::Axis::rows; }},
+    {"vocabulary", "is not for the plan's vocabulary",
+     [](TestPlan& p) { replaced(p.sample.problem, "vocabulary=80", "vocabulary=79"); }},
+    {"cache_geometry", "operand 'cache' of another geometry",
+     [](TestPlan& p) { replaced(step_named(p, "0.write").problem, "page_tokens=16", "page_tokens=32"); }},
+    {"cache_page_bytes", "operand 'cache' of another geometry", [](TestPlan& p) { p.groups[0].page_bytes -= 64; }},
+    {"cache_layout", "operand 'cache' of another geometry", [](TestPlan& p) { p.groups[0].layout = "kv-plain"; }},
+    {"window", "looks further back than its cache group's window of 32", [](TestPlan& p) { p.groups[0].window = 32; }},
+    {"heads", "key heads do not divide",
+     [](TestPlan& p) { replaced(step_named(p, "0.attention").problem, "kv_heads=2", "kv_heads=3"); }},
+    {"memory_limit", "its memory limit leaves", [](TestPlan& p) { p.memory_limit = 1; }},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, RefusedPlanTest, ::testing::ValuesIn(cases),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(CachePools, HoldEverySlotAtFullContextUnlessBounded) {
+  TestPlan plan = TinyModel().plan();
+  plan.weights.clear();
+  const auto pools = [&](int64_t cache_bytes, int64_t bound) {
+    static std::vector<std::byte> bytes;
+    bytes = plan.build();
+    return plan_cache_pools(*plan::GetPlan(bytes.data()), cache_bytes, bound, "x.engine");
+  };
+  const auto page_bytes = static_cast<int64_t>(plan.groups[0].page_bytes);
+  const int64_t sequence = 8 * page_bytes;
+  EXPECT_EQ(pools(0, 0)[0].pages, 32);
+  EXPECT_EQ(pools(0, 2 * sequence)[0].pages, 16);
+  EXPECT_EQ(pools(10 * sequence, 0)[0].pages, 80);
+  EXPECT_EQ(pools(10 * sequence, 3 * sequence + 1)[0].pages, 24);
+  EXPECT_EQ(pools(sequence + page_bytes, 0)[0].pages, 9);
+  EXPECT_THROW(pools(sequence - 1, 0), Error);
+  EXPECT_THROW(pools(0, sequence - 1), Error);
+}
+
+TEST(CachePools, AWindowNeedsItsPagesAndAStepsOnly) {
+  TestPlan plan = TinyModel().plan();
+  plan.max_context = 1024;
+  plan.groups.push_back(plan.groups[0]);
+  plan.groups[1].window = 32;
+  const std::vector<std::byte> bytes = plan.build();
+  const auto pools = plan_cache_pools(*plan::GetPlan(bytes.data()), 0, 0, "x.engine");
+  ASSERT_EQ(pools.size(), 2u);
+  EXPECT_EQ(pools[0].pages, 4 * 64);
+  EXPECT_EQ(pools[1].window, 32);
+  // 32 tokens back from the first of 64 touch seven pages at most.
+  EXPECT_EQ(pools[1].pages, 4 * 7);
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,358 @@
+#include "runtime/tiny_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <stdexcept>
+
+#include "engine/writer.h"
+#include "kernels/family_list.h"
+#include "kernels/packing.h"
+#include "kernels/problem.h"
+
+namespace incipit {
+namespace {
+
+std::vector<float> concatenated(std::initializer_list<const std::vector<float>*> parts) {
+  std::vector<float> result;
+  for (const std::vector<float>* part : parts) result.insert(result.end(), part->begin(), part->end());
+  return result;
+}
+
+/// y[n] = W[n, k] · x[k].
+std::vector<double> product(const std::vector<float>& w, const std::vector<double>& x) {
+  std::vector<double> y(w.size() / x.size());
+  for (size_t i = 0; i < y.size(); ++i) {
+    for (size_t j = 0; j < x.size(); ++j) y[i] += static_cast<double>(w[i * x.size() + j]) * x[j];
+  }
+  return y;
+}
+
+std::vector<double> normed(const std::vector<double>& x, const std::vector<float>& gain) {
+  double squares = 0;
+  for (double value : x) squares += value * value;
+  const double factor = 1 / std::sqrt(squares / static_cast<double>(x.size()) + TinyModel::epsilon);
+  std::vector<double> y(x.size());
+  for (size_t i = 0; i < x.size(); ++i) y[i] = x[i] * factor * gain[i];
+  return y;
+}
+
+void add(std::vector<double>& x, const std::vector<double>& y) {
+  for (size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+}
+
+void rotate(std::vector<double>& x, size_t position, const std::vector<float>& frequencies) {
+  const size_t pairs = frequencies.size();
+  for (size_t head = 0; head < x.size(); head += 2 * pairs) {
+    for (size_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(position) * frequencies[i];
+      const double a = x[head + i], b = x[head + pairs + i];
+      x[head + i] = a * std::cos(angle) - b * std::sin(angle);
+      x[head + pairs + i] = b * std::cos(angle) + a * std::sin(angle);
+    }
+  }
+}
+
+/// Attention of one query over keys and values [positions][keys].
+std::vector<double> attended(const std::vector<double>& q, const std::vector<std::vector<double>>& k,
+                             const std::vector<std::vector<double>>& v) {
+  constexpr size_t dim = TinyModel::head_dim;
+  std::vector<double> out(q.size());
+  for (size_t head = 0; head < TinyModel::heads; ++head) {
+    const size_t from = head / (TinyModel::heads / TinyModel::kv_heads) * dim;
+    std::vector<double> weights;
+    double total = 0;
+    for (const auto& key : k) {
+      double score = 0;
+      for (size_t i = 0; i < dim; ++i) score += q[head * dim + i] * key[from + i];
+      weights.push_back(std::exp(score / std::sqrt(static_cast<double>(dim))));
+      total += weights.back();
+    }
+    for (size_t at = 0; at < v.size(); ++at) {
+      for (size_t i = 0; i < dim; ++i) out[head * dim + i] += weights[at] / total * v[at][from + i];
+    }
+  }
+  return out;
+}
+
+/// The first kernel of the table that computes the problem on this machine.
+TestKernelUse kernel_for(const std::string& problem_text) {
+  TestKernelUse use;
+  with_family(family_of(problem_text), [&](auto tag) {
+    using Family = typename decltype(tag)::type;
+    const auto problem = problem_from_text<typename Family::Problem>(problem_text);
+    for (const Kernel<Family>& kernel : kernels<Family>()) {
+      if (!cpu_features().includes(kernel.needs) || !kernel.accepts(problem)) continue;
+      use = {std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name)};
+      return;
+    }
+  });
+  if (use.kernel.empty()) throw std::logic_error("no kernel for " + problem_text);
+  return use;
+}
+
+/// Adds buffers and steps to a plan.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(TestPlan& plan) : plan_(plan) {}
+
+  TestOperand buffer(const std::string& name, plan::Axis axis, int32_t width) {
+    plan_.buffers.push_back({name, "f32", axis, static_cast<uint32_t>(width)});
+    return {plan::Space::buffer, static_cast<uint32_t>(plan_.buffers.size() - 1), 0, static_cast<uint32_t>(width)};
+  }
+  static TestOperand columns(TestOperand whole, int32_t first, int32_t width) {
+    whole.column = static_cast<uint32_t>(first);
+    whole.width = static_cast<uint32_t>(width);
+    return whole;
+  }
+  TestOperand weight(const std::string& name) const {
+    for (size_t i = 0; i < plan_.weights.size(); ++i) {
+      if (plan_.weights[i].name == name) return {plan::Space::weight, static_cast<uint32_t>(i)};
+    }
+    throw std::logic_error(name);
+  }
+  template <typename P>
+  void step(const std::string& name, const P& problem, plan::Axis axis, std::vector<TestOperand> inputs,
+            std::vector<TestOperand> outputs) {
+    plan_.steps.push_back(make(name, problem, axis, std::move(inputs), std::move(outputs)));
+  }
+  template <typename P>
+  TestStep make(const std::string& name, const P& problem, plan::Axis axis, std::vector<TestOperand> inputs,
+                std::vector<TestOperand> outputs) const {
+    const std::string text = to_text(problem);
+    return {name,
+            text,
+            axis,
+            std::move(inputs),
+            std::move(outputs),
+            std::vector<TestKernelUse>(plan_.buckets.size(), kernel_for(text))};
+  }
+
+ private:
+  TestPlan& plan_;
+};
+
+}  // namespace
+
+TinyModel::TinyModel() {
+  std::mt19937 random(11);
+  const auto values = [&](int64_t count, float scale, float mean = 0) {
+    std::normal_distribution<float> normal(mean, scale);
+    std::vector<float> result(static_cast<size_t>(count));
+    for (float& value : result) value = normal(random);
+    return result;
+  };
+  table_ = values(vocabulary * hidden, 1);
+  for (int i = 0; i < pairs; ++i) frequencies_.push_back(std::pow(100.0f, -static_cast<float>(i) / pairs));
+  for (int i = 0; i < layers; ++i) {
+    layers_.push_back({values(hidden, 0.2f, 1), values(queries * hidden, 0.25f), values(keys * hidden, 0.25f),
+                       values(keys * hidden, 0.2f), values(hidden * queries, 0.2f), values(hidden, 0.2f, 1),
+                       values(ff * hidden, 0.2f), values(ff * hidden, 0.2f), values(hidden * ff, 0.2f)});
+  }
+  final_gain_ = values(hidden, 0.2f, 1);
+  head_ = values(vocabulary * hidden, 0.3f);
+}
+
+std::vector<float> TinyModel::forward(std::span<const int32_t> tokens) const {
+  std::vector<std::vector<double>> stream;
+  for (int32_t token : tokens) {
+    stream.emplace_back(table_.begin() + token * hidden, table_.begin() + (token + 1) * hidden);
+  }
+  for (const Layer& layer : layers_) {
+    std::vector<std::vector<double>> k, v;
+    for (size_t t = 0; t < stream.size(); ++t) {
+      std::vector<double>& x = stream[t];
+      const std::vector<double> n = normed(x, layer.input_gain);
+      std::vector<double> q = product(layer.query, n);
+      k.push_back(product(layer.key, n));
+      v.push_back(product(layer.value, n));
+      rotate(q, t, frequencies_);
+      rotate(k.back(), t, frequencies_);
+      add(x, product(layer.output, attended(q, k, v)));
+      const std::vector<double> m = normed(x, layer.middle_gain);
+      std::vector<double> h = product(layer.gate, m);
+      const std::vector<double> up = product(layer.up, m);
+      for (size_t i = 0; i < h.size(); ++i) h[i] = h[i] / (1 + std::exp(-h[i])) * up[i];
+      add(x, product(layer.down, h));
+    }
+  }
+  std::vector<float> logits;
+  for (const std::vector<double>& x : stream) {
+    for (double value : product(head_, normed(x, final_gain_))) logits.push_back(static_cast<float>(value));
+  }
+  return logits;
+}
+
+std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
+  std::vector<NamedWeight> list;
+  const auto dense = [&](const std::string& name, int32_t rows, int32_t columns, const std::vector<float>& values) {
+    list.push_back(
+        {{name, "dense", "f32", static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), false, {}}, values});
+  };
+  const auto packed = [&](const std::string& name, int32_t n, int32_t k, const std::vector<float>& values,
+                          bool gated = false) {
+    const PanelPacker packer(WeightFormat::f32, n, k, gated);
+    std::vector<float> panels(static_cast<size_t>(packer.shape().bytes()) / 4);
+    std::vector<float> rows(static_cast<size_t>(panel_width * k));
+    for (int64_t panel = 0; panel < packer.shape().panels; ++panel) {
+      for (int64_t i = 0; i < panel_width; ++i) {
+        const int64_t source = packer.order().source_row(panel * panel_width + i);
+        if (source < 0) {
+          std::fill_n(rows.begin() + i * k, k, 0.0f);
+        } else {
+          std::copy_n(values.begin() + source * k, k, rows.begin() + i * k);
+        }
+      }
+      packer.pack_panel(rows.data(), reinterpret_cast<std::byte*>(panels.data()) + panel * packer.shape().panel_bytes);
+    }
+    list.push_back({{name, "panel16", "f32", static_cast<uint32_t>(n), static_cast<uint32_t>(k), gated, {}}, panels});
+  };
+  dense("table", vocabulary, hidden, table_);
+  dense("frequencies", pairs, 1, frequencies_);
+  dense("final_gain", hidden, 1, final_gain_);
+  packed("head", vocabulary, hidden, head_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const std::string prefix = std::to_string(i) + ".";
+    dense(prefix + "input_gain", hidden, 1, layer.input_gain);
+    dense(prefix + "middle_gain", hidden, 1, layer.middle_gain);
+    if (i + 1 < layers_.size()) {
+      packed(prefix + "qkv", queries + 2 * keys, hidden, concatenated({&layer.query, &layer.key, &layer.value}));
+    } else {
+      packed(prefix + "q", queries, hidden, layer.query);
+      packed(prefix + "kv", 2 * keys, hidden, concatenated({&layer.key, &layer.value}));
+    }
+    packed(prefix + "output", hidden, queries, layer.output);
+    packed(prefix + "gate_up", 2 * ff, hidden, concatenated({&layer.gate, &layer.up}), true);
+    packed(prefix + "down", hidden, ff, layer.down);
+  }
+  return list;
+}
+
+TestPlan TinyModel::plan() const {
+  using plan::Axis;
+  using plan::Space;
+  TestPlan result;
+  result.vocabulary = vocabulary;
+  result.hidden = hidden;
+  result.layers = layers;
+  result.max_context = max_context;
+  result.max_sequences = slots;
+  result.end_ids = {0};
+  const KvGeometry geometry{layers, kv_heads, head_dim, page_tokens, DType::f32};
+  result.groups = {{{0, 1},
+                    0,
+                    kv_heads,
+                    head_dim,
+                    "f32",
+                    page_tokens,
+                    static_cast<uint64_t>(geometry.page_bytes()),
+                    std::string(kv_layout)}};
+  result.buckets = {{1, 1, 1, 0, {}}, {8, 4, 2, 0, {}}, {max_tokens, max_rows, slots, 0, {}}};
+  for (NamedWeight& one : weights()) result.weights.push_back(one.weight);
+
+  PlanBuilder builder(result);
+  const auto norm = [&](const std::string& name, Axis axis, const TestOperand& x) {
+    const TestOperand out = builder.buffer(name, axis, hidden);
+    builder.step(name, RmsNorm::Problem{hidden, epsilon, true}, axis, {x, {}, builder.weight(name)}, {out});
+    return out;
+  };
+  const auto linear = [&](const std::string& name, Axis axis, int32_t n, int32_t k, const TestOperand& x,
+                          const TestOperand& residual, const TestOperand& out,
+                          Activation activation = Activation::none) {
+    Linear::Problem problem{n, k};
+    problem.residual = residual.space == Space::buffer;
+    problem.activation = activation;
+    builder.step(name, problem, axis, {x, builder.weight(name), residual}, {out});
+  };
+  const auto rotary = [&](const std::string& name, Axis axis, int32_t count, const TestOperand& x,
+                          const TestOperand& table) {
+    builder.step(name, Rotary::Problem{count, head_dim, pairs}, axis, {x, table}, {x});
+  };
+  const auto rotary_table = [&](Axis axis, Space positions) {
+    const TestOperand out = builder.buffer("rotary_table", axis, 2 * pairs);
+    builder.step("rotary_table", RotaryTable::Problem{pairs}, axis, {{positions}, builder.weight("frequencies")},
+                 {out});
+    return out;
+  };
+  const auto gather = [&](const std::string& name, const TestOperand& x) {
+    const TestOperand out = builder.buffer(name, Axis::rows, static_cast<int32_t>(x.width));
+    builder.step(name, GatherRows::Problem{static_cast<int32_t>(x.width)}, Axis::rows, {x, {Space::rows}}, {out});
+    return out;
+  };
+  const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const TestOperand& q) {
+    Attention::Problem problem{heads, kv_heads, head_dim, page_tokens};
+    problem.scale = 1 / std::sqrt(static_cast<float>(head_dim));
+    problem.over_rows = axis == Axis::rows;
+    const TestOperand out = builder.buffer(name, axis, queries);
+    builder.step(name, problem, axis, {q, {Space::cache, 0, layer}}, {out});
+    return out;
+  };
+  const KvWrite::Problem kv_write{kv_heads, head_dim, page_tokens};
+  const auto mlp = [&](const std::string& prefix, Axis axis, const TestOperand& x) {
+    const TestOperand n = norm(prefix + "middle_gain", axis, x);
+    const TestOperand h = builder.buffer(prefix + "h", axis, ff);
+    linear(prefix + "gate_up", axis, 2 * ff, hidden, n, {}, h, Activation::silu_gate);
+    linear(prefix + "down", axis, hidden, ff, h, x, x);
+  };
+
+  const TestOperand x = builder.buffer("x", Axis::tokens, hidden);
+  builder.step("embed", Embedding::Problem{vocabulary, hidden}, Axis::tokens, {{Space::ids}, builder.weight("table")},
+               {x});
+  const TestOperand token_table = rotary_table(Axis::tokens, Space::positions);
+  {
+    const TestOperand qkv = builder.buffer("0.qkv", Axis::tokens, queries + 2 * keys);
+    const TestOperand q = PlanBuilder::columns(qkv, 0, queries), k = PlanBuilder::columns(qkv, queries, keys),
+                      v = PlanBuilder::columns(qkv, queries + keys, keys);
+    linear("0.qkv", Axis::tokens, queries + 2 * keys, hidden, norm("0.input_gain", Axis::tokens, x), {}, qkv);
+    rotary("0.rotary_q", Axis::tokens, heads, q, token_table);
+    rotary("0.rotary_k", Axis::tokens, kv_heads, k, token_table);
+    builder.step("0.write", kv_write, Axis::tokens, {k, v, {Space::cache, 0, 0}}, {});
+    linear("0.output", Axis::tokens, hidden, queries, attention("0.attention", Axis::tokens, 0, q), x, x);
+    mlp("0.", Axis::tokens, x);
+  }
+  const TestOperand n = norm("1.input_gain", Axis::tokens, x);
+  const TestOperand kv = builder.buffer("1.kv", Axis::tokens, 2 * keys);
+  const TestOperand k = PlanBuilder::columns(kv, 0, keys), v = PlanBuilder::columns(kv, keys, keys);
+  linear("1.kv", Axis::tokens, 2 * keys, hidden, n, {}, kv);
+  rotary("1.rotary_k", Axis::tokens, kv_heads, k, token_table);
+  builder.step("1.write", kv_write, Axis::tokens, {k, v, {Space::cache, 0, 1}}, {});
+  const TestOperand row_x = gather("1.x", x);
+  const TestOperand q = builder.buffer("1.q", Axis::rows, queries);
+  linear("1.q", Axis::rows, queries, hidden, gather("1.n", n), {}, q);
+  rotary("1.rotary_q", Axis::rows, heads, q, rotary_table(Axis::rows, Space::row_positions));
+  linear("1.output", Axis::rows, hidden, queries, attention("1.attention", Axis::rows, 1, q), row_x, row_x);
+  mlp("1.", Axis::rows, row_x);
+  const TestOperand logits = builder.buffer("logits", Axis::rows, vocabulary);
+  linear("head", Axis::rows, vocabulary, hidden, norm("final_gain", Axis::rows, row_x), {}, logits);
+  result.logits = logits.index;
+
+  result.resolve_tokens = builder.make("resolve_tokens", ResolveTokens::Problem{vocabulary}, Axis::tokens, {}, {});
+  result.sample = builder.make("sample", Sample::Problem{vocabulary}, Axis::rows, {}, {});
+  for (TestBucket& bucket : result.buckets) {
+    for (const TestBuffer& buffer : result.buffers) {
+      const int64_t rows = buffer.axis == Axis::tokens ? bucket.tokens : bucket.rows;
+      bucket.offsets.push_back(bucket.arena_bytes);
+      bucket.arena_bytes += static_cast<uint64_t>(rows * row_stride(buffer.width) * 4);
+    }
+  }
+  return result;
+}
+
+void TinyModel::write(const std::filesystem::path& path, const std::function<void(TestPlan&)>& change) const {
+  TestPlan result = plan();
+  EngineWriter writer(path, {});
+  const std::vector<NamedWeight> list = weights();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto bytes = std::as_bytes(std::span(list[i].values));
+    const std::string kind = list[i].weight.layout == "dense" ? "values" : "panels";
+    result.weights[i].planes = {{kind, "f32", writer.write_weights(bytes), bytes.size()}};
+  }
+  if (change) change(result);
+  writer.add_section(SectionKind::plan, result.build());
+  writer.add_section(SectionKind::manifest, std::as_bytes(std::span("{}", 2)));
+  writer.commit();
+}
+
+}  // namespace incipit
