@@ -29,6 +29,7 @@ constexpr std::array<NamedGeometry, 5> geometries{{
 
 std::vector<std::string> geometry_names() {
   std::vector<std::string> names;
+  names.reserve(geometries.size());
   for (const NamedGeometry& known : geometries) names.emplace_back(known.name);
   return names;
 }

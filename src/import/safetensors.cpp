@@ -163,6 +163,7 @@ void SafetensorsFile::read_header(std::string_view header, size_t data_begin) {
 
 void SafetensorsFile::check_layout(size_t data_begin) const {
   std::vector<const std::pair<const std::string, Entry>*> in_order;
+  in_order.reserve(entries_.size());
   for (const auto& item : entries_) in_order.push_back(&item);
   std::sort(in_order.begin(), in_order.end(), [](const auto* a, const auto* b) {
     return std::pair(a->second.begin, a->second.end) < std::pair(b->second.begin, b->second.end);
@@ -189,6 +190,7 @@ void SafetensorsFile::check_layout(size_t data_begin) const {
 
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> names;
+  names.reserve(entries_.size());
   for (const auto& [name, entry] : entries_) names.push_back(name);
   return names;
 }
@@ -227,6 +229,7 @@ ConstantPtr SafetensorsFile::constant(std::string_view name) const {
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors) {
   // Widest elements first: then every tensor is aligned to its element type, as the header's length is to 8.
   std::vector<const std::pair<const std::string, Tensor>*> in_order;
+  in_order.reserve(tensors.size());
   for (const auto& item : tensors) in_order.push_back(&item);
   std::stable_sort(in_order.begin(), in_order.end(), [](const auto* a, const auto* b) {
     return size_of(a->second.dtype()) > size_of(b->second.dtype());

@@ -83,7 +83,8 @@ class Int8Scales : public Constant {
 
 QuantizedConstant quantize_int8(ConstantPtr weight) {
   INCIPIT_ASSERT(weight->shape().size() == 2);
-  return {std::make_shared<Int8Codes>(weight), std::make_shared<Int8Scales>(weight)};
+  ConstantPtr codes = std::make_shared<Int8Codes>(weight);
+  return {std::move(codes), std::make_shared<Int8Scales>(std::move(weight))};
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 double ratio(const HfConfig& config, std::string_view key) {
   constexpr double smallest = 1e-3, largest = 1e12;
   const double value = config.number(key);
-  if (!(value >= smallest && value <= largest)) {
+  if (value < smallest || value > largest) {
     config.fail(fmt::format("{} is {}", key, config.shown(key)), "it must lie in [0.001, 1e12]");
   }
   return value;
