@@ -21,6 +21,7 @@ Kernel<Attention> attention_generic();
 Kernel<Attention> attention_avx2();
 Kernel<Attention> attention_avx512();
 Kernel<Attention> attention_avx512_bf16();
+Kernel<Attention> attention_amx();
 Kernel<ResolveTokens> resolve_tokens_generic();
 Kernel<Sample> sample_highway(HighwayTarget);
 

@@ -116,6 +116,7 @@ template <>
 std::span<const Kernel<Attention>> kernels<Attention>() {
   static const std::vector<Kernel<Attention>> table{
 #if defined(__x86_64__)
+      attention_amx(),
       attention_avx512_bf16(),
       attention_avx512(),
       attention_avx2(),
