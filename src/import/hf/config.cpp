@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace incipit {
 namespace {
