@@ -1,4 +1,6 @@
 // Keys and values into their pages. One tile is the share of one page: all heads of up to page_tokens tokens.
+#include <type_traits>
+
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -57,6 +59,10 @@ namespace HWY_NAMESPACE {
 /// Converts one head's dims of one token to the cache's dtype.
 template <typename Input, typename Cache>
 HWY_INLINE void convert_head(const Input* from, int64_t width, Cache* to) {
+  if constexpr (std::is_same_v<Input, Cache>) {
+    std::memcpy(to, from, static_cast<size_t>(width) * sizeof(Cache));
+    return;
+  }
   const auto n = static_cast<int64_t>(float_lanes());
   int64_t i = 0;
   for (; i + n <= width; i += n) store_floats(load_floats(from + i), to + i);
@@ -68,13 +74,41 @@ constexpr int64_t converted_tokens = 16;
 
 constexpr int64_t unit_bytes = 4;
 
-/// The head's K rows [dim / g][token][g] of `count` <= 16 tokens, from converted heads [count][head_dim]. A unit is
-/// g elements, 4 bytes.
+/// One unit of one token of the head's K rows [dim / g][token][g], from converted heads [token][head_dim].
+HWY_INLINE void write_key(const std::byte* heads, int64_t units, int64_t unit, int64_t token, int64_t page_tokens,
+                          std::byte* keys) {
+  std::memcpy(keys + (unit * page_tokens + token) * unit_bytes, heads + (token * units + unit) * unit_bytes,
+              unit_bytes);
+}
+
+/// The K rows of `count` tokens: a transposition of units, in blocks of 4 × 4.
 HWY_INLINE void write_keys(const std::byte* heads, int64_t units, int64_t count, int64_t page_tokens, std::byte* keys) {
+  int64_t whole_units = 0, whole_tokens = 0;
+#if HWY_TARGET != HWY_SCALAR
+  whole_units = units / 4 * 4;
+  whole_tokens = count / 4 * 4;
+  const hn::Full128<uint32_t> d;
+  for (int64_t unit = 0; unit < whole_units; unit += 4) {
+    for (int64_t token = 0; token < whole_tokens; token += 4) {
+      const auto load = [&](int64_t i) HWY_ATTR {
+        return hn::LoadU(d, reinterpret_cast<const uint32_t*>(heads) + (token + i) * units + unit);
+      };
+      const auto store = [&](int64_t i, hn::Vec<hn::Full128<uint32_t>> row) HWY_ATTR {
+        hn::StoreU(row, d, reinterpret_cast<uint32_t*>(keys) + (unit + i) * page_tokens + token);
+      };
+      const auto r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
+      const auto even = hn::InterleaveLower(d, r0, r2), odd = hn::InterleaveLower(d, r1, r3);
+      store(0, hn::InterleaveLower(d, even, odd));
+      store(1, hn::InterleaveUpper(d, even, odd));
+      const auto even_high = hn::InterleaveUpper(d, r0, r2), odd_high = hn::InterleaveUpper(d, r1, r3);
+      store(2, hn::InterleaveLower(d, even_high, odd_high));
+      store(3, hn::InterleaveUpper(d, even_high, odd_high));
+    }
+  }
+#endif
   for (int64_t unit = 0; unit < units; ++unit) {
-    for (int64_t token = 0; token < count; ++token) {
-      std::memcpy(keys + (unit * page_tokens + token) * unit_bytes, heads + (token * units + unit) * unit_bytes,
-                  unit_bytes);
+    for (int64_t token = unit < whole_units ? whole_tokens : 0; token < count; ++token) {
+      write_key(heads, units, unit, token, page_tokens, keys);
     }
   }
 }
