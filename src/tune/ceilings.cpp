@@ -1,0 +1,279 @@
+#include "tune/ceilings.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+
+#include "base/cpu.h"
+#include "base/tensor.h"
+#include "kernels/cpu/amx_tiles.h"
+#include "kernels/cpu/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace incipit {
+namespace {
+
+constexpr int64_t iterations = 200'000;  // of a loop body of some tens of instructions: about a millisecond
+constexpr int rounds = 12;
+
+/// A loop over registers. Returns its operations; `sink` keeps the results alive.
+using Loop = double (*)(float* sink);
+
+/// Hides a value from the optimiser, so that a loop of equal instructions is not folded.
+template <typename T>
+void keep(T& value) {
+#if defined(__x86_64__)
+  asm volatile("" : "+x"(value));
+#else
+  asm volatile("" : "+w"(value));
+#endif
+}
+
+constexpr int chains = 12;  // independent sums: enough to cover the latency of every core we know
+
+using Vector4 = float __attribute__((vector_size(16)));
+
+double baseline_f32(float* sink) {
+  Vector4 sums[chains] = {};
+  Vector4 a = {1.0F, 0.5F, 0.25F, 0.125F};
+  for (int64_t i = 0; i < iterations; ++i) {
+    for (Vector4& sum : sums) {
+      sum = sum + a * a;
+      keep(sum);
+    }
+  }
+  for (const Vector4& sum : sums) *sink += sum[0];
+  return 2.0 * 4 * chains * iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+
+#if defined(__x86_64__)
+
+// The wide sums are named variables inside asm-free intrinsics; one function an instruction set.
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX2)
+namespace incipit {
+namespace {
+
+double avx2_f32(float* sink) {
+  __m256 sums[chains];
+  for (__m256& sum : sums) sum = _mm256_setzero_ps();
+  __m256 a = _mm256_set1_ps(0.5F);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      sums[c] = _mm256_fmadd_ps(a, a, sums[c]);
+      asm volatile("" : "+x"(sums[c]));
+    }
+  }
+  for (const __m256& sum : sums) *sink += _mm256_cvtss_f32(sum);
+  return 2.0 * 8 * chains * iterations;
+}
+
+double avx2_i8(float* sink) {  // products of 16-bit words, as the int8 kernels form them
+  __m256i sums[chains];
+  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  __m256i a = _mm256_set1_epi16(3);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      asm volatile("" : "+x"(a));
+      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(a, a));
+      asm volatile("" : "+x"(sums[c]));
+    }
+  }
+  for (const __m256i& sum : sums) *sink += static_cast<float>(_mm256_extract_epi32(sum, 0));
+  return 2.0 * 16 * chains * iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512)
+namespace incipit {
+namespace {
+
+double avx512_f32(float* sink) {
+  __m512 sums[chains];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  __m512 a = _mm512_set1_ps(0.5F);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      sums[c] = _mm512_fmadd_ps(a, a, sums[c]);
+      asm volatile("" : "+v"(sums[c]));
+    }
+  }
+  for (const __m512& sum : sums) *sink += _mm512_cvtss_f32(sum);
+  return 2.0 * 16 * chains * iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512_BF16)
+namespace incipit {
+namespace {
+
+double avx512_bf16(float* sink) {
+  __m512 sums[chains];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5F), _mm512_set1_ps(0.25F));
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      sums[c] = _mm512_dpbf16_ps(sums[c], a, a);
+      asm volatile("" : "+v"(sums[c]));
+    }
+  }
+  for (const __m512& sum : sums) *sink += _mm512_cvtss_f32(sum);
+  return 2.0 * 32 * chains * iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX512_VNNI)
+namespace incipit {
+namespace {
+
+double avx512_i8(float* sink) {
+  __m512i sums[chains];
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  const __m512i a = _mm512_set1_epi8(3);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      sums[c] = _mm512_dpbusd_epi32(sums[c], a, a);
+      asm volatile("" : "+v"(sums[c]));
+    }
+  }
+  for (const __m512i& sum : sums) *sink += static_cast<float>(_mm512_cvtsi512_si32(sum));
+  return 2.0 * 64 * chains * iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+namespace incipit {
+namespace {
+
+/// Four sums from two tiles each way, as the kernels hold them.
+template <bool integers>
+double amx(float* sink) {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) config.set(tile, 16, 64);
+  alignas(64) std::byte memory[1024] = {};
+  HardwareTiles::configure(config);
+  HardwareTiles::zero<0>();
+  HardwareTiles::zero<1>();
+  HardwareTiles::zero<2>();
+  HardwareTiles::zero<3>();
+  HardwareTiles::load<4>(memory, 64);
+  HardwareTiles::load<5>(memory, 64);
+  HardwareTiles::load<6>(memory, 64);
+  HardwareTiles::load<7>(memory, 64);
+  constexpr int64_t tile_iterations = iterations / 4;
+  for (int64_t i = 0; i < tile_iterations; ++i) {
+    if constexpr (integers) {
+      HardwareTiles::dot_i8<0, 4, 6>();
+      HardwareTiles::dot_i8<1, 4, 7>();
+      HardwareTiles::dot_i8<2, 5, 6>();
+      HardwareTiles::dot_i8<3, 5, 7>();
+    } else {
+      HardwareTiles::dot_bf16<0, 4, 6>();
+      HardwareTiles::dot_bf16<1, 4, 7>();
+      HardwareTiles::dot_bf16<2, 5, 6>();
+      HardwareTiles::dot_bf16<3, 5, 7>();
+    }
+  }
+  HardwareTiles::store<0>(memory, 64);
+  HardwareTiles::release();
+  *sink += static_cast<float>(static_cast<int>(memory[0]));
+  return 2.0 * 16 * 16 * (integers ? 64 : 32) * 4 * tile_iterations;
+}
+
+}  // namespace
+}  // namespace incipit
+
+#endif
+
+namespace incipit {
+namespace {
+
+double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
+  return std::chrono::duration<double>(b - a).count();
+}
+
+/// Best rate over the rounds with a loop on every thread at once.
+double best_rate(ThreadPool& pool, Loop loop) {
+  double best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    const int threads = pool.threads();
+    double operations = 0;
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(threads, [&](int64_t tile, int) {
+      float sink = 0;
+      const double done = loop(&sink);
+      keep(sink);
+      if (tile == 0) operations = done;
+    });
+    best = std::max(best, operations * threads / seconds_between(start, std::chrono::steady_clock::now()));
+  }
+  return best;
+}
+
+double read_bandwidth(ThreadPool& pool, size_t working_set) {
+  const auto words = static_cast<int64_t>(working_set / sizeof(Vector4));
+  const Tensor buffer(DType::i8, {static_cast<int64_t>(working_set)});
+  const int64_t tiles = std::max<int64_t>(pool.threads() * int64_t{16}, 1);
+  double best = 0;
+  for (int round = 0; round < 4; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(tiles, [&](int64_t tile, int) {
+      const auto* data = reinterpret_cast<const Vector4*>(buffer.data());
+      Vector4 sums[8] = {};
+      const int64_t end = words * (tile + 1) / tiles;
+      for (int64_t i = words * tile / tiles; i + 8 <= end; i += 8) {
+        for (int64_t j = 0; j < 8; ++j) sums[j] = sums[j] + data[i + j];
+      }
+      for (Vector4& sum : sums) keep(sum);
+    });
+    best = std::max(best, static_cast<double>(working_set) / seconds_between(start, std::chrono::steady_clock::now()));
+  }
+  return best;
+}
+
+}  // namespace
+
+Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
+  Ceilings ceilings;
+  const auto measure = [&](double& rate, Loop loop) { rate = std::max(rate, best_rate(pool, loop)); };
+  measure(ceilings.f32, baseline_f32);
+#if defined(__x86_64__)
+  const CpuFeatures features = cpu_features();
+  if (features.has(CpuFeature::avx2)) measure(ceilings.f32, avx2_f32);
+  if (features.has(CpuFeature::avx512)) measure(ceilings.f32, avx512_f32);
+  if (features.has(CpuFeature::avx2)) measure(ceilings.i8, avx2_i8);
+  if (features.has(CpuFeature::avx512_bf16)) measure(ceilings.bf16, avx512_bf16);
+  if (features.has(CpuFeature::avx512_vnni)) measure(ceilings.i8, avx512_i8);
+  if (features.has(CpuFeature::amx_bf16)) measure(ceilings.bf16, amx<false>);
+  if (features.has(CpuFeature::amx_int8)) measure(ceilings.i8, amx<true>);
+#endif
+  ceilings.bf16 = std::max(ceilings.bf16, ceilings.f32);
+  ceilings.i8 = std::max(ceilings.i8, ceilings.f32);
+  ceilings.bandwidth = read_bandwidth(pool, working_set);
+  return ceilings;
+}
+
+}  // namespace incipit

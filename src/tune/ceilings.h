@@ -1,0 +1,23 @@
+// What this machine can do at most: arithmetic by element type and memory bandwidth, measured, never looked up.
+#pragma once
+
+#include <cstddef>
+
+#include "base/thread_pool.h"
+
+namespace incipit {
+
+/// Per second, with all threads of the pool working.
+struct Ceilings {
+  double f32 = 0;        // multiplications and additions
+  double bf16 = 0;       // the same, on bf16 operands with f32 sums
+  double i8 = 0;         // the same, on i8 operands with i32 sums
+  double bandwidth = 0;  // bytes read from memory
+};
+
+/// Runs loops that touch registers (or one tile) only, with the widest instruction there is for each type (a type
+/// without one of its own goes at f32's speed), and reads a buffer of `working_set` bytes, which should be larger than
+/// the caches. Best of several rounds; takes about a second.
+Ceilings measure_ceilings(ThreadPool& pool, size_t working_set = size_t{512} << 20);
+
+}  // namespace incipit
