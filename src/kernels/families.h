@@ -302,6 +302,7 @@ struct KvWrite {
 /// `over_rows` false: the queries are the step's tokens (row i of a span is token first_token + i, at first_position +
 /// i). true: they are the sampled rows; span.rows of them start at first_row, and `positions[row]` gives each one's
 /// position.
+/// Over a bf16 cache a kernel may round queries and softmax weights to bf16.
 struct Attention {
   struct Problem {
     static constexpr std::string_view family = "attention";

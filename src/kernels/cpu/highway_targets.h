@@ -14,6 +14,7 @@
 
 // Baseline, AVX2 and AVX-512 on x86; NEON, which is the baseline, on ARM.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#include "hwy/detect_targets.h"
 
 namespace incipit {
 
