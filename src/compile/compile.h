@@ -18,7 +18,7 @@ struct CompileOptions {
   int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
   int32_t max_batch = 8;           // sequences at once
   int64_t memory = 0;  // bytes at run time: weights, arena, state and at least one full sequence; 0: no bound
-  std::vector<std::string> without;       // passes switched off
+  std::vector<std::string> without;    // passes switched off
   std::filesystem::path tuning_cache;  // read and extended; empty: none
   bool tune = true;                    // false: the table's first choice for every problem
   int threads = 0;                     // for tuning and packing; 0: all

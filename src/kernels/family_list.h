@@ -16,10 +16,10 @@ struct FamilyTag {
   using type = F;
 };
 
-using KernelFamilies = std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>, FamilyTag<RmsNorm>,
-                               FamilyTag<QuantizeRows>, FamilyTag<Elementwise>, FamilyTag<GatherRows>,
-                               FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>, FamilyTag<Attention>,
-                               FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
+using KernelFamilies = std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>,
+                                  FamilyTag<RmsNorm>, FamilyTag<QuantizeRows>, FamilyTag<Elementwise>,
+                                  FamilyTag<GatherRows>, FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>,
+                                  FamilyTag<Attention>, FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
 
 /// Calls visit(FamilyTag<F>{}) for the family of that name; false when there is none.
 template <typename Visit>
