@@ -20,7 +20,9 @@ class ZeroConstant : public Constant {
  public:
   ZeroConstant(DType dtype, Shape shape) : Constant(dtype, std::move(shape)) {}
   void read(int64_t, int64_t count, std::byte* out) const override {
-    std::memset(out, 0, static_cast<size_t>(count * row_elements()) * size_of(dtype()));
+    if (const int64_t elements = count * row_elements(); elements > 0) {
+      std::memset(out, 0, static_cast<size_t>(elements) * size_of(dtype()));
+    }
   }
   std::string recipe() const override { return "zeros"; }
 };

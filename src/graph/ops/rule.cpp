@@ -59,13 +59,14 @@ DType Rule::dtype(std::string_view attribute, std::string_view value, std::initi
 
 std::vector<float> floats(const Tensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.elements()));
-  convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
+  // No rows: nothing to point at.
+  if (!values.empty()) convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
   return values;
 }
 
 void store(std::span<const float> values, Tensor& tensor) {
   INCIPIT_ASSERT(static_cast<int64_t>(values.size()) == tensor.elements());
-  convert_from_float(values.data(), tensor.dtype(), tensor.data(), values.size());
+  if (!values.empty()) convert_from_float(values.data(), tensor.dtype(), tensor.data(), values.size());
 }
 
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
