@@ -208,11 +208,8 @@ SequenceId Session::submit(Request request, Listener listener) {
   const int32_t room = limits.max_context + 1 - prompt;
   const int32_t new_tokens = request.max_new_tokens == 0 ? room : std::min(room, request.max_new_tokens);
   const SequenceId id = state.next_id++;
-  if (!state.scheduler.add(id, prompt, prompt + new_tokens)) {
-    throw Error(std::string(request_name),
-                fmt::format("{} tokens need more cache than the engine was given", prompt + new_tokens),
-                "ask for fewer tokens, or give more memory");
-  }
+  // The executor's pools hold at least one sequence of the full context.
+  INCIPIT_ASSERT(state.scheduler.add(id, prompt, prompt + new_tokens));
   Live& one = state.live[id];
   one.tokens = request.prompt;
   one.max_tokens = prompt + new_tokens;

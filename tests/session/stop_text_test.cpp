@@ -57,8 +57,8 @@ TEST(StopTextFilter, IsTheSameHoweverTheTextIsCut) {
     const std::string text = letters(24);
     const std::vector<std::string> stops{letters(1 + random() % 6), letters(1 + random() % 6)};
     StopTextFilter whole(stops), pieces(stops);
-    const std::string expected = whole.push(text) + whole.flush();
-    std::string found;
+    std::string expected = whole.push(text), found;
+    expected += whole.flush();
     for (size_t at = 0; at < text.size();) {
       const size_t length = 1 + random() % 4;
       found += pieces.push(text.substr(at, length));

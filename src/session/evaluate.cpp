@@ -1,0 +1,209 @@
+#include "session/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "runtime/executor.h"
+#include "session/page_pool.h"
+
+namespace incipit {
+namespace {
+
+/// A text's share of the slots.
+struct Reader {
+  size_t text = 0;
+  int32_t slot = 0;
+  int32_t done = 0;  // tokens
+  std::vector<std::vector<int32_t>> pages;
+};
+
+/// Texts in order, as many at a time as slots and pages hold; each step takes as many tokens as it can sample.
+class LogitsRun {
+ public:
+  LogitsRun(Executor& executor, std::span<const std::vector<int32_t>> texts, const LogitsVisitor& visit)
+      : executor_(executor), limits_(executor.limits()), texts_(texts), visit_(visit) {
+    for (const ExecutorLimits::Group& group : limits_.groups) pools_.emplace_back(group.pages);
+    for (int32_t slot = std::min(limits_.slots, limits_.max_sequences); slot-- > 0;) free_slots_.push_back(slot);
+    rows_.resize(static_cast<size_t>(std::min(limits_.max_rows, limits_.max_tokens)));
+    std::iota(rows_.begin(), rows_.end(), 0);
+    for (const std::vector<int32_t>& text : texts) check(text);
+  }
+
+  void run() {
+    while (next_ < texts_.size() || !readers_.empty()) {
+      check_interrupt();
+      admit();
+      step();
+    }
+  }
+
+ private:
+  void check(const std::vector<int32_t>& text) const {
+    if (text.size() > static_cast<size_t>(limits_.max_context)) {
+      throw Error("text",
+                  fmt::format("it has {} tokens, and the engine's context {}", text.size(), limits_.max_context),
+                  "shorten it, or build the engine with a larger --max-context");
+    }
+    for (size_t g = 0; g < pools_.size(); ++g) {
+      if (pages_for(text, g) > pools_[g].total_pages()) {
+        throw Error("text", fmt::format("its {} tokens need more cache than the engine was given", text.size()),
+                    "give more memory");
+      }
+    }
+    for (const int32_t id : text) {
+      if (id < 0 || id >= limits_.vocabulary) {
+        throw Error("text", fmt::format("token {} is outside the vocabulary", id),
+                    fmt::format("ids are 0 to {}", limits_.vocabulary - 1));
+      }
+    }
+  }
+
+  int32_t pages_for(const std::vector<int32_t>& text, size_t group) const {
+    const int32_t page_tokens = limits_.groups[group].page_tokens;
+    return (static_cast<int32_t>(text.size()) + page_tokens - 1) / page_tokens;
+  }
+
+  void admit() {
+    for (; next_ < texts_.size() && !free_slots_.empty(); ++next_) {
+      const std::vector<int32_t>& text = texts_[next_];
+      if (text.empty()) continue;
+      for (size_t g = 0; g < pools_.size(); ++g) {
+        if (pages_for(text, g) > pools_[g].free_pages()) return;
+      }
+      Reader reader{next_, free_slots_.back(), 0, {}};
+      free_slots_.pop_back();
+      reader.pages.resize(pools_.size());
+      for (size_t g = 0; g < pools_.size(); ++g) {
+        for (int32_t i = pages_for(text, g); i > 0; --i) reader.pages[g].push_back(pools_[g].take());
+      }
+      executor_.configure(reader.slot, SamplingParameters{}, static_cast<int32_t>(text.size()));
+      readers_.push_back(std::move(reader));
+    }
+  }
+
+  void step() {
+    std::vector<BatchEntry> entries;
+    std::vector<std::vector<std::span<const int32_t>>> tables(readers_.size());
+    size_t room = rows_.size();
+    for (size_t i = 0; i < readers_.size() && room > 0; ++i) {
+      const Reader& reader = readers_[i];
+      const auto rest = std::span(texts_[reader.text]).subspan(static_cast<size_t>(reader.done));
+      tables[i].assign(reader.pages.begin(), reader.pages.end());
+      BatchEntry entry;
+      entry.slot = reader.slot;
+      entry.tokens = rest.first(std::min(room, rest.size()));
+      entry.first_position = reader.done;
+      entry.pages = tables[i];
+      entry.rows = std::span(rows_).first(entry.tokens.size());
+      room -= entry.tokens.size();
+      entries.push_back(entry);
+    }
+    if (entries.empty()) return;  // only empty texts were left
+    Batch batch;
+    batch.entries = entries;
+    batch.want_logits = true;
+    const Ticket ticket = executor_.submit(batch);
+    executor_.collect(ticket);
+    deliver(entries, executor_.logits(ticket));
+    std::erase_if(readers_, [&](const Reader& reader) { return release_if_done(reader); });
+  }
+
+  void deliver(const std::vector<BatchEntry>& entries, std::span<const float> logits) {
+    const auto vocabulary = static_cast<size_t>(limits_.vocabulary);
+    size_t row = 0;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      for (size_t token = 0; token < entries[i].tokens.size(); ++token, ++row) {
+        visit_(readers_[i].text, static_cast<size_t>(readers_[i].done) + token,
+               logits.subspan(row * vocabulary, vocabulary));
+      }
+      readers_[i].done += static_cast<int32_t>(entries[i].tokens.size());
+    }
+  }
+
+  bool release_if_done(const Reader& reader) {
+    if (reader.done < static_cast<int32_t>(texts_[reader.text].size())) return false;
+    for (size_t g = 0; g < pools_.size(); ++g) {
+      for (const int32_t page : reader.pages[g]) pools_[g].release(page);
+    }
+    free_slots_.push_back(reader.slot);
+    return true;
+  }
+
+  Executor& executor_;
+  const ExecutorLimits& limits_;
+  std::span<const std::vector<int32_t>> texts_;
+  const LogitsVisitor& visit_;
+  std::vector<PagePool> pools_;
+  std::vector<int32_t> free_slots_;
+  std::vector<int32_t> rows_;  // 0, 1, 2 …: every token is sampled
+  std::vector<Reader> readers_;
+  size_t next_ = 0;
+};
+
+/// ln Σ e^logit.
+double log_sum_exp(std::span<const float> logits) {
+  const double largest = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - largest);
+  return largest + std::log(sum);
+}
+
+}  // namespace
+
+void visit_logits(Executor& executor, std::span<const std::vector<int32_t>> texts, const LogitsVisitor& visit) {
+  LogitsRun(executor, texts, visit).run();
+}
+
+Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> tokens, int32_t window,
+                               const std::function<void(int64_t)>& advance) {
+  if (window < 2) throw Error("--window", fmt::format("{} leaves nothing to score", window), "give 2 or more");
+  const auto width = static_cast<size_t>(window);
+  std::vector<std::vector<int32_t>> windows;
+  for (size_t first = 0; first + width <= tokens.size(); first += width) {
+    windows.emplace_back(tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                         tokens.begin() + static_cast<std::ptrdiff_t>(first + width));
+  }
+  if (windows.empty()) {
+    throw Error("text", fmt::format("its {} tokens do not fill a window of {}", tokens.size(), window),
+                "give a longer text or a smaller --window");
+  }
+  double loss = 0;
+  Perplexity result;
+  visit_logits(executor, windows, [&](size_t text, size_t position, std::span<const float> logits) {
+    advance(1);
+    if (position + 1 == width) return;
+    loss += log_sum_exp(logits) - logits[static_cast<size_t>(windows[text][position + 1])];
+    ++result.tokens_scored;
+  });
+  result.value = std::exp(loss / static_cast<double>(result.tokens_scored));
+  return result;
+}
+
+double LogitsComparison::relative_error() const {
+  if (largest_error == 0) return 0;
+  return largest_expected > 0 ? largest_error / largest_expected : std::numeric_limits<double>::infinity();
+}
+
+void LogitsComparison::add(std::span<const float> found, std::span<const float> expected) {
+  INCIPIT_ASSERT(found.size() == expected.size() && !found.empty());
+  const double found_total = log_sum_exp(found), expected_total = log_sum_exp(expected);
+  double kl = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double p = expected[i] - expected_total, q = found[i] - found_total;
+    kl += std::exp(p) * (p - q);
+    largest_expected = std::max(largest_expected, std::fabs(static_cast<double>(expected[i])));
+    const double error = std::fabs(static_cast<double>(found[i]) - expected[i]);
+    largest_error = std::max(largest_error, std::isnan(error) ? std::numeric_limits<double>::infinity() : error);
+  }
+  same_choice +=
+      std::ranges::max_element(found) - found.begin() == std::ranges::max_element(expected) - expected.begin();
+  mean_kl += (kl - mean_kl) / static_cast<double>(++rows);
+}
+
+}  // namespace incipit

@@ -1,0 +1,70 @@
+// What Transformers computed for the tiny models of tests/fixtures/reference, and engines made of them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compile/compile.h"
+#include "engine/engine.h"
+#include "import/import.h"
+#include "import/safetensors.h"
+#include "support/shared_files.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+
+struct Golden {
+  Tensor input_ids, logits, greedy;
+
+  static Golden of(const std::string& model) {
+    const SafetensorsFile file = SafetensorsFile::open(fixtures() / "reference" / model / "golden.safetensors");
+    return {file.load("input_ids"), file.load("logits"), file.load("greedy")};
+  }
+  size_t sequences() const { return static_cast<size_t>(input_ids.shape()[0]); }
+  std::vector<int32_t> prompt(size_t sequence) const { return row(input_ids, sequence); }
+  std::vector<int32_t> continuation(size_t sequence) const { return row(greedy, sequence); }
+
+ private:
+  static std::vector<int32_t> row(const Tensor& tensor, size_t index) {
+    const auto width = static_cast<std::ptrdiff_t>(tensor.shape()[1]);
+    const auto all = tensor.as<int32_t>();
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(index) * width;
+    return {begin, begin + width};
+  }
+};
+
+inline std::shared_ptr<const Engine> build_engine(const std::filesystem::path& model,
+                                                  const std::filesystem::path& target, int32_t max_batch,
+                                                  int64_t max_context = 0) {
+  CompileOptions options;
+  options.precision = "f32";
+  options.tune = false;
+  options.max_batch = max_batch;
+  options.max_context = max_context;
+  Progress quiet(false);
+  compile(import_model(model), options, target, quiet);
+  return Engine::open(target);
+}
+
+/// Made once for the whole program.
+inline std::shared_ptr<const Engine> reference_engine(const std::string& model, int64_t max_context = 0) {
+  static const TemporaryDirectory directory;
+  static std::map<std::string, std::shared_ptr<const Engine>> made;
+  const std::string name = model + "-" + std::to_string(max_context);
+  auto& engine = made[name];
+  if (!engine) engine = build_engine(fixtures() / "reference" / model, directory / name, 4, max_context);
+  return engine;
+}
+
+inline std::shared_ptr<const Engine> classics_engine() {
+  static const TemporaryDirectory directory;
+  static const std::shared_ptr<const Engine> engine =
+      build_engine(source_directory() / "models" / "classics-16m", directory / "classics", 4, 256);
+  return engine;
+}
+
+}  // namespace incipit
