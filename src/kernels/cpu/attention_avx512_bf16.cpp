@@ -20,6 +20,9 @@ constexpr int value_rows = 4, value_vectors = 4;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return reinterpret_cast<Halves>(_mm512_cvtneps_pbh(v)); }
+[[gnu::always_inline]] inline Floats widen(Halves v) {
+  return as_floats(reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(v))) << 16);
+}
 
 #include "kernels/cpu/attention_flash.inc"
 

@@ -15,6 +15,7 @@ constexpr int value_rows = 2, value_vectors = 4;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats widen(Halves v) { return as_floats(__builtin_convertvector(v, Words) << 16); }
 
 #include "kernels/cpu/attention_flash.inc"
 
