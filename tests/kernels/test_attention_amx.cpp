@@ -1,6 +1,7 @@
 // The AMX attention over tiles in software.
 #include <cstring>
 
+#include "attention_chunks.h"
 #include "emulated_tiles.h"
 #include "kernel_checks.h"
 #include "kernels/cpu/attention_tiles.h"
@@ -33,6 +34,7 @@ TEST(AttentionAmx, MatchesTheReferenceOnEmulatedTiles) {
                                       attention_tiles,
                                       run_attention<TileProducts<EmulatedTiles>>}};
   check_kernels<Attention>(table);
+  check_chunking(table);
 }
 
 }  // namespace

@@ -1,0 +1,113 @@
+// Whether a query's attention depends on how its sequence was cut into steps, or on what else the step holds.
+#pragma once
+
+#include "base/cpu.h"
+#include "kernel_checks.h"
+#include "paged_case.h"
+
+namespace incipit {
+
+/// A whole sequence's rows. Not copied: a copy of guarded bytes may be aligned otherwise.
+struct Whole {
+  Whole(const Attention::Problem& problem, int32_t length, std::mt19937_64& random)
+      : width(int64_t{problem.heads} * problem.head_dim),
+        queries(Rows::whole(problem.query, length, width)),
+        keys(Rows::whole(problem.query, length, int64_t{problem.kv_heads} * problem.head_dim)),
+        values(Rows::whole(problem.query, length, keys.width)) {
+    queries.fill_random(random);
+    keys.fill_random(random);
+    values.fill_random(random);
+  }
+  int64_t width;
+  Rows queries, keys, values;
+};
+
+/// Runs two sequences in steps of the given sizes (a sequence that has ended stands aside) and returns both outputs.
+inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const KernelConfig& config,
+                                      const Attention::Problem& problem, std::vector<Whole>& sequences,
+                                      const std::vector<int32_t>& steps) {
+  std::mt19937_64 random(1);
+  std::vector<Rows> outputs;
+  std::vector<int32_t> lengths;
+  for (Whole& whole : sequences) {
+    outputs.push_back(Rows::whole(problem.output, whole.queries.rows, whole.width));
+    lengths.push_back(whole.queries.rows);
+  }
+  PagedBatch batch(problem.geometry(), std::vector<int32_t>(lengths.size(), 0), lengths, random);
+  std::vector<int32_t> done(lengths.size(), 0);
+  for (size_t step = 0; done != lengths; ++step) {
+    const int32_t most = steps[step % steps.size()];
+    // A step's spans keep the page tables of their sequences: all sequences take part, some with nothing.
+    std::vector<SequenceSpan> spans;
+    int32_t tokens = 0, longest = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      const int32_t share = std::min(most, lengths[i] - done[i]);
+      spans.push_back({static_cast<int32_t>(i), tokens, share, done[i], 0, 0});
+      tokens += share;
+      longest = std::max(longest, done[i] + share);
+    }
+    Rows queries = Rows::whole(problem.query, tokens, sequences[0].width);
+    Rows keys = Rows::whole(problem.query, tokens, sequences[0].keys.width);
+    Rows values = Rows::whole(problem.query, tokens, keys.width);
+    Rows output = Rows::whole(problem.output, tokens, sequences[0].width);
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      for (int32_t t = 0; t < spans[i].tokens; ++t) {
+        for (int64_t c = 0; c < queries.width; ++c) {
+          queries.set(spans[i].first_token + t, c, sequences[i].queries.get(done[i] + t, c));
+        }
+        for (int64_t c = 0; c < keys.width; ++c) {
+          keys.set(spans[i].first_token + t, c, sequences[i].keys.get(done[i] + t, c));
+          values.set(spans[i].first_token + t, c, sequences[i].values.get(done[i] + t, c));
+        }
+      }
+    }
+    const auto count = static_cast<int32_t>(spans.size());
+    KvWrite::reference({problem.kv_heads, problem.head_dim, problem.page_tokens, problem.query, problem.cache},
+                       {count, spans.data(), batch.cache(), keys.data(), keys.stride, values.data(), values.stride});
+    const Attention::Args args{count,          spans.data(),   batch.cache(), nullptr,
+                               queries.data(), queries.stride, output.data(), output.stride,
+                               tokens,         longest,        true};
+    run_kernel<Attention>(kernel, problem, args, config, tokens, TileOrder::shuffled);
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      for (int32_t t = 0; t < spans[i].tokens; ++t) {
+        for (int64_t c = 0; c < queries.width; ++c) {
+          outputs[i].set(done[i] + t, c, output.get(spans[i].first_token + t, c));
+        }
+      }
+      done[i] += spans[i].tokens;
+    }
+  }
+  return outputs;
+}
+
+/// Holds two sequences in steps of odd sizes, together and alone, against the same in one step: bit for bit.
+inline void check_chunking(std::span<const Kernel<Attention>> table) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const int32_t window : {0, 50}) {
+      const Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, dtype, dtype};
+      std::mt19937_64 random(3);
+      std::vector<Whole> two, second;
+      two.emplace_back(problem, 301, random);
+      std::mt19937_64 again = random;
+      two.emplace_back(problem, 97, random);
+      second.emplace_back(problem, 97, again);
+      for (const Kernel<Attention>& kernel : table) {
+        if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+        for (const KernelConfig& config : kernel.configs) {
+          std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301});
+          const auto same = [](Rows& a, Rows& b) {
+            return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
+          };
+          for (const std::vector<int32_t>& steps : {std::vector<int32_t>{7}, {64, 1, 33}, {1}}) {
+            std::vector<Rows> cut = run_in_steps(kernel, config, problem, two, steps);
+            EXPECT_TRUE(same(cut[0], whole[0]) && same(cut[1], whole[1])) << kernel.name << " " << config.name;
+          }
+          std::vector<Rows> alone = run_in_steps(kernel, config, problem, second, {13});
+          EXPECT_TRUE(same(alone[0], whole[1])) << kernel.name << " " << config.name;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace incipit
