@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
+#include <span>
 
 #include "base/error.h"
 #include "kernels/families.h"
+#include "kernels/problem.h"
 #include "runtime/cache_pools.h"
 #include "runtime/executor.h"
 #include "runtime/tiny_model.h"
@@ -114,6 +117,41 @@ const Case cases[] = {
 
 INSTANTIATE_TEST_SUITE_P(All, RefusedPlanTest, ::testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Steps, GatherTheScalesOfRowsAsTheVectorTheyAre) {
+  TestPlan test_plan = TinyModel().plan();
+  test_plan.weights.clear();
+  const auto scales = static_cast<uint32_t>(test_plan.buffers.size());
+  test_plan.buffers.push_back({"scales", "f32", plan::Axis::tokens, 1});
+  test_plan.buffers.push_back({"row_scales", "f32", plan::Axis::rows, 1});
+  TestStep& step = step_named(test_plan, "1.x");
+  step.problem = to_text(GatherRows::Problem{1});
+  step.inputs[0] = {plan::Space::buffer, scales, 0, 1};
+  step.outputs[0] = {plan::Space::buffer, scales + 1, 0, 1};
+  const std::vector<std::byte> bytes = test_plan.build();
+  const plan::Plan& built = *plan::GetPlan(bytes.data());
+  const plan::Step* planned = nullptr;
+  for (const plan::Step* one : *built.steps()) {
+    if (one->name()->string_view() == "1.x") planned = one;
+  }
+  const auto resolved = resolve_step({built, *planned, "x.engine", nullptr, cpu_features()});
+
+  const auto device = make_cpu_device(1);
+  device->reserve_scratch(resolved->scratch_bytes());
+  alignas(64) std::array<float, 128> arena{0.5f, 1.5f, 2.5f, 3.5f};
+  std::vector<uint64_t> places(test_plan.buffers.size(), 0);
+  places[scales + 1] = 64 * sizeof(float);
+  const std::array<int32_t, 3> rows{0, 2, 3};
+  BatchView batch;
+  batch.bucket = 1;
+  batch.tokens = 4;
+  batch.rows = 3;
+  batch.arena = reinterpret_cast<std::byte*>(arena.data());
+  batch.offsets = places.data();
+  batch.row_tokens = rows.data();
+  resolved->launch(batch, *device);
+  EXPECT_THAT(std::span(arena).subspan(64, 4), ::testing::ElementsAre(0.5f, 2.5f, 3.5f, 0.0f));
+}
 
 TEST(CachePools, HoldEverySlotAtFullContextUnlessBounded) {
   TestPlan plan = TinyModel().plan();

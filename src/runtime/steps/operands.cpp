@@ -33,7 +33,7 @@ BufferView StepOperands::buffer_view(std::string_view role, const plan::Operand&
   BufferView view;
   view.buffer = static_cast<int32_t>(operand.index());
   view.first_byte = int64_t{operand.column()} * static_cast<int64_t>(size_of(dtype));
-  view.stride = row_stride(buffer.width());
+  view.stride = buffer.width() == 1 ? 1 : row_stride(buffer.width());
   view.whole = operand.width() == buffer.width();
   return view;
 }

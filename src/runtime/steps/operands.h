@@ -13,8 +13,9 @@
 //   resolve_tokens, sample: none
 //
 // A packed weight has the planes panels [, scales, code_sums when int8] [, bias when the problem has one]; all but the
-// panels are in packed, padded order. Scales of activations are a buffer of width 1 whose values lie one after another
-// (not a row stride apart). A buffer operand may be a column view; GEMM inputs are whole buffers.
+// panels are in packed, padded order. The values of a buffer of width 1 (scales of activations) lie one after another,
+// not a row stride apart: kernels take them as vectors. A buffer operand may be a column view; GEMM inputs are whole
+// buffers.
 #pragma once
 
 #include <cstdint>
