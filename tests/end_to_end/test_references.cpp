@@ -19,7 +19,7 @@ namespace {
 /// 7, through two layers and a head: the errors of some hundred products add up as a random walk to a few of those
 /// steps.
 double tolerance_of(const std::string& precision) {
-  return precision == "f32" ? 1e-4 : precision == "bf16" ? 2e-2 : 5e-2;
+  return precision == "f32" ? 1e-4 : precision == "bf16" ? 4e-2 : 1e-1;
 }
 
 struct Golden {
@@ -123,8 +123,7 @@ class References : public testing::TestWithParam<Case> {
   void expect_row(std::span<const float> logits, size_t row, int32_t sequence, size_t token) {
     const auto vocabulary = static_cast<size_t>(golden_.vocabulary);
     expect_near(logits.subspan(row * vocabulary, vocabulary), golden_.row(sequence, static_cast<int32_t>(token)),
-                largest(golden_.logits.as<float>()),
-                "sequence " + std::to_string(sequence) + ", token " + std::to_string(token));
+                allowed_, "sequence " + std::to_string(sequence) + ", token " + std::to_string(token));
   }
 
   Golden golden_;
