@@ -1,0 +1,257 @@
+// incipit bench: times of an engine, as multiples of what this machine can do at best.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <map>
+#include <memory>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/version.h"
+#include "cli/commands.h"
+#include "cli/limits.h"
+#include "cli/measure.h"
+#include "cli/options.h"
+#include "engine/engine.h"
+#include "engine/plan_items.h"
+
+namespace incipit::cli {
+namespace {
+
+struct BenchOptions {
+  std::filesystem::path engine;
+  std::string prompts;
+  int32_t decode = 64, repeat = 7;
+  int threads = 0;
+  bool json = false, no_save = false, steps = false;
+};
+
+/// Steps of the same problem and kernel, together.
+struct StepGroup {
+  std::string kind;  // the first one's name, layer numbers as *
+  std::string problem, kernel;
+  int32_t count = 0;
+  double ms = 0, limit_ms = 0;
+};
+
+struct Profile {
+  std::string phase;  // a Measurement's kind
+  int32_t tokens = 0;
+  std::vector<StepGroup> groups;
+};
+
+/// "layers.7.qkv" → "layers.*.qkv".
+std::string without_numbers(std::string_view name) {
+  std::string result;
+  for (size_t i = 0; i < name.size();) {
+    if (name[i] < '0' || name[i] > '9' || (i > 0 && name[i - 1] != '.')) {
+      result += name[i++];
+      continue;
+    }
+    result += '*';
+    while (i < name.size() && name[i] >= '0' && name[i] <= '9') ++i;
+  }
+  return result;
+}
+
+std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const plan::Plan& plan, const PassShape& shape,
+                                   const MachineCeilings& ceilings, double runs) {
+  std::map<std::string, bool, std::less<>> over_rows;
+  for (const plan::Step* step : items(plan.steps())) {
+    over_rows[std::string(text(step->name()))] = step->axis() == plan::Axis::rows;
+  }
+  std::map<std::pair<std::string, std::string>, size_t> known;
+  std::vector<StepGroup> groups;
+  for (const StepTime& time : times) {
+    const auto [found, fresh] = known.try_emplace({time.problem, time.kernel}, groups.size());
+    if (fresh) groups.push_back({without_numbers(time.name), time.problem, time.kernel, 0, 0, 0});
+    StepGroup& group = groups[found->second];
+    const auto axis = over_rows.find(time.name);
+    const bool rows = axis == over_rows.end() || axis->second;
+    ++group.count;
+    group.ms += time.milliseconds / runs;
+    group.limit_ms += limit_of_step(time.problem, rows, shape, ceilings);
+  }
+  std::ranges::stable_sort(groups, [](const StepGroup& a, const StepGroup& b) { return a.ms > b.ms; });
+  return groups;
+}
+
+/// Where the time of the longest prompt and of a decoded token goes. Timed step by step, which costs a little itself.
+std::vector<Profile> profile_steps(const BenchOptions& options, const std::vector<Measurement>& results,
+                                   const MachineCeilings& ceilings) {
+  const auto session = open_session(options.engine, "cpu", options.threads, true);
+  const plan::Plan& plan = session->executor().engine().plan();
+  std::vector<Profile> profiles;
+  const Measurement* longest = nullptr;
+  for (const Measurement& result : results) {
+    if (result.kind == "ttft" && (longest == nullptr || result.tokens > longest->tokens)) longest = &result;
+  }
+  constexpr int runs = 3;
+  if (longest != nullptr) {
+    run_once(*session, longest->tokens, 0);
+    session->executor().take_profile();
+    for (int i = 0; i < runs; ++i) run_once(*session, longest->tokens, 0);
+    profiles.push_back({"ttft", longest->tokens,
+                        group_steps(session->executor().take_profile(), plan, longest->shape, ceilings, runs)});
+  }
+  for (const Measurement& result : results) {
+    if (result.kind != "decode") continue;
+    // The prompt's own steps are taken out by what they cost alone.
+    const auto prompt = static_cast<int32_t>(result.shape.first_position) - result.tokens / 2;
+    const auto times_of = [&](int32_t tokens) {
+      session->executor().take_profile();
+      run_once(*session, prompt, tokens);
+      return session->executor().take_profile();
+    };
+    times_of(1);
+    const std::vector<StepTime> before = times_of(0);
+    std::vector<StepTime> all = times_of(result.tokens);
+    std::map<std::tuple<std::string, std::string>, double> alone;
+    for (const StepTime& time : before) alone[{time.name, time.kernel}] += time.milliseconds;
+    std::erase_if(all, [&](StepTime& time) {
+      time.milliseconds = std::max(0.0, time.milliseconds - alone[{time.name, time.kernel}]);
+      return time.milliseconds == 0;
+    });
+    profiles.push_back({"decode", result.tokens, group_steps(all, plan, result.shape, ceilings, result.tokens)});
+  }
+  return profiles;
+}
+
+boost::json::object to_json(const Ceilings& ceilings) {
+  return {{"f32_gops", ceilings.f32 / 1e9},
+          {"bf16_gops", ceilings.bf16 / 1e9},
+          {"int8_gops", ceilings.i8 / 1e9},
+          {"memory_gb_per_s", ceilings.bandwidth / 1e9}};
+}
+
+boost::json::object to_json(const MachineCeilings& ceilings) {
+  return {{"threads", ceilings.threads},
+          {"all_threads", to_json(ceilings.all_threads)},
+          {"one_core", to_json(ceilings.one_core)},
+          {"working_set_bytes", ceilings.working_set_bytes},
+          {"working_set_gb_per_s", ceilings.working_set_bandwidth / 1e9}};
+}
+
+boost::json::array to_json(const std::vector<Profile>& profiles) {
+  boost::json::array array;
+  for (const Profile& profile : profiles) {
+    for (const StepGroup& group : profile.groups) {
+      boost::json::object step{{"phase", profile.phase},   {"tokens", profile.tokens},  {"kind", group.kind},
+                               {"problem", group.problem}, {"kernel", group.kernel},    {"count", group.count},
+                               {"ms", group.ms},           {"limit_ms", group.limit_ms}};
+      if (group.limit_ms > 0) step["multiple"] = group.ms / group.limit_ms;
+      array.push_back(std::move(step));
+    }
+  }
+  return array;
+}
+
+void print_ceilings(const MachineCeilings& ceilings) {
+  const auto line = [](std::string_view name, const Ceilings& one) {
+    print(fmt::format("  {:<12} f32 {:8.1f}   bf16 {:8.1f}   int8 {:8.1f} Gop/s   memory {:6.1f} GB/s\n", name,
+                      one.f32 / 1e9, one.bf16 / 1e9, one.i8 / 1e9, one.bandwidth / 1e9));
+  };
+  print("ceilings of this machine, measured now\n");
+  line(fmt::format("{} threads", ceilings.threads), ceilings.all_threads);
+  line("one core", ceilings.one_core);
+  print(fmt::format("  {:.1f} GB/s over the {} of weights that a token reads\n", ceilings.working_set_bandwidth / 1e9,
+                    readable_bytes(static_cast<double>(ceilings.working_set_bytes))));
+}
+
+void print_profiles(const std::vector<Profile>& profiles) {
+  for (const Profile& profile : profiles) {
+    double total = 0;
+    for (const StepGroup& group : profile.groups) total += group.ms;
+    print(fmt::format("\nsteps of {} {}: {:.3f} ms\n", profile.phase, profile.tokens, total));
+    print(
+        fmt::format("  {:>9} {:>6} {:>9} {:>8}  {:>5}  {}\n", "ms", "share", "limit ms", "multiple", "steps", "kind"));
+    for (const StepGroup& group : profile.groups) {
+      const std::string multiple = group.limit_ms > 0 ? fmt::format("{:.2f}", group.ms / group.limit_ms) : "-";
+      print(fmt::format("  {:9.3f} {:5.1f}% {:9.3f} {:>8}  {:5}  {}  {}  [{}]\n", group.ms, 100 * group.ms / total,
+                        group.limit_ms, multiple, group.count, group.kind, group.problem, group.kernel));
+    }
+  }
+}
+
+int bench(const BenchOptions& options) {
+  const auto session = open_session(options.engine, "cpu", options.threads);
+  const plan::Plan& plan = session->executor().engine().plan();
+  const int threads = session->executor().device().workers();
+  MeasureOptions measured;
+  measured.decode = options.decode;
+  measured.repeat = options.repeat;
+  if (!options.prompts.empty()) {
+    measured.prompts = parse_integers(options.prompts, "--prompt", 1);
+  } else {
+    for (const int32_t tokens : {128, 512, 1024}) {
+      if (tokens <= session->executor().limits().max_context) measured.prompts.push_back(tokens);
+    }
+    if (measured.prompts.empty()) measured.prompts.push_back(session->executor().limits().max_context);
+  }
+  Progress progress;
+  // On both sides of what they judge: the machine may be slower for a while.
+  const int64_t working_set = working_set_of(plan);
+  MachineCeilings ceilings = measure_machine(options.threads, working_set);
+  const std::vector<Measurement> results = measure(*session, measured, progress);
+  ceilings.merge(measure_machine(options.threads, working_set));
+  std::vector<Profile> profiles;
+  if (options.steps) profiles = profile_steps(options, results, ceilings);
+  if (!options.no_save) {
+    append_trailer(options.engine, TrailerKind::baseline, baseline_record(*session, threads, results));
+  }
+
+  boost::json::array table = to_json(results);
+  std::string wrong;
+  if (!options.json) print_ceilings(ceilings);
+  for (size_t i = 0; i < results.size(); ++i) {
+    const double limit = limit_of_pass(plan, results[i].shape, ceilings);
+    const double multiple = results[i].ms_median / limit;
+    table[i].as_object()["limit_ms"] = limit;
+    table[i].as_object()["multiple"] = multiple;
+    const std::string name = fmt::format("{} {}", results[i].kind, results[i].tokens);
+    if (multiple < 1) wrong += (wrong.empty() ? "" : ", ") + fmt::format("{} ({:.3f})", name, multiple);
+    if (options.json) continue;
+    print(fmt::format("{:<12} {:9.3f} ms{}   limit {:9.3f} ms   multiple {:6.2f}   ({} runs)\n", name,
+                      results[i].ms_median, results[i].kind == "decode" ? "/token" : "      ", limit, multiple,
+                      results[i].runs));
+  }
+  if (options.json) {
+    print_json({{"version", version()},
+                {"machine", machine_fingerprint()},
+                {"engine", options.engine.string()},
+                {"ceilings", to_json(ceilings)},
+                {"results", table},
+                {"steps", to_json(profiles)}});
+  } else {
+    print_profiles(profiles);
+  }
+  if (wrong.empty()) return 0;
+  throw Error("bench", "faster than the limit: " + wrong + "; the limit is WRONG",
+              "do not quote these numbers; run again on a quiet machine, and report it if it stays");
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "bench", "Measure the time to the first token and of each after it, against the machine's limit");
+  const auto options = std::make_shared<BenchOptions>();
+  command->add_option("ENGINE", options->engine, "An engine file")->required();
+  command->add_option("--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
+  command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--repeat", options->repeat, "Most repetitions of each")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  command->add_flag("--steps", options->steps, "Where the time goes, by kind of step");
+  command->add_flag("--json", options->json, "One JSON object");
+  command->add_flag("--no-save", options->no_save, "Append no baseline to the engine");
+  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+}
+
+}  // namespace incipit::cli

@@ -1,0 +1,138 @@
+// incipit build: a model directory, or a bare geometry, becomes an engine.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/measure.h"
+#include "cli/options.h"
+#include "compile/compile.h"
+#include "engine/engine.h"
+#include "engine/plan_items.h"
+#include "import/import.h"
+
+namespace incipit::cli {
+namespace {
+
+struct BuildOptions {
+  std::filesystem::path model, output, tuning_cache;
+  std::string geometry, memory = "0";
+  uint64_t seed = 0;
+  CompileOptions to_compile;
+  bool no_tune = false, no_baseline = false;
+};
+
+void check_output(const std::filesystem::path& output) {
+  if (std::filesystem::is_directory(output)) {
+    throw Error(output.string(), "is a directory", "give the name of the engine file with -o");
+  }
+  const std::filesystem::path parent = output.parent_path();
+  if (!parent.empty() && !std::filesystem::is_directory(parent)) {
+    throw Error(parent.string(), "is no directory", "create it, or choose another place with -o");
+  }
+  if (std::filesystem::exists(output) && !std::filesystem::is_regular_file(output)) {
+    throw Error(output.string(), "is no regular file", "choose another name with -o");
+  }
+}
+
+/// The largest prompt of each bucket, from 16 tokens on; at most four of them.
+std::vector<int32_t> baseline_prompts(const Engine& engine) {
+  const auto context = static_cast<int32_t>(engine.plan().max_context());
+  std::vector<int32_t> prompts;
+  for (const plan::Bucket* bucket : items(engine.plan().buckets())) {
+    const int32_t tokens = std::min(static_cast<int32_t>(bucket->tokens()), context);
+    if (tokens >= 16 && (prompts.empty() || tokens > prompts.back())) prompts.push_back(tokens);
+  }
+  if (prompts.empty()) prompts.push_back(context);
+  while (prompts.size() > 4) prompts.erase(prompts.begin() + 1);
+  return prompts;
+}
+
+/// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
+std::vector<Measurement> append_baseline(const BuildOptions& options, Progress& progress) {
+  if (!cpu_features().includes(target_features(options.to_compile.target))) return {};
+  const auto session = open_session(options.output, "cpu", options.to_compile.threads);
+  MeasureOptions measured;
+  measured.prompts = baseline_prompts(session->executor().engine());
+  measured.decode = 16;
+  measured.repeat = 3;
+  measured.seconds = 2;
+  const std::vector<Measurement> results = measure(*session, measured, progress);
+  append_trailer(options.output, TrailerKind::baseline,
+                 baseline_record(*session, session->executor().device().workers(), results));
+  return results;
+}
+
+int build(const BuildOptions& options) {
+  if (options.model.empty() == options.geometry.empty()) {
+    throw Error("incipit build", "it needs a model directory or --geometry, and not both", "see: incipit build --help");
+  }
+  check_output(options.output);
+  const auto start = std::chrono::steady_clock::now();
+  Progress progress;
+  progress.stage("reading the model", 0);
+  Model model =
+      options.geometry.empty() ? import_model(options.model) : import_geometry(options.geometry, options.seed);
+  progress.finish();
+  CompileOptions compiled = options.to_compile;
+  compiled.memory = parse_size(options.memory, "--memory");
+  compiled.tuning_cache = options.tuning_cache;
+  compiled.tune = !options.no_tune;
+  const CompileReport report = compile(std::move(model), compiled, options.output, progress);
+  std::vector<Measurement> baseline;
+  if (!options.no_baseline) baseline = append_baseline(options, progress);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  std::string line = fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
+                                 options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
+                                 static_cast<double>(report.parameters) / 1e6, compiled.precision,
+                                 report.measured_problems, report.tuned_problems, readable_seconds(seconds));
+  for (const Measurement& result : baseline) {
+    if (result.kind == "ttft") line += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
+  }
+  print(line + "\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_build(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("build", "Compile a model into an engine for one kind of processor");
+  const auto options = std::make_shared<BuildOptions>();
+  command->add_option("MODEL_DIR", options->model, "A Hugging Face model: config.json, safetensors, tokenizer.json");
+  command->add_option("-o,--output", options->output, "The engine file")->required();
+  command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->capture_default_str();
+  command->add_option("--target", options->to_compile.target, "The processor the engine is for")
+      ->check(CLI::IsMember({"native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic"}))
+      ->capture_default_str();
+  command
+      ->add_option("--max-context", options->to_compile.max_context,
+                   "Tokens of the longest sequence (default: what the model was trained for)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--max-batch", options->to_compile.max_batch, "Sequences at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--memory", options->memory, "Most memory at run time, such as 1500M or 2G (default: no bound)");
+  command
+      ->add_option("--without", options->to_compile.without,
+                   "A pass to leave out (see: incipit inspect MODEL_DIR --passes)")
+      ->allow_extra_args(false);
+  command->add_option("--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
+  command->add_flag("--no-tune", options->no_tune, "Measure nothing: take the first kernel that fits");
+  command
+      ->add_option("--threads", options->to_compile.threads, "Threads for measuring and packing (default: all cores)")
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--tag", options->to_compile.version_tag, "A text for the engine's manifest");
+  command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
+  command->add_option("--seed", options->seed, "Of the random weights")->capture_default_str();
+  command->add_flag("--no-baseline", options->no_baseline, "Do not measure the finished engine");
+  command->callback([options, &action] { action = [options] { return build(*options); }; });
+}
+
+}  // namespace incipit::cli

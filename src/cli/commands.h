@@ -1,0 +1,28 @@
+// The subcommands: each file of this folder registers one.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace incipit::cli {
+
+/// What is to be done once the command line has been parsed; returns the exit status.
+using Action = std::function<int()>;
+
+/// Each adds its subcommand to `app`; parsing it sets `action`.
+void add_build(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
+void add_tokenize(CLI::App& app, Action& action);
+
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+constexpr int exit_interrupted = 130;  // 128 + SIGINT
+
+}  // namespace incipit::cli

@@ -1,0 +1,74 @@
+// incipit eval: how likely an engine finds a text.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "session/evaluate.h"
+
+namespace incipit::cli {
+namespace {
+
+struct EvalOptions {
+  std::filesystem::path engine, text;
+  int32_t max_tokens = 0, window = 512;
+  int threads = 0;
+  bool json = false;
+};
+
+int eval(const EvalOptions& options) {
+  const std::string text = read_text_file(options.text);
+  const auto session = open_session(options.engine, "cpu", options.threads);
+  std::vector<int32_t> tokens = tokenizer_of(*session).encode(text, {.add_special_tokens = false});
+  if (options.max_tokens > 0 && tokens.size() > static_cast<size_t>(options.max_tokens)) {
+    tokens.resize(static_cast<size_t>(options.max_tokens));
+  }
+  Progress progress;
+  progress.stage("evaluating", static_cast<int64_t>(tokens.size()) / options.window * options.window, "tokens");
+  const auto start = std::chrono::steady_clock::now();
+  const Perplexity perplexity =
+      evaluate_perplexity(session->executor(), tokens, options.window, [&](int64_t count) { progress.advance(count); });
+  progress.finish();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.json) {
+    print_json({{"engine", options.engine.string()},
+                {"text", options.text.string()},
+                {"perplexity", perplexity.value},
+                {"tokens_scored", perplexity.tokens_scored},
+                {"window", options.window},
+                {"seconds", seconds}});
+  } else {
+    print(fmt::format("perplexity {:.4f} over {} tokens in windows of {} ({})\n", perplexity.value,
+                      perplexity.tokens_scored, options.window, readable_seconds(seconds)));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("eval",
+                                         "Perplexity of a text, in windows without overlap and without begin token; "
+                                         "the first token of each is not scored");
+  const auto options = std::make_shared<EvalOptions>();
+  command->add_option("ENGINE", options->engine, "An engine file")->required();
+  command->add_option("--text", options->text, "A UTF-8 text file")->required();
+  command->add_option("--max-tokens", options->max_tokens, "Use no more of the text's tokens")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--window", options->window, "Tokens of a window")
+      ->check(CLI::Range(2, 1 << 30))
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  command->add_flag("--json", options->json, "One JSON object");
+  command->callback([options, &action] { action = [options] { return eval(*options); }; });
+}
+
+}  // namespace incipit::cli

@@ -1,0 +1,189 @@
+// incipit inspect: what is in an engine, or what a model directory becomes.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <memory>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "engine/engine.h"
+#include "engine/plan_items.h"
+#include "graph/graph.h"
+#include "graph/summary.h"
+#include "import/import.h"
+#include "passes/pass.h"
+
+namespace incipit::cli {
+namespace {
+
+struct InspectOptions {
+  std::filesystem::path path;
+  bool plan = false, manifest = false, trailer = false, check = false;
+  bool graph = false, passes = false;
+  std::string after, precision = "f32";
+};
+
+std::string json_text(const boost::json::object& object, std::string_view name) {
+  const boost::json::value* value = object.if_contains(name);
+  if (value == nullptr) return "unknown";
+  return value->is_string() ? std::string(value->get_string()) : boost::json::serialize(*value);
+}
+
+std::string_view name_of(TrailerKind kind) {
+  switch (kind) {
+    case TrailerKind::baseline: return "baseline";
+    case TrailerKind::accuracy: return "accuracy";
+  }
+  return "unknown";
+}
+
+void print_baseline(const boost::json::value& record) {
+  const boost::json::object* baseline = record.if_object();
+  if (baseline == nullptr) return;
+  print(fmt::format("  {} threads on {}\n", json_text(*baseline, "threads"), json_text(*baseline, "machine")));
+  const boost::json::value* results = baseline->if_contains("results");
+  if (results == nullptr || !results->is_array()) return;
+  for (const boost::json::value& result : results->get_array()) {
+    const boost::json::object* one = result.if_object();
+    if (one == nullptr) continue;
+    const boost::json::value* time = one->if_contains("ms_median");
+    if (time == nullptr || !time->is_number()) continue;
+    print(fmt::format("    {} {}: {:.3f} ms\n", json_text(*one, "kind"), json_text(*one, "tokens"),
+                      time->to_number<double>()));
+  }
+}
+
+void print_summary(const Engine& engine) {
+  const plan::Plan& plan = engine.plan();
+  const std::string name = engine.path().string();
+  const boost::json::value parsed = parse_json(engine.manifest(), name + ": manifest");
+  const boost::json::object empty;
+  const boost::json::object& manifest = parsed.is_object() ? parsed.get_object() : empty;
+  const auto line = [](std::string_view label, const std::string& value) {
+    print(fmt::format("{:<14} {}\n", label, value));
+  };
+  line("engine", fmt::format("{}, format {}, {}", name, engine.header().version,
+                             readable_bytes(static_cast<double>(engine.header().body_bytes))));
+  line("digest", engine.body_digest().hex());
+  line("made by", "incipit " + json_text(manifest, "incipit"));
+  if (const std::string tag = json_text(manifest, "version_tag"); !tag.empty()) line("tag", tag);
+  line("model",
+       fmt::format("{}, {} parameters, {} layers, hidden {}, vocabulary {}", json_text(manifest, "architecture"),
+                   json_text(manifest, "parameters"), plan.layers(), plan.hidden(), plan.vocabulary()));
+  line("precision", fmt::format("{}, weights {}", text(plan.precision()),
+                                readable_bytes(static_cast<double>(engine.weights().size()))));
+  line("needs", to_string(CpuFeatures{engine.header().cpu_features}));
+  line("context", fmt::format("{} tokens, {} sequences at once", plan.max_context(), plan.max_sequences()));
+  const plan::Bucket* largest = plan.buckets()->Get(count(plan.buckets()) - 1);
+  line("plan", fmt::format("{} steps, {} buckets up to {} tokens, arena {}", count(plan.steps()), count(plan.buckets()),
+                           largest->tokens(), readable_bytes(static_cast<double>(largest->arena_bytes()))));
+  for (const plan::CacheGroup* group : items(plan.groups())) {
+    line("cache", fmt::format("{} layers in {}, {} a page of {} tokens{}", count(group->layers()), text(group->dtype()),
+                              readable_bytes(static_cast<double>(group->page_bytes())), group->page_tokens(),
+                              group->window() == 0 ? "" : fmt::format(", window {}", group->window())));
+  }
+  line("tokenizer",
+       engine.tokenizer().empty() ? "none" : readable_bytes(static_cast<double>(engine.tokenizer().size())));
+  line("chat template", engine.chat_template().empty() ? "none" : "yes");
+  line("defaults", std::string(engine.generation_defaults()));
+  line("trailer", fmt::format("{} records", engine.trailer().size()));
+  for (const TrailerRecord& record : engine.trailer()) {
+    if (record.kind == TrailerKind::baseline) print_baseline(parse_json(record.json, name + ": baseline"));
+  }
+}
+
+void print_trailer(const Engine& engine) {
+  for (const TrailerRecord& record : engine.trailer()) print(fmt::format("{} {}\n", name_of(record.kind), record.json));
+}
+
+int inspect_engine(const InspectOptions& options) {
+  if (options.graph || options.passes || !options.after.empty()) {
+    throw Error(options.path.string(), "is an engine, whose graph is gone", "give the model directory");
+  }
+  Engine::OpenOptions open;
+  open.check_features = false;
+  const auto engine = Engine::open(options.path, open);
+  if (options.plan) print(describe_plan(engine->plan()));
+  if (options.manifest) print(std::string(engine->manifest()) + "\n");
+  if (options.trailer) print_trailer(*engine);
+  if (options.check) {
+    engine->check_weights();
+    print(fmt::format("{}: every byte of its body is as it was built\n", options.path.string()));
+  }
+  if (!options.plan && !options.manifest && !options.trailer && !options.check) print_summary(*engine);
+  return 0;
+}
+
+void print_passes(const std::vector<PassReport>& reports) {
+  const std::span<const Pass> list = passes();
+  print(fmt::format("{:<24} {:>9} {:>7} {:>7}  {}\n", "pass", "ms", "nodes", "after", "what it does"));
+  for (const PassReport& report : reports) {
+    const auto pass = std::ranges::find(list, report.name, &Pass::name);
+    print(fmt::format("{:<24} {:9.2f} {:7} {:7}  {}\n", report.name, report.ms, report.nodes_before, report.nodes_after,
+                      pass == list.end() ? "" : pass->purpose));
+  }
+}
+
+void print_model_summary(const Model& model) {
+  print(fmt::format("{}: {}, {} layers, hidden {}, vocabulary {}, context {}, {} parameters\n",
+                    model.directory.string(), model.architecture, model.layers, model.hidden, model.vocabulary,
+                    model.max_position, parameter_count(model.graph)));
+  for (const OpCount& op : op_counts(model.graph)) print(fmt::format("  {:5} {}\n", op.nodes, op.op));
+}
+
+int inspect_model(const InspectOptions& options) {
+  if (options.plan || options.manifest || options.trailer || options.check) {
+    throw Error(options.path.string(), "is a model directory, and no engine", "give an engine file");
+  }
+  Model model = import_model(options.path);
+  if (!options.passes && options.after.empty()) {
+    options.graph ? print(to_text(model.graph)) : print_model_summary(model);
+    return 0;
+  }
+  PassOptions pass_options;
+  pass_options.precision = options.precision;
+  std::string graph;
+  bool found = false;
+  pass_options.after = [&](std::string_view name, const Graph& state) {
+    if (name != options.after) return;
+    found = true;
+    graph = to_text(state);
+  };
+  const std::vector<PassReport> reports = run_passes(model.graph, pass_options);
+  if (!options.after.empty() && !found) {
+    throw Error("--after", fmt::format("there is no pass '{}'", options.after),
+                fmt::format("see: incipit inspect {} --passes", options.path.string()));
+  }
+  if (options.passes) print_passes(reports);
+  print(graph);
+  return 0;
+}
+
+int inspect(const InspectOptions& options) {
+  return std::filesystem::is_directory(options.path) ? inspect_model(options) : inspect_engine(options);
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("inspect", "Show what is in an engine, or what a model directory becomes");
+  const auto options = std::make_shared<InspectOptions>();
+  command->add_option("PATH", options->path, "An engine file, or a model directory")->required();
+  command->add_flag("--plan", options->plan, "The engine's plan: buffers, weights, steps and their kernels");
+  command->add_flag("--manifest", options->manifest, "Where the engine came from, as JSON");
+  command->add_flag("--trailer", options->trailer, "What was measured of the engine");
+  command->add_flag("--check", options->check, "Read all weights and compare their digest");
+  command->add_flag("--graph", options->graph, "The model's graph, as it was read or --after a pass");
+  command->add_option("--after", options->after, "The graph after this pass (the last time it ran)");
+  command->add_flag("--passes", options->passes, "The passes, their times and the nodes before and after");
+  command->add_option("--precision", options->precision, "Passes are run for this precision")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->capture_default_str();
+  command->callback([options, &action] { action = [options] { return inspect(*options); }; });
+}
+
+}  // namespace incipit::cli

@@ -1,0 +1,125 @@
+#include "cli/measure.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
+#include <ctime>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/version.h"
+
+namespace incipit::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// Ids spread over the vocabulary, always the same.
+std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
+  std::vector<int32_t> ids;
+  uint64_t state = 1;
+  while (static_cast<int32_t>(ids.size()) < tokens) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's
+    ids.push_back(static_cast<int32_t>((state >> 33) % static_cast<uint64_t>(vocabulary)));
+  }
+  return ids;
+}
+
+/// When each token arrived, in milliseconds after its request.
+std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens) {
+  Request request;
+  request.prompt = make_prompt(prompt, session.executor().limits().vocabulary);
+  request.max_new_tokens = new_tokens;
+  request.ignore_end = true;
+  request.detokenize = false;
+  std::vector<double> times;
+  times.reserve(static_cast<size_t>(new_tokens));
+  const auto start = Clock::now();
+  session.submit(std::move(request), [&](const TokenEvent&) { times.push_back(milliseconds(Clock::now() - start)); });
+  while (session.step()) check_interrupt();
+  return times;
+}
+
+/// Repeats `once`, which adds its times, within the bounds of the options. Returns the number of runs.
+template <typename Once>
+int32_t repeat(const MeasureOptions& options, Once&& once) {
+  const auto start = Clock::now();
+  int32_t runs = 0;
+  while (runs < options.repeat && (runs < 2 || milliseconds(Clock::now() - start) < options.seconds * 1e3)) {
+    once();
+    ++runs;
+  }
+  return runs;
+}
+
+}  // namespace
+
+std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress) {
+  const int32_t context = session.executor().limits().max_context;
+  for (const int32_t tokens : options.prompts) {
+    if (tokens > context) {
+      throw Error("--prompt", fmt::format("{} tokens exceed the engine's context of {}", tokens, context),
+                  "give shorter prompts, or build the engine with a larger --max-context");
+    }
+  }
+  std::vector<Measurement> results;
+  progress.stage("measuring", static_cast<int64_t>(options.prompts.size()) + (options.decode > 0), "results");
+  for (const int32_t tokens : options.prompts) {
+    arrivals(session, tokens, 1);
+    std::vector<double> times;
+    const int32_t runs = repeat(options, [&] { times.push_back(arrivals(session, tokens, 1).front()); });
+    results.push_back({"ttft", tokens, median(times), runs, {0, tokens}});
+    progress.advance(1);
+  }
+  if (options.decode > 0) {
+    const int32_t prompt = std::max(1, std::min(decode_prompt, context - options.decode));
+    const int32_t tokens = std::min(options.decode, context - prompt);
+    if (tokens < 1) throw Error("--decode", fmt::format("the engine's context is {}", context), "give fewer tokens");
+    arrivals(session, prompt, 2);
+    std::vector<double> gaps;
+    const int32_t runs = repeat(options, [&] {
+      const std::vector<double> times = arrivals(session, prompt, tokens + 1);
+      for (size_t i = 1; i < times.size(); ++i) gaps.push_back(times[i] - times[i - 1]);
+    });
+    results.push_back({"decode", tokens, median(gaps), runs, {prompt + tokens / 2, 1}});
+    progress.advance(1);
+  }
+  progress.finish();
+  return results;
+}
+
+void run_once(Session& session, int32_t prompt, int32_t decode) { arrivals(session, prompt, decode + 1); }
+
+boost::json::array to_json(const std::vector<Measurement>& results) {
+  boost::json::array array;
+  for (const Measurement& result : results) {
+    array.push_back({{"kind", result.kind}, {"tokens", result.tokens}, {"ms_median", result.ms_median}});
+  }
+  return array;
+}
+
+std::string baseline_record(Session& session, int threads, const std::vector<Measurement>& results) {
+  const Executor::Memory memory = session.executor().memory();
+  const boost::json::object record{
+      {"version", version()},
+      {"machine", machine_fingerprint()},
+      {"threads", threads},
+      {"unix_time", static_cast<int64_t>(std::time(nullptr))},
+      {"memory",
+       {{"weights", memory.weights}, {"arena", memory.arena}, {"pages", memory.pages}, {"state", memory.state}}},
+      {"results", to_json(results)}};
+  return boost::json::serialize(record);
+}
+
+}  // namespace incipit::cli

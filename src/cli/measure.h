@@ -1,0 +1,49 @@
+// Times of an engine: what `bench` prints, and `build` and `bench` append to the engine as a baseline.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/limits.h"
+#include "session/session.h"
+
+namespace incipit {
+class Progress;
+}
+
+namespace incipit::cli {
+
+struct MeasureOptions {
+  std::vector<int32_t> prompts;  // tokens
+  int32_t decode = 64;           // tokens after the first; 0: none
+  int32_t repeat = 7;
+  double seconds = 30;  // for one result, at most about; two runs happen always
+};
+
+struct Measurement {
+  std::string kind;      // "ttft": a prompt's ids on the host → its first id on the host; "decode": a token after it
+  int32_t tokens = 0;    // of the prompt; or decoded
+  double ms_median = 0;  // ttft: of the whole; decode: of one token
+  int32_t runs = 0;      // repetitions behind the median
+  PassShape shape;       // what was timed: a step of this shape
+};
+
+/// Prompts of decoding runs, where the context is as large.
+constexpr int32_t decode_prompt = 128;
+
+/// Alone on the session, batch 1, greedy, after one run that is not counted. Prompts longer than the context are
+/// refused. Ctrl-C throws.
+std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress);
+
+/// Runs one prompt and `decode` tokens after it, for a profile.
+void run_once(Session& session, int32_t prompt, int32_t decode);
+
+/// {kind, tokens, ms_median} a measurement.
+boost::json::array to_json(const std::vector<Measurement>& results);
+
+/// A baseline record of the engine's trailer: version, machine, threads, time, memory, results.
+std::string baseline_record(Session& session, int threads, const std::vector<Measurement>& results);
+
+}  // namespace incipit::cli

@@ -1,0 +1,113 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+#include <limits>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "engine/engine.h"
+
+namespace incipit::cli {
+
+int64_t parse_size(std::string_view text, std::string_view option) {
+  const auto refuse = [&] {
+    return Error(option, fmt::format("'{}' is no size", text), "give one such as 1500M or 2G");
+  };
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || value < 0) throw refuse();
+  std::string unit(end, text.data() + text.size());
+  if (unit.size() > 1 && (unit.ends_with("iB") || unit.ends_with("B"))) unit.resize(1);
+  constexpr std::string_view units = "kmgt";
+  int power = 0;
+  if (!unit.empty() && unit != "B" && unit != "b") {
+    const size_t at = units.find(static_cast<char>(std::tolower(static_cast<unsigned char>(unit[0]))));
+    if (unit.size() != 1 || at == std::string_view::npos) throw refuse();
+    power = static_cast<int>(at) + 1;
+  }
+  const double bytes = std::ldexp(value, 10 * power);
+  if (!(bytes < 0x1p62)) throw refuse();
+  return static_cast<int64_t>(bytes);
+}
+
+std::vector<int32_t> parse_integers(std::string_view text, std::string_view option, int32_t least) {
+  std::vector<int32_t> values;
+  while (true) {
+    const std::string_view part = text.substr(0, text.find(','));
+    int32_t value = 0;
+    const char* const last = part.data() + part.size();
+    const char* first = part.data();
+    while (first != last && *first == ' ') ++first;
+    const auto [end, error] = std::from_chars(first, last, value);
+    if (error != std::errc() || end != last || value < least) {
+      throw Error(option, fmt::format("'{}' is not an integer of {} or more", part, least),
+                  "give integers with commas between them, such as 128,512");
+    }
+    values.push_back(value);
+    if (part.size() == text.size()) return values;
+    text.remove_prefix(part.size() + 1);
+  }
+}
+
+std::string readable_bytes(double bytes) {
+  constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB"};
+  size_t unit = 0;
+  while (bytes >= 1000 && unit + 1 < std::size(units)) bytes /= 1000, ++unit;
+  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
+}
+
+std::string readable_seconds(double seconds) {
+  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1000);
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
+}
+
+std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
+                                      bool profile) {
+  SessionOptions options;
+  options.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
+  options.threads = threads;
+  options.executor.profile = profile;
+  return std::make_unique<Session>(Engine::open(engine), options);
+}
+
+const Tokenizer& tokenizer_of(Session& session) {
+  if (session.tokenizer() == nullptr) {
+    throw Error(session.executor().engine().path().string(), "the engine has no tokenizer",
+                "give token ids with --ids where the command takes them");
+  }
+  return *session.tokenizer();
+}
+
+std::string read_standard_input() {
+  std::string text;
+  char buffer[1 << 16];
+  while (true) {
+    check_interrupt();
+    const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    if (count == 0) return text;
+    if (count > 0) {
+      text.append(buffer, static_cast<size_t>(count));
+    } else if (errno != EINTR) {
+      throw Error("standard input", std::strerror(errno), "check where it comes from");
+    }
+  }
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error("standard output", std::strerror(errno), "check where it goes");
+  }
+}
+
+void print_json(const boost::json::value& value) { print(boost::json::serialize(value) + "\n"); }
+
+}  // namespace incipit::cli

@@ -1,0 +1,39 @@
+// What several subcommands share: reading values, opening engines, printing.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "session/session.h"
+
+namespace incipit::cli {
+
+/// "1500M", "2G", "800k" or plain bytes; powers of 1024. Throws Error naming `option`.
+int64_t parse_size(std::string_view text, std::string_view option);
+/// "1,2,3". Throws Error naming `option` when a part is no integer of [least, 2^31).
+std::vector<int32_t> parse_integers(std::string_view text, std::string_view option, int32_t least);
+
+/// "31.4 MB": decimal units.
+std::string readable_bytes(double bytes);
+/// "412 ms", "3.2 s", "2 min 5 s".
+std::string readable_seconds(double seconds);
+
+/// A session over an engine file; `device` is "cpu" or "shadow".
+std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
+                                      bool profile = false);
+/// The session's tokenizer; throws Error naming the engine when it has none.
+const Tokenizer& tokenizer_of(Session& session);
+
+/// All of standard input. Throws Error when it cannot be read; Ctrl-C throws too.
+std::string read_standard_input();
+/// Writes to standard output and flushes. Throws Error when that fails (a closed pipe, a full disk).
+void print(std::string_view text);
+/// The same for a JSON value and a line's end.
+void print_json(const boost::json::value& value);
+
+}  // namespace incipit::cli

@@ -1,0 +1,204 @@
+// incipit run: a prompt goes on.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+
+namespace incipit::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct RunOptions {
+  std::filesystem::path engine;
+  std::optional<std::string> prompt, ids;
+  int32_t max_tokens = 256;
+  std::optional<float> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
+  std::optional<int32_t> top_k;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stops;
+  bool greedy = false, raw = false, json = false;
+  int threads = 0;
+  std::string device = "cpu";
+};
+
+/// What happened, and when.
+struct Outcome {
+  std::string text;
+  std::vector<int32_t> ids;
+  FinishReason finish = FinishReason::none;
+  std::string failure;
+  int32_t prompt_tokens = 0;
+  Clock::time_point begun, loaded, tokenised, submitted, first, last;
+};
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+SamplingParameters sampling_for(const RunOptions& options, const Session& session) {
+  SamplingParameters sampling = session.default_sampling();
+  const auto set = [](auto& field, const auto& option) {
+    if (option) field = *option;
+  };
+  if (options.greedy) {
+    const float repetition_penalty = sampling.repetition_penalty;
+    sampling = {};
+    sampling.repetition_penalty = repetition_penalty;
+  }
+  set(sampling.temperature, options.temperature);
+  set(sampling.top_k, options.top_k);
+  set(sampling.top_p, options.top_p);
+  set(sampling.min_p, options.min_p);
+  set(sampling.repetition_penalty, options.repetition_penalty);
+  set(sampling.frequency_penalty, options.frequency_penalty);
+  set(sampling.presence_penalty, options.presence_penalty);
+  sampling.seed = options.seed ? *options.seed : std::random_device{}();
+  return sampling;
+}
+
+std::string prompt_text(const RunOptions& options) {
+  if (options.prompt) return *options.prompt;
+  if (::isatty(STDIN_FILENO) != 0) {
+    throw Error("incipit run", "there is no prompt", "give one as an argument, with --ids, or on standard input");
+  }
+  return read_standard_input();
+}
+
+std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& text, Session& session) {
+  if (options.ids) return parse_integers(*options.ids, "--ids", 0);
+  const std::vector<int32_t> ids = tokenizer_of(session).encode(text, {.add_special_tokens = !options.raw});
+  if (ids.empty()) throw Error("prompt", "it has no tokens", "give some text");
+  return ids;
+}
+
+/// Ends with the request, or with Ctrl-C.
+void generate(Session& session, Request request, bool stream, Outcome& outcome) {
+  outcome.submitted = Clock::now();
+  outcome.prompt_tokens = static_cast<int32_t>(request.prompt.size());
+  std::exception_ptr broken;
+  const SequenceId id = session.submit(std::move(request), [&](const TokenEvent& event) {
+    if (event.token.id >= 0) {
+      outcome.last = Clock::now();
+      if (outcome.ids.empty()) outcome.first = outcome.last;
+      outcome.ids.push_back(event.token.id);
+    }
+    outcome.text += event.text;
+    outcome.finish = event.finish;
+    outcome.failure = event.failure;
+    if (!stream || broken || event.text.empty()) return;
+    try {
+      print(event.text);
+    } catch (const Error&) {
+      broken = std::current_exception();  // nobody reads on: the loop below ends
+    }
+  });
+  while (session.step()) {
+    if (interrupted() || broken) session.cancel(id);
+  }
+  if (broken) std::rethrow_exception(broken);
+}
+
+std::string describe(const Outcome& outcome) {
+  if (outcome.ids.empty()) return fmt::format("no token; {}", name_of(outcome.finish));
+  std::string line = fmt::format(
+      "TTFT {:.1f} ms for {} tokens; before it: load {:.1f} ms, tokenise {:.2f} ms; first token {:.1f} ms after start",
+      milliseconds(outcome.submitted, outcome.first), outcome.prompt_tokens,
+      milliseconds(outcome.begun, outcome.loaded), milliseconds(outcome.loaded, outcome.tokenised),
+      milliseconds(outcome.begun, outcome.first));
+  if (outcome.ids.size() > 1) {
+    line += fmt::format("; then {:.1f} tokens/s ({} tokens, {})",
+                        1e3 * static_cast<double>(outcome.ids.size() - 1) / milliseconds(outcome.first, outcome.last),
+                        outcome.ids.size(), name_of(outcome.finish));
+  }
+  return line;
+}
+
+boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sampling) {
+  boost::json::object result{{"text", outcome.text},
+                             {"ids", boost::json::value_from(outcome.ids)},
+                             {"finish", name_of(outcome.finish)},
+                             {"prompt_tokens", outcome.prompt_tokens},
+                             {"seed", sampling.seed}};
+  boost::json::object times{{"load", milliseconds(outcome.begun, outcome.loaded)},
+                            {"tokenise", milliseconds(outcome.loaded, outcome.tokenised)}};
+  if (!outcome.ids.empty()) {
+    times["ttft"] = milliseconds(outcome.submitted, outcome.first);
+    times["start_to_first_token"] = milliseconds(outcome.begun, outcome.first);
+    times["rest"] = milliseconds(outcome.first, outcome.last);
+  }
+  result["ms"] = times;
+  return result;
+}
+
+int run(const RunOptions& options) {
+  Outcome outcome;
+  const std::string text = options.ids ? std::string() : prompt_text(options);
+  outcome.begun = Clock::now();
+  Progress progress;
+  progress.stage("loading", 0);
+  const auto session = open_session(options.engine, options.device, options.threads);
+  if (!options.json) progress.finish();
+  outcome.loaded = Clock::now();
+  Request request;
+  request.prompt = prompt_ids(options, text, *session);
+  outcome.tokenised = Clock::now();
+  request.sampling = sampling_for(options, *session);
+  request.max_new_tokens = options.max_tokens;
+  request.stop_texts = options.stops;
+  const SamplingParameters sampling = request.sampling;
+  generate(*session, std::move(request), !options.json, outcome);
+  if (options.json) {
+    print_json(to_json(outcome, sampling));
+  } else {
+    if (session->tokenizer() == nullptr) print(fmt::format("{}", fmt::join(outcome.ids, ",")));
+    print("\n");
+    fmt::print(stderr, "{}\n", describe(outcome));
+  }
+  if (interrupted()) return exit_interrupted;
+  if (outcome.finish == FinishReason::failed) throw Error("request", outcome.failure, "please report this");
+  return 0;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("run", "Continue a prompt");
+  const auto options = std::make_shared<RunOptions>();
+  command->add_option("ENGINE", options->engine, "An engine file")->required();
+  command->add_option("PROMPT", options->prompt, "The text to continue (default: standard input)");
+  command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3");
+  command->add_option("--max-tokens", options->max_tokens, "Most new tokens; 0: to the end of the context")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--temperature", options->temperature, "0: greedy (default: the model's)");
+  command->add_option("--top-k", options->top_k, "Draw from the k most likely tokens; 0: all");
+  command->add_option("--top-p", options->top_p, "Draw from the most likely tokens that make up this probability");
+  command->add_option("--min-p", options->min_p, "Drop tokens less likely than this share of the likeliest");
+  command->add_option("--repetition-penalty", options->repetition_penalty, "1: none");
+  command->add_option("--frequency-penalty", options->frequency_penalty, "0: none");
+  command->add_option("--presence-penalty", options->presence_penalty, "0: none");
+  command->add_option("--seed", options->seed, "Of the draws (default: another one each time)");
+  command->add_option("--stop", options->stops, "End before this text; may be given several times")
+      ->allow_extra_args(false);
+  command->add_flag("--greedy", options->greedy, "Always the likeliest token");
+  command->add_flag("--raw", options->raw, "Put no begin token before the text");
+  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")
+      ->check(CLI::IsMember({"cpu", "shadow"}))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "One JSON object at the end instead of the text");
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace incipit::cli

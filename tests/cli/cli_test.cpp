@@ -1,0 +1,420 @@
+// The command line as a user meets it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/file.h"
+#include "base/version.h"
+#include "program.h"
+#include "support/shared_files.h"
+
+namespace incipit {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+const std::filesystem::path tiny_model = fixtures() / "reference" / "llama-gqa-tied";
+const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
+const std::filesystem::path classics_golden = fixtures() / "classics-16m-golden";
+
+/// Engines made once by `incipit build`.
+const TemporaryDirectory& engines() {
+  static const TemporaryDirectory directory;
+  return directory;
+}
+
+std::string tiny_engine() {
+  static const std::string path = [] {
+    const std::string target = engines() / "tiny.engine";
+    const Ran ran =
+        run_program({"build", tiny_model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return target;
+  }();
+  return path;
+}
+
+std::string classics_engine() {
+  static const std::string path = [] {
+    const std::string target = engines() / "classics.engine";
+    const Ran ran = run_program({"build", classics, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
+                                 "--max-context", "512", "--max-batch", "2"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return target;
+  }();
+  return path;
+}
+
+/// An error is one line that begins with the program's name, and nothing else is printed.
+void expect_refused(const Ran& ran, int status, const std::string& part) {
+  EXPECT_EQ(ran.status, status) << ran.out << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, AllOf(StartsWith("incipit: "), HasSubstr(part), EndsWith("\n")));
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+}
+
+boost::json::object object_of(const std::string& text) {
+  boost::json::error_code error;
+  const boost::json::value value = boost::json::parse(text, error);
+  EXPECT_FALSE(error) << text;
+  return value.is_object() ? value.get_object() : boost::json::object{};
+}
+
+double number(const boost::json::value& value) { return value.to_number<double>(); }
+
+TEST(CommandLine, ExplainsItself) {
+  const Ran help = run_program({"--help"});
+  EXPECT_EQ(help.status, 0);
+  for (const char* command : {"build", "run", "bench", "inspect", "verify", "eval", "tokenize"}) {
+    EXPECT_THAT(help.out, HasSubstr(command));
+    const Ran one = run_program({command, "--help"});
+    EXPECT_EQ(one.status, 0);
+    EXPECT_THAT(one.out, HasSubstr("Usage"));
+  }
+  EXPECT_EQ(run_program({"--version"}).out, "incipit " + std::string(version()) + "\n");
+}
+
+TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
+  expect_refused(run_program({}), 2, "--help");
+  expect_refused(run_program({"sing"}), 2, "--help");
+  expect_refused(run_program({"run"}), 2, "ENGINE");
+  expect_refused(run_program({"run", "x.engine", "--max-tokens", "-3"}), 2, "--max-tokens");
+  expect_refused(run_program({"run", "x.engine", "--temperature", "hot"}), 2, "--temperature");
+  expect_refused(run_program({"build", "m", "-o", "x", "--precision", "fp4"}), 2, "fp4");
+  expect_refused(run_program({"build", "m", "-o", "x", "--target", "abacus"}), 2, "abacus");
+  expect_refused(run_program({"build", "m"}), 2, "--output");
+  expect_refused(run_program({"bench", "x.engine", "--repeat", "0"}), 2, "--repeat");
+  expect_refused(run_program({"--log-level", "loud", "run", "x"}), 2, "loud");
+  expect_refused(run_program({"verify", "x.engine"}), 2, "--golden");
+}
+
+TEST(CommandLine, NamesMissingFilesInOneLine) {
+  const TemporaryDirectory directory;
+  const std::string missing = directory / "missing";
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"run", missing, "x"},
+                                                    {"bench", missing},
+                                                    {"inspect", missing},
+                                                    {"tokenize", missing},
+                                                    {"build", missing, "-o", directory / "x.engine"},
+                                                    {"eval", missing, "--text", classics / "config.json"},
+                                                    {"eval", tiny_engine(), "--text", missing},
+                                                    {"verify", tiny_engine(), "--golden", missing}}) {
+    expect_refused(run_program(arguments), 1, missing);
+  }
+  EXPECT_FALSE(std::filesystem::exists(directory / "x.engine"));
+}
+
+TEST(Build, MakesAnEngineAndTellsItsSize) {
+  const TemporaryDirectory directory;
+  const std::string target = directory / "tiny.engine";
+  const Ran ran = run_program({"build", tiny_model, "-o", target, "--precision", "f32", "--no-tune", "--tag", "mine",
+                               "--max-context", "128", "--threads", "2"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr(target), HasSubstr("f32"), HasSubstr("first token")));
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1);
+  EXPECT_EQ(ran.err, "") << "quiet when not a terminal";
+  const Ran trailer = run_program({"inspect", target, "--trailer"});
+  ASSERT_THAT(trailer.out, StartsWith("baseline {"));
+  const auto baseline = object_of(trailer.out.substr(std::string("baseline ").size()));
+  EXPECT_FALSE(baseline.at("machine").get_string().empty());
+  EXPECT_EQ(baseline.at("threads").to_number<int>(), 2);
+  EXPECT_GE(baseline.at("results").get_array().size(), 2U);
+  EXPECT_EQ(object_of(run_program({"inspect", target, "--manifest"}).out).at("version_tag").get_string(), "mine");
+}
+
+TEST(Build, IsReproducible) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"a", "b"}) {
+    ASSERT_EQ(run_program({"build", tiny_model, "-o", directory / name, "--no-tune", "--no-baseline"}).status, 0);
+  }
+  EXPECT_EQ(read_text_file(directory / "a"), read_text_file(directory / "b"));
+}
+
+TEST(Build, RefusesWhatCannotBe) {
+  const TemporaryDirectory directory;
+  const std::string target = directory / "x.engine";
+  const auto refused = [&](std::vector<std::string> more, const std::string& part) {
+    std::vector<std::string> arguments{"build", tiny_model, "-o", target, "--no-tune"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_refused(run_program(arguments), 1, part);
+    EXPECT_FALSE(std::filesystem::exists(target));
+  };
+  refused({"--max-context", "100000"}, "--max-context");
+  refused({"--memory", "4K"}, "--memory");
+  refused({"--memory", "much"}, "--memory");
+  refused({"--without", "prayer"}, "prayer");
+  refused({"--geometry", "llama-0.5b"}, "not both");
+  expect_refused(run_program({"build", "-o", target}), 1, "needs a model");
+  expect_refused(run_program({"build", "--geometry", "llama-900b", "-o", target}), 1, "llama-900b");
+  expect_refused(run_program({"build", tiny_model, "-o", directory.path()}), 1, "is a directory");
+  expect_refused(run_program({"build", tiny_model, "-o", directory / "no/where"}), 1, "no directory");
+}
+
+TEST(Build, LeavesPassesOutWhenAsked) {
+  const TemporaryDirectory directory;
+  const std::string target = directory / "x.engine";
+  const Ran ran = run_program({"build", tiny_model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
+                               "--without", "merge_qkv", "--without", "fold_norm_gain"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(run_program({"verify", target, "--golden", tiny_model / "golden.safetensors"}).status, 0);
+}
+
+TEST(Run, ContinuesAPromptAndTellsWhereTheTimeWent) {
+  const Ran ran = run_program({"run", classics_engine(), "Call me Ishmael.", "--greedy", "--max-tokens", "12"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, " I'm a man of business. I'm a\n");
+  EXPECT_THAT(ran.err, AllOf(StartsWith("TTFT "), HasSubstr("load"), HasSubstr("tokenise"), HasSubstr("tokens/s")));
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1);
+}
+
+TEST(Run, TakesThePromptFromStandardInput) {
+  const Ran ran = run_program({"run", classics_engine(), "--greedy", "--max-tokens", "3"}, "Call me Ishmael.");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, " I'm a\n");
+}
+
+TEST(Run, AnswersInJson) {
+  const Ran ran = run_program({"run", classics_engine(), "Call me Ishmael.", "--greedy", "--max-tokens", "40", "--stop",
+                               "business", "--stop", "never there", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto answer = object_of(ran.out);
+  EXPECT_EQ(answer.at("text").get_string(), " I'm a man of ");
+  EXPECT_EQ(answer.at("finish").get_string(), "stop");
+  EXPECT_EQ(answer.at("prompt_tokens").to_number<int>(), 9);
+  for (const char* stage : {"load", "tokenise", "ttft", "rest"}) EXPECT_GE(number(answer.at("ms").at(stage)), 0);
+}
+
+TEST(Run, DrawsTheSameForTheSameSeed) {
+  const auto drawn = [&](const std::string& seed) {
+    return run_program({"run",    classics_engine(),
+                        "It was", "--seed",
+                        seed,     "--temperature",
+                        "1.2",    "--top-k",
+                        "50",     "--top-p",
+                        "0.9",    "--min-p",
+                        "0.01",   "--repetition-penalty",
+                        "1.1",    "--frequency-penalty",
+                        "0.1",    "--presence-penalty",
+                        "0.1",    "--max-tokens",
+                        "20"})
+        .out;
+  };
+  EXPECT_EQ(drawn("5"), drawn("5"));
+  EXPECT_NE(drawn("5"), drawn("6"));
+}
+
+TEST(Run, TakesIdsAndRunsBehindTheShadowDevice) {
+  const Ran ids = run_program({"run", tiny_engine(), "--ids", "5,6,7", "--max-tokens", "4", "--device", "shadow"});
+  ASSERT_EQ(ids.status, 0) << ids.err;
+  const Ran same = run_program({"run", tiny_engine(), "--ids", "5,6,7", "--max-tokens", "4", "--threads", "1"});
+  EXPECT_EQ(ids.out, same.out);
+  EXPECT_EQ(std::count(ids.out.begin(), ids.out.end(), ','), 3) << ids.out;
+}
+
+TEST(Run, WithoutTheBeginTokenIsAnotherPrompt) {
+  const auto tokens = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"run", classics_engine(), "The sea", "--greedy", "--max-tokens", "1", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return object_of(run_program(arguments).out).at("prompt_tokens").to_number<int>();
+  };
+  EXPECT_EQ(tokens({"--raw"}) + 1, tokens({}));
+}
+
+TEST(Run, RefusesBadRequests) {
+  expect_refused(run_program({"run", tiny_engine(), "text"}), 1, "no tokenizer");
+  expect_refused(run_program({"run", tiny_engine(), "--ids", "1,x"}), 1, "--ids");
+  expect_refused(run_program({"run", tiny_engine(), "--ids", "99999"}), 1, "outside the vocabulary");
+  expect_refused(run_program({"run", tiny_engine(), "--ids", "1", "--top-p", "7"}), 1, "top_p");
+  expect_refused(run_program({"run", classics_engine(), "--raw"}, ""), 1, "no tokens");
+  expect_refused(run_program({"run", classics / "config.json", "x"}), 1, "config.json");
+}
+
+TEST(Run, CtrlCEndsItCleanly) {
+  const std::string engine = classics_engine();
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::dup2(pipe_ends[1], STDOUT_FILENO);
+    ::close(pipe_ends[0]);
+    ::close(pipe_ends[1]);
+    std::vector<std::string> arguments{"incipit", "run", engine, "Once", "--greedy", "--max-tokens", "0"};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
+  }
+  ::close(pipe_ends[1]);
+  char first = 0;
+  EXPECT_EQ(::read(pipe_ends[0], &first, 1), 1) << "the first token comes at once";
+  ::kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ::close(pipe_ends[0]);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+}
+
+TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
+  const TemporaryDirectory directory;
+  const std::string engine = directory / "x.engine";
+  std::filesystem::copy_file(classics_engine(), engine);
+  const Ran ran = run_program(
+      {"bench", engine, "--prompt", "16,128", "--decode", "4", "--repeat", "2", "--threads", "2", "--json", "--steps"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto answer = object_of(ran.out);
+  EXPECT_EQ(answer.at("version").get_string(), version());
+  EXPECT_FALSE(answer.at("machine").get_string().empty());
+  EXPECT_EQ(answer.at("engine").get_string(), engine);
+  for (const char* arithmetic : {"f32_gops", "bf16_gops", "int8_gops", "memory_gb_per_s"}) {
+    EXPECT_GT(number(answer.at("ceilings").at("all_threads").at(arithmetic)), 0.1);
+    EXPECT_GT(number(answer.at("ceilings").at("one_core").at(arithmetic)), 0.1);
+  }
+  const auto& results = answer.at("results").get_array();
+  ASSERT_EQ(results.size(), 3U);
+  for (const auto& result : results) {
+    EXPECT_GT(number(result.at("ms_median")), 0);
+    EXPECT_GT(number(result.at("limit_ms")), 0);
+    EXPECT_GE(number(result.at("multiple")), 1);
+  }
+  EXPECT_EQ(results[1].at("kind").get_string(), "ttft");
+  EXPECT_EQ(results[1].at("tokens").to_number<int>(), 128);
+  EXPECT_EQ(results[2].at("kind").get_string(), "decode");
+  bool products = false;
+  for (const auto& step : answer.at("steps").get_array()) {
+    products |= step.as_object().contains("multiple") &&
+                std::string_view(step.at("problem").get_string()).starts_with("linear ");
+    EXPECT_GE(number(step.at("ms")), 0);
+  }
+  EXPECT_TRUE(products);
+  const Ran trailer = run_program({"inspect", engine, "--trailer"});
+  EXPECT_THAT(trailer.out, StartsWith("baseline {"));
+  EXPECT_EQ(run_program({"inspect", engine, "--check"}).status, 0) << "the body is untouched";
+}
+
+TEST(Bench, SavesNothingWhenAskedAndRefusesLongPrompts) {
+  const TemporaryDirectory directory;
+  const std::string engine = directory / "x.engine";
+  std::filesystem::copy_file(tiny_engine(), engine);
+  // A model of this size runs out of the innermost caches: its multiples are not the matter here.
+  const Ran ran = run_program({"bench", engine, "--prompt", "32", "--decode", "2", "--repeat", "1", "--no-save"});
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("ceilings"), HasSubstr("ttft 32"), HasSubstr("decode 2"), HasSubstr("multiple")));
+  EXPECT_EQ(run_program({"inspect", engine, "--trailer"}).out, "");
+  expect_refused(run_program({"bench", engine, "--prompt", "100000"}), 1, "--prompt");
+}
+
+TEST(Inspect, ShowsAnEngine) {
+  const Ran summary = run_program({"inspect", classics_engine()});
+  ASSERT_EQ(summary.status, 0) << summary.err;
+  EXPECT_THAT(summary.out, AllOf(HasSubstr("LlamaForCausalLM"), HasSubstr("f32"), HasSubstr("512 tokens")));
+  EXPECT_THAT(run_program({"inspect", classics_engine(), "--plan"}).out, HasSubstr("steps"));
+  EXPECT_EQ(object_of(run_program({"inspect", classics_engine(), "--manifest"}).out).at("precision").get_string(),
+            "f32");
+  EXPECT_EQ(run_program({"inspect", classics_engine(), "--check"}).status, 0);
+}
+
+TEST(Inspect, FindsAlteredWeights) {
+  const TemporaryDirectory directory;
+  std::string bytes = read_text_file(tiny_engine());
+  bytes[4096 + 100] = static_cast<char>(bytes[4096 + 100] ^ 1);
+  std::ofstream(directory / "x.engine", std::ios::binary) << bytes;
+  expect_refused(run_program({"inspect", directory / "x.engine", "--check"}), 1, "x.engine");
+}
+
+TEST(Inspect, ShowsAModelsGraphAndPasses) {
+  const Ran before = run_program({"inspect", tiny_model, "--graph"});
+  ASSERT_EQ(before.status, 0) << before.err;
+  const Ran after = run_program({"inspect", tiny_model, "--graph", "--after", "merge_qkv"});
+  ASSERT_EQ(after.status, 0) << after.err;
+  EXPECT_NE(before.out, after.out);
+  EXPECT_THAT(run_program({"inspect", tiny_model, "--passes"}).out, HasSubstr("merge_qkv"));
+  EXPECT_THAT(run_program({"inspect", tiny_model}).out, HasSubstr("LlamaForCausalLM"));
+  expect_refused(run_program({"inspect", tiny_model, "--after", "prayer"}), 1, "prayer");
+  expect_refused(run_program({"inspect", tiny_model, "--plan"}), 1, "model directory");
+  expect_refused(run_program({"inspect", tiny_engine(), "--graph"}), 1, "is an engine");
+}
+
+TEST(Verify, HoldsAnEngineAgainstGoldens) {
+  const Ran ran = run_program({"verify", tiny_engine(), "--golden", tiny_model / "golden.safetensors", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.out << ran.err;
+  const auto answer = object_of(ran.out);
+  EXPECT_TRUE(answer.at("passed").get_bool());
+  EXPECT_LE(number(answer.at("logit_error")), 1e-4);
+  EXPECT_EQ(number(answer.at("tolerance")), 1e-4);
+  EXPECT_LT(number(answer.at("kl")), 1e-6);
+  EXPECT_EQ(answer.at("rows").to_number<int>(), 80);
+  EXPECT_EQ(answer.at("same_choice").to_number<int>(), 80);
+  EXPECT_EQ(answer.at("greedy_tokens").to_number<int>(), 32);
+  EXPECT_EQ(answer.at("greedy_same").to_number<int>(), 32);
+}
+
+TEST(Verify, ReadsTheBundledModelsGoldens) {
+  for (const char* name : {"golden.json", "golden_logits.safetensors"}) {
+    const Ran ran = run_program({"verify", classics_engine(), "--golden", classics_golden / name});
+    EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("192 of 192"));
+  }
+}
+
+TEST(Verify, FailsBeyondTheTolerance) {
+  const Ran ran = run_program(
+      {"verify", tiny_engine(), "--golden", tiny_model / "golden.safetensors", "--tolerance", "0", "--json"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_FALSE(object_of(ran.out).at("passed").get_bool());
+  EXPECT_THAT(ran.err, HasSubstr("beyond the tolerance"));
+  const Ran other =
+      run_program({"verify", tiny_engine(), "--golden", fixtures() / "reference" / "llama-mha" / "golden.safetensors"});
+  EXPECT_EQ(other.status, 1);
+  expect_refused(run_program({"verify", tiny_engine(), "--golden", classics_golden / "golden.json"}), 1, "vocabulary");
+  expect_refused(run_program({"verify", tiny_engine(), "--golden", tiny_model / "model.safetensors"}), 1, "golden");
+}
+
+TEST(Eval, MeasuresPerplexity) {
+  const Ran ran = run_program(
+      {"eval", classics_engine(), "--text", fixtures() / "text" / "eval.txt", "--max-tokens", "2100", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto answer = object_of(ran.out);
+  EXPECT_EQ(answer.at("tokens_scored").to_number<int>(), 4 * 511);
+  EXPECT_GT(number(answer.at("perplexity")), 15);
+  EXPECT_LT(number(answer.at("perplexity")), 60);
+  const Ran text = run_program(
+      {"eval", classics_engine(), "--text", fixtures() / "text" / "eval.txt", "--max-tokens", "256", "--window", "64"});
+  EXPECT_THAT(text.out, AllOf(StartsWith("perplexity "), HasSubstr("252 tokens")));
+  expect_refused(run_program({"eval", classics_engine(), "--text", classics / "generation_config.json"}), 1, "window");
+}
+
+TEST(Tokenize, AnswersWithIds) {
+  for (const std::string& source : {classics.string(), classics_engine()}) {
+    const Ran ran = run_program({"tokenize", source}, "Call me Ishmael.");
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(ran.out, "[0,40,389,363,304,1114,4072,518,19]\n");
+    EXPECT_EQ(run_program({"tokenize", source, "--no-special"}, "Call me Ishmael.").out,
+              "[40,389,363,304,1114,4072,518,19]\n");
+  }
+}
+
+TEST(Tokenize, AnswersLineByLine) {
+  const auto golden = boost::json::parse(read_text_file(classics_golden / "golden_tokens.json"));
+  std::string input, expected;
+  for (const auto& entry : golden.get_array()) {
+    input += boost::json::serialize(entry.at("text")) + "\n";
+    expected += boost::json::serialize(entry.at("ids")) + "\n";
+  }
+  EXPECT_EQ(run_program({"tokenize", classics, "--no-special", "--jsonl"}, input).out, expected);
+  const Ran bad = run_program({"tokenize", classics, "--jsonl"}, "\"fine\"\n17\n");
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.err, HasSubstr("line 2"));
+  expect_refused(run_program({"tokenize", tiny_engine()}, "x"), 1, "no tokenizer");
+}
+
+}  // namespace
+}  // namespace incipit

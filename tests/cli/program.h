@@ -1,0 +1,45 @@
+// Runs the command line in this process and keeps what it printed.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "cli/cli.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+
+struct Ran {
+  int status = 0;
+  std::string out, err;
+};
+
+/// `input` is what standard input holds.
+inline Ran run_program(std::vector<std::string> arguments, const std::string& input = {}) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "input", std::ios::binary) << input;
+  const int kept = ::dup(STDIN_FILENO);
+  const int file = ::open((directory / "input").c_str(), O_RDONLY | O_CLOEXEC);
+  ::dup2(file, STDIN_FILENO);
+  ::close(file);
+
+  arguments.insert(arguments.begin(), "incipit");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Ran ran;
+  ran.status = cli::main(static_cast<int>(argv.size()), argv.data());
+  ran.out = testing::internal::GetCapturedStdout();
+  ran.err = testing::internal::GetCapturedStderr();
+  ::dup2(kept, STDIN_FILENO);
+  ::close(kept);
+  return ran;
+}
+
+}  // namespace incipit
