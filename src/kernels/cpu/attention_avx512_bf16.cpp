@@ -26,16 +26,18 @@ constexpr int value_rows = 4, value_vectors = 4;
 
 #include "kernels/cpu/attention_flash.inc"
 
+#include "kernels/cpu/dot_bf16.inc"
+
 /// bf16 cache, multiplied in pairs.
 struct PairUnits {
   using Operand = bf16;
   static constexpr int elements = 2;
-  using Loaded = __m512bh;
-  [[gnu::always_inline]] static Loaded load_unit(Words words) { return reinterpret_cast<__m512bh>(words); }
+  using Loaded = Words;
+  [[gnu::always_inline]] static Loaded load_unit(Words words) { return words; }
   [[gnu::always_inline]] static void add(Floats& sum, const bf16* operand, Loaded loaded) {
     uint32_t pair;
     __builtin_memcpy(&pair, operand, 4);
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(pair + Words{}), loaded);
+    sum = dot_bf16(sum, reinterpret_cast<__m512i>(pair + Words{}), reinterpret_cast<__m512i>(loaded));
   }
 };
 

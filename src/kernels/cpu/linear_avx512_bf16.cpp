@@ -15,14 +15,14 @@ namespace {
 
 #include "kernels/cpu/linear_avx512.inc"
 
+#include "kernels/cpu/dot_bf16.inc"
+
 struct UnitBf16 {
   using Input = bf16;
   using Sum = float;
   using Register = __m512;
   static __m512 start(const PackedWeight&, int64_t) { return _mm512_setzero_ps(); }
-  static __m512 multiply_add(__m512 sum, __m512i x, __m512i w) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
-  }
+  static __m512 multiply_add(__m512 sum, __m512i x, __m512i w) { return dot_bf16(sum, w, x); }
 };
 
 }  // namespace
