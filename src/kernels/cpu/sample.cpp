@@ -165,6 +165,13 @@ HWY_INLINE FloatVec ordered_logits(FloatVec x) {
   return hn::IfThenElse(hn::Gt(x, lowest), finite, lowest);
 }
 
+/// Highway's own reduction begins at the lowest finite float where lanes are emulated, and would lose −infinity.
+HWY_INLINE float largest_lane(FloatVec v) {
+  alignas(64) float buffer[HWY_MAX_BYTES / sizeof(float)];
+  store_floats(v, buffer);
+  return *std::max_element(buffer, buffer + float_lanes());
+}
+
 /// Copies a row's ordered logits and returns the largest.
 HWY_INLINE float copy_logits(const float* logits, int64_t count, float* to) {
   const FloatTag d;
@@ -176,7 +183,7 @@ HWY_INLINE float copy_logits(const float* logits, int64_t count, float* to) {
     store_floats(x, to + i);
     most = hn::Max(most, x);
   }
-  float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  float largest = largest_lane(most);
   for (; i < count; ++i) {
     to[i] = ordered_logit(logits[i]);
     largest = std::max(largest, to[i]);
@@ -190,7 +197,7 @@ HWY_INLINE float largest_of(const float* logits, int64_t count) {
   auto most = hn::Set(d, no_logit);
   int64_t i = 0;
   for (; i + n <= count; i += n) most = hn::Max(most, load_floats(logits + i));
-  float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  float largest = largest_lane(most);
   for (; i < count; ++i) largest = std::max(largest, logits[i]);
   return largest;
 }
