@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <limits>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/cpu.h"
@@ -113,8 +115,12 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   // With more threads than cores a spinning one keeps a working one from its core.
   if (threads <= cores) state_->spin = spin_limit;
   // Under a quota the mask names more cores than are ours, and containers would all crowd on the first ones.
-  const std::vector<int> ids = available_core_ids();
+  std::vector<int> ids = available_core_ids();
   const bool pin = threads <= cores && static_cast<int>(ids.size()) == cores;
+  // The caller, worker 0, is likely to stay where it is: a worker pinned to that core would halve them both.
+  if (const auto own = std::find(ids.begin(), ids.end(), sched_getcpu()); own != ids.end()) {
+    std::swap(*own, ids.front());
+  }
 
   state_->workers.reserve(static_cast<size_t>(threads - 1));
   try {
