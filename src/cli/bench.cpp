@@ -83,39 +83,31 @@ std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const pla
 std::vector<Profile> profile_steps(const BenchOptions& options, const std::vector<Measurement>& results,
                                    const MachineCeilings& ceilings) {
   const auto session = open_session(options.engine, "cpu", options.threads, true);
-  const plan::Plan& plan = session->executor().engine().plan();
+  Executor& executor = session->executor();
   std::vector<Profile> profiles;
+  const auto add = [&](const Measurement& result, double runs) {
+    profiles.push_back({result.kind, result.tokens,
+                        group_steps(executor.take_profile(), executor.engine().plan(), result.shape, ceilings, runs)});
+  };
+  const auto forget = [&] { executor.take_profile(); };
   const Measurement* longest = nullptr;
   for (const Measurement& result : results) {
     if (result.kind == "ttft" && (longest == nullptr || result.tokens > longest->tokens)) longest = &result;
   }
-  constexpr int runs = 3;
   if (longest != nullptr) {
-    run_once(*session, longest->tokens, 0);
-    session->executor().take_profile();
-    for (int i = 0; i < runs; ++i) run_once(*session, longest->tokens, 0);
-    profiles.push_back({"ttft", longest->tokens,
-                        group_steps(session->executor().take_profile(), plan, longest->shape, ceilings, runs)});
+    constexpr int runs = 3;
+    run_once(*session, longest->tokens, 0, forget);
+    forget();
+    for (int i = 0; i < runs; ++i) run_once(*session, longest->tokens, 0, {});
+    add(*longest, runs);
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
-    // The prompt's own steps are taken out by what they cost alone.
     const auto prompt = static_cast<int32_t>(result.shape.first_position) - result.tokens / 2;
-    const auto times_of = [&](int32_t tokens) {
-      session->executor().take_profile();
-      run_once(*session, prompt, tokens);
-      return session->executor().take_profile();
-    };
-    times_of(1);
-    const std::vector<StepTime> before = times_of(0);
-    std::vector<StepTime> all = times_of(result.tokens);
-    std::map<std::tuple<std::string, std::string>, double> alone;
-    for (const StepTime& time : before) alone[{time.name, time.kernel}] += time.milliseconds;
-    std::erase_if(all, [&](StepTime& time) {
-      time.milliseconds = std::max(0.0, time.milliseconds - alone[{time.name, time.kernel}]);
-      return time.milliseconds == 0;
-    });
-    profiles.push_back({"decode", result.tokens, group_steps(all, plan, result.shape, ceilings, result.tokens)});
+    run_once(*session, prompt, result.tokens, forget);
+    forget();
+    run_once(*session, prompt, result.tokens, forget);
+    add(result, result.tokens);
   }
   return profiles;
 }
@@ -196,7 +188,7 @@ int bench(const BenchOptions& options) {
   const int64_t working_set = working_set_of(plan);
   MachineCeilings ceilings = measure_machine(options.threads, working_set);
   const std::vector<Measurement> results = measure(*session, measured, progress);
-  ceilings.merge(measure_machine(options.threads, working_set));
+  ceilings.measure_again();
   std::vector<Profile> profiles;
   if (options.steps) profiles = profile_steps(options, results, ceilings);
   if (!options.no_save) {

@@ -28,8 +28,9 @@ struct MachineCeilings {
   int64_t working_set_bytes = 0;
   double working_set_bandwidth = 0;
 
-  /// Keeps the larger of each: the machine was able to do it.
-  void merge(const MachineCeilings& other);
+  /// Measures again what limits are made of, and keeps the larger of each: the machine was able to do it. Tries a few
+  /// times where other programs seem to hold some of the cores.
+  void measure_again();
 };
 
 /// Takes some seconds. `threads` 0: all.

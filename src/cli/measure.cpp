@@ -37,7 +37,8 @@ std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
 }
 
 /// When each token arrived, in milliseconds after its request.
-std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens) {
+std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens,
+                             const std::function<void()>& after_first = {}) {
   Request request;
   request.prompt = make_prompt(prompt, session.executor().limits().vocabulary);
   request.max_new_tokens = new_tokens;
@@ -46,7 +47,10 @@ std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_token
   std::vector<double> times;
   times.reserve(static_cast<size_t>(new_tokens));
   const auto start = Clock::now();
-  session.submit(std::move(request), [&](const TokenEvent&) { times.push_back(milliseconds(Clock::now() - start)); });
+  session.submit(std::move(request), [&](const TokenEvent&) {
+    times.push_back(milliseconds(Clock::now() - start));
+    if (times.size() == 1 && after_first) after_first();
+  });
   while (session.step()) check_interrupt();
   return times;
 }
@@ -99,7 +103,9 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
   return results;
 }
 
-void run_once(Session& session, int32_t prompt, int32_t decode) { arrivals(session, prompt, decode + 1); }
+void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first) {
+  arrivals(session, prompt, decode + 1, after_first);
+}
 
 boost::json::array to_json(const std::vector<Measurement>& results) {
   boost::json::array array;

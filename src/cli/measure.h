@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,8 @@ constexpr int32_t decode_prompt = 128;
 /// refused. Ctrl-C throws.
 std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress);
 
-/// Runs one prompt and `decode` tokens after it, for a profile.
-void run_once(Session& session, int32_t prompt, int32_t decode);
+/// Runs one prompt and `decode` tokens after its first one, with a call between.
+void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first);
 
 /// {kind, tokens, ms_median} a measurement.
 boost::json::array to_json(const std::vector<Measurement>& results);
