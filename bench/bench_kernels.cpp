@@ -48,7 +48,7 @@ void measure(benchmark::State& state, const Kernel<Family>& kernel, const Kernel
 template <typename Family>
 void register_family() {
   for (const BenchStep<Family>& step : KernelCase<Family>::bench_steps()) {
-    for (const Kernel<Family>& kernel : kernels<Family>()) {
+    for (const Kernel<Family>& kernel : Family::kernels()) {
       if (!cpu_features().includes(kernel.needs) || !kernel.accepts(step.problem)) continue;
       for (const KernelConfig& config : kernel.configs) {
         const std::string name = std::string(kernel.name) + "/" + std::string(config.name) +
@@ -62,7 +62,7 @@ void register_family() {
 }
 
 template <typename... Families>
-void register_all(std::tuple<Families...>*) {
+void register_all(std::tuple<FamilyTag<Families>...>) {
   (register_family<Families>(), ...);
 }
 
@@ -72,7 +72,7 @@ void register_all(std::tuple<Families...>*) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  incipit::register_all(static_cast<incipit::AllFamilies*>(nullptr));
+  incipit::register_all(incipit::KernelFamilies{});
 #if defined(INCIPIT_ONEDNN)
   incipit::register_onednn();
 #endif
