@@ -148,9 +148,9 @@ class LogitsRun {
 
 /// ln Σ e^logit.
 double log_sum_exp(std::span<const float> logits) {
-  const double largest = *std::ranges::max_element(logits);
+  const float largest = *std::ranges::max_element(logits);
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - largest);
+  for (const float logit : logits) sum += std::exp(logit - largest);  // in float: some 1e-7 of each term
   return largest + std::log(sum);
 }
 
