@@ -1,4 +1,4 @@
-// Every kernel family: its problem, its arguments and its scalar reference.
+// Every kernel family: its problem, its arguments, its scalar reference and its kernels (kernel.h says what these are).
 //
 // "rows" below are the leading axis of activations (tokens, or sampled rows). Strides count elements. Reference
 // functions compute in double or float with the plainest loops and define what every kernel must return.
@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/dtype.h"
@@ -14,6 +15,9 @@
 #include "kernels/layout.h"
 
 namespace incipit {
+
+template <typename Family>
+struct Kernel;
 
 /// Applied to a product's result. The *_gate forms take gate and up columns in pairs and yield half the width:
 /// activation(gate) · up.
@@ -45,6 +49,7 @@ struct Embedding {
     bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Embedding>> kernels();
 };
 
 /// The embedding row gathered back from a *packed* weight (tied embeddings keep one copy): same result as Embedding
@@ -69,6 +74,7 @@ struct PackedEmbedding {
     bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<PackedEmbedding>> kernels();
 };
 
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
@@ -106,6 +112,7 @@ struct Linear {
                       // less)
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Linear>> kernels();
 };
 
 /// RMS norm, optionally of a sum: s = x (+ addend); out = s · rsqrt(mean(s²) + epsilon) (· gain). With `add`, s is
@@ -138,6 +145,7 @@ struct RmsNorm {
     bool pad_output = true;  // as Linear's; the sum is padded too
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<RmsNorm>> kernels();
 };
 
 /// Symmetric per-row quantisation: scale = max|x| / 127 (1 where that is zero), code = round-half-even(x / scale).
@@ -161,6 +169,7 @@ struct QuantizeRows {
     bool pad_output = true;  // as Linear's
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<QuantizeRows>> kernels();
 };
 
 /// Columnwise work on whole rows. `copy` converts dtypes; add/multiply take two inputs; activations one;
@@ -195,6 +204,7 @@ struct Elementwise {
     bool pad_output;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Elementwise>> kernels();
 };
 
 /// out[r, :] = in[index[r], :]; also used for positions (width 1, i32 as dtype f32 bits would not do: dtype i32).
@@ -218,6 +228,7 @@ struct GatherRows {
     bool pad_output;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<GatherRows>> kernels();
 };
 
 /// Cosines and sines of a step, shared by all layers of one rotary base:
@@ -241,6 +252,7 @@ struct RotaryTable {
     int64_t output_stride;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<RotaryTable>> kernels();
 };
 
 /// Rotates the first 2·pairs dims of each head by the step's table; the rest pass through. `interleaved` pairs dims
@@ -268,6 +280,7 @@ struct Rotary {
     bool pad_output;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Rotary>> kernels();
 };
 
 /// Writes the step's keys and values into their pages. k, v: rows of kv_heads · head_dim.
@@ -294,6 +307,7 @@ struct KvWrite {
     int64_t value_stride;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<KvWrite>> kernels();
 };
 
 /// Attention of query rows over a sequence's pages: out = softmax(scale · q·Kᵀ, masked) · V.
@@ -332,6 +346,7 @@ struct Attention {
     bool pad_output;
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Attention>> kernels();
 };
 
 }  // namespace incipit

@@ -5,6 +5,7 @@
 //   Args      what is known at a step: pointers and counts. Trivially copyable, at most 256 bytes, so that
 //             a device queue can hold it by value; every pointer is valid on the device that runs the kernel;
 //   reference a scalar implementation, the judge of every kernel;
+//   kernels   all of its kernels, best guess first (what a build takes when nothing was measured);
 // and a *kernel* is one way to compute a family's problems.
 #pragma once
 
@@ -45,15 +46,10 @@ struct Kernel {
   void (*run)(const Problem&, const Args&, const KernelConfig&, int64_t tile, std::byte* scratch);
 };
 
-/// All kernels of a family, best guess first (what a build takes when nothing was measured).
-/// Defined, one line a kernel, in kernels/cpu/table.cpp.
-template <typename Family>
-std::span<const Kernel<Family>> kernels();
-
 /// The kernel of that name, or nullptr.
 template <typename Family>
 const Kernel<Family>* find_kernel(std::string_view name) {
-  for (const Kernel<Family>& kernel : kernels<Family>()) {
+  for (const Kernel<Family>& kernel : Family::kernels()) {
     if (kernel.name == name) return &kernel;
   }
   return nullptr;

@@ -4,9 +4,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace incipit {
+
+template <typename Family>
+struct Kernel;
 
 /// How a slot draws. Plain data: copied to the device when the slot is configured.
 /// Order of work, as in Transformers and vLLM: logit mask, logit bias, repetition penalty (over prompt and
@@ -82,6 +86,7 @@ struct ResolveTokens {
     int32_t* ids;  // [tokens]
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<ResolveTokens>> kernels();
 };
 
 /// Draws one token a sampled row. A span's last row updates slot.last_token; all rows of a span draw from the
@@ -109,6 +114,7 @@ struct Sample {
     SampledRow* output;  // [rows]
   };
   static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Sample>> kernels();
 };
 
 /// Empties a slot for a new sequence. Tokens from history index `generated_from` on count as generated.

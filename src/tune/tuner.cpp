@@ -32,7 +32,7 @@ struct Candidate {
 template <typename Family>
 std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, CpuFeatures features) {
   std::vector<Candidate<Family>> result;
-  for (const Kernel<Family>& kernel : kernels<Family>()) {
+  for (const Kernel<Family>& kernel : Family::kernels()) {
     if (!features.includes(kernel.needs) || !kernel.accepts(problem)) continue;
     for (const KernelConfig& config : kernel.configs) result.push_back({&kernel, &config});
   }
@@ -135,6 +135,20 @@ KernelChoice Tuner::choose(const TuneRequest& request) {
                                  [&](auto tag) { choice = state_->choose<typename decltype(tag)::type>(request); });
   if (!known) throw Error(request.problem, "no such kernel family");
   return choice;
+}
+
+bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, CpuFeatures features) {
+  bool fallback = false;
+  with_family(family_of(problem), [&](auto tag) {
+    using Family = typename decltype(tag)::type;
+    constexpr CpuFeatures nothing;
+    const Kernel<Family>* chosen = find_kernel<Family>(choice.kernel);
+    INCIPIT_ASSERT(chosen != nullptr);
+    fallback = chosen->needs == nothing && std::ranges::any_of(Family::kernels(), [&](const Kernel<Family>& kernel) {
+                 return kernel.needs != nothing && features.includes(kernel.needs);
+               });
+  });
+  return fallback;
 }
 
 }  // namespace incipit

@@ -69,4 +69,8 @@ class Tuner {
   std::unique_ptr<State> state_;
 };
 
+/// True when the choice is portable code although the family has kernels for these features: slower than the machine
+/// could be, and worth telling. A family that has portable kernels only (gathers, tables) never falls back.
+bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, CpuFeatures features);
+
 }  // namespace incipit

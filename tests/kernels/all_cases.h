@@ -1,20 +1,11 @@
-// The list of every kernel family. A family that is not here has neither test nor benchmark: each of table.cpp's
-// sections needs its line.
+// The random steps of every kernel family: a family of kernels/family_list.h that has none does not compile.
 #pragma once
-
-#include <tuple>
 
 #include "elementwise_case.h"
 #include "gather_case.h"
+#include "kernels/family_list.h"
 #include "linear_case.h"
 #include "norm_case.h"
 #include "paged_case.h"
 #include "rotary_case.h"
 #include "sampling_case.h"
-
-namespace incipit {
-
-using AllFamilies = std::tuple<Linear, Embedding, PackedEmbedding, RmsNorm, QuantizeRows, Elementwise, GatherRows,
-                               RotaryTable, Rotary, KvWrite, Attention, ResolveTokens, Sample>;
-
-}  // namespace incipit

@@ -1,6 +1,6 @@
 // Random steps of a kernel family: what its tests and its benchmarks run on.
 //
-// Each family specialises KernelCase in its own header, <family>_case.h, and stands in the list of all_cases.h:
+// Each family specialises KernelCase in a *_case.h that all_cases.h includes:
 //
 //   template <> class KernelCase<Family> {
 //    public:

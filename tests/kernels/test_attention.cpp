@@ -3,7 +3,7 @@
 namespace incipit {
 namespace {
 
-TEST(Attention, DoesNotDependOnChunking) { check_chunking(kernels<Attention>()); }
+TEST(Attention, DoesNotDependOnChunking) { check_chunking(Attention::kernels()); }
 
 }  // namespace
 }  // namespace incipit

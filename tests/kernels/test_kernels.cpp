@@ -8,7 +8,7 @@ namespace {
 template <typename Tuple>
 struct TypesOf;
 template <typename... Families>
-struct TypesOf<std::tuple<Families...>> {
+struct TypesOf<std::tuple<FamilyTag<Families>...>> {
   using Types = ::testing::Types<Families...>;
 };
 
@@ -21,12 +21,12 @@ struct FamilyNames {
 
 template <typename Family>
 class EveryKernel : public ::testing::Test {};
-TYPED_TEST_SUITE(EveryKernel, TypesOf<AllFamilies>::Types, FamilyNames);
+TYPED_TEST_SUITE(EveryKernel, TypesOf<KernelFamilies>::Types, FamilyNames);
 
-TYPED_TEST(EveryKernel, MatchesTheReference) { check_kernels<TypeParam>(kernels<TypeParam>()); }
+TYPED_TEST(EveryKernel, MatchesTheReference) { check_kernels<TypeParam>(TypeParam::kernels()); }
 
 TYPED_TEST(EveryKernel, HasABenchmark) {
-  for (const Kernel<TypeParam>& kernel : kernels<TypeParam>()) {
+  for (const Kernel<TypeParam>& kernel : TypeParam::kernels()) {
     const auto steps = KernelCase<TypeParam>::bench_steps();
     EXPECT_TRUE(std::any_of(steps.begin(), steps.end(), [&](const auto& step) { return kernel.accepts(step.problem); }))
         << kernel.name;

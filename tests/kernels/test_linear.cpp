@@ -22,7 +22,7 @@ TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
   constexpr int32_t all = 61;
   for (const Linear::Problem& problem : awkward_problems()) {
     KernelCase<Linear> step(problem, all, 3);
-    for (const Kernel<Linear>& kernel : kernels<Linear>()) {
+    for (const Kernel<Linear>& kernel : Linear::kernels()) {
       if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], all, TileOrder::shuffled);
@@ -62,7 +62,7 @@ TEST(Linear, Int8SumsAreExactInEveryKernel) {
       for (int32_t row = 0; row < rows; ++row) std::fill_n(input + row * step.args().input_stride, problem.k, extreme);
     }
     std::vector<std::vector<std::byte>> first;
-    for (const Kernel<Linear>& kernel : kernels<Linear>()) {
+    for (const Kernel<Linear>& kernel : Linear::kernels()) {
       if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], rows, TileOrder::shuffled);
@@ -79,7 +79,7 @@ TEST(Linear, KernelsRefuseOtherProblems) {
   const Linear::Problem odd_gate{63,    64,    WeightFormat::f32,    DType::f32, DType::f32,
                                  false, false, Activation::silu_gate};
   const Linear::Problem to_codes{64, 64, WeightFormat::f32, DType::f32, DType::i8, false, false, Activation::none};
-  for (const Kernel<Linear>& kernel : kernels<Linear>()) {
+  for (const Kernel<Linear>& kernel : Linear::kernels()) {
     EXPECT_FALSE(kernel.accepts(mixed)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(odd_gate)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(to_codes)) << kernel.name;

@@ -36,7 +36,7 @@ struct OneRow {
 /// The distribution of 40,000 draws at one position each.
 std::map<int32_t, int> draws_of(OneRow& row, int count = 40000) {
   std::map<int32_t, int> draws;
-  for (int32_t position = 0; position < count; ++position) ++draws[row.sample(kernels<Sample>().back(), position).id];
+  for (int32_t position = 0; position < count; ++position) ++draws[row.sample(Sample::kernels().back(), position).id];
   return draws;
 }
 
@@ -102,8 +102,8 @@ TEST(Sampling, EveryKernelDrawsTheSame) {
   row.parameters().temperature = 1;
   row.parameters().seed = 7;
   for (int32_t position = 0; position < 1000; ++position) {
-    const int32_t want = row.sample(kernels<Sample>().back(), position).id;
-    for (const Kernel<Sample>& kernel : kernels<Sample>()) {
+    const int32_t want = row.sample(Sample::kernels().back(), position).id;
+    for (const Kernel<Sample>& kernel : Sample::kernels()) {
       if (!cpu_features().includes(kernel.needs)) continue;
       ASSERT_EQ(row.sample(kernel, position).id, want) << kernel.name;
     }
@@ -147,7 +147,7 @@ TEST(Sampling, OddLogitsDoNotWin) {
              {{-0.0f, 0.0f, -1e30f}, temperature > 0 ? -1 : 0}}) {
       OneRow row(logits);
       row.parameters().temperature = temperature;
-      for (const Kernel<Sample>& kernel : kernels<Sample>()) {
+      for (const Kernel<Sample>& kernel : Sample::kernels()) {
         if (!cpu_features().includes(kernel.needs)) continue;
         const SampledRow result = row.sample(kernel, 3);
         if (want >= 0) {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "kernels/families.h"
+#include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "support/temporary_directory.h"
 
@@ -114,6 +114,20 @@ TEST(Tuner, MeasuresAttention) {
     problem.over_rows = over_rows;
     EXPECT_FALSE(tuner.choose({to_text(problem), 4}).kernel.empty());
   }
+}
+
+TEST(Tuner, KnowsWhichChoicesLeaveVectorUnitsIdle) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "Tuner fallbacks skipped: vectors are this processor's baseline, every kernel is portable";
+#endif
+  const CpuFeatures avx2 = target_features("cpu-avx2");
+  const KernelChoice generic{"linear/generic_f32", 1, "", 0}, vectors{"linear/avx2_f32", 1, "", 0};
+  EXPECT_TRUE(is_portable_fallback(product(48, 80), generic, avx2));
+  EXPECT_FALSE(is_portable_fallback(product(48, 80), vectors, avx2));
+  EXPECT_FALSE(is_portable_fallback(product(48, 80), generic, target_features("cpu-generic")));
+  // This family has nothing else.
+  const std::string rows = to_text(GatherRows::Problem{64, DType::f32});
+  EXPECT_FALSE(is_portable_fallback(rows, {std::string(GatherRows::kernels().front().name), 1, "", 0}, avx2));
 }
 
 TEST(Tuner, RefusesAProblemThatNobodyComputes) {

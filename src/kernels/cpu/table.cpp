@@ -11,8 +11,7 @@ namespace incipit {
 // clang-format off
 
 // ---- Linear
-template <>
-std::span<const Kernel<Linear>> kernels<Linear>() {
+std::span<const Kernel<Linear>> Linear::kernels() {
   static const std::vector<Kernel<Linear>> table{
 #if defined(__x86_64__)
       linear_amx_bf16(),
@@ -32,8 +31,7 @@ std::span<const Kernel<Linear>> kernels<Linear>() {
 }
 
 // ---- Embedding
-template <>
-std::span<const Kernel<Embedding>> kernels<Embedding>() {
+std::span<const Kernel<Embedding>> Embedding::kernels() {
   static const std::vector<Kernel<Embedding>> table{
 #if defined(__x86_64__)
       embedding_highway(HighwayTarget::avx3),
@@ -45,8 +43,7 @@ std::span<const Kernel<Embedding>> kernels<Embedding>() {
 }
 
 // ---- PackedEmbedding
-template <>
-std::span<const Kernel<PackedEmbedding>> kernels<PackedEmbedding>() {
+std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
   static const std::vector<Kernel<PackedEmbedding>> table{
       packed_embedding_generic(),
   };
@@ -54,8 +51,7 @@ std::span<const Kernel<PackedEmbedding>> kernels<PackedEmbedding>() {
 }
 
 // ---- RmsNorm
-template <>
-std::span<const Kernel<RmsNorm>> kernels<RmsNorm>() {
+std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
   static const std::vector<Kernel<RmsNorm>> table{
 #if defined(__x86_64__)
       rms_norm_highway(HighwayTarget::avx3),
@@ -67,8 +63,7 @@ std::span<const Kernel<RmsNorm>> kernels<RmsNorm>() {
 }
 
 // ---- QuantizeRows
-template <>
-std::span<const Kernel<QuantizeRows>> kernels<QuantizeRows>() {
+std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
   static const std::vector<Kernel<QuantizeRows>> table{
 #if defined(__x86_64__)
       quantize_rows_highway(HighwayTarget::avx3),
@@ -80,8 +75,7 @@ std::span<const Kernel<QuantizeRows>> kernels<QuantizeRows>() {
 }
 
 // ---- Elementwise
-template <>
-std::span<const Kernel<Elementwise>> kernels<Elementwise>() {
+std::span<const Kernel<Elementwise>> Elementwise::kernels() {
   static const std::vector<Kernel<Elementwise>> table{
 #if defined(__x86_64__)
       elementwise_highway(HighwayTarget::avx3),
@@ -93,8 +87,7 @@ std::span<const Kernel<Elementwise>> kernels<Elementwise>() {
 }
 
 // ---- GatherRows
-template <>
-std::span<const Kernel<GatherRows>> kernels<GatherRows>() {
+std::span<const Kernel<GatherRows>> GatherRows::kernels() {
   static const std::vector<Kernel<GatherRows>> table{
       gather_rows_generic(),
   };
@@ -102,8 +95,7 @@ std::span<const Kernel<GatherRows>> kernels<GatherRows>() {
 }
 
 // ---- RotaryTable
-template <>
-std::span<const Kernel<RotaryTable>> kernels<RotaryTable>() {
+std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
   static const std::vector<Kernel<RotaryTable>> table{
       rotary_table_generic(),
   };
@@ -111,8 +103,7 @@ std::span<const Kernel<RotaryTable>> kernels<RotaryTable>() {
 }
 
 // ---- Rotary
-template <>
-std::span<const Kernel<Rotary>> kernels<Rotary>() {
+std::span<const Kernel<Rotary>> Rotary::kernels() {
   static const std::vector<Kernel<Rotary>> table{
 #if defined(__x86_64__)
       rotary_highway(HighwayTarget::avx3),
@@ -124,8 +115,7 @@ std::span<const Kernel<Rotary>> kernels<Rotary>() {
 }
 
 // ---- KvWrite
-template <>
-std::span<const Kernel<KvWrite>> kernels<KvWrite>() {
+std::span<const Kernel<KvWrite>> KvWrite::kernels() {
   static const std::vector<Kernel<KvWrite>> table{
 #if defined(__x86_64__)
       kv_write_highway(HighwayTarget::avx3),
@@ -137,8 +127,7 @@ std::span<const Kernel<KvWrite>> kernels<KvWrite>() {
 }
 
 // ---- Attention
-template <>
-std::span<const Kernel<Attention>> kernels<Attention>() {
+std::span<const Kernel<Attention>> Attention::kernels() {
   static const std::vector<Kernel<Attention>> table{
 #if defined(__x86_64__)
       attention_amx(),
@@ -152,8 +141,7 @@ std::span<const Kernel<Attention>> kernels<Attention>() {
 }
 
 // ---- ResolveTokens
-template <>
-std::span<const Kernel<ResolveTokens>> kernels<ResolveTokens>() {
+std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
   static const std::vector<Kernel<ResolveTokens>> table{
       resolve_tokens_generic(),
   };
@@ -161,8 +149,7 @@ std::span<const Kernel<ResolveTokens>> kernels<ResolveTokens>() {
 }
 
 // ---- Sample
-template <>
-std::span<const Kernel<Sample>> kernels<Sample>() {
+std::span<const Kernel<Sample>> Sample::kernels() {
   static const std::vector<Kernel<Sample>> table{
 #if defined(__x86_64__)
       sample_highway(HighwayTarget::avx3),
