@@ -1,15 +1,11 @@
 #include "graph/constant.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "graph/slabs.h"
 
 namespace incipit {
 namespace {
-
-// Slabs for digests and conversions: large enough to amortise the calls, small enough to stay in cache.
-constexpr int64_t slab_bytes = 1 << 20;
-
-int64_t slab_rows(int64_t row_bytes) { return std::max<int64_t>(1, slab_bytes / std::max<int64_t>(1, row_bytes)); }
 
 class OwnedConstant : public Constant {
  public:
@@ -49,14 +45,13 @@ void Constant::read_floats(int64_t first, int64_t count, float* out) const {
     return;
   }
   const int64_t row = row_elements();
-  const int64_t row_bytes = row * static_cast<int64_t>(size_of(dtype_));
-  const int64_t step = std::min(count, slab_rows(row_bytes));
-  std::vector<std::byte> slab(static_cast<size_t>(step * row_bytes));
-  for (int64_t done = 0; done < count; done += step) {
-    const int64_t now = std::min(step, count - done);
+  std::vector<std::byte> slab;
+  for_each_slab(count, row, [&](int64_t done, int64_t now) {
+    const auto elements = static_cast<size_t>(now * row);
+    slab.resize(elements * size_of(dtype_));
     read(first + done, now, slab.data());
-    convert_to_float(dtype_, slab.data(), out + done * row, static_cast<size_t>(now * row));
-  }
+    convert_to_float(dtype_, slab.data(), out + done * row, elements);
+  });
 }
 
 Tensor Constant::materialise() const {
@@ -92,14 +87,12 @@ Digest Constant::digest() const {
     for (int64_t extent : shape_) header += "," + std::to_string(extent);
     header += ";";
     digester.update(std::as_bytes(std::span(header)));
-    const int64_t row_bytes = row_elements() * static_cast<int64_t>(size_of(dtype_));
-    const int64_t step = std::min(rows(), slab_rows(row_bytes));
-    std::vector<std::byte> slab(static_cast<size_t>(step * row_bytes));
-    for (int64_t done = 0; done < rows() && row_bytes > 0; done += step) {
-      const int64_t now = std::min(step, rows() - done);
+    std::vector<std::byte> slab;
+    for_each_slab(rows(), row_elements(), [&](int64_t done, int64_t now) {
+      slab.resize(static_cast<size_t>(now * row_elements()) * size_of(dtype_));
       read(done, now, slab.data());
-      digester.update(std::span(slab).first(static_cast<size_t>(now * row_bytes)));
-    }
+      digester.update(slab);
+    });
     digest_ = digester.finish();
   });
   return digest_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "graph/constant.h"
+#include "graph/slabs.h"
 
 namespace incipit {
 namespace {
@@ -129,12 +130,13 @@ class ConvertedConstant : public Constant {
       return;
     }
     const int64_t row = row_elements();
-    std::vector<float> values(static_cast<size_t>(row));
-    for (int64_t r = 0; r < count; ++r) {
-      source_->read_floats(first + r, 1, values.data());
-      convert_from_float(values.data(), dtype(), out + static_cast<size_t>(r * row) * size_of(dtype()),
-                         static_cast<size_t>(row));
-    }
+    std::vector<float> values;
+    for_each_slab(count, row, [&](int64_t done, int64_t now) {
+      values.resize(static_cast<size_t>(now * row));
+      source_->read_floats(first + done, now, values.data());
+      convert_from_float(values.data(), dtype(), out + static_cast<size_t>(done * row) * size_of(dtype()),
+                         values.size());
+    });
   }
 
  private:

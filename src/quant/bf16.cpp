@@ -1,14 +1,11 @@
 #include <utility>
 
-#include "quant/converted.h"
 #include "quant/formats.h"
 
 namespace incipit {
 namespace {
 
-QuantizedConstant quantize_bf16(ConstantPtr weight) {
-  return {convert_constant(std::move(weight), DType::bf16), nullptr};
-}
+QuantizedConstant quantize_bf16(ConstantPtr weight) { return {convert(std::move(weight), DType::bf16), nullptr}; }
 
 }  // namespace
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "graph/slabs.h"
 #include "quant/formats.h"
-#include "quant/slabs.h"
 
 namespace incipit {
 namespace {

@@ -6,7 +6,8 @@
 
 namespace incipit {
 
-/// Calls body(first, count) over all rows, about 2^18 elements at a time. Nothing for an empty tensor.
+/// Calls body(first, count) over all rows, about 2^18 elements at a time: enough to outweigh the calls, small enough to
+/// stay in a cache. Nothing for an empty tensor.
 template <typename Body>
 void for_each_slab(int64_t rows, int64_t row_elements, Body&& body) {
   if (row_elements == 0) return;
