@@ -61,6 +61,7 @@ void widen(const std::byte* source, float* target, size_t count) {
 }  // namespace
 
 void convert_to_float(DType dtype, const std::byte* source, float* target, size_t count) {
+  if (count == 0) return;  // then the pointers may be null, which memcpy forbids
   switch (dtype) {
     case DType::f32: std::memcpy(target, source, count * sizeof(float)); return;
     case DType::f16: widen<f16>(source, target, count); return;
@@ -80,6 +81,7 @@ void convert_to_float(DType dtype, const std::byte* source, float* target, size_
 }
 
 void convert_from_float(const float* source, DType dtype, std::byte* target, size_t count) {
+  if (count == 0) return;
   switch (dtype) {
     case DType::f32: std::memcpy(target, source, count * sizeof(float)); return;
     case DType::f16:
