@@ -42,6 +42,10 @@ enum class WeightFormat : uint8_t { f32, bf16, i8 };
 constexpr std::array<std::string_view, 3> weight_format_names{"f32", "bf16", "int8"};
 constexpr const auto& enumeration_names(WeightFormat) { return weight_format_names; }
 
+/// The dtype of packed elements, and of the activations they are multiplied with.
+constexpr DType element_dtype(WeightFormat format) {
+  return format == WeightFormat::f32 ? DType::f32 : format == WeightFormat::bf16 ? DType::bf16 : DType::i8;
+}
 constexpr int32_t element_bytes(WeightFormat format) {
   return format == WeightFormat::f32 ? 4 : format == WeightFormat::bf16 ? 2 : 1;
 }

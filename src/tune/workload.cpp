@@ -34,10 +34,6 @@ Tensor filled(DType dtype, Shape shape, uint32_t seed) {
   return tensor;
 }
 
-DType stored(WeightFormat format) {
-  return format == WeightFormat::f32 ? DType::f32 : format == WeightFormat::bf16 ? DType::bf16 : DType::i8;
-}
-
 }  // namespace
 
 LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
@@ -46,7 +42,7 @@ LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
   const int64_t outputs = shape_.panels * panel_width;
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
   input_scales_ = filled(DType::f32, {rows}, 2);
-  weights_ = filled(stored(problem.format), {copies_, outputs, shape_.padded_k}, 3);
+  weights_ = filled(element_dtype(problem.format), {copies_, outputs, shape_.padded_k}, 3);
   scales_ = filled(DType::f32, {outputs}, 4);
   code_sums_ = Tensor(DType::i32, {outputs});
   bias_ = filled(DType::f32, {outputs}, 5);

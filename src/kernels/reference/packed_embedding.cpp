@@ -11,10 +11,9 @@ void PackedEmbedding::reference(const Problem& problem, const Args& args) {
     const std::byte* panel = args.table.panels + id / panel_width * shape.panel_bytes;
     for (int64_t column = 0; column < problem.width; ++column) {
       const int64_t element = (column / group * panel_width + id % panel_width) * group + column % group;
-      const float value =
-          problem.format == WeightFormat::i8
-              ? reinterpret_cast<const int8_t*>(panel)[element] * args.table.scales[id]
-              : load_element(problem.format == WeightFormat::f32 ? DType::f32 : DType::bf16, panel, element);
+      const float value = problem.format == WeightFormat::i8
+                              ? reinterpret_cast<const int8_t*>(panel)[element] * args.table.scales[id]
+                              : load_element(element_dtype(problem.format), panel, element);
       args.output[row * args.output_stride + column] = value * problem.scale;
     }
     if (args.pad_output) {

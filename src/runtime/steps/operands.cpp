@@ -102,14 +102,11 @@ PackedView StepOperands::packed_input(std::string_view role, WeightFormat format
   }
   const PackedShape shape = packed_shape(format, n, k, gated);
   const int64_t outputs = shape.panels * panel_width;
-  const DType element = format == WeightFormat::f32    ? DType::f32
-                        : format == WeightFormat::bf16 ? DType::bf16
-                                                       : DType::i8;
   const auto output_plane = [&](std::string_view kind, DType dtype) {
     return plane(role, weight, kind, dtype, outputs * 4);
   };
   PackedView view;
-  view.weight.panels = plane(role, weight, "panels", element, shape.bytes());
+  view.weight.panels = plane(role, weight, "panels", element_dtype(format), shape.bytes());
   if (format == WeightFormat::i8) {
     view.weight.scales = reinterpret_cast<const float*>(output_plane("scales", DType::f32));
     view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane("code_sums", DType::i32));
