@@ -141,7 +141,10 @@ TEST(HfConfig, GenerationDefaultsKeepTheSamplingOptions) {
       "config.json", "{}", R"({"do_sample":true,"temperature":0.5,"top_k":40,"eos_token_id":1,"top_p":null})");
   EXPECT_EQ(config.generation_defaults(), R"({"do_sample":true,"temperature":5E-1,"top_k":40})");
   EXPECT_EQ(HfConfig::parse("config.json", "{}").generation_defaults(), "{}");
-  EXPECT_THROW(HfConfig::parse("config.json", "{}", R"({"top_k":"all"})").generation_defaults(), Error);
+  for (const char* top_k : {R"("all")", "-1", "1e30", "4294967296"}) {
+    const std::string generation = R"({"top_k":)" + std::string(top_k) + "}";
+    EXPECT_THROW(HfConfig::parse("config.json", "{}", generation).generation_defaults(), Error) << top_k;
+  }
 }
 
 TEST(HfConfig, ChatTemplateFileWinsOverTokenizerConfig) {

@@ -236,10 +236,18 @@ std::string HfConfig::generation_defaults() const {
   for (std::string_view option : options) {
     const boost::json::value* value = generation_->if_contains(key_of(option));
     if (value == nullptr || value->is_null()) continue;
-    const bool fits = option == "do_sample" ? value->is_bool() : value->is_number();
-    if (!fits) {
-      throw Error(generation_name_, fmt::format("{} is {}", option, kind_name(*value)),
-                  option == "do_sample" ? "it must be true or false" : "it must be a number");
+    const auto demand = [&](bool fits, std::string_view remedy) {
+      if (fits) return;
+      const std::string found = value->is_number() ? boost::json::serialize(*value) : std::string(kind_name(*value));
+      throw Error(generation_name_, fmt::format("{} is {}", option, found), remedy);
+    };
+    if (option == "do_sample") {
+      demand(value->is_bool(), "it must be true or false");
+    } else if (option == "top_k") {
+      demand(value->is_int64() && value->get_int64() >= 0 && value->get_int64() <= INT32_MAX,
+             "it must be an integer from 0 (all)");
+    } else {
+      demand(value->is_number(), "it must be a number");
     }
     kept[key_of(option)] = *value;
   }
