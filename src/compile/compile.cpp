@@ -20,6 +20,7 @@
 #include "graph/summary.h"
 #include "kernels/problem.h"
 #include "kernels/sampling.h"
+#include "kernels/slot_layout.h"
 #include "text/compile_tokenizer.h"
 #include "tune/tuner.h"
 
@@ -52,12 +53,6 @@ PlanParts bounds_of(const Model& model, const CompileOptions& options) {
   return parts;
 }
 
-/// Bytes that sampling keeps for a sequence (kernels/sampling.h).
-uint64_t slot_bytes(const Model& model, int32_t max_context) {
-  return sizeof(SlotState) + uint64_t{4} * static_cast<uint64_t>(max_context) +
-         uint64_t{4} * static_cast<uint64_t>(model.vocabulary);
-}
-
 /// Refuses a --memory that cannot hold the weights, the arena, the sampling state and one sequence at full length.
 /// Returns what is left for everything but the weights; 0: no bound.
 uint64_t memory_for_state(const Model& model, const CompileOptions& options, const PlanDraft& draft,
@@ -72,7 +67,7 @@ uint64_t memory_for_state(const Model& model, const CompileOptions& options, con
   }
   uint64_t arena = 0;
   for (const ArenaPlan& plan : parts.arenas) arena = std::max(arena, plan.bytes);
-  const uint64_t state = slot_bytes(model, parts.max_context) * static_cast<uint64_t>(parts.max_sequences);
+  const auto state = static_cast<uint64_t>(SlotLayout(parts.max_sequences, parts.max_context, model.vocabulary).bytes);
   const uint64_t needed = weights + arena + state + pages;
   if (needed > static_cast<uint64_t>(options.memory)) {
     throw Error(
@@ -112,10 +107,23 @@ class KernelChooser {
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
+/// No slow path is taken in silence.
+void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures features, CompileReport& report) {
+  const std::string& problem = planned.step.problem;
+  for (const KernelChoice& choice : planned.kernels) {
+    if (!is_portable_fallback(problem, choice, features)) continue;
+    auto& list = report.portable_fallbacks;
+    auto known = std::ranges::find_if(
+        list, [&](const PortableFallback& other) { return other.problem == problem && other.kernel == choice.kernel; });
+    if (known == list.end()) known = list.insert(list.end(), {problem, choice.kernel, 0});
+    ++known->steps;
+    return;
+  }
+}
+
 void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
                     CpuFeatures features, CompileReport& report, Progress& progress) {
   TuningCache cache = options.tuning_cache.empty() ? TuningCache() : TuningCache::load(options.tuning_cache);
-  const size_t known = cache.size();
   Tuner tuner(cache, {features, options.threads, 0.15, options.tune});
   KernelChooser chooser(tuner);
   progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
@@ -128,9 +136,16 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   parts.resolve_tokens = chooser.plan({"resolve_tokens", to_text(resolve), DraftAxis::tokens, {}, {}}, parts.buckets);
   parts.sample = chooser.plan({"sample", to_text(sample), DraftAxis::rows, {}, {}}, parts.buckets);
   progress.finish();
+  for (const PlannedStep& planned : parts.steps) note_portable_fallbacks(planned, features, report);
+  note_portable_fallbacks(parts.resolve_tokens, features, report);
+  note_portable_fallbacks(parts.sample, features, report);
+  for (const PortableFallback& fallback : report.portable_fallbacks) {
+    spdlog::warn("{} steps run on {}, portable code, though the target has {}: {}", fallback.steps, fallback.kernel,
+                 to_string(features), fallback.problem);
+  }
   report.tuned_problems = chooser.problems();
-  report.measured_problems = static_cast<int32_t>(cache.size() - known);
-  if (!options.tuning_cache.empty() && cache.size() != known) cache.save(options.tuning_cache);
+  report.measured_problems = cache.changes();
+  if (!options.tuning_cache.empty() && cache.changes() > 0) cache.save(options.tuning_cache);
 }
 
 bool has_tokenizer(const Model& model) {

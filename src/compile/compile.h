@@ -25,14 +25,21 @@ struct CompileOptions {
   std::string version_tag;             // free text for the manifest
 };
 
+/// Steps of one problem that run on portable code although the target has vector units and the family kernels for them.
+struct PortableFallback {
+  std::string problem, kernel;
+  int32_t steps = 0;
+};
+
 struct CompileReport {
   std::vector<PassReport> passes;
   uint64_t weight_bytes = 0;
   uint64_t engine_bytes = 0;
   int64_t parameters = 0;
   int32_t steps = 0;
-  int32_t tuned_problems = 0;     // distinct problems asked of the tuner, and
-  int32_t measured_problems = 0;  // those that were new to the cache
+  int32_t tuned_problems = 0;                        // distinct problems asked of the tuner, and
+  int32_t measured_problems = 0;                     // those that the cache did not know
+  std::vector<PortableFallback> portable_fallbacks;  // logged, and in the manifest
   double pass_seconds = 0, tune_seconds = 0, pack_seconds = 0;
 };
 

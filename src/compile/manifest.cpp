@@ -42,6 +42,15 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
     passes.push_back(entry);
   }
   manifest["passes"] = passes;
+  json::array fallbacks;
+  for (const PortableFallback& fallback : report.portable_fallbacks) {
+    json::object entry;
+    entry["kernel"] = fallback.kernel;
+    entry["steps"] = fallback.steps;
+    entry["problem"] = fallback.problem;
+    fallbacks.push_back(entry);
+  }
+  manifest["portable_fallbacks"] = fallbacks;
   json::array sources;
   for (const SourceFile& source : model.sources) {
     json::object entry;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <span>
 
 #include "base/progress.h"
 #include "kernels/packing.h"
@@ -88,8 +89,8 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
   std::vector<int32_t> code_sums(coded ? static_cast<size_t>(shape.panels * panel_width) : 0);
 
   std::vector<WrittenPlane> planes;
-  const DType stored = coded ? DType::i8 : weight.format == WeightFormat::bf16 ? DType::bf16 : DType::f32;
-  planes.push_back({"panels", stored, writer.align_weights(), static_cast<uint64_t>(shape.bytes())});
+  planes.push_back(
+      {"panels", element_dtype(weight.format), writer.align_weights(), static_cast<uint64_t>(shape.bytes())});
   for (int64_t first = 0; first < shape.panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, shape.panels - first);
@@ -118,13 +119,19 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
     planes.push_back({"code_sums", DType::i32, writer.write_weights(bytes), bytes.size()});
   }
   if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias));
+  for (const WrittenPlane& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
   return planes;
 }
 
 }  // namespace
 
 uint64_t weight_bytes(const DraftWeight& weight) {
-  if (!weight.dense) return static_cast<uint64_t>(shape_of(weight).bytes());
+  if (!weight.dense) {
+    const PackedShape shape = shape_of(weight);
+    // Beside the panels: scales and sums of codes, and the bias, f32 or i32 each.
+    const int64_t output_planes = (weight.format == WeightFormat::i8 ? 2 : 0) + (weight.bias ? 1 : 0);
+    return static_cast<uint64_t>(shape.bytes() + output_planes * shape.panels * panel_width * 4);
+  }
   return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
 }
 

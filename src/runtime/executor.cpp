@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "engine/plan_items.h"
 #include "kernels/layout.h"
+#include "kernels/slot_layout.h"
 #include "runtime/batch_view.h"
 #include "runtime/cache_pools.h"
 #include "runtime/slots.h"
@@ -67,7 +68,7 @@ int64_t arena_bytes(const plan::Plan& plan) {
 }
 
 int64_t slot_bytes(const plan::Plan& plan) {
-  return Slots::bytes(narrow(plan.max_sequences()), narrow(plan.max_context()), narrow(plan.vocabulary()));
+  return SlotLayout(plan.max_sequences(), plan.max_context(), plan.vocabulary()).bytes;
 }
 
 ExecutorLimits limits_of(const plan::Plan& plan, int64_t cache_bytes, std::string_view engine) {

@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "kernels/layout.h"
+#include "kernels/slot_layout.h"
 
 namespace incipit {
 namespace {
@@ -42,31 +42,7 @@ void launch(Device& device, const typename Code::Args& args) {
   device.launch(launch);
 }
 
-/// Where each array begins in one block.
-struct SlotLayout {
-  SlotLayout(int64_t slots, int64_t max_context, int64_t vocabulary) {
-    take(states, slots * static_cast<int64_t>(sizeof(SlotState)));
-    take(history, slots * max_context * 4);
-    take(prompt_counts, slots * vocabulary * 2);
-    take(generated_counts, slots * vocabulary * 2);
-    take(generated_from, slots * 4);
-    take(parameters, slots * static_cast<int64_t>(sizeof(SamplingParameters)));
-  }
-  int64_t states, history, prompt_counts, generated_counts, generated_from, parameters;
-  int64_t bytes = 0;
-
- private:
-  void take(int64_t& offset, int64_t size) {
-    offset = bytes;
-    bytes += round_up(size, 64);
-  }
-};
-
 }  // namespace
-
-int64_t Slots::bytes(int32_t slots, int32_t max_context, int32_t vocabulary) {
-  return SlotLayout(slots, max_context, vocabulary).bytes;
-}
 
 Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabulary)
     : device_(device), staged_(static_cast<size_t>(slots)) {

@@ -16,9 +16,6 @@ class Slots {
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
 
-  /// Bytes that a plan's slots take.
-  static int64_t bytes(int32_t slots, int32_t max_context, int32_t vocabulary);
-
   /// As kernels see them.
   const SlotArrays& arrays() const { return arrays_; }
   /// Both are ordered with everything else in the device's queue.

@@ -86,6 +86,7 @@ const KernelChoice* TuningCache::find(CpuFeatures features, std::string_view pro
 
 void TuningCache::set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice) {
   entries_[key_of(features, problem, rows)] = std::move(choice);
+  ++changes_;
 }
 
 }  // namespace incipit

@@ -34,9 +34,12 @@ class TuningCache {
   const KernelChoice* find(CpuFeatures features, std::string_view problem, int32_t rows) const;
   void set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice);
   size_t size() const { return entries_.size(); }
+  /// How many choices were set since it was loaded, new ones or in place of stale ones.
+  int32_t changes() const { return changes_; }
 
  private:
   std::map<std::string, KernelChoice> entries_;
+  int32_t changes_ = 0;
 };
 
 struct TuneRequest {

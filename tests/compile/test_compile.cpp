@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -10,8 +11,11 @@
 #include "engine/engine.h"
 #include "engine/plan_generated.h"
 #include "import/import.h"
+#include "kernels/families.h"
+#include "kernels/kernel.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
+#include "tune/tuner.h"
 
 namespace incipit {
 namespace {
@@ -77,6 +81,22 @@ TEST_P(EveryPrecision, GivesTheSameBytesTwiceFromOneTuningCache) {
   EXPECT_EQ(read_text_file(directory / "tuning.txt"), cache);
 }
 
+TEST(Compile, SavesWhatItMeasuredInPlaceOfStaleChoices) {
+  const TemporaryDirectory directory;
+  CompileOptions options = untuned("f32");
+  options.tune = true;
+  options.tuning_cache = directory / "tuning.txt";
+  compile_quietly(reference("llama-mha"), options, directory / "first");
+  std::string cache = read_text_file(options.tuning_cache);
+  const size_t lines = static_cast<size_t>(std::ranges::count(cache, '\n'));
+  for (size_t at = 0; (at = cache.find(" abi=", at)) != std::string::npos; ++at) cache.insert(at + 5, "9");
+  std::ofstream(options.tuning_cache) << cache;
+  compile_quietly(reference("llama-mha"), options, directory / "second");
+  const std::string renewed = read_text_file(options.tuning_cache);
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(renewed, '\n')), lines);
+  EXPECT_EQ(renewed.find(" abi=9"), std::string::npos);
+}
+
 TEST_P(EveryPrecision, LowersTheGraphWhateverPassIsOff) {
   const TemporaryDirectory directory;
   for (const Pass& pass : passes()) {
@@ -114,6 +134,37 @@ TEST(Compile, ComputesOnlySampledRowsBehindTheLastKvWrite) {
     if (step->problem()->str().rfind("kv_write", 0) == 0) ++writes;
   }
   EXPECT_TRUE(behind);
+}
+
+TEST(Compile, TellsOfStepsThatRunOnPortableCode) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "Compile fallbacks skipped: vectors are this processor's baseline, every kernel is portable";
+#endif
+  const TemporaryDirectory directory;
+  CompileOptions options = untuned("f32");
+  options.target = "cpu-avx2";
+  compile_quietly(reference("llama-mha"), options, directory / "fast.engine");
+  Engine::OpenOptions open;
+  open.check_features = false;
+  const auto fast = Engine::open(directory / "fast.engine", open);
+  EXPECT_THAT(std::string(fast->manifest()), HasSubstr(R"("portable_fallbacks":[])"));
+
+  // A tuning cache may say that portable code is best.
+  TuningCache cache;
+  for (const auto* bucket : *fast->plan().buckets()) {
+    for (const auto* step : *fast->plan().steps()) {
+      if (step->problem()->str().rfind("linear", 0) != 0) continue;
+      const Kernel<Linear>& generic = *find_kernel<Linear>("linear/generic_f32");
+      const uint32_t rows = step->axis() == plan::Axis::tokens ? bucket->tokens() : bucket->rows();
+      cache.set(target_features(options.target), step->problem()->str(), static_cast<int32_t>(rows),
+                {"linear/generic_f32", generic.abi, std::string(generic.configs[0].name), 1});
+    }
+  }
+  options.tuning_cache = directory / "tuning.txt";
+  cache.save(options.tuning_cache);
+  compile_quietly(reference("llama-mha"), options, directory / "slow.engine");
+  EXPECT_THAT(std::string(Engine::open(directory / "slow.engine", open)->manifest()),
+              HasSubstr(R"("portable_fallbacks":[{"kernel":"linear/generic_f32")"));
 }
 
 TEST(Compile, RefusesBoundsThatCannotHold) {
