@@ -21,8 +21,6 @@ constexpr double redraw_interval = 0.1;  // seconds
 constexpr int bar_width = 24;
 constexpr std::string_view erase_line = "\r\033[K";
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 size_t terminal_columns() {
   winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
@@ -64,7 +62,11 @@ void write_to_terminal(std::string_view text) {
 
 }  // namespace
 
-Progress::Progress(bool visible) : visible_(visible) {}
+double Progress::steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Progress::Progress(bool visible, Clock clock) : visible_(visible), clock_(clock) {}
 
 // A stage still open here was left by an exception: clear its line for the message that follows.
 Progress::~Progress() {
@@ -79,13 +81,13 @@ void Progress::stage(std::string_view name, int64_t total, std::string_view unit
   unit_ = unit;
   total_ = total;
   done_ = 0;
-  started_ = now();
+  started_ = clock_();
   draw(false);
 }
 
 void Progress::advance(int64_t units) {
   done_ += units;
-  if (visible_ && !name_.empty() && now() - drawn_ >= redraw_interval) draw(false);
+  if (visible_ && !name_.empty() && clock_() - drawn_ >= redraw_interval) draw(false);
 }
 
 void Progress::finish() {
@@ -96,7 +98,7 @@ void Progress::finish() {
 
 void Progress::draw(bool last) {
   if (!visible_) return;
-  drawn_ = now();
+  drawn_ = clock_();
   const double elapsed = std::max(drawn_ - started_, 1e-9);
   const double speed = static_cast<double>(done_) / elapsed;
   std::string line = name_ + "  ";

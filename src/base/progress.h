@@ -12,8 +12,13 @@ namespace incipit {
 /// Destroyed in mid-stage (an exception), it clears its line.
 class Progress {
  public:
-  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal.
-  explicit Progress(bool visible = for_terminal());
+  /// Seconds since some moment.
+  using Clock = double (*)();
+  static double steady_seconds();
+
+  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal. Tests give a
+  /// clock of their own.
+  explicit Progress(bool visible = for_terminal(), Clock clock = steady_seconds);
   ~Progress();
   static bool for_terminal();
 
@@ -26,6 +31,7 @@ class Progress {
  private:
   void draw(bool last);
   bool visible_;
+  Clock clock_;
   std::string name_, unit_;
   int64_t total_ = 0, done_ = 0;
   double started_ = 0, drawn_ = 0;
