@@ -5,17 +5,7 @@
 namespace incipit::ops {
 
 std::vector<ValueType> Add::infer(std::span<const ValueType> inputs) const {
-  const Rule rule(op_name, inputs, {"x", "y"}, 2);
-  const ValueType& x = rule.tensor(0, 2, kernel_floats);
-  if (rule.type(1).shape.size() == 1) {
-    rule.tensor(1, 1, any_float);
-    rule.extent_is(1, 0, x.shape[1]);
-  } else {
-    rule.tensor(1, 2, kernel_floats);
-    rule.extent_is(1, 0, x.shape[0]);
-    rule.extent_is(1, 1, x.shape[1]);
-  }
-  return {{DType::f32, x.shape}};
+  return {elementwise_pair(Rule(op_name, inputs, {"x", "y"}, 2))};
 }
 
 void Add::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {

@@ -100,6 +100,19 @@ double activate(std::string_view kind, double x) {
   return x;
 }
 
+ValueType elementwise_pair(const Rule& rule) {
+  const ValueType& x = rule.tensor(0, 2, kernel_floats);
+  if (rule.type(1).shape.size() == 1) {
+    rule.tensor(1, 1, any_float);
+    rule.extent_is(1, 0, x.shape[1]);
+  } else {
+    rule.tensor(1, 2, kernel_floats);
+    rule.extent_is(1, 0, x.shape[0]);
+    rule.extent_is(1, 1, x.shape[1]);
+  }
+  return {DType::f32, x.shape};
+}
+
 Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
                   size_t residual) {
   const int64_t products = rule.constant_extent(weight, 0);

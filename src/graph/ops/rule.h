@@ -55,6 +55,9 @@ bool is_gate(std::string_view a);
 /// An ungated activation (or "none") of a number. gelu_tanh, gelu_erf: Hendrycks, Gimpel, 2016.
 double activate(std::string_view kind, double x);
 
+/// Add's and Multiply's rule: rows x, and y of the same shape or one row for all of x's; returns the output's type.
+ValueType elementwise_pair(const Rule& rule);
+
 /// Linear's and QuantizedLinear's common part: the checks of bias, residual and activation; returns M'.
 Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
                   size_t residual);
