@@ -41,11 +41,11 @@ def main():
         decompositions.append((code, first, second, int(bool(composes))))
     print(f"// Made by tools/make_normalization_tables.py from Unicode {unicodedata.unidata_version}; do not edit.")
     print("// {code point, first part, second part (0: none), whether the pair composes back}, sorted by code point.")
-    print("constexpr Decomposition kDecompositions[] = {")
+    print("constexpr Decomposition decompositions[] = {")
     wrapped(f"{{{code:#x}, {first:#x}, {second:#x}, {composes}}}" for code, first, second, composes in decompositions)
     print("};")
     print("// {first, last, canonical combining class}, sorted; class 0 is not listed.")
-    print("constexpr CombiningRange kCombiningRanges[] = {")
+    print("constexpr CombiningRange combining_ranges[] = {")
     wrapped(f"{{{first:#x}, {last:#x}, {combining}}}" for first, last, combining in classes)
     print("};")
 

@@ -11,11 +11,11 @@ constexpr bool stands_for_itself(int byte) {
   return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
 
-constexpr uint32_t kSymbolLimit = 0x144;
+constexpr uint32_t symbol_limit = 0x144;
 
 struct Alphabet {
   std::array<uint16_t, 256> symbols{};
-  std::array<int16_t, kSymbolLimit> bytes{};
+  std::array<int16_t, symbol_limit> bytes{};
 };
 
 constexpr Alphabet make_alphabet() {
@@ -30,19 +30,19 @@ constexpr Alphabet make_alphabet() {
   return alphabet;
 }
 
-constexpr Alphabet kAlphabet = make_alphabet();
+constexpr Alphabet byte_alphabet = make_alphabet();
 
 }  // namespace
 
-uint32_t byte_symbol(uint8_t byte) { return kAlphabet.symbols[byte]; }
+uint32_t byte_symbol(uint8_t byte) { return byte_alphabet.symbols[byte]; }
 
 std::optional<std::string> bytes_of_symbols(std::string_view symbols) {
   std::string bytes;
   bytes.reserve(symbols.size());
   for (size_t position = 0; position < symbols.size();) {
     const Utf8Unit unit = utf8_unit_at(symbols, position);
-    if (unit.code_point >= kSymbolLimit || kAlphabet.bytes[unit.code_point] < 0) return std::nullopt;
-    bytes.push_back(static_cast<char>(kAlphabet.bytes[unit.code_point]));
+    if (unit.code_point >= symbol_limit || byte_alphabet.bytes[unit.code_point] < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(byte_alphabet.bytes[unit.code_point]));
     position += unit.size;
   }
   return bytes;

@@ -7,8 +7,8 @@ namespace incipit {
 namespace {
 
 // Up to here looking at every pair for each merge is faster than keeping a heap.
-constexpr size_t kScanLimit = 64;
-constexpr uint32_t kNoRank = TokenizerTables::kNoRank;
+constexpr size_t scan_limit = 64;
+constexpr uint32_t no_rank = TokenizerTables::no_rank;
 
 /// Merges scratch.ids in place, choosing each merge by a scan.
 void merge_by_scan(const TokenizerTables& tables, MergeScratch& scratch) {
@@ -18,7 +18,7 @@ void merge_by_scan(const TokenizerTables& tables, MergeScratch& scratch) {
   for (size_t i = 0; i + 1 < ids.size(); ++i) ranks.push_back(tables.merge_rank(ids[i], ids[i + 1]));
   while (!ranks.empty()) {
     const size_t at = std::min_element(ranks.begin(), ranks.end()) - ranks.begin();
-    if (ranks[at] == kNoRank) break;
+    if (ranks[at] == no_rank) break;
     ids[at] = tables.merge_result(ranks[at]);
     ids.erase(ids.begin() + at + 1);
     ranks.erase(ranks.begin() + at);
@@ -36,17 +36,17 @@ void merge_by_heap(const TokenizerTables& tables, MergeScratch& scratch) {
   for (uint32_t i = 0; i < count; ++i) symbols.push_back({scratch.ids[i], i - 1, i + 1});  // ends: beyond count
   const auto pair_rank = [&](uint32_t left) {
     const uint32_t right = symbols[left].next;
-    return right < count ? tables.merge_rank(symbols[left].id, symbols[right].id) : kNoRank;
+    return right < count ? tables.merge_rank(symbols[left].id, symbols[right].id) : no_rank;
   };
   heap.clear();
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t rank = pair_rank(i);
-    if (rank != kNoRank) heap.push_back(uint64_t{rank} << 32 | i);
+    if (rank != no_rank) heap.push_back(uint64_t{rank} << 32 | i);
   }
   std::make_heap(heap.begin(), heap.end(), std::greater<>());
   const auto push = [&](uint32_t left) {
     const uint32_t rank = pair_rank(left);
-    if (rank == kNoRank) return;
+    if (rank == no_rank) return;
     heap.push_back(uint64_t{rank} << 32 | left);
     std::push_heap(heap.begin(), heap.end(), std::greater<>());
   };
@@ -78,7 +78,7 @@ void merge_bytes(const TokenizerTables& tables, std::string_view piece, MergeScr
     const int32_t id = tables.byte_id(static_cast<uint8_t>(c));
     if (id >= 0) scratch.ids.push_back(id);
   }
-  if (scratch.ids.size() <= kScanLimit) {
+  if (scratch.ids.size() <= scan_limit) {
     merge_by_scan(tables, scratch);
   } else {
     merge_by_heap(tables, scratch);

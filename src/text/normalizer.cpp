@@ -25,9 +25,9 @@ struct CombiningRange {
 #include "text/normalization_tables.inc"
 
 // Hangul syllables, Unicode 15 section 3.12.
-constexpr uint32_t kSyllables = 0xac00, kLeads = 0x1100, kVowels = 0x1161, kTrails = 0x11a7;
-constexpr uint32_t kLeadCount = 19, kVowelCount = 21, kTrailCount = 28;
-constexpr uint32_t kSyllableCount = kLeadCount * kVowelCount * kTrailCount;
+constexpr uint32_t syllables = 0xac00, leads = 0x1100, vowels = 0x1161, trails = 0x11a7;
+constexpr uint32_t lead_count = 19, vowel_count = 21, trail_count = 28;
+constexpr uint32_t syllable_count = lead_count * vowel_count * trail_count;
 
 struct Character {
   uint32_t code_point;
@@ -35,23 +35,23 @@ struct Character {
 };
 
 uint32_t combining_class_of(uint32_t code_point) {
-  const auto* range = std::lower_bound(std::begin(kCombiningRanges), std::end(kCombiningRanges), code_point,
+  const auto* range = std::lower_bound(std::begin(combining_ranges), std::end(combining_ranges), code_point,
                                        [](const CombiningRange& r, uint32_t wanted) { return r.last < wanted; });
-  if (range == std::end(kCombiningRanges) || code_point < range->first) return 0;
+  if (range == std::end(combining_ranges) || code_point < range->first) return 0;
   return range->combining_class;
 }
 
 void append_decomposed(std::vector<Character>& characters, uint32_t code_point) {
-  if (code_point - kSyllables < kSyllableCount) {
-    const uint32_t syllable = code_point - kSyllables;
-    characters.push_back({kLeads + syllable / (kVowelCount * kTrailCount), 0});
-    characters.push_back({kVowels + syllable / kTrailCount % kVowelCount, 0});
-    if (syllable % kTrailCount != 0) characters.push_back({kTrails + syllable % kTrailCount, 0});
+  if (code_point - syllables < syllable_count) {
+    const uint32_t syllable = code_point - syllables;
+    characters.push_back({leads + syllable / (vowel_count * trail_count), 0});
+    characters.push_back({vowels + syllable / trail_count % vowel_count, 0});
+    if (syllable % trail_count != 0) characters.push_back({trails + syllable % trail_count, 0});
     return;
   }
-  const auto* found = std::lower_bound(std::begin(kDecompositions), std::end(kDecompositions), code_point,
+  const auto* found = std::lower_bound(std::begin(decompositions), std::end(decompositions), code_point,
                                        [](const Decomposition& d, uint32_t wanted) { return d.code_point < wanted; });
-  if (found == std::end(kDecompositions) || found->code_point != code_point) {
+  if (found == std::end(decompositions) || found->code_point != code_point) {
     characters.push_back({code_point, combining_class_of(code_point)});
     return;
   }
@@ -63,7 +63,7 @@ void append_decomposed(std::vector<Character>& characters, uint32_t code_point) 
 const std::vector<Decomposition>& compositions() {
   static const std::vector<Decomposition> sorted = [] {
     std::vector<Decomposition> pairs;
-    for (const Decomposition& d : kDecompositions) {
+    for (const Decomposition& d : decompositions) {
       if (d.composes) pairs.push_back(d);
     }
     std::sort(pairs.begin(), pairs.end(), [](const Decomposition& a, const Decomposition& b) {
@@ -76,12 +76,12 @@ const std::vector<Decomposition>& compositions() {
 
 /// 0 when the two do not compose.
 uint32_t composed(uint32_t first, uint32_t second) {
-  if (first - kLeads < kLeadCount && second - kVowels < kVowelCount) {
-    return kSyllables + ((first - kLeads) * kVowelCount + (second - kVowels)) * kTrailCount;
+  if (first - leads < lead_count && second - vowels < vowel_count) {
+    return syllables + ((first - leads) * vowel_count + (second - vowels)) * trail_count;
   }
-  if (first - kSyllables < kSyllableCount && (first - kSyllables) % kTrailCount == 0 && second > kTrails &&
-      second < kTrails + kTrailCount) {
-    return first + (second - kTrails);
+  if (first - syllables < syllable_count && (first - syllables) % trail_count == 0 && second > trails &&
+      second < trails + trail_count) {
+    return first + (second - trails);
   }
   const std::vector<Decomposition>& pairs = compositions();
   const auto found = std::lower_bound(pairs.begin(), pairs.end(), std::pair(first, second),

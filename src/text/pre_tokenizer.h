@@ -19,14 +19,14 @@ enum class SplitBehavior : uint32_t {
   merged_with_next = 3,      // a match begins the gap after it
   contiguous = 4,            // neighbouring matches are one piece
 };
-constexpr uint32_t kSplitBehaviorCount = 5;
+constexpr uint32_t split_behavior_count = 5;
 
 /// Stored in compiled tokenizers: never renumber.
 enum class PreTokenizerStepKind : uint32_t {
   split = 0,         // cut by a pattern
   prefix_space = 1,  // put a space before every piece that does not begin with one
 };
-constexpr uint32_t kPreTokenizerStepKindCount = 2;
+constexpr uint32_t pre_tokenizer_step_kind_count = 2;
 
 struct PreTokenizerStep {
   PreTokenizerStepKind kind = PreTokenizerStepKind::split;

@@ -15,11 +15,11 @@ namespace {
 
 // Backtracking steps for one match: a few for each byte of the text are what sane patterns take (a run of spaces that
 // no line end follows); beyond that a hostile pattern is stopped.
-constexpr uint64_t kMatchLimit = 10'000'000;
-constexpr uint64_t kMatchLimitPerByte = 8;
+constexpr uint64_t match_limit = 10'000'000;
+constexpr uint64_t match_limit_per_byte = 8;
 // Nested parentheses and bytes of a pattern; those of published tokenizers have a few levels and a few kilobytes.
-constexpr uint32_t kNestingLimit = 100;
-constexpr size_t kPatternLimit = 64 << 10;
+constexpr uint32_t nesting_limit = 100;
+constexpr size_t pattern_limit = 64 << 10;
 
 /// What one thread needs to match with any pattern.
 class MatchScratch {
@@ -73,14 +73,14 @@ struct Regex::Code {
 Regex::Regex(std::string_view pattern, std::string_view thing) : code_(std::make_unique<Code>()) {
   code_->pattern = pattern;
   code_->thing = thing;
-  if (pattern.size() > kPatternLimit) {
-    throw Error(thing, fmt::format("a pattern has {} bytes, more than {}", pattern.size(), kPatternLimit));
+  if (pattern.size() > pattern_limit) {
+    throw Error(thing, fmt::format("a pattern has {} bytes, more than {}", pattern.size(), pattern_limit));
   }
   const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(
       pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
   if (context == nullptr) throw std::bad_alloc();
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  pcre2_set_parens_nest_limit(context.get(), kNestingLimit);
+  pcre2_set_parens_nest_limit(context.get(), nesting_limit);
   int code = 0;
   PCRE2_SIZE offset = 0;
   // Multi-line, as Ruby's ^ and $ are. \C would cut characters apart.
@@ -100,7 +100,7 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 std::optional<TextRange> Regex::find(std::string_view subject, size_t position) const {
   MatchScratch& scratch = MatchScratch::of_this_thread();
-  const uint64_t limit = kMatchLimit + kMatchLimitPerByte * subject.size();
+  const uint64_t limit = match_limit + match_limit_per_byte * subject.size();
   pcre2_set_match_limit(scratch.context, static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
   const auto match = [&](uint32_t options) {
     return pcre2_match(code_->compiled, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), position,
@@ -123,10 +123,10 @@ std::optional<TextRange> Regex::find(std::string_view subject, size_t position) 
 namespace {
 
 // Unicode's White_Space, which PCRE2's \s exceeds by U+180E.
-constexpr std::string_view kSpaces =
+constexpr std::string_view spaces =
     R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 // Oniguruma's word characters: Alphabetic (with its circled and squared letters), marks, numbers, connectors.
-constexpr std::string_view kWords =
+constexpr std::string_view words =
     R"(\p{L}\p{M}\p{N}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 
 [[noreturn]] void refuse(std::string_view thing, std::string_view pattern, std::string_view construct) {
@@ -146,12 +146,12 @@ std::string pcre2_pattern_from_oniguruma(std::string_view pattern, std::string_v
       ++i;
       switch (next) {
         case '\0': refuse(thing, pattern, "a backslash at its end");
-        case 's': result += in_class ? std::string(kSpaces) : fmt::format("[{}]", kSpaces); break;
-        case 'w': result += in_class ? std::string(kWords) : fmt::format("[{}]", kWords); break;
-        case 'S': result += in_class ? R"(\S\x{180e})" : fmt::format("[^{}]", kSpaces); break;
+        case 's': result += in_class ? std::string(spaces) : fmt::format("[{}]", spaces); break;
+        case 'w': result += in_class ? std::string(words) : fmt::format("[{}]", words); break;
+        case 'S': result += in_class ? R"(\S\x{180e})" : fmt::format("[^{}]", spaces); break;
         case 'W':
           if (in_class) refuse(thing, pattern, "\\W in a class");
-          result += fmt::format("[^{}]", kWords);
+          result += fmt::format("[^{}]", words);
           break;
         case 'h':
         case 'H':

@@ -21,7 +21,7 @@ struct EncodeScratch {
 };
 
 // A text beyond this gives its thread's scratch memory back.
-constexpr size_t kScratchTextLimit = 1 << 20;
+constexpr size_t scratch_text_limit = 1 << 20;
 
 std::vector<PreTokenizerStep> steps_of(const TokenizerTables& tables) {
   std::vector<PreTokenizerStep> steps;
@@ -100,7 +100,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (options.add_special_tokens) ids.insert(ids.end(), tables.prefix_ids().begin(), tables.prefix_ids().end());
   state_->encode(text, options.parse_special, scratch, ids);
   if (options.add_special_tokens) ids.insert(ids.end(), tables.suffix_ids().begin(), tables.suffix_ids().end());
-  if (text.size() > kScratchTextLimit) scratch = {};
+  if (text.size() > scratch_text_limit) scratch = {};
   return ids;
 }
 

@@ -12,9 +12,9 @@
 namespace incipit {
 namespace {
 
-constexpr std::string_view kThing = "compiled tokenizer";
+constexpr std::string_view thing = "compiled tokenizer";
 
-[[noreturn]] void refuse(std::string_view fault) { throw Error(kThing, fault, "build the engine again"); }
+[[noreturn]] void refuse(std::string_view fault) { throw Error(thing, fault, "build the engine again"); }
 
 [[noreturn]] void damaged(std::string_view part) { refuse(fmt::format("its {} are damaged", part)); }
 
@@ -43,9 +43,9 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
   if (block.size() < sizeof header) refuse(fmt::format("it has only {} bytes", block.size()));
   if (reinterpret_cast<uintptr_t>(block.data()) % 8 != 0) refuse("it is not aligned to 8 bytes");
   std::memcpy(&header, block.data(), sizeof header);
-  if (header.magic != kTokenizerTablesMagic) refuse("it does not begin as one");
-  if (header.version != kTokenizerTablesVersion) {
-    refuse(fmt::format("its version is {}, this program reads {}", header.version, kTokenizerTablesVersion));
+  if (header.magic != tokenizer_tables_magic) refuse("it does not begin as one");
+  if (header.version != tokenizer_tables_version) {
+    refuse(fmt::format("its version is {}, this program reads {}", header.version, tokenizer_tables_version));
   }
   if (header.size != block.size()) {
     refuse(fmt::format("it has {} bytes instead of {}", block.size(), header.size));
@@ -74,14 +74,14 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
   view(suffix_ids_, TableSection::suffix_ids);
   view(eos_ids_, TableSection::eos_ids);
 
-  if (vocab_size_ == 0 || vocab_size_ > kMaxVocabSize || token_offsets_.size() != size_t{vocab_size_} + 1 ||
+  if (vocab_size_ == 0 || vocab_size_ > max_vocabulary || token_offsets_.size() != size_t{vocab_size_} + 1 ||
       token_flags_.size() != vocab_size_ || !std::is_sorted(token_offsets_.begin(), token_offsets_.end()) ||
       token_offsets_.back() > token_bytes_.size()) {
     damaged("tokens");
   }
   if (vocabulary_.empty() || vocabulary_.size() > UINT32_MAX || vocabulary_probes_ > vocabulary_.size() ||
       std::any_of(vocabulary_.begin(), vocabulary_.end(),
-                  [&](uint32_t id) { return id >= vocab_size_ && id != kEmptyVocabularySlot; })) {
+                  [&](uint32_t id) { return id >= vocab_size_ && id != empty_vocabulary_slot; })) {
     damaged("vocabulary slots");
   }
   if (byte_ids_.size() != 256 || std::any_of(byte_ids_.begin(), byte_ids_.end(), [&](int32_t id) {
@@ -90,7 +90,7 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
     damaged("byte ids");
   }
   if (merges_.empty() || merges_.size() > UINT32_MAX || merge_probes_ > merges_.size() ||
-      merge_results_.size() > kMaxMerges ||
+      merge_results_.size() > max_merges ||
       std::any_of(merge_results_.begin(), merge_results_.end(), [&](uint32_t id) { return id >= vocab_size_; })) {
     damaged("merges");
   }
@@ -102,7 +102,7 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
   check_added(added_normalized_);
   if (normalizer_ > static_cast<uint32_t>(NormalizerKind::nfc)) damaged("settings");
   for (const PreTokenizerStepRecord& step : steps_) {
-    if (step.kind >= kPreTokenizerStepKindCount || step.behavior >= kSplitBehaviorCount || step.invert > 1 ||
+    if (step.kind >= pre_tokenizer_step_kind_count || step.behavior >= split_behavior_count || step.invert > 1 ||
         step.pattern_offset > strings_.size() || step.pattern_size > strings_.size() - step.pattern_offset) {
       damaged("pre-tokenizer steps");
     }
@@ -118,7 +118,7 @@ void TokenizerTables::check_ids(std::span<const int32_t> ids) const {
 void TokenizerTables::check_added(std::span<const AddedTokenRecord> records) const {
   for (const AddedTokenRecord& record : records) {
     if (record.text_offset > strings_.size() || record.text_size > strings_.size() - record.text_offset ||
-        record.text_size == 0 || record.text_size > kMaxAddedTokenBytes ||
+        record.text_size == 0 || record.text_size > max_added_token_bytes ||
         static_cast<uint32_t>(record.id) >= vocab_size_) {
       damaged("added tokens");
     }
@@ -129,7 +129,7 @@ int32_t TokenizerTables::find_bytes(std::string_view bytes) const {
   size_t slot = first_slot(bytes_hash(bytes), vocabulary_.size());
   for (uint32_t probe = 0; probe < vocabulary_probes_; ++probe) {
     const uint32_t id = vocabulary_[slot];
-    if (id == kEmptyVocabularySlot) return -1;
+    if (id == empty_vocabulary_slot) return -1;
     if (token_bytes(static_cast<int32_t>(id)) == bytes) return static_cast<int32_t>(id);
     if (++slot == vocabulary_.size()) slot = 0;
   }

@@ -16,24 +16,24 @@ namespace incipit {
 static_assert(std::endian::native == std::endian::little, "compiled tokenizers are read in place");
 
 /// Changes whenever a table's meaning does, hashing included.
-constexpr uint32_t kTokenizerTablesVersion = 1;
-constexpr std::array<char, 8> kTokenizerTablesMagic = {'i', 'n', 'c', 'p', 't', 'o', 'k', '\n'};
+constexpr uint32_t tokenizer_tables_version = 1;
+constexpr std::array<char, 8> tokenizer_tables_magic = {'i', 'n', 'c', 'p', 't', 'o', 'k', '\n'};
 
 /// Ids and merge ranks must fit a merge slot.
-constexpr uint32_t kTokenIdBits = 22;
-constexpr uint32_t kMergeRankBits = 20;
-constexpr uint32_t kMaxVocabSize = 1u << kTokenIdBits;
-constexpr uint32_t kMaxMerges = (1u << kMergeRankBits) - 1;  // the last rank marks empty slots
+constexpr uint32_t token_id_bits = 22;
+constexpr uint32_t merge_rank_bits = 20;
+constexpr uint32_t max_vocabulary = 1u << token_id_bits;
+constexpr uint32_t max_merges = (1u << merge_rank_bits) - 1;  // the last rank marks empty slots
 /// An added token's text: bounds the work of looking for it.
-constexpr uint32_t kMaxAddedTokenBytes = 4096;
+constexpr uint32_t max_added_token_bytes = 4096;
 
 enum class TableSection : uint32_t {
   token_offsets,     // uint32 (vocab_size + 1), into token_bytes
   token_bytes,       // what each id decodes to
   token_flags,       // uint8 (vocab_size), TokenFlag
   byte_ids,          // int32 (256): the id of each byte alone, -1 where the vocabulary has none
-  vocabulary,        // uint32 (slots): ids hashed by their bytes, kEmptyVocabularySlot
-  merges,            // uint64 (slots): left id, right id, rank; hashed by the two ids, kEmptyMergeSlot
+  vocabulary,        // uint32 (slots): ids hashed by their bytes, empty_vocabulary_slot
+  merges,            // uint64 (slots): left id, right id, rank; hashed by the two ids, empty_merge_slot
   merge_results,     // uint32 (merges): id by rank
   added_raw,         // AddedTokenRecord: looked for in the text as it came, sorted by text
   added_normalized,  // AddedTokenRecord: looked for in normalised text, sorted by text
@@ -44,7 +44,7 @@ enum class TableSection : uint32_t {
   eos_ids,           // int32, ascending
   count,
 };
-constexpr size_t kTableSectionCount = static_cast<size_t>(TableSection::count);
+constexpr size_t table_section_count = static_cast<size_t>(TableSection::count);
 
 struct TableSectionPlace {
   uint64_t offset;  // from the block's start
@@ -63,7 +63,7 @@ struct TokenizerTablesHeader {
   uint32_t merge_probes;
   uint32_t longest_direct;  // bytes of the longest token with TokenFlag::direct
   uint32_t reserved;
-  std::array<TableSectionPlace, kTableSectionCount> sections;
+  std::array<TableSectionPlace, table_section_count> sections;
 };
 
 struct TokenFlag {
@@ -75,7 +75,7 @@ struct TokenFlag {
 
 struct AddedTokenRecord {
   uint32_t text_offset;  // into strings
-  uint32_t text_size;    // 1 to kMaxAddedTokenBytes
+  uint32_t text_size;    // 1 to max_added_token_bytes
   int32_t id;
   uint32_t flags;
 
@@ -94,10 +94,10 @@ struct PreTokenizerStepRecord {
   uint32_t reserved;
 };
 
-constexpr uint32_t kEmptyVocabularySlot = ~uint32_t{0};
-constexpr uint64_t kEmptyMergeSlot = ~uint64_t{0};
+constexpr uint32_t empty_vocabulary_slot = ~uint32_t{0};
+constexpr uint64_t empty_merge_slot = ~uint64_t{0};
 
-constexpr uint64_t merge_key(uint32_t left, uint32_t right) { return uint64_t{left} << kTokenIdBits | right; }
+constexpr uint64_t merge_key(uint32_t left, uint32_t right) { return uint64_t{left} << token_id_bits | right; }
 
 /// The slot at which the search for a hashed key begins, of `slots` (below 2^32).
 constexpr size_t first_slot(uint64_t hash, size_t slots) { return (hash >> 32) * slots >> 32; }
@@ -120,21 +120,21 @@ class TokenizerTables {
   /// The vocabulary's id with exactly these bytes, -1 for none; added tokens are not looked at.
   int32_t find_bytes(std::string_view bytes) const;
 
-  static constexpr uint32_t kNoRank = ~uint32_t{0};
-  /// kNoRank when the two do not merge; both ids must be of the vocabulary.
+  static constexpr uint32_t no_rank = ~uint32_t{0};
+  /// no_rank when the two do not merge; both ids must be of the vocabulary.
   uint32_t merge_rank(int32_t left, int32_t right) const {
     const uint64_t key = merge_key(static_cast<uint32_t>(left), static_cast<uint32_t>(right));
     size_t slot = first_slot(merge_hash(key), merges_.size());
     for (uint32_t probe = 0; probe < merge_probes_; ++probe) {
       const uint64_t entry = merges_[slot];
-      if (entry >> kMergeRankBits == key) {
-        const uint32_t rank = entry & kMaxMerges;
-        return rank < merge_results_.size() ? rank : kNoRank;
+      if (entry >> merge_rank_bits == key) {
+        const uint32_t rank = entry & max_merges;
+        return rank < merge_results_.size() ? rank : no_rank;
       }
-      if (entry == kEmptyMergeSlot) return kNoRank;
+      if (entry == empty_merge_slot) return no_rank;
       if (++slot == merges_.size()) slot = 0;
     }
-    return kNoRank;
+    return no_rank;
   }
   int32_t merge_result(uint32_t rank) const { return static_cast<int32_t>(merge_results_[rank]); }
   int32_t byte_id(uint8_t byte) const { return byte_ids_[byte]; }

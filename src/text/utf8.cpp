@@ -13,20 +13,20 @@ bool is_continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
 
 Utf8Unit utf8_unit_at(std::string_view text, size_t position) {
   using Kind = Utf8Unit::Kind;
-  constexpr uint32_t kReplacement = 0xfffd;
+  constexpr uint32_t replacement = 0xfffd;
   const uint8_t lead = byte_at(text, position);
   if (lead < 0x80) return {lead, 1, Kind::character};
-  if (lead < 0xc2 || lead > 0xf4) return {kReplacement, 1, Kind::broken};
+  if (lead < 0xc2 || lead > 0xf4) return {replacement, 1, Kind::broken};
   const uint8_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
   // The second byte's range also rules out overlong forms, surrogates and what lies beyond U+10FFFF.
   const uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
   const uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
   uint32_t code_point = lead & (0x7f >> size);
   for (uint8_t i = 1; i < size; ++i) {
-    if (position + i >= text.size()) return {kReplacement, i, Kind::cut_off};
+    if (position + i >= text.size()) return {replacement, i, Kind::cut_off};
     const uint8_t byte = byte_at(text, position + i);
     const bool good = i == 1 ? byte >= low && byte <= high : is_continuation(byte);
-    if (!good) return {kReplacement, i, Kind::broken};
+    if (!good) return {replacement, i, Kind::broken};
     code_point = code_point << 6 | (byte & 0x3f);
   }
   return {code_point, size, Kind::character};

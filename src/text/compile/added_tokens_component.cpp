@@ -33,8 +33,8 @@ void read_added_tokens(const JsonField& root, TokenizerSource& source) {
     added.single_word = entry.flag("single_word", false);
     added.id = id;
     added.text = added.normalized ? normalize(source.normalizer, text) : text;
-    if (added.text.size() > kMaxAddedTokenBytes) {
-      content.refuse(fmt::format("has {} bytes, more than {}", added.text.size(), kMaxAddedTokenBytes));
+    if (added.text.size() > max_added_token_bytes) {
+      content.refuse(fmt::format("has {} bytes, more than {}", added.text.size(), max_added_token_bytes));
     }
     token.added = true;
     token.special = added.special;

@@ -59,7 +59,7 @@ bool read_pair(const boost::json::value& entry, std::string_view& left, std::str
 void read_merges(const JsonField& merges, TokenizerSource& source) {
   const boost::json::array* array = merges.value().if_array();
   if (array == nullptr) merges.refuse("is not a list");
-  if (array->size() > kMaxMerges) merges.refuse(fmt::format("has {} entries, more than {}", array->size(), kMaxMerges));
+  if (array->size() > max_merges) merges.refuse(fmt::format("has {} entries, more than {}", array->size(), max_merges));
   source.merges.reserve(array->size());
   for (size_t i = 0; i < array->size(); ++i) {
     std::string_view left, right;
@@ -88,11 +88,11 @@ void refuse_unless_empty(const JsonField& model, std::string_view name) {
 
 int64_t id_limit(size_t tokens) {
   // Published vocabularies have gaps of a few hundred ids at most.
-  constexpr int64_t kGapLimit = 1 << 14;
-  return std::min<int64_t>(kMaxVocabSize, static_cast<int64_t>(2 * tokens) + kGapLimit);
+  constexpr int64_t gap_limit = 1 << 14;
+  return std::min<int64_t>(max_vocabulary, static_cast<int64_t>(2 * tokens) + gap_limit);
 }
 
-int32_t read_id(const JsonField& field) { return static_cast<int32_t>(field.integer(0, kMaxVocabSize - 1)); }
+int32_t read_id(const JsonField& field) { return static_cast<int32_t>(field.integer(0, max_vocabulary - 1)); }
 
 void read_model(const JsonField& root, TokenizerSource& source) {
   const JsonField model = root.at("model");

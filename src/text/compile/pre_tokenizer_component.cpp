@@ -8,7 +8,7 @@ namespace incipit {
 namespace {
 
 // Source: GPT-2's encoder.py.
-constexpr std::string_view kGpt2Pattern =
+constexpr std::string_view gpt2_pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 SplitBehavior read_behavior(const JsonField& field) {
@@ -44,7 +44,7 @@ class Reader {
         steps_.push_back({PreTokenizerStepKind::prefix_space, SplitBehavior::isolated, false, {}});
       }
       if (field.flag("use_regex", true)) {
-        add_split(pcre2_pattern_from_oniguruma(kGpt2Pattern, field.file()), SplitBehavior::isolated, false);
+        add_split(pcre2_pattern_from_oniguruma(gpt2_pattern, field.file()), SplitBehavior::isolated, false);
       }
     } else {
       field.refuse(fmt::format("is of type {}, which is not supported", type),

@@ -25,8 +25,8 @@ class Writer {
   Writer(const TokenizerSource& source, std::string_view file) : source_(source), file_(file) {
     block_.resize(sizeof header_);
     header_ = {};
-    header_.magic = kTokenizerTablesMagic;
-    header_.version = kTokenizerTablesVersion;
+    header_.magic = tokenizer_tables_magic;
+    header_.version = tokenizer_tables_version;
     header_.vocab_size = static_cast<uint32_t>(source.tokens.size());
     header_.bos_id = source.bos_id.value_or(-1);
     header_.normalizer = static_cast<uint32_t>(source.normalizer);
@@ -85,12 +85,12 @@ class Writer {
   void write_vocabulary() {
     const size_t count = std::count_if(source_.tokens.begin(), source_.tokens.end(),
                                        [](const TokenizerSource::Token& token) { return token.byte_level; });
-    std::vector<uint32_t> slots(slots_for(count), kEmptyVocabularySlot);
+    std::vector<uint32_t> slots(slots_for(count), empty_vocabulary_slot);
     for (size_t id = 0; id < source_.tokens.size(); ++id) {
       if (!source_.tokens[id].byte_level) continue;
       size_t slot = first_slot(bytes_hash(source_.tokens[id].bytes), slots.size());
       uint32_t probes = 1;
-      for (; slots[slot] != kEmptyVocabularySlot; ++probes) slot = (slot + 1) % slots.size();
+      for (; slots[slot] != empty_vocabulary_slot; ++probes) slot = (slot + 1) % slots.size();
       slots[slot] = static_cast<uint32_t>(id);
       header_.vocabulary_probes = std::max(header_.vocabulary_probes, probes);
     }
@@ -98,17 +98,17 @@ class Writer {
   }
 
   void write_merges() {
-    std::vector<uint64_t> slots(slots_for(source_.merges.size()), kEmptyMergeSlot);
+    std::vector<uint64_t> slots(slots_for(source_.merges.size()), empty_merge_slot);
     std::vector<uint32_t> results;
     for (const TokenizerSource::Merge& merge : source_.merges) {
       const uint64_t key = merge_key(static_cast<uint32_t>(merge.left), static_cast<uint32_t>(merge.right));
       size_t slot = first_slot(merge_hash(key), slots.size());
       uint32_t probes = 1;
       // A pair given twice has the later rank, as in the library whose format this is.
-      for (; slots[slot] != kEmptyMergeSlot && slots[slot] >> kMergeRankBits != key; ++probes) {
+      for (; slots[slot] != empty_merge_slot && slots[slot] >> merge_rank_bits != key; ++probes) {
         slot = (slot + 1) % slots.size();
       }
-      slots[slot] = key << kMergeRankBits | results.size();
+      slots[slot] = key << merge_rank_bits | results.size();
       header_.merge_probes = std::max(header_.merge_probes, probes);
       results.push_back(static_cast<uint32_t>(merge.result));
     }
