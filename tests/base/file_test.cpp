@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -17,16 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-template <typename F>
-std::string message_of(F&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));

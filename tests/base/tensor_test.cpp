@@ -8,21 +8,13 @@
 #include <cstring>
 #include <limits>
 
+#include "support/message_of.h"
+
 namespace incipit {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-template <typename F>
-std::string message_of(F&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(TensorTest, ElementCount) {
   EXPECT_EQ(element_count(Shape{}), 1);
