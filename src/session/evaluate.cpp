@@ -146,11 +146,12 @@ class LogitsRun {
   size_t next_ = 0;
 };
 
-/// ln Σ e^logit.
+/// ln Σ e^logit, the terms computed in T: float is several times faster, and some 1e-7 off.
+template <typename T>
 double log_sum_exp(std::span<const float> logits) {
-  const float largest = *std::ranges::max_element(logits);
+  const T largest = *std::ranges::max_element(logits);
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - largest);  // in float: some 1e-7 of each term
+  for (const T logit : logits) sum += std::exp(logit - largest);
   return largest + std::log(sum);
 }
 
@@ -178,7 +179,7 @@ Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> toke
   visit_logits(executor, windows, [&](size_t text, size_t position, std::span<const float> logits) {
     advance(1);
     if (position + 1 == width) return;
-    loss += log_sum_exp(logits) - logits[static_cast<size_t>(windows[text][position + 1])];
+    loss += log_sum_exp<float>(logits) - logits[static_cast<size_t>(windows[text][position + 1])];
     ++result.tokens_scored;
   });
   result.value = std::exp(loss / static_cast<double>(result.tokens_scored));
@@ -192,7 +193,7 @@ double LogitsComparison::relative_error() const {
 
 void LogitsComparison::add(std::span<const float> found, std::span<const float> expected) {
   INCIPIT_ASSERT(found.size() == expected.size() && !found.empty());
-  const double found_total = log_sum_exp(found), expected_total = log_sum_exp(expected);
+  const double found_total = log_sum_exp<double>(found), expected_total = log_sum_exp<double>(expected);
   double kl = 0;
   for (size_t i = 0; i < found.size(); ++i) {
     const double p = expected[i] - expected_total, q = found[i] - found_total;

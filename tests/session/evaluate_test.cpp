@@ -82,7 +82,7 @@ TEST(LogitsComparison, MeasuresErrorDivergenceAndAgreement) {
   EXPECT_EQ(comparison.rows, 2);
   EXPECT_EQ(comparison.same_choice, 1);
   const double p = 1 / (1 + std::exp(-2.0)), q = 1 / (1 + std::exp(1.0));
-  EXPECT_NEAR(comparison.mean_kl, (p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q))) / 2, 1e-6);
+  EXPECT_NEAR(comparison.mean_kl, (p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q))) / 2, 1e-12);
   const std::vector<float> broken{NAN, 0};
   comparison.add(broken, expected);
   EXPECT_TRUE(std::isinf(comparison.relative_error()));
