@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
+#include <span>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/tensor.h"
@@ -48,6 +49,27 @@ double baseline_f32(float* sink) {
   }
   for (const Vector4& sum : sums) *sink += sum[0];
   return 2.0 * 4 * chains * iterations;
+}
+
+/// Reads `lines` cache lines as `streams` sequences at once: some memories want several to give all they can.
+using Reader = void (*)(const std::byte* data, int64_t lines);
+
+constexpr int64_t line_bytes = 64;
+constexpr int64_t prefetch_bytes = 2048;  // ahead of the loads
+
+template <int streams>
+void baseline_read(const std::byte* data, int64_t lines) {
+  Vector4 sums[4] = {};
+  const int64_t each = lines / streams;
+  for (int64_t i = 0; i < each; ++i) {
+    for (int64_t s = 0; s < streams; ++s) {
+      const std::byte* line = data + (s * each + i) * line_bytes;
+      __builtin_prefetch(line + prefetch_bytes);
+      const auto* values = reinterpret_cast<const Vector4*>(line);
+      for (int64_t j = 0; j < 4; ++j) sums[j] = sums[j] + values[j];
+    }
+  }
+  for (Vector4& sum : sums) keep(sum);
 }
 
 }  // namespace
@@ -113,6 +135,21 @@ double avx512_f32(float* sink) {
   }
   for (const __m512& sum : sums) *sink += _mm512_cvtss_f32(sum);
   return 2.0 * 16 * chains * iterations;
+}
+
+template <int streams>
+void avx512_read(const std::byte* data, int64_t lines) {
+  __m512i sums[streams] = {};
+  const int64_t each = lines / streams;
+  for (int64_t i = 0; i < each; ++i) {
+#pragma GCC unroll 4
+    for (int64_t s = 0; s < streams; ++s) {
+      const std::byte* line = data + (s * each + i) * line_bytes;
+      _mm_prefetch(reinterpret_cast<const char*>(line + prefetch_bytes), _MM_HINT_T0);
+      sums[s] = _mm512_xor_si512(sums[s], _mm512_loadu_si512(line));
+    }
+  }
+  for (__m512i& sum : sums) asm volatile("" : "+v"(sum));
 }
 
 }  // namespace
@@ -233,23 +270,22 @@ double best_rate(ThreadPool& pool, Loop loop) {
   return best;
 }
 
-double read_bandwidth(ThreadPool& pool, size_t working_set) {
-  const auto words = static_cast<int64_t>(working_set / sizeof(Vector4));
+/// Best rate of reading a buffer once, over the rounds and the given readers.
+double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Reader> readers) {
+  const auto lines = static_cast<int64_t>(working_set / line_bytes);
   const Tensor buffer(DType::i8, {static_cast<int64_t>(working_set)});
   const int64_t tiles = std::max<int64_t>(pool.threads() * int64_t{16}, 1);
   double best = 0;
   for (int round = 0; round < 4; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    pool.parallel_for(tiles, [&](int64_t tile, int) {
-      const auto* data = reinterpret_cast<const Vector4*>(buffer.data());
-      Vector4 sums[8] = {};
-      const int64_t end = words * (tile + 1) / tiles;
-      for (int64_t i = words * tile / tiles; i + 8 <= end; i += 8) {
-        for (int64_t j = 0; j < 8; ++j) sums[j] = sums[j] + data[i + j];
-      }
-      for (Vector4& sum : sums) keep(sum);
-    });
-    best = std::max(best, static_cast<double>(working_set) / seconds_between(start, std::chrono::steady_clock::now()));
+    for (const Reader reader : readers) {
+      const auto start = std::chrono::steady_clock::now();
+      pool.parallel_for(tiles, [&](int64_t tile, int) {
+        const int64_t first = lines * tile / tiles;
+        reader(buffer.data() + first * line_bytes, lines * (tile + 1) / tiles - first);
+      });
+      best =
+          std::max(best, static_cast<double>(working_set) / seconds_between(start, std::chrono::steady_clock::now()));
+    }
   }
   return best;
 }
@@ -272,7 +308,11 @@ Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
 #endif
   ceilings.bf16 = std::max(ceilings.bf16, ceilings.f32);
   ceilings.i8 = std::max(ceilings.i8, ceilings.f32);
-  ceilings.bandwidth = read_bandwidth(pool, working_set);
+  std::vector<Reader> readers{baseline_read<1>, baseline_read<4>};
+#if defined(__x86_64__)
+  if (features.has(CpuFeature::avx512)) readers.insert(readers.end(), {avx512_read<1>, avx512_read<4>});
+#endif
+  ceilings.bandwidth = read_bandwidth(pool, working_set, readers);
   return ceilings;
 }
 
