@@ -253,7 +253,7 @@ class Lowering {
     if (dynamic_cast<const ops::GatherRows*>(op) != nullptr) return gather_rows(node);
     if (const auto* o = dynamic_cast<const ops::RotaryTable*>(op)) return rotary_table(node, *o);
     if (const auto* o = dynamic_cast<const ops::ApplyRotary*>(op)) {
-      return apply_rotary(node, at(node.inputs[1]), *o, o->heads, o->head_dim, o->interleaved);
+      return apply_rotary(node, at(node.inputs[1]), o->heads, o->head_dim, o->interleaved);
     }
     if (const auto* o = dynamic_cast<const ops::Rotary*>(op)) return rotary(node, *o);
     if (const auto* o = dynamic_cast<const ops::KvWrite*>(op)) return kv_write(node, *o);
@@ -420,9 +420,7 @@ class Lowering {
                    new_buffer(node.outputs[0]));
   }
 
-  template <typename O>
-  void apply_rotary(const Node& node, const DraftOperand& table, const O&, int64_t heads, int64_t head_dim,
-                    bool interleaved) {
+  void apply_rotary(const Node& node, const DraftOperand& table, int64_t heads, int64_t head_dim, bool interleaved) {
     const ValueId x = node.inputs[0];
     incipit::Rotary::Problem problem{narrow(heads), narrow(head_dim), narrow(table.width / 2),
                                      interleaved,   dtype_of(x),      dtype_of(node.outputs[0])};
@@ -438,7 +436,7 @@ class Lowering {
     draft_.buffers.push_back({node.name + ".table", DType::f32, axis_of(x), 2 * pairs});
     const DraftOperand table{DraftSpace::buffer, narrow(static_cast<int64_t>(draft_.buffers.size()) - 1), 0, 2 * pairs};
     add_table_step(node.name + ".table", axis_of(x), node.inputs[1], node.inputs[2], op.factor, table);
-    apply_rotary(node, table, op, op.heads, op.head_dim, op.interleaved);
+    apply_rotary(node, table, op.heads, op.head_dim, op.interleaved);
   }
 
   DraftOperand cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {
@@ -503,8 +501,8 @@ class Lowering {
   int64_t now_ = 0;
   std::map<NodeId, int64_t> step_of_node_;
   std::map<ValueId, DraftOperand> where_;
-  std::map<int32_t, std::vector<std::pair<ValueId, int64_t>>>
-      roots_;  // values that a buffer holds, with their first column
+  /// The values that each buffer holds, with their first column.
+  std::map<int32_t, std::vector<std::pair<ValueId, int64_t>>> roots_;
   std::map<std::pair<const Constant*, bool>, int32_t> dense_;
   std::map<PackedKey, int32_t> packed_;
   std::map<const Constant*, std::pair<ValueId, WeightFormat>> packed_tables_;

@@ -22,8 +22,8 @@ struct PagedCache {
   std::byte* pool = nullptr;  // page p is at pool + p · page_bytes
   int64_t page_bytes = 0;
   int64_t layer_offset = 0;  // of this layer within a page
-  const int32_t* page_tables =
-      nullptr;  // [sequences][table_stride] page numbers; entry i holds positions [i·tokens, …)
+  /// [sequences][table_stride] page numbers; entry i holds positions [i·tokens, …).
+  const int32_t* page_tables = nullptr;
   int32_t table_stride = 0;
 
   std::byte* page(int32_t sequence, int32_t index) const {

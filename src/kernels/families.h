@@ -108,8 +108,8 @@ struct Linear {
     int64_t residual_stride;
     std::byte* output;
     int64_t output_stride;
-    bool pad_output;  // the output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if
-                      // less)
+    /// The output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if less).
+    bool pad_output;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Linear>> kernels();
@@ -207,7 +207,7 @@ struct Elementwise {
   static std::span<const Kernel<Elementwise>> kernels();
 };
 
-/// out[r, :] = in[index[r], :]; also used for positions (width 1, i32 as dtype f32 bits would not do: dtype i32).
+/// out[r, :] = in[index[r], :], whatever the dtype: rows of activations, codes, and their scales (width 1).
 struct GatherRows {
   struct Problem {
     static constexpr std::string_view family = "gather_rows";

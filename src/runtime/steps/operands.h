@@ -1,21 +1,23 @@
 // A step's operands, read in the family's order and held against what the problem asks for.
 //
-//   family            inputs                                                             outputs
-//   embedding         ids, table (dense)                                                 buffer
-//   packed_embedding  ids, table (panel16)                                               buffer
-//   linear            buffer [, scales when i8], weight (panel16), residual | absent     buffer
-//   rms_norm          buffer, addend | absent, gain (dense) | absent                     norm [, scales when i8] [,
-//   sum] quantize_rows     buffer                                                             codes, scales elementwise
-//   buffer, second (buffer; dense when row_vector) | absent            buffer gather_rows       buffer of tokens, rows
-//   buffer of rows rotary_table      positions | row_positions, inverse frequencies (dense)             buffer rotary
-//   buffer, table buffer                                               buffer kv_write          keys, values, cache
-//   attention         queries, cache                                                     buffer
+//   family            inputs                                                  outputs
+//   embedding         ids, table (dense)                                      buffer
+//   packed_embedding  ids, table (panel16)                                    buffer
+//   linear            buffer [, scales when i8], weight (panel16), residual?  buffer
+//   rms_norm          buffer, addend?, gain (dense)?                          norm [, scales when i8] [, sum]
+//   quantize_rows     buffer                                                  codes, scales
+//   elementwise       buffer, second (dense when row_vector)?                 buffer
+//   gather_rows       buffer of tokens, rows                                  buffer of rows
+//   rotary_table      positions or row_positions, frequencies (dense)         buffer
+//   rotary            buffer, table                                           buffer
+//   kv_write          keys, values, cache                                     none
+//   attention         queries, cache                                          buffer
 //   resolve_tokens, sample: none
 //
-// A packed weight has the planes panels [, scales, code_sums when int8] [, bias when the problem has one]; all but the
-// panels are in packed, padded order. The values of a buffer of width 1 (scales of activations) lie one after another,
-// not a row stride apart: kernels take them as vectors. A buffer operand may be a column view; GEMM inputs are whole
-// buffers.
+// `?` marks an operand that may be absent. A packed weight has the planes panels [, scales, code_sums when int8] [,
+// bias when the problem has one]; all but the panels are in packed, padded order. The values of a buffer of width 1
+// (scales of activations) lie one after another, not a row stride apart: kernels take them as vectors. A buffer operand
+// may be a column view; GEMM inputs are whole buffers.
 #pragma once
 
 #include <cstdint>
