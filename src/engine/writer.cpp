@@ -81,11 +81,6 @@ void EngineWriter::append_weights(std::span<const std::byte> bytes) {
   state_->write_weights(bytes);
 }
 
-uint64_t EngineWriter::weights_bytes() const {
-  const EngineHeader& header = state_->header;
-  return state_->weights_open ? state_->file.size() - engine_page : header.sections[0].bytes;
-}
-
 void EngineWriter::commit() {
   state_->close_weights();
   state_->pad(section_alignment);

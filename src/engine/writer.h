@@ -27,8 +27,6 @@ class EngineWriter {
   uint64_t align_weights();
   /// Continues the plane with no alignment.
   void append_weights(std::span<const std::byte> bytes);
-  /// Bytes of weights written so far.
-  uint64_t weights_bytes() const;
   void commit();
 
  private:

@@ -9,6 +9,6 @@ QuantizedConstant quantize_bf16(ConstantPtr weight) { return {convert(std::move(
 
 }  // namespace
 
-const WeightFormatInfo bf16_format{"bf16", DType::bf16, DType::bf16, 16, false, quantize_bf16};
+const WeightFormatInfo bf16_format{"bf16", DType::bf16, DType::bf16, false, quantize_bf16};
 
 }  // namespace incipit

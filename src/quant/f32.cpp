@@ -9,6 +9,6 @@ QuantizedConstant quantize_f32(ConstantPtr weight) { return {convert(std::move(w
 
 }  // namespace
 
-const WeightFormatInfo f32_format{"f32", DType::f32, DType::f32, 32, false, quantize_f32};
+const WeightFormatInfo f32_format{"f32", DType::f32, DType::f32, false, quantize_f32};
 
 }  // namespace incipit

@@ -24,7 +24,6 @@ struct WeightFormatInfo {
   std::string_view name;  // also the value of --precision: "f32", "bf16", "int8"
   DType codes;            // dtype of the codes plane
   DType activation;       // what a product's input is converted to; i8: quantised per row at run time
-  int32_t bits;           // of a code
   bool has_scales;
   /// Planes of a floating weight [n, k] (f32, f16 or bf16). Reading the planes throws Error for a weight that is not
   /// finite where the format cannot hold it.
@@ -35,13 +34,5 @@ struct WeightFormatInfo {
 std::span<const WeightFormatInfo> weight_formats();
 /// Throws Error naming the formats there are.
 const WeightFormatInfo& weight_format(std::string_view name);
-
-/// How far planes are from the weight they came from.
-struct QuantizationError {
-  double relative_rms = 0;  // sqrt(Σ(w − w')² / Σw²); 0 for an all-zero weight that is met exactly
-  double largest = 0;       // max |w − w'|
-};
-/// Reads both once, in slabs.
-QuantizationError quantization_error(const Constant& weight, const QuantizedConstant& planes);
 
 }  // namespace incipit

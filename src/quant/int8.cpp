@@ -89,6 +89,6 @@ QuantizedConstant quantize_int8(ConstantPtr weight) {
 
 }  // namespace
 
-const WeightFormatInfo int8_format{"int8", DType::i8, DType::i8, 8, true, quantize_int8};
+const WeightFormatInfo int8_format{"int8", DType::i8, DType::i8, true, quantize_int8};
 
 }  // namespace incipit
