@@ -70,7 +70,7 @@ TEST(DecoderGeometry, SizesOutOfRangeAreNamed) {
   EXPECT_EQ(error_of(R"("intermediate_size":"176")"),
             "config.json: intermediate_size is \"176\"; it must be an integer in [1, 1048576]");
   EXPECT_EQ(error_of(R"("max_position_embeddings":null)"),
-            "config.json: max_position_embeddings is missing; give an integer in [1, 1073741824]");
+            "config.json: max_position_embeddings is missing; give an integer in [1, 268435456]");
   EXPECT_EQ(error_of(R"("rms_norm_eps":-1)"), "config.json: rms_norm_eps is -1; it must lie in [0, 1]");
   EXPECT_EQ(error_of(R"("rms_norm_eps":[])"), "config.json: rms_norm_eps is []; it must be a number");
   EXPECT_EQ(error_of(R"("tie_word_embeddings":1)"), "config.json: tie_word_embeddings is 1; it must be true or false");

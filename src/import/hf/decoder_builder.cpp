@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
 #include "graph/ops/attention.h"
@@ -31,6 +32,7 @@ bool same_contents(const Constant& a, const Constant& b) {
   const int64_t step = std::max<int64_t>(1, (int64_t{1} << 20) / static_cast<int64_t>(std::max<size_t>(row_bytes, 1)));
   std::vector<std::byte> left, right;
   for (int64_t first = 0; first < a.rows(); first += step) {
+    check_interrupt();  // tables of a gigabyte may come from a slow disk
     const int64_t count = std::min(step, a.rows() - first);
     left.resize(static_cast<size_t>(count) * row_bytes);
     right.resize(left.size());

@@ -13,8 +13,8 @@ constexpr int64_t vocabulary_limit = 1 << 24;
 constexpr int64_t width_limit = 1 << 20;
 constexpr int64_t layer_limit = 1 << 10;
 constexpr int64_t head_limit = 1 << 14;
-constexpr int64_t head_dim_limit = 256;  // what the attention kernels take
-constexpr int64_t position_limit = int64_t{1} << 30;
+constexpr int64_t head_dim_limit = 256;               // what the attention kernels take
+constexpr int64_t position_limit = int64_t{1} << 28;  // what an engine may have (engine/check_plan.cpp)
 
 std::string read_activation(const HfConfig& config) {
   const std::string name = config.text_or("hidden_act", "silu");
