@@ -115,7 +115,7 @@ void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures features, C
     auto& list = report.portable_fallbacks;
     auto known = std::ranges::find_if(
         list, [&](const PortableFallback& other) { return other.problem == problem && other.kernel == choice.kernel; });
-    if (known == list.end()) known = list.insert(list.end(), {problem, choice.kernel, 0});
+    if (known == list.end()) known = list.insert(list.end(), {problem, choice.kernel, choice.microseconds > 0, 0});
     ++known->steps;
     return;
   }
@@ -140,8 +140,10 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   note_portable_fallbacks(parts.resolve_tokens, features, report);
   note_portable_fallbacks(parts.sample, features, report);
   for (const PortableFallback& fallback : report.portable_fallbacks) {
-    spdlog::warn("{} steps run on {}, portable code, though the target has {}: {}", fallback.steps, fallback.kernel,
-                 to_string(features), fallback.problem);
+    const auto level = fallback.measured ? spdlog::level::info : spdlog::level::warn;
+    spdlog::log(level, "{} steps run on {}, portable code, though the target has {}{}: {}", fallback.steps,
+                fallback.kernel, to_string(features), fallback.measured ? ", as it was measured to be the fastest" : "",
+                fallback.problem);
   }
   report.tuned_problems = chooser.problems();
   report.measured_problems = cache.changes();

@@ -28,6 +28,7 @@ struct CompileOptions {
 /// Steps of one problem that run on portable code although the target has vector units and the family kernels for them.
 struct PortableFallback {
   std::string problem, kernel;
+  bool measured = false;  // and found the fastest; else it was the only one that computes the problem
   int32_t steps = 0;
 };
 

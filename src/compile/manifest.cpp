@@ -46,6 +46,7 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
   for (const PortableFallback& fallback : report.portable_fallbacks) {
     json::object entry;
     entry["kernel"] = fallback.kernel;
+    entry["measured"] = fallback.measured;
     entry["steps"] = fallback.steps;
     entry["problem"] = fallback.problem;
     fallbacks.push_back(entry);

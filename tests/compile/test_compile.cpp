@@ -164,7 +164,7 @@ TEST(Compile, TellsOfStepsThatRunOnPortableCode) {
   cache.save(options.tuning_cache);
   compile_quietly(reference("llama-mha"), options, directory / "slow.engine");
   EXPECT_THAT(std::string(Engine::open(directory / "slow.engine", open)->manifest()),
-              HasSubstr(R"("portable_fallbacks":[{"kernel":"linear/generic_f32")"));
+              HasSubstr(R"("portable_fallbacks":[{"kernel":"linear/generic_f32","measured":true)"));
 }
 
 TEST(Compile, RefusesBoundsThatCannotHold) {
