@@ -44,9 +44,10 @@ std::string reason(int code) { return std::generic_category().message(code); }
   throw Error(path.string(), "cannot " + what + ": " + reason(code), remedy);
 }
 
-int open_for_reading(const std::filesystem::path& path, struct stat& status) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+int open_for_reading(const std::filesystem::path& path, struct stat& status, int more_flags = 0) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | more_flags);
   if (descriptor < 0) {
+    if (path.empty()) throw Error("file name", "is empty", "name a file");
     if (errno == ENOENT) throw Error(path.string(), "no such file", "check the path");
     cannot("open", path, errno);
   }
@@ -71,7 +72,8 @@ size_t page_size() {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   struct stat status {};
-  const Descriptor descriptor(open_for_reading(path, status));
+  // Without O_NONBLOCK, a named pipe would wait for a writer before it is refused.
+  const Descriptor descriptor(open_for_reading(path, status, O_NONBLOCK));
   if (!S_ISREG(status.st_mode)) throw Error(path.string(), "is not a regular file", "name a file on disk");
 
   std::shared_ptr<MappedFile> file(new MappedFile);

@@ -80,6 +80,10 @@ TEST(MappedFileTest, Faults) {
   EXPECT_EQ(message_of([&] { MappedFile::open(directory.path()); }),
             directory.path().string() + ": is a directory; name a file");
   EXPECT_THAT(message_of([] { MappedFile::open("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
+  EXPECT_THAT(message_of([] { MappedFile::open(""); }), HasSubstr("file name: is empty"));
+  ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(message_of([&] { MappedFile::open(directory / "pipe"); }), HasSubstr("is not a regular file"))
+      << "and nobody waits for a writer";
   put(directory / "file", "x");
   EXPECT_THAT(message_of([&] { MappedFile::open(directory / "file" / "below"); }), HasSubstr("cannot open"));
 }
