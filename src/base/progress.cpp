@@ -137,6 +137,7 @@ extern "C" void note_interrupt(int) {
   interrupt_flag.store(true, std::memory_order_relaxed);
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGHUP, SIG_DFL);
 }
 
 }  // namespace
@@ -150,6 +151,9 @@ void install_interrupt_handler() {
   action.sa_flags = 0;  // no SA_RESTART: a read that waits for the user returns
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);  // nohup has it ignored
 }
 
 void check_interrupt() {

@@ -37,8 +37,8 @@ class Progress {
   double started_ = 0, drawn_ = 0;
 };
 
-/// True once the user has pressed Ctrl-C (SIGINT) or SIGTERM arrived. install_interrupt_handler() makes the first
-/// signal set this flag and the second end the process at once.
+/// True once the user has pressed Ctrl-C (SIGINT), or SIGTERM or SIGHUP arrived. install_interrupt_handler() makes the
+/// first signal set this flag and the second end the process at once.
 bool interrupted();
 void install_interrupt_handler();
 /// Throws Error("interrupted") when interrupted(); long work calls it between units so that destructors clean up.

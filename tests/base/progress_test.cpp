@@ -133,6 +133,20 @@ TEST(InterruptDeathTest, TheFirstSignalSetsTheFlag) {
       ::testing::ExitedWithCode(42), "");
 }
 
+TEST(InterruptDeathTest, AHangupIsAnInterruptUnlessItIsIgnored) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const bool ignored : {false, true}) {
+    EXPECT_EXIT(
+        {
+          std::signal(SIGHUP, ignored ? SIG_IGN : SIG_DFL);
+          install_interrupt_handler();
+          std::raise(SIGHUP);
+          std::_Exit(interrupted() == ignored ? 1 : 42);
+        },
+        ::testing::ExitedWithCode(42), "");
+  }
+}
+
 TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
