@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <limits>
 #include <map>
 #include <memory>
 
@@ -234,10 +235,10 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("ENGINE", options->engine, "An engine file")->required();
   command->add_option("--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
       ->capture_default_str();
   command->add_option("--repeat", options->repeat, "Most repetitions of each")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_flag("--steps", options->steps, "Where the time goes, by kind of step");

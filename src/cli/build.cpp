@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <limits>
 #include <memory>
 
 #include "base/error.h"
@@ -13,8 +15,10 @@
 #include "cli/options.h"
 #include "compile/compile.h"
 #include "engine/engine.h"
+#include "engine/format.h"
 #include "engine/plan_items.h"
 #include "import/import.h"
+#include "text/utf8.h"
 
 namespace incipit::cli {
 namespace {
@@ -28,15 +32,23 @@ struct BuildOptions {
 };
 
 void check_output(const std::filesystem::path& output) {
-  if (std::filesystem::is_directory(output)) {
+  if (output.empty()) throw Error("--output", "the name is empty", "give the name of the engine file with -o");
+  std::error_code hidden;  // a place that may not be looked into is refused by the writing of the file
+  if (std::filesystem::is_directory(output, hidden)) {
     throw Error(output.string(), "is a directory", "give the name of the engine file with -o");
   }
   const std::filesystem::path parent = output.parent_path();
-  if (!parent.empty() && !std::filesystem::is_directory(parent)) {
+  if (!parent.empty() && !std::filesystem::is_directory(parent, hidden)) {
     throw Error(parent.string(), "is no directory", "create it, or choose another place with -o");
   }
-  if (std::filesystem::exists(output) && !std::filesystem::is_regular_file(output)) {
+  if (std::filesystem::exists(output, hidden) && !std::filesystem::is_regular_file(output, hidden)) {
     throw Error(output.string(), "is no regular file", "choose another name with -o");
+  }
+  std::string beginning(engine_magic.size(), '\0');
+  std::ifstream existing(output, std::ios::binary);
+  existing.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  if (existing.gcount() > 0 && !std::ranges::equal(beginning, engine_magic)) {
+    throw Error(output.string(), "exists and is no engine", "choose another name with -o, or remove it first");
   }
 }
 
@@ -69,9 +81,6 @@ std::vector<Measurement> append_baseline(const BuildOptions& options, Progress& 
 }
 
 int build(const BuildOptions& options) {
-  if (options.model.empty() == options.geometry.empty()) {
-    throw Error("incipit build", "it needs a model directory or --geometry, and not both", "see: incipit build --help");
-  }
   check_output(options.output);
   const auto start = std::chrono::steady_clock::now();
   Progress progress;
@@ -83,6 +92,9 @@ int build(const BuildOptions& options) {
   compiled.memory = parse_size(options.memory, "--memory");
   compiled.tuning_cache = options.tuning_cache;
   compiled.tune = !options.no_tune;
+  if (valid_utf8_prefix(compiled.version_tag) != compiled.version_tag.size()) {
+    throw Error("--tag", "is not UTF-8, as the manifest must be", "give other characters");
+  }
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
   std::vector<Measurement> baseline;
   if (!options.no_baseline) baseline = append_baseline(options, progress);
@@ -114,9 +126,9 @@ void add_build(CLI::App& app, Action& action) {
   command
       ->add_option("--max-context", options->to_compile.max_context,
                    "Tokens of the longest sequence (default: what the model was trained for)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
   command->add_option("--max-batch", options->to_compile.max_batch, "Sequences at once")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
       ->capture_default_str();
   command->add_option("--memory", options->memory, "Most memory at run time, such as 1500M or 2G (default: no bound)");
   command
@@ -132,7 +144,12 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
   command->add_option("--seed", options->seed, "Of the random weights")->capture_default_str();
   command->add_flag("--no-baseline", options->no_baseline, "Do not measure the finished engine");
-  command->callback([options, &action] { action = [options] { return build(*options); }; });
+  command->callback([options, &action] {
+    if (options->model.empty() == options->geometry.empty()) {
+      throw CLI::ValidationError("MODEL_DIR", "give a model directory or --geometry, and not both");
+    }
+    action = [options] { return build(*options); };
+  });
 }
 
 }  // namespace incipit::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
+#include <limits>
 #include <memory>
 
 #include "base/error.h"
@@ -62,7 +63,7 @@ void add_eval(CLI::App& app, Action& action) {
   command->add_option("ENGINE", options->engine, "An engine file")->required();
   command->add_option("--text", options->text, "A UTF-8 text file")->required();
   command->add_option("--max-tokens", options->max_tokens, "Use no more of the text's tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
   command->add_option("--window", options->window, "Tokens of a window")
       ->check(CLI::Range(2, 1 << 30))
       ->capture_default_str();

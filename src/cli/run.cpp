@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -176,12 +177,14 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("run", "Continue a prompt");
   const auto options = std::make_shared<RunOptions>();
   command->add_option("ENGINE", options->engine, "An engine file")->required();
-  command->add_option("PROMPT", options->prompt, "The text to continue (default: standard input)");
-  command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3");
+  CLI::Option* prompt =
+      command->add_option("PROMPT", options->prompt, "The text to continue (default: standard input)");
+  command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3")->excludes(prompt);
   command->add_option("--max-tokens", options->max_tokens, "Most new tokens; 0: to the end of the context")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
       ->capture_default_str();
-  command->add_option("--temperature", options->temperature, "0: greedy (default: the model's)");
+  CLI::Option* temperature =
+      command->add_option("--temperature", options->temperature, "0: greedy (default: the model's)");
   command->add_option("--top-k", options->top_k, "Draw from the k most likely tokens; 0: all");
   command->add_option("--top-p", options->top_p, "Draw from the most likely tokens that make up this probability");
   command->add_option("--min-p", options->min_p, "Drop tokens less likely than this share of the likeliest");
@@ -191,7 +194,7 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--seed", options->seed, "Of the draws (default: another one each time)");
   command->add_option("--stop", options->stops, "End before this text; may be given several times")
       ->allow_extra_args(false);
-  command->add_flag("--greedy", options->greedy, "Always the likeliest token");
+  command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
   command->add_flag("--raw", options->raw, "Put no begin token before the text");
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")

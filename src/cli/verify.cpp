@@ -228,7 +228,7 @@ void add_verify(CLI::App& app, Action& action) {
   command
       ->add_option("--tolerance", options->tolerance,
                    "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, int8 0.15)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e9, "NONNEGATIVE"));
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_option("--device", options->device, "cpu, or shadow to test")
       ->check(CLI::IsMember({"cpu", "shadow"}))

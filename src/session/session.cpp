@@ -15,6 +15,7 @@
 #include "engine/plan_items.h"
 #include "session/stop_text.h"
 #include "text/detokenizer.h"
+#include "text/utf8.h"
 
 namespace incipit {
 namespace {
@@ -72,6 +73,9 @@ void check_request(const Request& request, const ExecutorLimits& limits, bool ha
   }
   for (const std::string& text : request.stop_texts) {
     if (text.empty()) throw Error(request_name, "a stop text is empty", "leave it out");
+    if (valid_utf8_prefix(text) != text.size()) {
+      throw Error(request_name, "a stop text is not UTF-8", "give whole characters");
+    }
   }
   check_sampling(request.sampling, limits.vocabulary);
 }

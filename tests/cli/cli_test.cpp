@@ -91,7 +91,12 @@ TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
   expect_refused(run_program({"build", "m", "-o", "x", "--precision", "fp4"}), 2, "fp4");
   expect_refused(run_program({"build", "m", "-o", "x", "--target", "abacus"}), 2, "abacus");
   expect_refused(run_program({"build", "m"}), 2, "--output");
-  expect_refused(run_program({"bench", "x.engine", "--repeat", "0"}), 2, "--repeat");
+  expect_refused(run_program({"bench", "x.engine", "--repeat", "0"}), 2, "not in range 1 to 2147483647");
+  expect_refused(run_program({"build", "m", "-o", "x", "--geometry", "llama-0.5b"}), 2, "not both");
+  expect_refused(run_program({"build", "-o", "x"}), 2, "model directory");
+  expect_refused(run_program({"run", "x.engine", "Once", "--ids", "1"}), 2, "PROMPT excludes --ids");
+  expect_refused(run_program({"run", "x.engine", "Once", "--greedy", "--temperature", "1"}), 2,
+                 "--temperature excludes --greedy");
   expect_refused(run_program({"--log-level", "loud", "run", "x"}), 2, "loud");
   expect_refused(run_program({"verify", "x.engine"}), 2, "--golden");
 }
@@ -151,8 +156,12 @@ TEST(Build, RefusesWhatCannotBe) {
   refused({"--memory", "4K"}, "--memory");
   refused({"--memory", "much"}, "--memory");
   refused({"--without", "prayer"}, "prayer");
-  refused({"--geometry", "llama-0.5b"}, "not both");
-  expect_refused(run_program({"build", "-o", target}), 1, "needs a model");
+  refused({"--tag", "\xff"}, "--tag");
+  expect_refused(run_program({"build", tiny_model, "-o", ""}), 1, "--output");
+  const std::string precious = directory / "model.safetensors";
+  std::filesystem::copy_file(tiny_model / "model.safetensors", precious);
+  expect_refused(run_program({"build", tiny_model, "-o", precious, "--no-tune"}), 1, "is no engine");
+  EXPECT_EQ(read_text_file(precious), read_text_file(tiny_model / "model.safetensors"));
   expect_refused(run_program({"build", "--geometry", "llama-900b", "-o", target}), 1, "llama-900b");
   expect_refused(run_program({"build", tiny_model, "-o", directory.path()}), 1, "is a directory");
   expect_refused(run_program({"build", tiny_model, "-o", directory / "no/where"}), 1, "no directory");
@@ -231,6 +240,7 @@ TEST(Run, WithoutTheBeginTokenIsAnotherPrompt) {
 TEST(Run, RefusesBadRequests) {
   expect_refused(run_program({"run", tiny_engine(), "text"}), 1, "no tokenizer");
   expect_refused(run_program({"run", tiny_engine(), "--ids", "1,x"}), 1, "--ids");
+  expect_refused(run_program({"run", classics_engine(), "Once", "--stop", "\xff"}), 1, "UTF-8");
   expect_refused(run_program({"run", tiny_engine(), "--ids", "99999"}), 1, "outside the vocabulary");
   expect_refused(run_program({"run", tiny_engine(), "--ids", "1", "--top-p", "7"}), 1, "top_p");
   expect_refused(run_program({"run", classics_engine(), "--raw"}, ""), 1, "no tokens");
