@@ -73,10 +73,10 @@ std::string random_text(std::mt19937& random, size_t length) {
     uint32_t first, last;
   };
   constexpr Script scripts[] = {{'a', 'z'},         {'A', 'Z'},          {'0', '9'},       {' ', '/'},
-                                 {'\t', '\r'},       {' ', ' '},          {0xa0, 0x24f},    {0x300, 0x36f},
-                                 {0x400, 0x4ff},     {0x600, 0x6ff},      {0x900, 0x97f},   {0x2000, 0x206f},
-                                 {0x3040, 0x30ff},   {0x4e00, 0x9fff},    {0xac00, 0xd7a3}, {0xe000, 0xffff},
-                                 {0x1f300, 0x1f6ff}, {0x10000, 0x10ffff}, {0, 0x7f}};
+                                {'\t', '\r'},       {' ', ' '},          {0xa0, 0x24f},    {0x300, 0x36f},
+                                {0x400, 0x4ff},     {0x600, 0x6ff},      {0x900, 0x97f},   {0x2000, 0x206f},
+                                {0x3040, 0x30ff},   {0x4e00, 0x9fff},    {0xac00, 0xd7a3}, {0xe000, 0xffff},
+                                {0x1f300, 0x1f6ff}, {0x10000, 0x10ffff}, {0, 0x7f}};
   std::string text;
   for (size_t i = 0; i < length;) {
     const Script script = scripts[random() % std::size(scripts)];
