@@ -71,7 +71,7 @@ std::vector<Measurement> append_baseline(const BuildOptions& options, Progress& 
   const auto session = open_session(options.output, "cpu", options.to_compile.threads);
   MeasureOptions measured;
   measured.prompts = baseline_prompts(session->executor().engine());
-  measured.decode = 16;
+  measured.decode = session->executor().engine().plan().max_context() > 1 ? 16 : 0;
   measured.repeat = 3;
   measured.seconds = 2;
   const std::vector<Measurement> results = measure(*session, measured, progress);

@@ -135,6 +135,13 @@ TEST(Build, MakesAnEngineAndTellsItsSize) {
   EXPECT_EQ(object_of(run_program({"inspect", target, "--manifest"}).out).at("version_tag").get_string(), "mine");
 }
 
+TEST(Build, MeasuresEvenWhereNothingCanBeDecoded) {
+  const TemporaryDirectory directory;
+  const Ran ran = run_program({"build", tiny_model, "-o", directory / "x.engine", "--no-tune", "--max-context", "1"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("first token of 1"));
+}
+
 TEST(Build, IsReproducible) {
   const TemporaryDirectory directory;
   for (const char* name : {"a", "b"}) {
