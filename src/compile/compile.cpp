@@ -185,6 +185,10 @@ void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, 
 
 CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
                       Progress& progress) {
+  if (options.precision != "f32" && std::ranges::find(options.without, "quantize") != options.without.end()) {
+    throw Error("--without quantize", fmt::format("nothing would be stored as {}", options.precision),
+                "give --precision f32 with it");
+  }
   const CpuFeatures features = target_features(options.target);
   CompileReport report;
   PlanParts parts = bounds_of(model, options);
