@@ -71,7 +71,7 @@ class Tensor {
   std::unique_ptr<std::byte[], Free> data_;
 };
 
-/// Converts `count` elements of a floating or integer dtype to float.
+/// Converts `count` elements of a floating or integer dtype to float; the source need not be aligned.
 void convert_to_float(DType dtype, const std::byte* source, float* target, size_t count);
 /// Converts floats to f32, f16 or bf16 (round to nearest even); other dtypes assert.
 void convert_from_float(const float* source, DType dtype, std::byte* target, size_t count);

@@ -27,7 +27,7 @@ class Constant {
   int64_t rows() const { return shape_.empty() ? 1 : shape_[0]; }
   int64_t row_elements() const;
 
-  /// Writes rows [first, first + count) in dtype() to `out`, dense.
+  /// Writes rows [first, first + count) in dtype() to `out`, dense; `out` is aligned to the dtype.
   virtual void read(int64_t first, int64_t count, std::byte* out) const = 0;
 
   /// The same, converted to float.
