@@ -4,6 +4,7 @@
 #include <map>
 
 #include "graph/graph.h"
+#include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rotary.h"
 #include "graph/ops/rotary_table.h"
@@ -18,6 +19,7 @@ int64_t parameter_count(const Graph& graph) {
     bool learned = true;
     for (const auto& [node, input] : graph.uses(id)) {
       if (graph.op_as<ops::QuantizedLinear>(node) && input == 3) learned = false;
+      if (graph.op_as<ops::QuantizedExpertLinear>(node) && input == 4) learned = false;
       if (graph.op_as<ops::Rotary>(node) || graph.op_as<ops::RotaryTable>(node)) learned = false;
     }
     if (learned) count += element_count(value.constant->shape());

@@ -107,6 +107,153 @@ TEST(Ops, AddRmsNormIsAddThenRmsNorm) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(floats(a[i]), floats(b[i]));
 }
 
+TEST(Ops, RmsNormOfGroupsIsOneOfEach) {
+  const std::string text = R"(graph (x: f32[N, 4]) -> (y, a, b, c, s, d, t)
+const g : f32[2] = {1, 10}
+y : f32[N, 4] = RmsNorm(x, g) {epsilon = 0.5, groups = 2}
+left : f32[N, 2] = SliceColumns(x) {count = 2}
+right : f32[N, 2] = SliceColumns(x) {first = 2, count = 2}
+a : f32[N, 2] = RmsNorm(left, g) {epsilon = 0.5}
+b : f32[N, 2] = RmsNorm(right, g) {epsilon = 0.5}
+c : i8[N, 4], s : f32[N] = RmsNorm(x, g) {epsilon = 0.5, groups = 2, output = "i8"}
+d : i8[N, 4], t : f32[N] = QuantizeRows(y)
+)";
+  const std::vector<Tensor> y = run(text, list(f32({2, 4}, {3, 4, -1, 0.5, 0, 0, 7, 1})));
+  const std::vector<float> whole = floats(y[0]), left = floats(y[1]), right = floats(y[2]);
+  EXPECT_EQ(whole, (std::vector<float>{left[0], left[1], right[0], right[1], left[2], left[3], right[2], right[3]}));
+  EXPECT_EQ(floats(y[3]), floats(y[5]));
+  EXPECT_EQ(floats(y[4]), floats(y[6]));
+}
+
+TEST(Ops, LayerNormDividesByTheDeviation) {
+  const std::string text =
+      "graph (x: f32[N, 3]) -> (y, z)\nconst g : f32[3] = {1, 10, 2}\nconst b : f32[3] = {0.5, 0, -1}\n"
+      "y : f32[N, 3] = LayerNorm(x, g, b) {epsilon = 0.5}\nz : f32[N, 3] = LayerNorm(x) {epsilon = 0.5}\n";
+  const std::vector<Tensor> y = run(text, list(f32({1, 3}, {3, 4, 8})));
+  const double factor = 1 / std::sqrt((4 + 1 + 9) / 3.0 + 0.5);  // mean 5
+  EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-5F),
+                                      std::vector<double>{-2 * factor + 0.5, -1 * factor * 10, 3 * factor * 2 - 1}));
+  EXPECT_THAT(floats(y[1]), Pointwise(FloatNear(1e-6F), std::vector<double>{-2 * factor, -factor, 3 * factor}));
+}
+
+TEST(Ops, SoftCapAndScale) {
+  const std::string text =
+      "graph (x: f32[N, 3]) -> (y, z)\ny : f32[N, 3] = SoftCap(x) {cap = 2}\n"
+      "z : f32[N, 3] = Scale(x) {factor = -0.25}\n";
+  const std::vector<Tensor> y = run(text, list(f32({1, 3}, {0.5, -3, 1e6F})));
+  EXPECT_THAT(floats(y[0]),
+              Pointwise(FloatNear(1e-6F), std::vector<double>{2 * std::tanh(0.25), 2 * std::tanh(-1.5), 2}));
+  EXPECT_THAT(floats(y[1]), ElementsAre(-0.125, 0.75, -250000));
+  EXPECT_THROW(parse_graph("graph (x: f32[N, 3]) -> (y)\ny : f32[N, 3] = SoftCap(x) {cap = 0}\n"), Error);
+}
+
+TEST(Ops, RouterChoosesTheLargest) {
+  const std::string text = R"(graph (x: f32[N, 4]) -> (e, w, f, v)
+e : i32[N, 2], w : f32[N, 2] = Router(x) {top_k = 2}
+f : i32[N, 2], v : f32[N, 2] = Router(x) {top_k = 2, normalize = true}
+)";
+  // The second row: of equal experts the first ones, and logits that overflow an exponential.
+  const std::vector<Tensor> y = run(text, list(f32({2, 4}, {1, 3, -1, 2, 500, 1000, 1000, 1000})));
+  EXPECT_THAT(y[0].as<int32_t>(), ElementsAre(1, 3, 1, 2));
+  EXPECT_THAT(y[2].as<int32_t>(), ElementsAre(1, 3, 1, 2));
+  const double total = std::exp(1.0) + std::exp(3.0) + std::exp(-1.0) + std::exp(2.0), pair = 1 + std::exp(-1.0);
+  EXPECT_THAT(floats(y[1]), Pointwise(FloatNear(1e-6F), std::vector<double>{std::exp(3.0) / total,
+                                                                            std::exp(2.0) / total, 1 / 3.0, 1 / 3.0}));
+  EXPECT_THAT(floats(y[3]),
+              Pointwise(FloatNear(1e-6F), std::vector<double>{1 / pair, std::exp(-1.0) / pair, 0.5, 0.5}));
+  EXPECT_THROW(parse_graph("graph (x: f32[N, 2]) -> (e)\ne : i32[N, 3], w : f32[N, 3] = Router(x) {top_k = 3}\n"),
+               Error);
+}
+
+std::vector<float> concatenated(std::vector<float> a, const std::vector<float>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// One row, whose slots go to the experts 2 and 0: what Linears with these experts' weights give.
+TEST(Ops, ExpertLinearIsALinearOfEachChosenExpert) {
+  const std::string text = R"(graph (x: f32[N, 4], expert: i32[N, 2]) -> (whole, whole2, whole0, own, own2, own0)
+const w : f32[3, 2, 4] = {1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, -1, -2, 1, 0.5, 2, 1, 0, -4}
+const w0 : f32[2, 4] = {1, 2, 3, 4, 5, 6, 7, 8}
+const w2 : f32[2, 4] = {-1, -2, 1, 0.5, 2, 1, 0, -4}
+const v : f32[3, 2, 2] = {1, 2, 3, 4, 0, 0, 0, 0, -1, -2, 1, 0.5}
+const v0 : f32[2, 2] = {1, 2, 3, 4}
+const v2 : f32[2, 2] = {-1, -2, 1, 0.5}
+left : f32[N, 2] = SliceColumns(x) {count = 2}
+right : f32[N, 2] = SliceColumns(x) {first = 2, count = 2}
+whole : f32[N, 4] = ExpertLinear(x, expert, w) {top_k = 2, activation = "silu"}
+whole2 : f32[N, 2] = Linear(x, w2) {activation = "silu"}
+whole0 : f32[N, 2] = Linear(x, w0) {activation = "silu"}
+own : f32[N, 2] = ExpertLinear(x, expert, v) {top_k = 2, activation = "gelu_tanh_gate"}
+own2 : f32[N, 1] = Linear(left, v2) {activation = "gelu_tanh_gate"}
+own0 : f32[N, 1] = Linear(right, v0) {activation = "gelu_tanh_gate"}
+)";
+  const auto chosen = [](std::vector<int32_t> experts) {
+    return Tensor::of({1, 2}, std::span<const int32_t>(experts));
+  };
+  const std::vector<Tensor> y = run(text, list(f32({1, 4}, {0.5, -1, 0.25, 2}), chosen({2, 0})));
+  EXPECT_EQ(floats(y[0]), concatenated(floats(y[1]), floats(y[2])));
+  EXPECT_EQ(floats(y[3]), concatenated(floats(y[4]), floats(y[5])));
+  EXPECT_THROW(run(text, list(f32({1, 4}, {0.5, -1, 0.25, 2}), chosen({3, 0}))), Error);
+  EXPECT_THROW(run(text, list(f32({1, 4}, {0.5, -1, 0.25, 2}), chosen({0, -1}))), Error);
+}
+
+TEST(Ops, QuantizedExpertLinearIsExpertLinearOnTheDequantised) {
+  const std::string text = R"(graph (x: f32[N, 4], expert: i32[N, 2]) -> (y, z, own, own_z)
+const codes : i8[2, 1, 4] = {1, -2, 3, 100, 0, 127, -7, 1}
+const scales : f32[2, 1] = {0.5, 0.01}
+const w : f32[2, 1, 4] = {0.5, -1, 1.5, 50, 0, 1.27, -0.07, 0.01}
+const v_codes : i8[2, 2, 2] = {1, -2, 3, 100, 0, 127, -7, 1}
+const v_scales : f32[2, 2] = {0.5, 0.25, 0.125, 2}
+const v : f32[2, 2, 2] = {0.5, -1, 0.75, 25, 0, 15.875, -14, 2}
+c : i8[N, 4], s : f32[N] = QuantizeRows(x)
+d : i8[N, 4], t : f32[N, 2] = QuantizeRows(x) {groups = 2}
+y : f32[N, 2] = QuantizedExpertLinear(c, s, expert, codes, scales) {top_k = 2, activation = "silu"}
+z : f32[N, 2] = ExpertLinear(x, expert, w) {top_k = 2, activation = "silu"}
+own : f32[N, 4] = QuantizedExpertLinear(d, t, expert, v_codes, v_scales) {top_k = 2}
+own_z : f32[N, 4] = ExpertLinear(x, expert, v) {top_k = 2}
+)";
+  // Chosen so that the activations are exact, whole and by halves: max 127 · 2⁻³ in either.
+  const std::vector<int32_t> expert{1, 0};
+  const std::vector<Tensor> y = run(text, list(f32({1, 4}, {127.0F / 8, -3.0F / 8, 0.25, -127.0F / 8}),
+                                               Tensor::of({1, 2}, std::span<const int32_t>(expert))));
+  EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-3F), floats(y[1])));
+  EXPECT_THAT(floats(y[2]), Pointwise(FloatNear(1e-3F), floats(y[3])));
+}
+
+TEST(Ops, WeightedSumOfSlots) {
+  const std::string text = R"(graph (x: f32[N, 4], w: f32[N, 2]) -> (y, z)
+r : f32[N, 2] = SliceColumns(x) {count = 2}
+y : f32[N, 2] = WeightedSum(x, w)
+z : f32[N, 2] = WeightedSum(x, w, r)
+)";
+  const std::vector<Tensor> y = run(text, list(f32({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}), f32({2, 2}, {0.5, 2, -1, 0.25})));
+  EXPECT_THAT(floats(y[0]), ElementsAre(6.5, 9, -3.25, -4));
+  EXPECT_THAT(floats(y[1]), ElementsAre(7.5, 11, 1.75, 2));
+}
+
+TEST(Ops, QuantizeRowsOfGroups) {
+  const std::string text =
+      "graph (x: f32[N, 4]) -> (c, s)\nc : i8[N, 4], s : f32[N, 2] = QuantizeRows(x) {groups = 2}\n";
+  const std::vector<Tensor> y = run(text, list(f32({2, 4}, {127, 1, 254, 3, 0, 0, -63.5, 1})));
+  EXPECT_THAT(floats(y[0]), ElementsAre(127, 1, 127, 2, 0, 0, -127, 2));
+  EXPECT_THAT(floats(y[1]), ElementsAre(1, 2, 1, 0.5));
+}
+
+TEST(Ops, ExpertsMustFit) {
+  const std::string head = "graph (x: f32[N, 4], e: i32[N, 2]) -> (y)\nconst w : f32[3, 2, 4] = zeros\n";
+  EXPECT_NO_THROW(parse_graph(head + "y : f32[N, 4] = ExpertLinear(x, e, w) {top_k = 2}\n"));
+  for (const char* node :
+       {"y : f32[N, 2] = ExpertLinear(x, e, w)\n", "y : f32[N, 0] = ExpertLinear(x, e, w) {top_k = 0}\n",
+        "const v : f32[3, 2, 5] = zeros\ny : f32[N, 4] = ExpertLinear(x, e, v) {top_k = 2}\n",
+        "const v : f32[1, 2, 4] = zeros\ny : f32[N, 4] = ExpertLinear(x, e, v) {top_k = 2}\n",
+        "const v : f32[2, 4] = zeros\ny : f32[N, 4] = ExpertLinear(x, e, v) {top_k = 2}\n",
+        "y : f32[N, 2] = ExpertLinear(x, x, w) {top_k = 2}\n", "y : f32[N, 4] = RmsNorm(x) {groups = 3}\n",
+        "y : f32[N, 4] = RmsNorm(x) {groups = 0}\n", "y : f32[N, 2] = WeightedSum(x, e)\n"}) {
+    EXPECT_THROW(parse_graph(head + node), Error) << node;
+  }
+}
+
 TEST(Ops, QuantizeRowsIsSymmetricAndRoundsToEven) {
   const std::string text = "graph (x: f32[N, 4]) -> (c, s)\nc : i8[N, 4], s : f32[N] = QuantizeRows(x)\n";
   const std::vector<Tensor> y = run(text, list(f32({3, 4}, {127, -127, 0.5, 1.5, 0, 0, 0, 0, 1e-44F, 0, 0, 0})));
@@ -262,7 +409,7 @@ TEST(Ops, RowWiseOpsCommuteWithGathering) {
         Tensor all(value.type.dtype, shape);
         const auto count = static_cast<size_t>(all.elements());
         if (value.type.dtype == DType::i32) {
-          for (size_t e = 0; e < count; ++e) all.as<int32_t>()[e] = static_cast<int32_t>(random() % 5);
+          for (size_t e = 0; e < count; ++e) all.as<int32_t>()[e] = static_cast<int32_t>(random() % 2);
         } else if (value.type.dtype == DType::i8) {
           for (size_t e = 0; e < count; ++e) all.as<int8_t>()[e] = static_cast<int8_t>(random() % 200);
         } else {

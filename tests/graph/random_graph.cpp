@@ -7,16 +7,23 @@
 #include "graph/ops/attention.h"
 #include "graph/ops/convert.h"
 #include "graph/ops/embedding.h"
+#include "graph/ops/expert_linear.h"
 #include "graph/ops/gather_rows.h"
 #include "graph/ops/kv_write.h"
+#include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/multiply.h"
 #include "graph/ops/quantize_rows.h"
+#include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
 #include "graph/ops/rotary.h"
 #include "graph/ops/rotary_table.h"
+#include "graph/ops/router.h"
+#include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
+#include "graph/ops/soft_cap.h"
+#include "graph/ops/weighted_sum.h"
 
 namespace incipit {
 namespace {
@@ -93,7 +100,7 @@ class Generator {
     const int64_t w = columns(x);
     const bool f32 = type(x).dtype == DType::f32;
     static const std::string activations[] = {"none", "silu", "gelu_tanh", "relu", "silu_gate", "gelu_erf_gate"};
-    switch (below(14)) {
+    switch (below(17)) {
       case 0: {
         ops::Linear op;
         op.activation = activations[below(6)];
@@ -128,8 +135,10 @@ class Generator {
         if (!f32) return;
         ops::RmsNorm op;
         op.epsilon = std::abs(real()) + 1e-7F;
+        op.groups = 1 + below(2);
         op.output = below(2) == 0 ? "i8" : "bf16";
-        graph_.add_node(name(), op.clone(), {x.value, below(2) == 0 ? none : constant(DType::bf16, {w})});
+        const ValueId gain = below(2) == 0 ? none : constant(DType::bf16, {w / op.groups});
+        graph_.add_node(name(), op.clone(), {x.value, gain});
         return;
       }
       case 4: {
@@ -199,12 +208,59 @@ class Generator {
         push(graph_.add(name(), op, {x.value, position_, cache}), x.position);
         return;
       }
+      case 13: {
+        if (!f32) return;
+        ops::LayerNorm op;
+        op.output = below(2) == 0 ? "bf16" : "f32";
+        const ValueId gain = below(2) == 0 ? none : constant(DType::f16, {w});
+        push(graph_.add(name(), op, {x.value, gain, below(2) == 0 ? none : constant(DType::f32, {w})}), x.position);
+        return;
+      }
+      case 14: {
+        ops::SoftCap cap;
+        cap.cap = std::abs(real()) + 1;
+        ops::Scale scale;
+        scale.factor = real();
+        push(graph_.add(name(), scale, {graph_.add(name(), cap, {x.value})}), x.position);
+        return;
+      }
+      case 15: experts(x); return;
       default: {
         ops::Embedding op;
         op.scale = real();
         push(graph_.add(name(), op, {ids_, constant(DType::bf16, {5, width()})}), position_);
       }
     }
+  }
+
+  /// A router over x's columns, gated products of the chosen experts and their sum, quantised or not.
+  void experts(const Matrix& x) {
+    if (type(x).dtype != DType::f32) return;
+    const int64_t w = columns(x), made = width(), top_k = 2;
+    ops::Router router;
+    router.top_k = top_k;
+    router.normalize = below(2) == 0;
+    const std::vector<ValueId> chosen = graph_.add_node(name(), router.clone(), {x.value});
+    ops::ExpertLinear up;
+    up.top_k = top_k;
+    up.activation = "silu_gate";
+    ValueId y = graph_.add(name(), up, {x.value, chosen[0], constant(DType::bf16, {w, 2 * made, w})});
+    if (below(2) == 0) {
+      ops::ExpertLinear down;
+      down.top_k = top_k;
+      y = graph_.add(name(), down, {y, chosen[0], constant(DType::f32, {w, w, made})});
+    } else {
+      ops::QuantizeRows quantize;
+      quantize.groups = top_k;
+      const std::vector<ValueId> rows = graph_.add_node(name(), quantize.clone(), {y});
+      ops::QuantizedExpertLinear down;
+      down.top_k = top_k;
+      Tensor codes(DType::i8, {w, w, made});
+      for (int8_t& code : codes.as<int8_t>()) code = static_cast<int8_t>(below(255) - 127);
+      const ValueId weight = graph_.add_constant(name(), make_constant(std::move(codes)));
+      y = graph_.add(name(), down, {rows[0], rows[1], chosen[0], weight, constant(DType::f32, {w, w})});
+    }
+    push(graph_.add(name(), ops::WeightedSum{}, {y, chosen[1], below(2) == 0 ? none : x.value}), x.position);
   }
 
   std::mt19937& random_;

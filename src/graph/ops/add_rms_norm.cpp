@@ -23,7 +23,7 @@ void AddRmsNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tenso
   const auto x = inputs[0]->as<float>(), y = inputs[1]->as<float>();
   const auto sum = outputs[0].as<float>();
   for (size_t i = 0; i < sum.size(); ++i) sum[i] = x[i] + y[i];
-  norm_rows(sum, optional(inputs, 2), epsilon, outputs.subspan(1));
+  norm_rows(sum, optional(inputs, 2), epsilon, 1, outputs.subspan(1));
 }
 
 }  // namespace incipit::ops

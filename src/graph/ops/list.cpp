@@ -7,16 +7,23 @@
 #include "graph/ops/attention.h"
 #include "graph/ops/convert.h"
 #include "graph/ops/embedding.h"
+#include "graph/ops/expert_linear.h"
 #include "graph/ops/gather_rows.h"
 #include "graph/ops/kv_write.h"
+#include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/multiply.h"
 #include "graph/ops/quantize_rows.h"
+#include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
 #include "graph/ops/rotary.h"
 #include "graph/ops/rotary_table.h"
+#include "graph/ops/router.h"
+#include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
+#include "graph/ops/soft_cap.h"
+#include "graph/ops/weighted_sum.h"
 
 namespace incipit {
 namespace {
@@ -32,12 +39,14 @@ constexpr Entry entry() {
 }
 
 constexpr Entry entries[] = {
-    entry<ops::Activate>(),        entry<ops::Add>(),     entry<ops::AddRmsNorm>(), entry<ops::ApplyRotary>(),
-    entry<ops::Attention>(),       entry<ops::Convert>(), entry<ops::Embedding>(),  entry<ops::GatherRows>(),
-    entry<ops::KvWrite>(),         entry<ops::Linear>(),  entry<ops::Multiply>(),   entry<ops::QuantizeRows>(),
-    entry<ops::QuantizedLinear>(), entry<ops::RmsNorm>(), entry<ops::Rotary>(),     entry<ops::RotaryTable>(),
-    entry<ops::SliceColumns>(),
-};
+    entry<ops::Activate>(),        entry<ops::Add>(),          entry<ops::AddRmsNorm>(),
+    entry<ops::ApplyRotary>(),     entry<ops::Attention>(),    entry<ops::Convert>(),
+    entry<ops::Embedding>(),       entry<ops::ExpertLinear>(), entry<ops::GatherRows>(),
+    entry<ops::KvWrite>(),         entry<ops::LayerNorm>(),    entry<ops::Linear>(),
+    entry<ops::Multiply>(),        entry<ops::QuantizeRows>(), entry<ops::QuantizedExpertLinear>(),
+    entry<ops::QuantizedLinear>(), entry<ops::RmsNorm>(),      entry<ops::Rotary>(),
+    entry<ops::RotaryTable>(),     entry<ops::Router>(),       entry<ops::Scale>(),
+    entry<ops::SliceColumns>(),    entry<ops::SoftCap>(),      entry<ops::WeightedSum>()};
 
 }  // namespace
 

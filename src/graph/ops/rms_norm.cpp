@@ -6,18 +6,19 @@ namespace incipit::ops {
 
 std::vector<ValueType> RmsNorm::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "gain"}, 1);
-  rule.tensor(0, 2, {DType::f32});
+  const ValueType& x = rule.tensor(0, 2, {DType::f32});
+  const Dim width = group_width(rule, groups);
   if (rule.has(1)) {
     rule.tensor(1, 1, any_float);
-    rule.extent_is(1, 0, rule.extent(0, 1));
+    rule.extent_is(1, 0, width);
   }
   std::vector<ValueType> types;
-  append_norm_types(rule, output, rule.type(0).shape, types);
+  append_norm_types(rule, output, x.shape, types);
   return types;
 }
 
 void RmsNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
-  norm_rows(inputs[0]->as<float>(), optional(inputs, 1), epsilon, outputs);
+  norm_rows(inputs[0]->as<float>(), optional(inputs, 1), epsilon, groups, outputs);
 }
 
 }  // namespace incipit::ops

@@ -5,15 +5,17 @@
 
 namespace incipit::ops {
 
-/// x f32[N, H], gain [H]? → [N, H] = x · rsqrt(mean(x²) + epsilon) (· gain). `output`: f32, bf16, or i8: then the
-/// outputs are codes i8[N, H] and scales f32[N], as QuantizeRows makes them.
+/// x f32[N, W], gain [W / groups]? → [N, W] = x · rsqrt(mean(x²) + epsilon) (· gain), each of `groups` equal groups of
+/// columns on its own and with the same gain (the heads of q or k). `output`: f32, bf16, or i8: then the outputs are
+/// codes i8[N, W] and scales f32[N], as QuantizeRows makes them.
 struct RmsNorm : OpBase<RmsNorm> {
   static constexpr std::string_view op_name = "RmsNorm";
   float epsilon = 1e-5F;
+  int64_t groups = 1;
   std::string output = "f32";
   template <typename V>
   void fields(V& v) {
-    v.visit("epsilon", epsilon), v.visit("output", output);
+    v.visit("epsilon", epsilon), v.visit("groups", groups), v.visit("output", output);
   }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache& cache) const override;

@@ -113,14 +113,23 @@ ValueType elementwise_pair(const Rule& rule) {
   return {DType::f32, x.shape};
 }
 
-Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
-                  size_t residual) {
-  const int64_t products = rule.constant_extent(weight, 0);
+namespace {
+
+/// Columns that are left of a product's after its activation.
+int64_t activated_width(const Rule& rule, std::string_view activation, int64_t products) {
   const bool gated = is_gate(activation);
   rule.require(gated || activation == "none" || is_activation(activation),
                "has no activation '" + std::string(activation) + "'");
   rule.require(!gated || products % 2 == 0, "needs an even number of gate and up rows");
-  const Dim width = gated ? products / 2 : products;
+  return gated ? products / 2 : products;
+}
+
+}  // namespace
+
+Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
+                  size_t residual) {
+  const int64_t products = rule.constant_extent(weight, 0);
+  const Dim width = activated_width(rule, activation, products);
   if (rule.has(bias)) {
     rule.tensor(bias, 1, any_float);
     rule.extent_is(bias, 0, products);
@@ -147,6 +156,51 @@ void finish_product_row(std::string_view activation, std::span<const double> sum
   }
 }
 
+Dim expert_product_width(const Rule& rule, std::string_view activation, int64_t top_k, size_t expert, size_t weight) {
+  const Dim& rows = rule.extent(0, 0);
+  const int64_t experts = rule.constant_extent(weight, 0), products = rule.constant_extent(weight, 1);
+  const int64_t depth = rule.constant_extent(weight, 2), columns = rule.constant_extent(0, 1);
+  constexpr int64_t limit = 1 << 16;
+  rule.require(top_k > 0 && top_k <= std::min(experts, limit),
+               "cannot have " + std::to_string(top_k) + " of " + std::to_string(experts) + " experts a row");
+  rule.tensor(expert, 2, {DType::i32});
+  rule.extent_is(expert, 0, rows);
+  rule.extent_is(expert, 1, top_k);
+  rule.require(columns == depth || (columns % top_k == 0 && columns / top_k == depth),
+               "input x has " + std::to_string(columns) + " columns, neither " + std::to_string(depth) +
+                   " nor as many for each of " + std::to_string(top_k) + " slots");
+  return Dim(top_k) * activated_width(rule, activation, products);
+}
+
+ExpertShape::ExpertShape(const Tensor& x, const Tensor& weight, const Tensor& out, int64_t top_k)
+    : rows(static_cast<size_t>(x.shape()[0])),
+      slots(static_cast<size_t>(top_k)),
+      experts(static_cast<size_t>(weight.shape()[0])),
+      products(static_cast<size_t>(weight.shape()[1])),
+      depth(static_cast<size_t>(weight.shape()[2])),
+      width(static_cast<size_t>(out.shape()[1] / top_k)),
+      x_width(static_cast<size_t>(x.shape()[1])) {}
+
+size_t ExpertShape::expert(const Tensor& chosen, size_t row, size_t slot) const {
+  const int32_t expert = chosen.as<int32_t>()[row * slots + slot];
+  if (expert < 0 || static_cast<size_t>(expert) >= experts) {
+    throw Error("expert " + std::to_string(expert), "is outside the " + std::to_string(experts) + " there are");
+  }
+  return static_cast<size_t>(expert);
+}
+
+size_t ExpertShape::first_input(size_t row, size_t slot) const {
+  return row * x_width + (x_width == depth ? 0 : slot * depth);
+}
+
+Dim group_width(const Rule& rule, int64_t groups) {
+  if (groups == 1) return rule.extent(0, 1);
+  const int64_t columns = rule.constant_extent(0, 1);
+  rule.require(groups > 0 && columns % groups == 0,
+               "cannot part " + std::to_string(columns) + " columns into " + std::to_string(groups) + " groups");
+  return columns / groups;
+}
+
 void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
                        std::vector<ValueType>& types) {
   const DType dtype = rule.dtype("output", output, {DType::f32, DType::bf16, DType::i8});
@@ -154,24 +208,28 @@ void append_norm_types(const Rule& rule, std::string_view output, const std::vec
   if (dtype == DType::i8) types.push_back({DType::f32, {shape[0]}});
 }
 
-void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, std::span<Tensor> outputs) {
-  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
-  const auto rows = static_cast<size_t>(outputs[0].shape()[0]);
+void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, int64_t groups, std::span<Tensor> outputs) {
+  const auto width = static_cast<size_t>(outputs[0].shape()[1] / groups);
   const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
   std::vector<float> normed(x.size());
-  for (size_t r = 0; r < rows; ++r) {
+  for (size_t first = 0; first < x.size(); first += width) {
     double squares = 0;
-    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(x[r * width + i]) * x[r * width + i];
+    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(x[first + i]) * x[first + i];
     const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
-    for (size_t i = 0; i < width; ++i) normed[r * width + i] = static_cast<float>(x[r * width + i] * factor * gains[i]);
+    for (size_t i = 0; i < width; ++i) normed[first + i] = static_cast<float>(x[first + i] * factor * gains[i]);
   }
+  store_normed(normed, outputs);
+}
+
+void store_normed(std::span<const float> normed, std::span<Tensor> outputs) {
   if (outputs[0].dtype() != DType::i8) {
     store(normed, outputs[0]);
     return;
   }
-  for (size_t r = 0; r < rows; ++r) {
-    outputs[1].as<float>()[r] =
-        quantize_row(std::span(normed).subspan(r * width, width), outputs[0].as<int8_t>().subspan(r * width, width));
+  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
+  const auto scales = outputs[1].as<float>();
+  for (size_t r = 0; r < scales.size(); ++r) {
+    scales[r] = quantize_row(normed.subspan(r * width, width), outputs[0].as<int8_t>().subspan(r * width, width));
   }
 }
 

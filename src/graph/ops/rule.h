@@ -65,9 +65,25 @@ Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows
 void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
                         const float* residual, float* out);
 
-/// RmsNorm's and AddRmsNorm's common part: the outputs' types and the norm of rows.
+/// ExpertLinear's and QuantizedExpertLinear's common part: checks of x (input 0), expert and weight; returns top_k·M'.
+Dim expert_product_width(const Rule& rule, std::string_view activation, int64_t top_k, size_t expert, size_t weight);
+/// Where what is in their operands.
+struct ExpertShape {
+  size_t rows, slots, experts, products, depth, width, x_width;
+  ExpertShape(const Tensor& x, const Tensor& weight, const Tensor& out, int64_t top_k);
+  /// The expert of a row's slot; throws Error where there is none of that number.
+  size_t expert(const Tensor& chosen, size_t row, size_t slot) const;
+  /// Index of the first element of x that a row's slot reads.
+  size_t first_input(size_t row, size_t slot) const;
+};
+
+/// Checks that input 0 has so many equal groups of columns; returns a group's width.
+Dim group_width(const Rule& rule, int64_t groups);
+
+/// The norms' common part: the outputs' types, the root-mean-square norm of rows, and storing normed rows.
 void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
                        std::vector<ValueType>& types);
-void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, std::span<Tensor> outputs);
+void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, int64_t groups, std::span<Tensor> outputs);
+void store_normed(std::span<const float> normed, std::span<Tensor> outputs);
 
 }  // namespace incipit::ops

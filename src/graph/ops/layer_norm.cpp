@@ -1,0 +1,43 @@
+#include "graph/ops/layer_norm.h"
+
+#include <cmath>
+
+#include "graph/ops/rule.h"
+
+namespace incipit::ops {
+
+std::vector<ValueType> LayerNorm::infer(std::span<const ValueType> inputs) const {
+  const Rule rule(op_name, inputs, {"x", "gain", "bias"}, 1);
+  const ValueType& x = rule.tensor(0, 2, {DType::f32});
+  for (const size_t vector : {1u, 2u}) {
+    if (!rule.has(vector)) continue;
+    rule.tensor(vector, 1, any_float);
+    rule.extent_is(vector, 0, x.shape[1]);
+  }
+  std::vector<ValueType> types;
+  append_norm_types(rule, output, x.shape, types);
+  return types;
+}
+
+void LayerNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
+  const auto x = inputs[0]->as<float>();
+  const auto rows = static_cast<size_t>(inputs[0]->shape()[0]), width = static_cast<size_t>(inputs[0]->shape()[1]);
+  const Tensor *gain = optional(inputs, 1), *bias = optional(inputs, 2);
+  const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
+  const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>(width, 0.0F);
+  std::vector<float> normed(x.size());
+  for (size_t r = 0; r < rows; ++r) {
+    const auto row = x.subspan(r * width, width);
+    double mean = 0, squares = 0;
+    for (const float value : row) mean += value;
+    mean /= static_cast<double>(width);
+    for (const float value : row) squares += (value - mean) * (value - mean);
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+    for (size_t i = 0; i < width; ++i) {
+      normed[r * width + i] = static_cast<float>((row[i] - mean) * factor * gains[i] + biases[i]);
+    }
+  }
+  store_normed(normed, outputs);
+}
+
+}  // namespace incipit::ops
