@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
+#include <cmath>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -77,6 +78,11 @@ std::string repeated_key(std::string_view text) {
   boost::json::error_code fault;
   parser.write_some(false, text.data(), text.size(), fault);
   return parser.handler().repeated;
+}
+
+boost::json::value finite_or_null(double number) {
+  if (std::isfinite(number)) return number;
+  return nullptr;
 }
 
 std::string_view kind_name(const boost::json::value& value) {

@@ -57,6 +57,18 @@ void print_baseline(const boost::json::value& record) {
   }
 }
 
+/// Steps that run on portable code though the target has better units: no slow path hides.
+void print_portable_fallbacks(const boost::json::object& manifest) {
+  const boost::json::value* list = manifest.if_contains("portable_fallbacks");
+  if (list == nullptr || !list->is_array()) return;
+  for (const boost::json::value& value : list->get_array()) {
+    if (!value.is_object()) continue;
+    const boost::json::object& fallback = value.get_object();
+    print(fmt::format("{:<14} {} steps on {}: {}\n", "portable", json_text(fallback, "steps"),
+                      json_text(fallback, "kernel"), json_text(fallback, "problem")));
+  }
+}
+
 void print_summary(const Engine& engine) {
   const plan::Plan& plan = engine.plan();
   const std::string name = engine.path().string();
@@ -81,6 +93,7 @@ void print_summary(const Engine& engine) {
   const plan::Bucket* largest = plan.buckets()->Get(count(plan.buckets()) - 1);
   line("plan", fmt::format("{} steps, {} buckets up to {} tokens, arena {}", count(plan.steps()), count(plan.buckets()),
                            largest->tokens(), readable_bytes(static_cast<double>(largest->arena_bytes()))));
+  print_portable_fallbacks(manifest);
   for (const plan::CacheGroup* group : items(plan.groups())) {
     line("cache", fmt::format("{} layers in {}, {} a page of {} tokens{}", count(group->layers()), text(group->dtype()),
                               readable_bytes(static_cast<double>(group->page_bytes())), group->page_tokens(),

@@ -18,6 +18,7 @@
 #include "compile/write_plan.h"
 #include "engine/writer.h"
 #include "graph/summary.h"
+#include "kernels/kv_pages.h"
 #include "kernels/problem.h"
 #include "kernels/sampling.h"
 #include "kernels/slot_layout.h"
@@ -62,7 +63,8 @@ uint64_t memory_for_state(const Model& model, const CompileOptions& options, con
   for (const DraftWeight& weight : draft.weights) weights += weight_bytes(weight);
   uint64_t pages = 0;
   for (const DraftCacheGroup& group : draft.groups) {
-    const int64_t count = (parts.max_context + group.geometry.tokens - 1) / group.geometry.tokens;
+    const int64_t count =
+        most_kv_pages(group.geometry.tokens, group.window, parts.max_context, parts.buckets.back().tokens);
     pages += static_cast<uint64_t>(count * group.geometry.page_bytes());
   }
   uint64_t arena = 0;
@@ -124,12 +126,21 @@ void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures features, C
 void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
                     CpuFeatures features, CompileReport& report, Progress& progress) {
   TuningCache cache = options.tuning_cache.empty() ? TuningCache() : TuningCache::load(options.tuning_cache);
+  // What was measured is kept even when the build is interrupted.
+  const auto keep_results = [&] {
+    if (!options.tuning_cache.empty() && cache.changes() > 0) cache.save(options.tuning_cache);
+  };
   Tuner tuner(cache, {features, options.threads, 0.15, options.tune});
   KernelChooser chooser(tuner);
   progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
-  for (DraftStep& step : draft.steps) {
-    parts.steps.push_back(chooser.plan(step, parts.buckets));
-    progress.advance(1);
+  try {
+    for (DraftStep& step : draft.steps) {
+      parts.steps.push_back(chooser.plan(step, parts.buckets));
+      progress.advance(1);
+    }
+  } catch (...) {
+    keep_results();
+    throw;
   }
   const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
   const Sample::Problem sample{static_cast<int32_t>(model.vocabulary)};
@@ -147,7 +158,7 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   }
   report.tuned_problems = chooser.problems();
   report.measured_problems = cache.changes();
-  if (!options.tuning_cache.empty() && cache.changes() > 0) cache.save(options.tuning_cache);
+  keep_results();
 }
 
 bool has_tokenizer(const Model& model) {
