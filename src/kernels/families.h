@@ -32,7 +32,7 @@ struct Embedding {
   struct Problem {
     static constexpr std::string_view family = "embedding";
     int32_t vocabulary = 0, width = 0;
-    DType table = DType::f32;   // f32 or bf16, row-major [vocabulary, width], unpadded
+    DType table = DType::f32;   // f32, bf16 or f16, row-major [vocabulary, width], unpadded
     DType output = DType::f32;  // f32
     float scale = 1;            // multiplies every element
     template <typename V>
@@ -78,8 +78,9 @@ struct PackedEmbedding {
 };
 
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
-/// f32 and bf16 inputs must have the weight's format; an i8 input has a scale per row (product = code·code·scale·scale,
-/// sums exact in i32). Accumulates in f32. When gated, n counts gate and up rows and the output has n/2 columns.
+/// A float weight's input is f32 or bf16 as the weight, f32 for f16; an i8 input has a scale per row (product =
+/// code·code·scale·scale, sums exact in i32). Accumulates in f32. When gated, n counts gate and up rows and the output
+/// has n/2 columns.
 struct Linear {
   struct Problem {
     static constexpr std::string_view family = "linear";
@@ -289,7 +290,7 @@ struct KvWrite {
     static constexpr std::string_view family = "kv_write";
     int32_t kv_heads = 0, head_dim = 0, page_tokens = 32;
     DType input = DType::f32;  // f32 | bf16
-    DType cache = DType::f32;  // f32 | bf16
+    DType cache = DType::f32;  // f32 | bf16 | f16
     template <typename V>
     void fields(V& v) {
       v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("input", input),
@@ -323,7 +324,7 @@ struct Attention {
     int32_t heads = 0, kv_heads = 0, head_dim = 0, page_tokens = 32, window = 0;
     float scale = 1, soft_cap = 0;
     bool over_rows = false;
-    DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each
+    DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each, the cache also f16
     template <typename V>
     void fields(V& v) {
       v("heads", heads), v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens),

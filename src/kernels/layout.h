@@ -23,13 +23,15 @@ constexpr int64_t row_stride(int64_t width) { return round_up(width, 64); }
 
 // ---- Packed weights --------------------------------------------------------------------------------------
 // One layout for prefill and decode, and for every instruction set. W is [n, k] (outputs, inputs). Outputs are
-// grouped in panels of 16; a panel is contiguous and holds, for k in steps of `group`, 16 outputs × group inputs
-// = one 64-byte row:
+// grouped in panels of 16; a panel is contiguous and holds, for k in steps of `group`, rows of 16 outputs × group
+// inputs:
 //
-//   panel(p)[k / group][output % 16][k % group]        group = 64 / (16 · element size): f32 1, bf16 2, i8 4
+//   panel(p)[k / group][output % 16][k % group]        group: f32 1, f16 1, bf16 2, i8 4
 //
-// 16 such rows are one AMX B tile; one row is one 512-bit register. n is padded with zero outputs to 16 (32 when
-// gated), k with zero inputs to 64. Layout id: "panel16".
+// A row is one 512-bit register, and 16 of them are one AMX B tile. f16 has no instruction that multiplies and adds in
+// f32: it is widened as it is loaded, which takes 16 outputs of one input (a row of 32 bytes) to one register, where
+// pairs would have to be sorted first. n is padded with zero outputs to 16 (32 when gated), k with zero inputs to 64.
+// Layout id: "panel16".
 //
 // Gated (`activation=silu_gate`…): W holds gate and up rows, n = 2·ff; the packed rows are permuted so that panels
 // alternate: panel 2j holds gate rows 16j…16j+15, panel 2j+1 the up rows of the same numbers. ff is padded to 16.
@@ -38,18 +40,30 @@ constexpr int32_t panel_width = 16;
 constexpr std::string_view panel_layout = "panel16";
 
 /// How weights are stored. The names are also those of `--precision`.
-enum class WeightFormat : uint8_t { f32, bf16, i8 };
-constexpr std::array<std::string_view, 3> weight_format_names{"f32", "bf16", "int8"};
+enum class WeightFormat : uint8_t { f32, bf16, f16, i8 };
+constexpr std::array<std::string_view, 4> weight_format_names{"f32", "bf16", "fp16", "int8"};
 constexpr const auto& enumeration_names(WeightFormat) { return weight_format_names; }
 
-/// The dtype of packed elements, and of the activations they are multiplied with.
+/// The dtype of packed elements.
 constexpr DType element_dtype(WeightFormat format) {
-  return format == WeightFormat::f32 ? DType::f32 : format == WeightFormat::bf16 ? DType::bf16 : DType::i8;
+  switch (format) {
+    case WeightFormat::f32: return DType::f32;
+    case WeightFormat::bf16: return DType::bf16;
+    case WeightFormat::f16: return DType::f16;
+    case WeightFormat::i8: break;
+  }
+  return DType::i8;
+}
+/// The dtype of the activations that they are multiplied with.
+constexpr DType activation_dtype(WeightFormat format) {
+  return format == WeightFormat::f16 ? DType::f32 : element_dtype(format);
 }
 constexpr int32_t element_bytes(WeightFormat format) {
-  return format == WeightFormat::f32 ? 4 : format == WeightFormat::bf16 ? 2 : 1;
+  return format == WeightFormat::f32 ? 4 : format == WeightFormat::i8 ? 1 : 2;
 }
-constexpr int32_t packing_group(WeightFormat format) { return 4 / element_bytes(format); }
+constexpr int32_t packing_group(WeightFormat format) {
+  return format == WeightFormat::i8 ? 4 : format == WeightFormat::bf16 ? 2 : 1;
+}
 
 /// Extents of a packed weight.
 struct PackedShape {
@@ -76,7 +90,7 @@ struct PackedWeight {
 // ---- KV pages --------------------------------------------------------------------------------------------
 // A page holds `tokens` consecutive positions of one sequence for every layer of a cache group:
 //
-//   page[layer][kv head]{ K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g] }      g = 4 / element bytes, 1 for f32
+//   page[layer][kv head]{ K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g] }      g: f32 1, f16 1, bf16 2
 //
 // that is, both K and V are B operands as in a packed panel: K for q·Kᵀ (outputs are tokens, inputs are
 // dims), V for p·V (outputs are dims, inputs are tokens). head_dim is even. Bytes of tokens not yet written
@@ -90,11 +104,12 @@ struct KvGeometry {
   int32_t kv_heads = 0;
   int32_t head_dim = 0;      // even, at most 256
   int32_t tokens = 32;       // tokens a page; a multiple of 16
-  DType dtype = DType::f32;  // f32 or bf16
+  DType dtype = DType::f32;  // f32, bf16 or f16
 
-  constexpr int64_t group() const { return dtype == DType::f32 ? 1 : 2; }
+  constexpr int64_t group() const { return dtype == DType::bf16 ? 2 : 1; }
+  constexpr int64_t element_bytes() const { return dtype == DType::f32 ? 4 : 2; }
   constexpr int64_t half_bytes() const {  // K, or V, of one head of one layer
-    return int64_t{tokens} * head_dim * (dtype == DType::f32 ? 4 : 2);
+    return int64_t{tokens} * head_dim * element_bytes();
   }
   constexpr int64_t head_bytes() const { return 2 * half_bytes(); }
   constexpr int64_t layer_bytes() const { return kv_heads * head_bytes(); }

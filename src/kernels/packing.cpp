@@ -41,9 +41,12 @@ void PanelPacker::pack_panel(const float* rows, std::byte* out) const {
   if (format_ == WeightFormat::f32) {
     auto* to = reinterpret_cast<float*>(out);
     for_each_element(1, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = rows[row * k_ + input]; });
-  } else {
+  } else if (format_ == WeightFormat::bf16) {
     auto* to = reinterpret_cast<bf16*>(out);
     for_each_element(2, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = to_bf16(rows[row * k_ + input]); });
+  } else {
+    auto* to = reinterpret_cast<f16*>(out);
+    for_each_element(1, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = to_f16(rows[row * k_ + input]); });
   }
 }
 
@@ -75,6 +78,12 @@ void unpack_row(WeightFormat format, int64_t k, const PackedWeight& weight, int6
       case WeightFormat::f32: std::memcpy(out + input, at, sizeof(float)); break;
       case WeightFormat::bf16: {
         bf16 value;
+        std::memcpy(&value, at, sizeof value);
+        out[input] = to_float(value);
+        break;
+      }
+      case WeightFormat::f16: {
+        f16 value;
         std::memcpy(&value, at, sizeof value);
         out[input] = to_float(value);
         break;

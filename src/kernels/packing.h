@@ -41,8 +41,8 @@ class PanelPacker {
   const PanelOrder& order() const { return order_; }
   const PackedShape& shape() const { return shape_; }
 
-  /// f32 and bf16 formats. `rows` [16][k] holds the panel's rows in packed order, zeros for a pad; `out` takes
-  /// shape().panel_bytes. bf16 rounds to nearest even.
+  /// Float formats. `rows` [16][k] holds the panel's rows in packed order, zeros for a pad; `out` takes
+  /// shape().panel_bytes. bf16 and f16 round to nearest even.
   void pack_panel(const float* rows, std::byte* out) const;
   /// i8 format: `codes` [16][k] likewise; `code_sums` [16] takes each row's sum (PackedWeight::code_sums).
   void pack_panel_codes(const int8_t* codes, std::byte* out, int32_t* code_sums) const;

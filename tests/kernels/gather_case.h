@@ -29,7 +29,8 @@ class KernelCase<Embedding> {
     return {{100, 64, DType::f32, DType::f32, 1},
             {50, 37, DType::bf16, DType::f32, 1},
             {33, 130, DType::f32, DType::f32, 0.5f},
-            {17, 1, DType::bf16, DType::f32, 3.25f}};
+            {17, 1, DType::bf16, DType::f32, 3.25f},
+            {50, 75, DType::f16, DType::f32, 1}};
   }
   static std::vector<int32_t> test_rows() { return standard_rows(); }
   static std::vector<BenchStep<Embedding>> bench_steps() {
@@ -68,7 +69,7 @@ class KernelCase<PackedEmbedding> {
  public:
   static std::vector<PackedEmbedding::Problem> test_problems() {
     std::vector<PackedEmbedding::Problem> problems;
-    for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::i8}) {
+    for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16, WeightFormat::i8}) {
       problems.push_back({100, 64, format, 1});
       problems.push_back({37, 131, format, 2.5f});
     }

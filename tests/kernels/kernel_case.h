@@ -60,7 +60,7 @@ class GuardedBytes {
     return reinterpret_cast<T*>(data());
   }
   size_t size() const { return size_; }
-  /// Every byte 0xff: a NaN in f32 and bf16, -1 in i8.
+  /// Every byte 0xff: a NaN in f32, bf16 and f16, -1 in i8.
   void poison() { memory_.assign(memory_.size(), std::byte{0xff}); }
   bool guard_intact() {
     for (size_t i = 0; i < guard; ++i) {
@@ -79,6 +79,7 @@ inline float element_as_float(DType dtype, const std::byte* data, int64_t at) {
   switch (dtype) {
     case DType::f32: return reinterpret_cast<const float*>(data)[at];
     case DType::bf16: return to_float(reinterpret_cast<const bf16*>(data)[at]);
+    case DType::f16: return to_float(reinterpret_cast<const f16*>(data)[at]);
     case DType::i8: return reinterpret_cast<const int8_t*>(data)[at];
     case DType::i32: return static_cast<float>(reinterpret_cast<const int32_t*>(data)[at]);
     default: INCIPIT_ASSERT(false); return 0;
@@ -89,6 +90,7 @@ inline void set_element(DType dtype, std::byte* data, int64_t at, float value) {
   switch (dtype) {
     case DType::f32: reinterpret_cast<float*>(data)[at] = value; break;
     case DType::bf16: reinterpret_cast<bf16*>(data)[at] = to_bf16(value); break;
+    case DType::f16: reinterpret_cast<f16*>(data)[at] = to_f16(value); break;
     case DType::i8: reinterpret_cast<int8_t*>(data)[at] = static_cast<int8_t>(value); break;
     case DType::i32: reinterpret_cast<int32_t*>(data)[at] = static_cast<int32_t>(value); break;
     default: INCIPIT_ASSERT(false);

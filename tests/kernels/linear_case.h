@@ -36,7 +36,9 @@ class RandomWeight {
             value = codes[at] * scales[static_cast<size_t>(source)];
           } else {
             panel[at] = real(random);
-            value = format == WeightFormat::bf16 ? to_float(to_bf16(panel[at])) : panel[at];
+            value = format == WeightFormat::bf16  ? to_float(to_bf16(panel[at]))
+                    : format == WeightFormat::f16 ? to_float(to_f16(panel[at]))
+                                                  : panel[at];
           }
         }
       }
@@ -158,8 +160,10 @@ class KernelCase<Linear> {
   }
 
  private:
-  static constexpr std::pair<WeightFormat, DType> formats[] = {
-      {WeightFormat::f32, DType::f32}, {WeightFormat::bf16, DType::bf16}, {WeightFormat::i8, DType::i8}};
+  static constexpr std::pair<WeightFormat, DType> formats[] = {{WeightFormat::f32, DType::f32},
+                                                               {WeightFormat::bf16, DType::bf16},
+                                                               {WeightFormat::f16, DType::f32},
+                                                               {WeightFormat::i8, DType::i8}};
 
   void compute_expected() {
     expected_ = Rows::whole(problem_.output, args_.rows, output_.width);

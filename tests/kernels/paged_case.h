@@ -81,9 +81,8 @@ class KernelCase<KvWrite> {
  public:
   static std::vector<KvWrite::Problem> test_problems() {
     std::vector<KvWrite::Problem> problems;
-    constexpr DType dtypes[] = {DType::f32, DType::bf16};
-    for (const DType input : dtypes) {
-      for (const DType cache : dtypes) {
+    for (const DType input : {DType::f32, DType::bf16}) {
+      for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
         problems.push_back({2, 64, 32, input, cache});
         problems.push_back({3, 80, 16, input, cache});
         problems.push_back({1, 2, 32, input, cache});
@@ -97,6 +96,7 @@ class KernelCase<KvWrite> {
   static std::vector<BenchStep<KvWrite>> bench_steps() {
     return {{{16, 64, 32, DType::f32, DType::bf16}, 1024, 0, 12.0 * (1 << 20)},
             {{16, 64, 32, DType::bf16, DType::bf16}, 1024, 0, 8.0 * (1 << 20)},
+            {{16, 64, 32, DType::f32, DType::f16}, 1024, 0, 12.0 * (1 << 20)},
             {{16, 64, 32, DType::f32, DType::f32}, 1024, 0, 16.0 * (1 << 20)}};
   }
   KernelCase(const KvWrite::Problem& problem, int32_t rows, uint64_t seed)
@@ -144,14 +144,14 @@ class KernelCase<Attention> {
  public:
   static std::vector<Attention::Problem> test_problems() {
     std::vector<Attention::Problem> problems;
-    constexpr DType f32 = DType::f32, bf16 = DType::bf16;
+    constexpr DType f32 = DType::f32, bf16 = DType::bf16, f16 = DType::f16;
     const auto add = [&](int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t page_tokens, int32_t window,
                          float soft_cap, bool over_rows, DType query, DType cache, DType output) {
       const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
       problems.push_back(
           {heads, kv_heads, head_dim, page_tokens, window, scale, soft_cap, over_rows, query, cache, output});
     };
-    for (const DType cache : {f32, bf16}) {
+    for (const DType cache : {f32, bf16, f16}) {
       add(2, 2, 2, 32, 0, 0, false, f32, cache, f32);
       add(2, 1, 16, 16, 0, 0, true, bf16, cache, bf16);
       add(4, 4, 64, 32, 0, 0, false, bf16, cache, bf16);
@@ -171,10 +171,11 @@ class KernelCase<Attention> {
   static std::vector<int32_t> test_rows() { return {1, 2, 5, 33, 70}; }
   static std::vector<BenchStep<Attention>> bench_steps() {
     std::vector<BenchStep<Attention>> steps;
-    for (const DType cache : {DType::bf16, DType::f32}) {
-      const double bytes = cache == DType::bf16 ? 2 : 4;
+    for (const DType cache : {DType::bf16, DType::f16, DType::f32}) {
+      const double bytes = cache == DType::f32 ? 4 : 2;
+      const DType rows = cache == DType::bf16 ? DType::bf16 : DType::f32;
       // llama-0.5b: a prompt of 1024, and one token at 1024.
-      const Attention::Problem problem{16, 16, 64, 32, 0, 0.125f, 0, false, cache, cache, cache};
+      const Attention::Problem problem{16, 16, 64, 32, 0, 0.125f, 0, false, rows, cache, rows};
       steps.push_back({problem, 1024, 2.0 * 1024 * 1024 * 64 * 16, 4.0 * (1 << 20) * bytes});
       steps.push_back({problem, 1, 4.0 * 1024 * 64 * 16, 2.0 * (1 << 20) * bytes});
     }

@@ -15,6 +15,7 @@ std::vector<std::byte> row_bytes(Rows& rows, int64_t row) {
 std::vector<Linear::Problem> awkward_problems() {
   return {{2 * 70, 259, WeightFormat::f32, DType::f32, DType::f32, true, false, Activation::silu_gate},
           {135, 259, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
+          {135, 259, WeightFormat::f16, DType::f32, DType::f32, true, true, Activation::none},
           {135, 259, WeightFormat::i8, DType::i8, DType::bf16, false, true, Activation::gelu_tanh}};
 }
 
@@ -76,11 +77,13 @@ TEST(Linear, Int8SumsAreExactInEveryKernel) {
 
 TEST(Linear, KernelsRefuseOtherProblems) {
   const Linear::Problem mixed{64, 64, WeightFormat::bf16, DType::f32, DType::f32, false, false, Activation::none};
+  const Linear::Problem narrow{64, 64, WeightFormat::f16, DType::f16, DType::f32, false, false, Activation::none};
   const Linear::Problem odd_gate{63,    64,    WeightFormat::f32,    DType::f32, DType::f32,
                                  false, false, Activation::silu_gate};
   const Linear::Problem to_codes{64, 64, WeightFormat::f32, DType::f32, DType::i8, false, false, Activation::none};
   for (const Kernel<Linear>& kernel : Linear::kernels()) {
     EXPECT_FALSE(kernel.accepts(mixed)) << kernel.name;
+    EXPECT_FALSE(kernel.accepts(narrow)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(odd_gate)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(to_codes)) << kernel.name;
   }

@@ -51,20 +51,22 @@ TEST(Packing, PanelsHoldGroupsOfInputsSideBySide) {
   std::vector<int8_t> codes(16 * k);
   for (int64_t r = 0; r < 16; ++r) {
     for (int64_t i = 0; i < k; ++i) {
-      rows[static_cast<size_t>(r * k + i)] = static_cast<float>(r + 16 * (i % 7));  // exact in bf16
+      rows[static_cast<size_t>(r * k + i)] = static_cast<float>(r + 16 * (i % 7));  // exact in bf16 and f16
       codes[static_cast<size_t>(r * k + i)] = static_cast<int8_t>(r * 5 - i);
     }
   }
   const PanelPacker f32(WeightFormat::f32, 16, k, false), bf(WeightFormat::bf16, 16, k, false),
-      i8(WeightFormat::i8, 16, k, false);
+      half(WeightFormat::f16, 16, k, false), i8(WeightFormat::i8, 16, k, false);
   EXPECT_EQ(f32.shape().padded_k, 128);
   EXPECT_EQ(f32.shape().panel_bytes, 16 * 128 * 4);
   std::vector<float> f32_panel(16 * 128, -1);
   std::vector<bf16> bf16_panel(16 * 128, bf16{1});
+  std::vector<f16> f16_panel(16 * 128, f16{1});
   std::vector<int8_t> i8_panel(16 * 128, -1);
   std::vector<int32_t> sums(16, -1);
   f32.pack_panel(rows.data(), reinterpret_cast<std::byte*>(f32_panel.data()));
   bf.pack_panel(rows.data(), reinterpret_cast<std::byte*>(bf16_panel.data()));
+  half.pack_panel(rows.data(), reinterpret_cast<std::byte*>(f16_panel.data()));
   i8.pack_panel_codes(codes.data(), reinterpret_cast<std::byte*>(i8_panel.data()), sums.data());
   for (int64_t r = 0; r < 16; ++r) {
     int32_t sum = 0;
@@ -74,6 +76,7 @@ TEST(Packing, PanelsHoldGroupsOfInputsSideBySide) {
       sum += code;
       EXPECT_EQ(f32_panel[static_cast<size_t>(i * 16 + r)], value);
       EXPECT_EQ(to_float(bf16_panel[static_cast<size_t>(i / 2 * 32 + r * 2 + i % 2)]), value);
+      EXPECT_EQ(to_float(f16_panel[static_cast<size_t>(i * 16 + r)]), value);
       EXPECT_EQ(i8_panel[static_cast<size_t>(i / 4 * 64 + r * 4 + i % 4)], code);
     }
     EXPECT_EQ(sums[static_cast<size_t>(r)], sum);
@@ -82,7 +85,7 @@ TEST(Packing, PanelsHoldGroupsOfInputsSideBySide) {
 
 TEST(Packing, UnpacksWhatWasPacked) {
   constexpr int64_t n = 2 * 20, k = 65;
-  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::i8}) {
+  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16, WeightFormat::i8}) {
     const PanelPacker packer(format, n, k, true);
     const PanelOrder& order = packer.order();
     std::vector<std::byte> panels(static_cast<size_t>(packer.shape().bytes()));

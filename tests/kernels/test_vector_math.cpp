@@ -74,5 +74,13 @@ TEST(VectorMath, RoundsToBf16AsTheScalarDoes) {
   }
 }
 
+TEST(VectorMath, WidensEveryF16AsTheScalarDoes) {
+  for (uint32_t bits = 0; bits <= 0xffffu; ++bits) {
+    const auto half = static_cast<uint16_t>(bits);
+    const float got = from_f16_lanes(Halves{} + half)[2], want = to_float(f16{half});
+    ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want)) << bits;
+  }
+}
+
 }  // namespace
 }  // namespace incipit

@@ -24,6 +24,9 @@ constexpr int value_rows = 4, value_vectors = 4;
 [[gnu::always_inline]] inline Floats widen(Halves v) {
   return as_floats(reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(v))) << 16);
 }
+[[gnu::always_inline]] inline Floats widen_f16(Halves v) {
+  return reinterpret_cast<Floats>(_mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(v)));
+}
 
 #include "kernels/cpu/attention_flash.inc"
 

@@ -23,6 +23,9 @@ constexpr int value_rows = 4, value_vectors = 4;
 [[gnu::always_inline]] inline Floats widen(Halves v) {
   return as_floats(reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(v))) << 16);
 }
+[[gnu::always_inline]] inline Floats widen_f16(Halves v) {
+  return reinterpret_cast<Floats>(_mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(v)));
+}
 
 #include "kernels/cpu/attention_flash.inc"
 
@@ -32,6 +35,7 @@ constexpr int value_rows = 4, value_vectors = 4;
 struct PairUnits {
   using Operand = bf16;
   static constexpr int elements = 2;
+  using Stored = Words;
   using Loaded = Words;
   [[gnu::always_inline]] static Loaded load_unit(Words words) { return words; }
   [[gnu::always_inline]] static void add(Floats& sum, const bf16* operand, Loaded loaded) {

@@ -95,7 +95,7 @@ inline bool accepts_attention(const Attention::Problem& problem) {
   return problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0 && problem.head_dim > 0 &&
          problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.page_tokens > 0 &&
          problem.page_tokens % 16 == 0 && problem.window >= 0 && problem.scale > 0 && row_dtype(problem.query) &&
-         row_dtype(problem.cache) && row_dtype(problem.output);
+         (row_dtype(problem.cache) || problem.cache == DType::f16) && row_dtype(problem.output);
 }
 
 }  // namespace incipit

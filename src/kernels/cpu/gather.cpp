@@ -32,7 +32,11 @@ void embed_rows(const Embedding::Problem& problem, const Embedding::Args& args, 
 void run_embedding(const Embedding::Problem& problem, const Embedding::Args& args, const KernelConfig&, int64_t tile,
                    std::byte*) {
   const RowRange range = rows_of_tile(problem.width, args.rows, tile);
-  problem.table == DType::f32 ? embed_rows<float>(problem, args, range) : embed_rows<bf16>(problem, args, range);
+  switch (problem.table) {
+    case DType::bf16: return embed_rows<bf16>(problem, args, range);
+    case DType::f16: return embed_rows<f16>(problem, args, range);
+    default: return embed_rows<float>(problem, args, range);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -70,6 +74,10 @@ void run_packed_embedding(const PackedEmbedding::Problem& problem, const PackedE
         unpack_row<bf16, 2>(reinterpret_cast<const bf16*>(panel), lane, problem.width, to,
                             [=](bf16 x) { return to_float(x) * scale; });
         break;
+      case WeightFormat::f16:
+        unpack_row<f16, 1>(reinterpret_cast<const f16*>(panel), lane, problem.width, to,
+                           [=](f16 x) { return to_float(x) * scale; });
+        break;
       case WeightFormat::i8:
         unpack_row<int8_t, 4>(reinterpret_cast<const int8_t*>(panel), lane, problem.width, to,
                               [=, unit = args.table.scales[id]](int8_t x) { return x * unit * scale; });
@@ -99,7 +107,7 @@ Kernel<Embedding> embedding_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"embedding/hwy_baseline", "embedding/hwy_avx2", "embedding/hwy_avx3"};
   constexpr HighwayRuns<Embedding> runs = INCIPIT_HIGHWAY_RUNS(run_embedding);
   const auto accepts = [](const Embedding::Problem& p) {
-    return p.width > 0 && is_row_dtype(p.table) && p.output == DType::f32;
+    return p.width > 0 && (is_row_dtype(p.table) || p.table == DType::f16) && p.output == DType::f32;
   };
   const auto tiles = [](const Embedding::Problem& p, const Embedding::Args& args, const KernelConfig&) {
     return row_tiles(p.width, args.rows);

@@ -33,6 +33,21 @@ HWY_INLINE FloatVec load_floats(const bf16* from) {
   return hn::BitCast(FloatTag(), hn::ShiftLeft<16>(hn::PromoteTo(WordTag(), bits)));
 }
 
+/// As from_f16_lanes of vector_math.inc.
+HWY_INLINE FloatVec load_floats(const f16* from) {
+  const WordTag words;
+  const auto bits = hn::PromoteTo(words, hn::LoadU(HalfTag(), reinterpret_cast<const uint16_t*>(from)));
+  const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(words, 0x7fff)));
+  const auto exponent = hn::And(magnitude, hn::Set(words, 0x0f800000));
+  const auto normal = hn::Add(magnitude, hn::Set(words, 0x38000000));
+  const auto raised = hn::BitCast(FloatTag(), hn::Add(normal, hn::Set(words, 0x800000)));
+  const auto small = hn::BitCast(words, hn::Sub(raised, hn::Set(FloatTag(), 6.103515625e-5f)));
+  auto widened =
+      hn::IfThenElse(hn::Eq(exponent, hn::Set(words, 0x0f800000)), hn::Add(normal, hn::Set(words, 0x38000000)), normal);
+  widened = hn::IfThenElse(hn::Eq(exponent, hn::Zero(words)), small, widened);
+  return hn::BitCast(FloatTag(), hn::Or(widened, hn::ShiftLeft<16>(hn::And(bits, hn::Set(words, 0x8000)))));
+}
+
 HWY_INLINE void store_floats(FloatVec v, float* to) { hn::StoreU(v, FloatTag(), to); }
 /// Rounds to nearest even; NaN stays NaN, as to_bf16 does.
 HWY_INLINE void store_floats(FloatVec v, bf16* to) {
@@ -44,6 +59,28 @@ HWY_INLINE void store_floats(FloatVec v, bf16* to) {
   const auto is_nan = hn::RebindMask(words, hn::Ne(v, v));
   const auto high = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
   hn::StoreU(hn::DemoteTo(HalfTag(), hn::BitCast(IntTag(), high)), HalfTag(), reinterpret_cast<uint16_t*>(to));
+}
+/// Rounds to nearest even, beyond 65504 to infinity; NaN stays NaN, as to_f16 does.
+HWY_INLINE void store_floats(FloatVec v, f16* to) {
+  const WordTag words;
+  const IntTag ints;
+  const auto bits = hn::BitCast(words, v);
+  const auto magnitude = hn::And(bits, hn::Set(words, 0x7fffffff));
+  const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(words, 1));
+  const auto normal =
+      hn::ShiftRight<13>(hn::Sub(hn::Add(magnitude, hn::Add(odd, hn::Set(words, 0xfff))), hn::Set(words, 0x38000000)));
+  // The float adder rounds what is subnormal in f16.
+  const auto shifted = hn::Add(hn::BitCast(FloatTag(), magnitude), hn::Set(FloatTag(), 0.5f));
+  const auto small = hn::Sub(hn::BitCast(words, shifted), hn::Set(words, 0x3f000000));
+  const auto below = [&](uint32_t limit) HWY_ATTR {
+    return hn::RebindMask(words, hn::Lt(hn::BitCast(ints, magnitude), hn::Set(ints, static_cast<int32_t>(limit))));
+  };
+  auto rounded = hn::IfThenElse(below(0x38800000), small, normal);
+  rounded = hn::IfThenElse(below(0x477ff000), rounded, hn::Set(words, 0x7c00));
+  rounded = hn::IfThenElse(below(0x7f800001), rounded, hn::Set(words, 0x7e00));
+  const auto sign = hn::ShiftRight<16>(hn::And(bits, hn::Set(words, 0x80000000)));
+  hn::StoreU(hn::DemoteTo(HalfTag(), hn::BitCast(ints, hn::Or(rounded, sign))), HalfTag(),
+             reinterpret_cast<uint16_t*>(to));
 }
 
 /// The first `count` elements, fewer than a vector, followed by zeros; and their store. Nothing else is touched.

@@ -72,50 +72,72 @@ HWY_INLINE void convert_head(const Input* from, int64_t width, Cache* to) {
 
 constexpr int64_t converted_tokens = 16;
 
-constexpr int64_t unit_bytes = 4;
-
-/// One unit of one token of the head's K rows [dim / g][token][g], from converted heads [token][head_dim].
-HWY_INLINE void write_key(const std::byte* heads, int64_t units, int64_t unit, int64_t token, int64_t page_tokens,
-                          std::byte* keys) {
-  std::memcpy(keys + (unit * page_tokens + token) * unit_bytes, heads + (token * units + unit) * unit_bytes,
-              unit_bytes);
+#if HWY_TARGET != HWY_SCALAR
+/// A square of units, one vector a row: rows[i] of 4 tokens becomes columns.
+using Units32 = hn::Vec<hn::Full128<uint32_t>>;
+HWY_INLINE void transpose(Units32 (&rows)[4]) {
+  const hn::Full128<uint32_t> d;
+  const auto even = hn::InterleaveLower(d, rows[0], rows[2]), odd = hn::InterleaveLower(d, rows[1], rows[3]);
+  const auto even_high = hn::InterleaveUpper(d, rows[0], rows[2]), odd_high = hn::InterleaveUpper(d, rows[1], rows[3]);
+  rows[0] = hn::InterleaveLower(d, even, odd);
+  rows[1] = hn::InterleaveUpper(d, even, odd);
+  rows[2] = hn::InterleaveLower(d, even_high, odd_high);
+  rows[3] = hn::InterleaveUpper(d, even_high, odd_high);
 }
 
-/// The K rows of `count` tokens: a transposition of units, in blocks of 4 × 4.
-HWY_INLINE void write_keys(const std::byte* heads, int64_t units, int64_t count, int64_t page_tokens, std::byte* keys) {
+/// 4 units of 4 tokens at `heads`, whose tokens are `units` apart, to 4 rows at `keys`.
+HWY_INLINE void write_square(const uint32_t* heads, int64_t units, int64_t page_tokens, uint32_t* keys) {
+  const hn::Full128<uint32_t> d;
+  Units32 rows[4];
+  for (int i = 0; i < 4; ++i) rows[i] = hn::LoadU(d, heads + i * units);
+  transpose(rows);
+  for (int i = 0; i < 4; ++i) hn::StoreU(rows[i], d, keys + i * page_tokens);
+}
+
+/// 8 units of 8 tokens, likewise: pairs of units are transposed as one, then taken apart.
+HWY_INLINE void write_square(const uint16_t* heads, int64_t units, int64_t page_tokens, uint16_t* keys) {
+  const hn::Full128<uint16_t> d;
+  const hn::Full128<uint32_t> pairs;
+  Units32 low[4], high[4];  // of 4 tokens each
+  for (int i = 0; i < 4; ++i) {
+    low[i] = hn::BitCast(pairs, hn::LoadU(d, heads + i * units));
+    high[i] = hn::BitCast(pairs, hn::LoadU(d, heads + (i + 4) * units));
+  }
+  transpose(low);
+  transpose(high);
+  for (int i = 0; i < 4; ++i) {
+    const auto first = hn::BitCast(d, low[i]), second = hn::BitCast(d, high[i]);
+    hn::StoreU(hn::ConcatEven(d, second, first), d, keys + 2 * i * page_tokens);
+    hn::StoreU(hn::ConcatOdd(d, second, first), d, keys + (2 * i + 1) * page_tokens);
+  }
+}
+#endif
+
+/// The K rows [dim / g][token][g] of `count` tokens, from converted heads [token][head_dim]: a transposition of units.
+template <typename Unit>
+HWY_INLINE void write_keys(const Unit* heads, int64_t units, int64_t count, int64_t page_tokens, Unit* keys) {
   int64_t whole_units = 0, whole_tokens = 0;
 #if HWY_TARGET != HWY_SCALAR
-  whole_units = units / 4 * 4;
-  whole_tokens = count / 4 * 4;
-  const hn::Full128<uint32_t> d;
-  for (int64_t unit = 0; unit < whole_units; unit += 4) {
-    for (int64_t token = 0; token < whole_tokens; token += 4) {
-      const auto load = [&](int64_t i) HWY_ATTR {
-        return hn::LoadU(d, reinterpret_cast<const uint32_t*>(heads) + (token + i) * units + unit);
-      };
-      const auto store = [&](int64_t i, hn::Vec<hn::Full128<uint32_t>> row) HWY_ATTR {
-        hn::StoreU(row, d, reinterpret_cast<uint32_t*>(keys) + (unit + i) * page_tokens + token);
-      };
-      const auto r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-      const auto even = hn::InterleaveLower(d, r0, r2), odd = hn::InterleaveLower(d, r1, r3);
-      store(0, hn::InterleaveLower(d, even, odd));
-      store(1, hn::InterleaveUpper(d, even, odd));
-      const auto even_high = hn::InterleaveUpper(d, r0, r2), odd_high = hn::InterleaveUpper(d, r1, r3);
-      store(2, hn::InterleaveLower(d, even_high, odd_high));
-      store(3, hn::InterleaveUpper(d, even_high, odd_high));
+  constexpr int64_t side = 16 / sizeof(Unit);
+  whole_units = units / side * side;
+  whole_tokens = count / side * side;
+  for (int64_t unit = 0; unit < whole_units; unit += side) {
+    for (int64_t token = 0; token < whole_tokens; token += side) {
+      write_square(heads + token * units + unit, units, page_tokens, keys + unit * page_tokens + token);
     }
   }
 #endif
   for (int64_t unit = 0; unit < units; ++unit) {
     for (int64_t token = unit < whole_units ? whole_tokens : 0; token < count; ++token) {
-      write_key(heads, units, unit, token, page_tokens, keys);
+      keys[unit * page_tokens + token] = heads[token * units + unit];
     }
   }
 }
 
 /// V [token / g][dim][g].
-HWY_INLINE void write_values(const float* heads, int64_t head_dim, int64_t first, int64_t count, float* values) {
-  std::memcpy(values + first * head_dim, heads, static_cast<size_t>(count * head_dim) * sizeof(float));
+template <typename Cache>
+HWY_INLINE void write_values(const Cache* heads, int64_t head_dim, int64_t first, int64_t count, Cache* values) {
+  std::memcpy(values + first * head_dim, heads, static_cast<size_t>(count * head_dim) * sizeof(Cache));
 }
 HWY_INLINE void write_values(const bf16* heads, int64_t head_dim, int64_t first, int64_t count, bf16* values) {
   for (int64_t i = 0; i < count; ++i) {
@@ -146,6 +168,7 @@ HWY_INLINE void write_values(const bf16* heads, int64_t head_dim, int64_t first,
 template <typename Input, typename Cache>
 void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, const PageShare& share,
                 std::byte* scratch) {
+  using Unit = std::conditional_t<std::is_same_v<Cache, f16>, uint16_t, uint32_t>;  // g elements
   const KvGeometry geometry = problem.geometry();
   const int64_t head_dim = problem.head_dim;
   const int64_t units = head_dim / geometry.group();
@@ -161,23 +184,29 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
         for (int64_t i = 0; i < count; ++i) convert_head(from + i * stride, head_dim, heads + i * head_dim);
       };
       convert(args.keys, args.key_stride);
-      write_keys(scratch, units, count, problem.page_tokens, keys + (share.first + done) * unit_bytes);
+      write_keys(reinterpret_cast<const Unit*>(scratch), units, count, problem.page_tokens,
+                 reinterpret_cast<Unit*>(keys) + share.first + done);
       convert(args.values, args.value_stride);
       write_values(heads, head_dim, share.first + done, count, reinterpret_cast<Cache*>(values));
     }
   }
 }
 
+template <typename Input>
+void write_page_from(const KvWrite::Problem& problem, const KvWrite::Args& args, const PageShare& share,
+                     std::byte* scratch) {
+  switch (problem.cache) {
+    case DType::bf16: return write_page<Input, bf16>(problem, args, share, scratch);
+    case DType::f16: return write_page<Input, f16>(problem, args, share, scratch);
+    default: return write_page<Input, float>(problem, args, share, scratch);
+  }
+}
+
 void run_kv_write(const KvWrite::Problem& problem, const KvWrite::Args& args, const KernelConfig&, int64_t tile,
                   std::byte* scratch) {
   const PageShare share = kv_write_tile(problem, args, tile);
-  if (problem.input == DType::f32) {
-    problem.cache == DType::f32 ? write_page<float, float>(problem, args, share, scratch)
-                                : write_page<float, bf16>(problem, args, share, scratch);
-  } else {
-    problem.cache == DType::f32 ? write_page<bf16, float>(problem, args, share, scratch)
-                                : write_page<bf16, bf16>(problem, args, share, scratch);
-  }
+  problem.input == DType::f32 ? write_page_from<float>(problem, args, share, scratch)
+                              : write_page_from<bf16>(problem, args, share, scratch);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -192,7 +221,7 @@ Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
   constexpr HighwayRuns<KvWrite> runs = INCIPIT_HIGHWAY_RUNS(run_kv_write);
   const auto accepts = [](const KvWrite::Problem& p) {
     return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 &&
-           is_row_dtype(p.input) && is_row_dtype(p.cache);
+           is_row_dtype(p.input) && (is_row_dtype(p.cache) || p.cache == DType::f16);
   };
   const auto scratch = [](const KvWrite::Problem& p, const KernelConfig&, int32_t) {
     return static_cast<size_t>(16 * p.head_dim) * sizeof(float);

@@ -35,7 +35,15 @@ template <int R, int P>
   }
 }
 
-struct MicroF32 {
+/// Eight outputs of a panel row.
+[[gnu::always_inline]] inline __m256 load_floats(const float* from) { return _mm256_load_ps(from); }
+[[gnu::always_inline]] inline __m256 load_floats(const f16* from) {
+  return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+/// f32 rows with weights that widen to f32.
+template <typename Weight>
+struct MicroFloat {
   using Input = float;
   using Sum = float;
   static constexpr int block_rows = 6;
@@ -45,14 +53,14 @@ struct MicroF32 {
   static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     float* sums) {
     const int64_t panel_floats = padded_k * panel_width;
-    const auto* w = reinterpret_cast<const float*>(weight.panels) + panel * panel_floats;
+    const auto* w = reinterpret_cast<const Weight*>(weight.panels) + panel * panel_floats;
     const float* a = input.data;
     __m256 sum[R][P][2] = {};
     for (int64_t k = 0; k < padded_k; ++k, w += panel_width, ++a) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        const __m256 low = _mm256_load_ps(w + p * panel_floats);
-        const __m256 high = _mm256_load_ps(w + p * panel_floats + 8);
+        const __m256 low = load_floats(w + p * panel_floats);
+        const __m256 high = load_floats(w + p * panel_floats + 8);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
           const __m256 x = _mm256_broadcast_ss(a + r * input.stride);
@@ -165,7 +173,11 @@ namespace incipit {
 
 Kernel<Linear> linear_avx2_f32() {
   return {"linear/avx2_f32", 1,          needs,        accepts_linear<WeightFormat::f32>,
-          configs,           no_scratch, linear_tiles, run_linear<MicroF32>};
+          configs,           no_scratch, linear_tiles, run_linear<MicroFloat<float>>};
+}
+Kernel<Linear> linear_avx2_f16() {
+  return {"linear/avx2_f16", 1,          needs,        accepts_linear<WeightFormat::f16>,
+          configs,           no_scratch, linear_tiles, run_linear<MicroFloat<f16>>};
 }
 Kernel<Linear> linear_avx2_bf16() {
   return {"linear/avx2_bf16",   1, needs, accepts_linear<WeightFormat::bf16>, configs, no_scratch, linear_tiles,

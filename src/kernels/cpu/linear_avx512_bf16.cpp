@@ -17,7 +17,7 @@ namespace {
 
 #include "kernels/cpu/dot_bf16.inc"
 
-struct UnitBf16 {
+struct UnitBf16 : WholeRow {
   using Input = bf16;
   using Sum = float;
   using Register = __m512;

@@ -17,7 +17,7 @@ namespace {
 
 /// VPDPBUSD takes its first factor unsigned: activations come as code + 128, and each sum starts at −128·Σ codes of its
 /// output, so that it ends exact.
-struct UnitI8 {
+struct UnitI8 : WholeRow {
   using Input = uint8_t;
   using Sum = int32_t;
   using Register = __m512i;

@@ -21,7 +21,12 @@ constexpr int vectors = panel_width / lanes;
 
 typedef int16_t Shorts __attribute__((vector_size(4 * lanes)));
 
-struct MicroF32 {
+[[gnu::always_inline]] inline Floats load_floats(const float* from) { return load<Floats>(from); }
+[[gnu::always_inline]] inline Floats load_floats(const f16* from) { return from_f16_lanes(load<Halves>(from)); }
+
+/// f32 rows with weights that widen to f32.
+template <typename Weight>
+struct MicroFloat {
   using Input = float;
   using Sum = float;
   static constexpr int block_rows = 2;
@@ -30,12 +35,12 @@ struct MicroF32 {
   template <int R, int P>
   static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     float* sums) {
-    const auto* w = reinterpret_cast<const float*>(weight.panels) + panel * padded_k * panel_width;
+    const auto* w = reinterpret_cast<const Weight*>(weight.panels) + panel * padded_k * panel_width;
     Floats sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; ++k, w += panel_width) {
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) {
-        const Floats column = load<Floats>(w + v * lanes);
+        const Floats column = load_floats(w + v * lanes);
 #pragma GCC unroll 4
         for (int r = 0; r < R; ++r) sum[r][v] += column * input.data[r * input.stride + k];
       }
@@ -120,12 +125,16 @@ constexpr KernelConfig configs[] = {{"rows16_panels8", {16, 8}}, {"rows64_panels
 }  // namespace
 
 Kernel<Linear> linear_generic_f32() {
-  return {"linear/generic_f32", 1, {}, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
-          run_linear<MicroF32>};
+  return {"linear/generic_f32",         1, {}, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
+          run_linear<MicroFloat<float>>};
 }
 Kernel<Linear> linear_generic_bf16() {
   return {"linear/generic_bf16", 1, {}, accepts_linear<WeightFormat::bf16>, configs, no_scratch, linear_tiles,
           run_linear<MicroBf16>};
+}
+Kernel<Linear> linear_generic_f16() {
+  return {"linear/generic_f16",       1, {}, accepts_linear<WeightFormat::f16>, configs, no_scratch, linear_tiles,
+          run_linear<MicroFloat<f16>>};
 }
 Kernel<Linear> linear_generic_i8() {
   return {"linear/generic_i8", 1, {}, accepts_linear<WeightFormat::i8>, configs, no_scratch, linear_tiles,

@@ -42,7 +42,7 @@ inline LinearTile linear_tile(const Linear::Problem& problem, const Linear::Args
 /// What every linear kernel of a format accepts.
 template <WeightFormat format>
 bool accepts_linear(const Linear::Problem& problem) {
-  return problem.format == format && problem.input == element_dtype(format) &&
+  return problem.format == format && problem.input == activation_dtype(format) &&
          (problem.output == DType::f32 || problem.output == DType::bf16) && problem.n > 0 && problem.k > 0 &&
          (!is_gated(problem.activation) || problem.n % 2 == 0);
 }

@@ -18,13 +18,17 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_amx_i8(),
       linear_avx512_bf16(),
       linear_avx512_i8(),
+      // No AMX before Granite Rapids multiplies f16: processors with tiles take this kernel too.
+      linear_avx512_f16(),
       linear_avx512_f32(),
       linear_avx2_bf16(),
       linear_avx2_i8(),
+      linear_avx2_f16(),
       linear_avx2_f32(),
 #endif
       linear_generic_f32(),
       linear_generic_bf16(),
+      linear_generic_f16(),
       linear_generic_i8(),
   };
   return table;

@@ -12,9 +12,10 @@
 
 namespace incipit {
 
-/// Element `index` of f32 or bf16 data.
+/// Element `index` of f32, bf16 or f16 data.
 inline float load_element(DType dtype, const std::byte* data, int64_t index) {
   if (dtype == DType::bf16) return to_float(reinterpret_cast<const bf16*>(data)[index]);
+  if (dtype == DType::f16) return to_float(reinterpret_cast<const f16*>(data)[index]);
   INCIPIT_ASSERT(dtype == DType::f32);
   return reinterpret_cast<const float*>(data)[index];
 }
@@ -22,6 +23,10 @@ inline float load_element(DType dtype, const std::byte* data, int64_t index) {
 inline void store_element(DType dtype, std::byte* data, int64_t index, float value) {
   if (dtype == DType::bf16) {
     reinterpret_cast<bf16*>(data)[index] = to_bf16(value);
+    return;
+  }
+  if (dtype == DType::f16) {
+    reinterpret_cast<f16*>(data)[index] = to_f16(value);
     return;
   }
   INCIPIT_ASSERT(dtype == DType::f32);

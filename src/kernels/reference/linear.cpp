@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "base/error.h"
 #include "kernels/families.h"
 #include "kernels/packing.h"
@@ -22,20 +20,9 @@ double product(const Linear::Problem& problem, const Linear::Args& args, int64_t
     return static_cast<double>(sum) * args.input_scales[row] * args.weight.scales[packed_row];
   }
   double sum = 0;
-  if (problem.format == WeightFormat::bf16) {
-    const auto* input = reinterpret_cast<const bf16*>(args.input) + row * args.input_stride;
-    for (int64_t k = 0; k < problem.k; ++k) {
-      bf16 w;
-      std::memcpy(&w, weight(k), sizeof w);
-      sum += static_cast<double>(to_float(input[k])) * to_float(w);
-    }
-  } else {
-    const auto* input = reinterpret_cast<const float*>(args.input) + row * args.input_stride;
-    for (int64_t k = 0; k < problem.k; ++k) {
-      float w;
-      std::memcpy(&w, weight(k), sizeof w);
-      sum += static_cast<double>(input[k]) * w;
-    }
+  for (int64_t k = 0; k < problem.k; ++k) {
+    const double x = load_element(problem.input, args.input, row * args.input_stride + k);
+    sum += x * load_element(element_dtype(problem.format), weight(k), 0);
   }
   return sum;
 }
