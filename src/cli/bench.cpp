@@ -83,7 +83,7 @@ std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const pla
 /// Where the time of the longest prompt and of a decoded token goes. Timed step by step, which costs a little itself.
 std::vector<Profile> profile_steps(const BenchOptions& options, const std::vector<Measurement>& results,
                                    const MachineCeilings& ceilings) {
-  const auto session = open_session(options.engine, "cpu", options.threads, true);
+  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::profile);
   Executor& executor = session->executor();
   std::vector<Profile> profiles;
   const auto add = [&](const Measurement& result, double runs) {
@@ -170,7 +170,7 @@ void print_profiles(const std::vector<Profile>& profiles) {
 }
 
 int bench(const BenchOptions& options) {
-  const auto session = open_session(options.engine, "cpu", options.threads);
+  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
   const plan::Plan& plan = session->executor().engine().plan();
   const int threads = session->executor().device().workers();
   MeasureOptions measured;

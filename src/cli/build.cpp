@@ -68,7 +68,7 @@ std::vector<int32_t> baseline_prompts(const Engine& engine) {
 /// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
 std::vector<Measurement> append_baseline(const BuildOptions& options, Progress& progress) {
   if (!cpu_features().includes(target_features(options.to_compile.target))) return {};
-  const auto session = open_session(options.output, "cpu", options.to_compile.threads);
+  const auto session = open_session(options.output, "cpu", options.to_compile.threads, SessionUse::measure);
   MeasureOptions measured;
   measured.prompts = baseline_prompts(session->executor().engine());
   measured.decode = session->executor().engine().plan().max_context() > 1 ? 16 : 0;
@@ -118,7 +118,7 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("MODEL_DIR", options->model, "A Hugging Face model: config.json, safetensors, tokenizer.json");
   command->add_option("-o,--output", options->output, "The engine file")->required();
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
       ->capture_default_str();
   command->add_option("--target", options->to_compile.target, "The processor the engine is for")
       ->check(CLI::IsMember({"native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic"}))

@@ -27,7 +27,7 @@ struct EvalOptions {
 
 int eval(const EvalOptions& options) {
   const std::string text = read_text_file(options.text);
-  const auto session = open_session(options.engine, "cpu", options.threads);
+  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
   std::vector<int32_t> tokens = tokenizer_of(*session).encode(text, {.add_special_tokens = false});
   if (options.max_tokens > 0 && tokens.size() > static_cast<size_t>(options.max_tokens)) {
     tokens.resize(static_cast<size_t>(options.max_tokens));

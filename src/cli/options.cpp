@@ -71,11 +71,12 @@ std::string readable_seconds(double seconds) {
 }
 
 std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      bool profile) {
+                                      SessionUse use) {
   SessionOptions options;
   options.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
   options.threads = threads;
-  options.executor.profile = profile;
+  options.executor.profile = use == SessionUse::profile;
+  options.prefix_cache = use == SessionUse::serve;
   return std::make_unique<Session>(Engine::open(engine), options);
 }
 

@@ -23,9 +23,12 @@ std::string readable_bytes(double bytes);
 /// "412 ms", "3.2 s", "2 min 5 s".
 std::string readable_seconds(double seconds);
 
+/// What a session is for: only `serve` keeps prefixes; the others compute every prompt, and may use the executor
+/// themselves. `profile` times every step.
+enum class SessionUse : uint8_t { serve, measure, profile };
 /// A session over an engine file; `device` is "cpu" or "shadow".
 std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      bool profile = false);
+                                      SessionUse use);
 /// The session's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(Session& session);
 

@@ -148,7 +148,7 @@ int run(const RunOptions& options) {
   outcome.begun = Clock::now();
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads);
+  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
   if (!options.json) progress.finish();
   outcome.loaded = Clock::now();
   Request request;

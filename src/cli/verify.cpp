@@ -44,10 +44,12 @@ struct GoldenFile {
 /// The largest logit error, relative to the largest logit, that rounding explains:
 /// f32 differs from the reference in the order of its sums alone. bf16 rounds weights, activations and cache to 2^-9
 /// each; some dozens of such roundings a layer add up like a random walk, to a few times 2^-9 · √layers at the logits.
+/// fp16 rounds weights and cache, to 2^-12 each, and leaves activations as they are: an eighth of that.
 /// int8 rounds every element to 1/254 of its row's largest, which in trained models is some ten times the typical one:
 /// 10/254/√3, about 2 % of a product, and several times that behind a dozen layers.
 double default_tolerance(std::string_view precision) {
   if (precision == "bf16") return 2e-2;
+  if (precision == "fp16") return 2.5e-3;
   if (precision == "int8") return 0.15;
   return 1e-4;
 }
@@ -173,7 +175,7 @@ GreedyAgreement compare_greedy(Session& session, const GoldenFile& golden) {
 
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
-  const auto session = open_session(options.engine, options.device, options.threads);
+  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::measure);
   Executor& executor = session->executor();
   const std::string precision(text(executor.engine().plan().precision()));
   const double tolerance = options.tolerance.value_or(default_tolerance(precision));
@@ -226,8 +228,9 @@ void add_verify(CLI::App& app, Action& action) {
   command->add_option("--golden", options->golden, "safetensors with input_ids, logits and greedy, or a golden.json")
       ->required();
   command
-      ->add_option("--tolerance", options->tolerance,
-                   "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, int8 0.15)")
+      ->add_option(
+          "--tolerance", options->tolerance,
+          "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, fp16 2.5e-3, int8 0.15)")
       ->check(CLI::Range(0.0, 1e9, "NONNEGATIVE"));
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_option("--device", options->device, "cpu, or shadow to test")

@@ -49,15 +49,23 @@ uint64_t sampling_weight(float below) {
   return (power << 9) >> whole;
 }
 
-void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from) {
+void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                int32_t known) {
+  INCIPIT_ASSERT(known >= 0 && known <= arrays.max_context);
   SlotState& state = arrays.slots[slot];
   state.parameters = parameters;
-  state.last_token = 0;
-  state.length = 0;
+  const int32_t* history = arrays.history + int64_t{slot} * arrays.max_context;
+  state.last_token = known > 0 ? history[known - 1] : 0;
+  state.length = known;
   arrays.generated_from[slot] = generated_from;
   const auto row = static_cast<size_t>(slot) * static_cast<size_t>(arrays.vocabulary);
   std::fill_n(arrays.prompt_counts + row, arrays.vocabulary, uint16_t{0});
   std::fill_n(arrays.generated_counts + row, arrays.vocabulary, uint16_t{0});
+  for (int32_t i = 0; i < known; ++i) {
+    uint16_t* counts = i >= generated_from ? arrays.generated_counts : arrays.prompt_counts;
+    uint16_t& count = counts[row + static_cast<size_t>(history[i])];
+    if (count < UINT16_MAX) ++count;
+  }
 }
 
 void truncate_slot(const SlotArrays& arrays, int32_t slot, int32_t length) {

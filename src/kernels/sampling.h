@@ -117,8 +117,10 @@ struct Sample {
   static std::span<const Kernel<Sample>> kernels();
 };
 
-/// Empties a slot for a new sequence. Tokens from history index `generated_from` on count as generated.
-void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from);
+/// Empties a slot for a new sequence. Tokens from history index `generated_from` on count as generated. The first
+/// `known` tokens of its history are there already, and are counted.
+void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                int32_t known = 0);
 
 /// Takes back the tokens of a slot's history from index `length` on, and their counts; the newest sample becomes the
 /// history's last token (0 when empty). Nothing happens when the history is not longer.

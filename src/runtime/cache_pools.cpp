@@ -7,17 +7,15 @@
 
 #include "base/error.h"
 #include "engine/plan_items.h"
+#include "kernels/kv_pages.h"
 
 namespace incipit {
 namespace {
 
-/// Pages that a sequence at full context keeps: all, or those its window and one step's tokens can touch.
+/// Pages that a sequence at full context holds.
 int64_t pages_of_sequence(const plan::Plan& plan, const plan::CacheGroup& group) {
-  const int64_t page = group.page_tokens();
-  const int64_t all = (plan.max_context() + page - 1) / page;
-  if (group.window() == 0) return all;
   const int64_t step = plan.buckets()->Get(count(plan.buckets()) - 1)->tokens();
-  return std::min(all, (group.window() + step + page - 1) / page + 1);
+  return most_kv_pages(group.page_tokens(), group.window(), plan.max_context(), step);
 }
 
 }  // namespace

@@ -254,7 +254,8 @@ const Engine& Executor::engine() const { return *state_->engine; }
 Device& Executor::device() { return *state_->device; }
 Executor::Memory Executor::memory() const { return state_->memory; }
 
-void Executor::configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from) {
+void Executor::configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                         std::span<const int32_t> known) {
   INCIPIT_ASSERT(slot >= 0 && slot < state_->limits.slots);
   INCIPIT_ASSERT(parameters.biases >= 0 && parameters.biases <= SamplingParameters::max_biases);
   INCIPIT_ASSERT(parameters.top_logprobs >= 0 && parameters.top_logprobs <= max_top_logprobs);
@@ -262,7 +263,9 @@ void Executor::configure(int32_t slot, const SamplingParameters& parameters, int
     const int32_t id = parameters.bias_ids[static_cast<size_t>(i)];
     INCIPIT_ASSERT(id >= 0 && id < state_->limits.vocabulary);
   }
-  state_->slots.configure(slot, parameters, generated_from);
+  INCIPIT_ASSERT(known.size() <= static_cast<size_t>(state_->limits.max_context));
+  for (const int32_t id : known) INCIPIT_ASSERT(id >= 0 && id < state_->limits.vocabulary);
+  state_->slots.configure(slot, parameters, generated_from, known);
 }
 
 void Executor::truncate(int32_t slot, int32_t length) {

@@ -19,7 +19,8 @@ struct BatchEntry {
   /// The tokens' ids; empty when the one token is the slot's last sample, which may still be on its way.
   std::span<const int32_t> tokens;
   int32_t first_position = 0;  // of the first token: everything before it is in the cache
-  /// A page table a cache group, long enough for first_position + tokens. Entry i holds positions [i·page_tokens, …).
+  /// A page table a cache group, long enough for first_position + tokens. Entry i holds positions [i·page_tokens, …);
+  /// those behind the window of the first token may be anything.
   std::span<const std::span<const int32_t>> pages;
   /// Which of the entry's tokens get logits and a sample: indices into its tokens, ascending. May be empty.
   std::span<const int32_t> rows;
@@ -79,9 +80,10 @@ class Executor {
   const Engine& engine() const;
   Device& device();
 
-  /// Resets a slot for a new sequence: history emptied, parameters set. Tokens from `generated_from` on count as
-  /// generated (penalties). Ordered with submissions.
-  void configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from);
+  /// Resets a slot for a new sequence: parameters set, and the history begun with `known`, tokens whose pages are in
+  /// the cache already. Tokens from `generated_from` on count as generated (penalties). Ordered with submissions.
+  void configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                 std::span<const int32_t> known = {});
   /// Keeps the slot's first `length` tokens: takes samples or speculation back. Ordered with submissions.
   void truncate(int32_t slot, int32_t length);
   /// Copies a page within a group's pool (copy on write). Ordered with submissions.

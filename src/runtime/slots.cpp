@@ -1,5 +1,6 @@
 #include "runtime/slots.h"
 
+#include <algorithm>
 #include <new>
 
 #include "kernels/slot_layout.h"
@@ -10,13 +11,13 @@ namespace {
 struct ResetSlot final : Launch::Code {
   struct Args {
     SlotArrays arrays;
-    int32_t slot, generated_from;
+    int32_t slot, generated_from, known;
     const SamplingParameters* parameters;
   };
   int64_t tiles(const void*) const override { return 1; }
   void run(const void* arguments, int64_t, std::byte*) const override {
     const Args& args = *static_cast<const Args*>(arguments);
-    reset_slot(args.arrays, args.slot, *args.parameters, args.generated_from);
+    reset_slot(args.arrays, args.slot, *args.parameters, args.generated_from, args.known);
   }
 };
 
@@ -45,10 +46,13 @@ void launch(Device& device, const typename Code::Args& args) {
 }  // namespace
 
 Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabulary)
-    : device_(device), staged_(static_cast<size_t>(slots)) {
+    : device_(device),
+      staged_(static_cast<size_t>(slots)),
+      staged_history_(static_cast<size_t>(slots) * static_cast<size_t>(max_context)) {
   const SlotLayout layout(slots, max_context, vocabulary);
   memory_ = device_.allocate(static_cast<size_t>(layout.bytes), "sampling state");
   parameters_ = memory_ + static_cast<uint64_t>(layout.parameters);
+  history_ = memory_ + static_cast<uint64_t>(layout.history);
   std::byte* base = device_.kernel_pointer(memory_);
   arrays_.slots = reinterpret_cast<SlotState*>(base + layout.states);
   arrays_.history = reinterpret_cast<int32_t*>(base + layout.history);
@@ -58,20 +62,26 @@ Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabul
   arrays_.max_context = max_context;
   arrays_.vocabulary = vocabulary;
   // A slot that nobody has configured draws greedily.
-  for (int32_t slot = 0; slot < slots; ++slot) configure(slot, SamplingParameters{}, 0);
+  for (int32_t slot = 0; slot < slots; ++slot) configure(slot, SamplingParameters{}, 0, {});
 }
 
 Slots::~Slots() { device_.release(memory_); }
 
-void Slots::configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from) {
+void Slots::configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                      std::span<const int32_t> known) {
   Staged& staged = staged_[static_cast<size_t>(slot)];
   device_.wait(staged.copied);  // of an earlier configuration
   staged.parameters = parameters;
   const uint64_t offset = static_cast<uint64_t>(slot) * sizeof(SamplingParameters);
   device_.copy_to_device(parameters_ + offset, &staged.parameters, sizeof(SamplingParameters));
+  if (!known.empty()) {
+    const size_t first = static_cast<size_t>(slot) * static_cast<size_t>(arrays_.max_context);
+    std::ranges::copy(known, staged_history_.begin() + static_cast<int64_t>(first));
+    device_.copy_to_device(history_ + first * sizeof(int32_t), &staged_history_[first], known.size_bytes());
+  }
   staged.copied = device_.record();
   const auto* on_device = reinterpret_cast<const SamplingParameters*>(device_.kernel_pointer(parameters_ + offset));
-  launch<ResetSlot>(device_, {arrays_, slot, generated_from, on_device});
+  launch<ResetSlot>(device_, {arrays_, slot, generated_from, static_cast<int32_t>(known.size()), on_device});
 }
 
 void Slots::truncate(int32_t slot, int32_t length) { launch<TruncateSlot>(device_, {arrays_, slot, length}); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/sampling.h"
@@ -18,20 +19,23 @@ class Slots {
 
   /// As kernels see them.
   const SlotArrays& arrays() const { return arrays_; }
-  /// Both are ordered with everything else in the device's queue.
-  void configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from);
+  /// Both are ordered with everything else in the device's queue. `known` are the tokens that the history begins with.
+  void configure(int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
+                 std::span<const int32_t> known);
   void truncate(int32_t slot, int32_t length);
 
  private:
   Device& device_;
   DeviceAddress memory_;
   DeviceAddress parameters_;  // [slots] on their way into a slot's state
+  DeviceAddress history_;     // [slots][max_context]
   SlotArrays arrays_;
   struct Staged {
     SamplingParameters parameters;
     Event copied;
   };
   std::vector<Staged> staged_;
+  std::vector<int32_t> staged_history_;  // [slots][max_context]
 };
 
 }  // namespace incipit

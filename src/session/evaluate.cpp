@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "kernels/kv_pages.h"
 #include "runtime/executor.h"
 #include "session/page_pool.h"
+#include "session/page_table.h"
 
 namespace incipit {
 namespace {
@@ -20,7 +22,7 @@ struct Reader {
   size_t text = 0;
   int32_t slot = 0;
   int32_t done = 0;  // tokens
-  std::vector<std::vector<int32_t>> pages;
+  std::vector<PageTable> pages;
 };
 
 /// Texts in order, as many at a time as slots and pages hold; each step takes as many tokens as it can sample.
@@ -29,6 +31,7 @@ class LogitsRun {
   LogitsRun(Executor& executor, std::span<const std::vector<int32_t>> texts, const LogitsVisitor& visit)
       : executor_(executor), limits_(executor.limits()), texts_(texts), visit_(visit) {
     for (const ExecutorLimits::Group& group : limits_.groups) pools_.emplace_back(group.pages);
+    reserved_.resize(pools_.size());
     for (int32_t slot = std::min(limits_.slots, limits_.max_sequences); slot-- > 0;) free_slots_.push_back(slot);
     rows_.resize(static_cast<size_t>(std::min(limits_.max_rows, limits_.max_tokens)));
     std::iota(rows_.begin(), rows_.end(), 0);
@@ -51,7 +54,7 @@ class LogitsRun {
                   "shorten it, or build the engine with a larger --max-context");
     }
     for (size_t g = 0; g < pools_.size(); ++g) {
-      if (pages_for(text, g) > pools_[g].total_pages()) {
+      if (most_pages(text, g) > pools_[g].total_pages()) {
         throw Error("text", fmt::format("its {} tokens need more cache than the engine was given", text.size()),
                     "give more memory");
       }
@@ -64,9 +67,11 @@ class LogitsRun {
     }
   }
 
-  int32_t pages_for(const std::vector<int32_t>& text, size_t group) const {
-    const int32_t page_tokens = limits_.groups[group].page_tokens;
-    return (static_cast<int32_t>(text.size()) + page_tokens - 1) / page_tokens;
+  /// Pages that a reader of the text holds at most.
+  int32_t most_pages(const std::vector<int32_t>& text, size_t group) const {
+    const ExecutorLimits::Group& limits = limits_.groups[group];
+    return static_cast<int32_t>(most_kv_pages(limits.page_tokens, limits.window, static_cast<int64_t>(text.size()),
+                                              static_cast<int64_t>(rows_.size())));
   }
 
   void admit() {
@@ -74,13 +79,13 @@ class LogitsRun {
       const std::vector<int32_t>& text = texts_[next_];
       if (text.empty()) continue;
       for (size_t g = 0; g < pools_.size(); ++g) {
-        if (pages_for(text, g) > pools_[g].free_pages()) return;
+        if (most_pages(text, g) > pools_[g].total_pages() - reserved_[g]) return;
       }
       Reader reader{next_, free_slots_.back(), 0, {}};
       free_slots_.pop_back();
-      reader.pages.resize(pools_.size());
       for (size_t g = 0; g < pools_.size(); ++g) {
-        for (int32_t i = pages_for(text, g); i > 0; --i) reader.pages[g].push_back(pools_[g].take());
+        reader.pages.emplace_back(limits_.groups[g].page_tokens, limits_.groups[g].window);
+        reserved_[g] += most_pages(text, g);
       }
       executor_.configure(reader.slot, SamplingParameters{}, static_cast<int32_t>(text.size()));
       readers_.push_back(std::move(reader));
@@ -92,12 +97,13 @@ class LogitsRun {
     std::vector<std::vector<std::span<const int32_t>>> tables(readers_.size());
     size_t room = rows_.size();
     for (size_t i = 0; i < readers_.size() && room > 0; ++i) {
-      const Reader& reader = readers_[i];
+      Reader& reader = readers_[i];
       const auto rest = std::span(texts_[reader.text]).subspan(static_cast<size_t>(reader.done));
-      tables[i].assign(reader.pages.begin(), reader.pages.end());
       BatchEntry entry;
       entry.slot = reader.slot;
       entry.tokens = rest.first(std::min(room, rest.size()));
+      hold_pages(reader, reader.done + static_cast<int32_t>(entry.tokens.size()));
+      for (const PageTable& table : reader.pages) tables[i].push_back(table.pages());
       entry.first_position = reader.done;
       entry.pages = tables[i];
       entry.rows = std::span(rows_).first(entry.tokens.size());
@@ -111,7 +117,16 @@ class LogitsRun {
     const Ticket ticket = executor_.submit(batch);
     executor_.collect(ticket);
     deliver(entries, executor_.logits(ticket));
-    std::erase_if(readers_, [&](const Reader& reader) { return release_if_done(reader); });
+    std::erase_if(readers_, [&](Reader& reader) { return release_if_done(reader); });
+  }
+
+  /// Moves the reader's tables on to a step that ends at `end`.
+  void hold_pages(Reader& reader, int32_t end) {
+    for (size_t g = 0; g < pools_.size(); ++g) {
+      PageTable& table = reader.pages[g];
+      table.leave_behind(reader.done, [&](int32_t page) { pools_[g].release(page); });
+      while (table.size() < table.pages_for(end)) table.append(pools_[g].take());
+    }
   }
 
   void deliver(const std::vector<BatchEntry>& entries, std::span<const float> logits) {
@@ -126,10 +141,11 @@ class LogitsRun {
     }
   }
 
-  bool release_if_done(const Reader& reader) {
+  bool release_if_done(Reader& reader) {
     if (reader.done < static_cast<int32_t>(texts_[reader.text].size())) return false;
     for (size_t g = 0; g < pools_.size(); ++g) {
-      for (const int32_t page : reader.pages[g]) pools_[g].release(page);
+      reader.pages[g].clear([&](int32_t page) { pools_[g].release(page); });
+      reserved_[g] -= most_pages(texts_[reader.text], g);
     }
     free_slots_.push_back(reader.slot);
     return true;
@@ -140,6 +156,7 @@ class LogitsRun {
   std::span<const std::vector<int32_t>> texts_;
   const LogitsVisitor& visit_;
   std::vector<PagePool> pools_;
+  std::vector<int32_t> reserved_;  // pages that readers may hold, a group
   std::vector<int32_t> free_slots_;
   std::vector<int32_t> rows_;  // 0, 1, 2 …: every token is sampled
   std::vector<Reader> readers_;

@@ -94,9 +94,18 @@ struct Live {
   std::unique_ptr<StreamingDetokenizer> detokenizer;
   StopTextFilter stops;
   bool cancelled = false;
+  std::optional<int32_t> cached_tokens;  // once it has started
 
   int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
   int32_t new_tokens() const { return static_cast<int32_t>(tokens.size()) - prompt_tokens(); }
+  TokenEvent event(SequenceId id) const {
+    TokenEvent event;
+    event.id = id;
+    event.prompt_tokens = prompt_tokens();
+    event.cached_tokens = cached_tokens.value_or(0);
+    event.new_tokens = new_tokens();
+    return event;
+  }
 };
 
 /// A submitted step and whose samples it brings, in the order of its rows.
@@ -105,14 +114,15 @@ struct InFlight {
   std::vector<SequenceId> samples;
 };
 
-SchedulerLimits scheduler_limits(const ExecutorLimits& limits, int32_t prefill_chunk) {
+SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOptions& options) {
   SchedulerLimits result;
   result.max_context = limits.max_context;
   result.slots = limits.slots;
   result.max_tokens = limits.max_tokens;
   result.max_rows = limits.max_rows;
   result.max_sequences = limits.max_sequences;
-  result.prefill_chunk = prefill_chunk;
+  result.prefill_chunk = options.prefill_chunk;
+  result.prefix_cache = options.prefix_cache;
   for (const ExecutorLimits::Group& group : limits.groups) {
     result.groups.push_back({group.page_tokens, group.window, group.pages});
   }
@@ -155,19 +165,17 @@ struct Session::State {
   std::vector<BatchEntry> entries;
   std::vector<std::vector<std::span<const int32_t>>> page_tables;
   std::vector<int32_t> last_rows;
-  std::vector<ScheduledEntry> scheduled;
 
   State(std::shared_ptr<const Engine> from, const SessionOptions& options)
       : engine(std::move(from)),
         tokenizer(engine->tokenizer().empty() ? nullptr : Tokenizer::open(engine->tokenizer(), engine)),
         executor(engine, make_device(options), options.executor),
-        scheduler(scheduler_limits(executor.limits(), options.prefill_chunk)),
+        scheduler(scheduler_limits(executor.limits(), options)),
         steps_ahead(options.device == SessionOptions::DeviceKind::cpu ? 0 : 1) {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
   }
 
   void tell_cancelled();
-  bool tokens_are_known(const ScheduledEntry& entry);
   bool submit_next();
   void collect_oldest();
   void accept(SequenceId id, Live& one, const SampledRow& row);
@@ -197,7 +205,9 @@ SamplingParameters Session::default_sampling() const {
   const boost::json::value* draws = defaults->if_contains("do_sample");
   if (draws == nullptr || !draws->is_bool() || !draws->get_bool()) return sampling;  // Transformers' default: greedy
   sampling.temperature = number_or(*defaults, "temperature", 1);
-  sampling.top_k = static_cast<int32_t>(number_or(*defaults, "top_k", 0));
+  // A float that is no int32 would be undefined as one; whatever is that large means all.
+  const float top_k = number_or(*defaults, "top_k", 0);
+  sampling.top_k = top_k >= 0 && top_k < 1e9f ? static_cast<int32_t>(top_k) : 0;
   sampling.top_p = number_or(*defaults, "top_p", 1);
   sampling.min_p = number_or(*defaults, "min_p", 0);
   return sampling;
@@ -213,7 +223,7 @@ SequenceId Session::submit(Request request, Listener listener) {
   const int32_t new_tokens = request.max_new_tokens == 0 ? room : std::min(room, request.max_new_tokens);
   const SequenceId id = state.next_id++;
   // The executor's pools hold at least one sequence of the full context.
-  INCIPIT_ASSERT(state.scheduler.add(id, prompt, prompt + new_tokens));
+  INCIPIT_ASSERT(state.scheduler.add(id, request.prompt, prompt + new_tokens, request.cache_salt));
   Live& one = state.live[id];
   one.tokens = request.prompt;
   one.max_tokens = prompt + new_tokens;
@@ -251,34 +261,15 @@ void Session::run() {
 void Session::State::tell_cancelled() {
   for (const SequenceId id : std::exchange(cancelled, {})) {
     const auto node = live.extract(id);
-    TokenEvent event;
-    event.id = id;
+    TokenEvent event = node.mapped().event(id);
     event.finish = FinishReason::cancelled;
-    event.prompt_tokens = node.mapped().prompt_tokens();
-    event.new_tokens = node.mapped().new_tokens();
     tell(node.mapped(), event);
   }
 }
 
-/// Whether the host has all ids that an entry feeds.
-bool Session::State::tokens_are_known(const ScheduledEntry& entry) {
-  const auto found = live.find(entry.id);
-  return entry.from_last_sample || found == live.end() ||
-         entry.first_position + entry.tokens <= static_cast<int32_t>(found->second.tokens.size());
-}
-
 bool Session::State::submit_next() {
-  const auto next = scheduler.schedule();
-  scheduled.assign(next.begin(), next.end());
-  // One that was preempted is fed its samples from the host, of which the newest may still be on its way.
-  for (const ScheduledEntry& entry : scheduled) {
-    while (!tokens_are_known(entry)) collect_oldest();
-  }
-  // What was collected just now may have ended sequences of this step.
-  std::erase_if(scheduled, [&](const ScheduledEntry& entry) {
-    const auto found = live.find(entry.id);
-    return found == live.end() || found->second.cancelled;
-  });
+  const auto scheduled = scheduler.schedule();
+  for (const PageCopy& copy : scheduler.copies()) executor.copy_page(copy.group, copy.from, copy.to);
   if (scheduled.empty()) return false;
 
   InFlight step;
@@ -287,8 +278,12 @@ bool Session::State::submit_next() {
   last_rows.resize(scheduled.size());
   for (size_t i = 0; i < scheduled.size(); ++i) {
     const ScheduledEntry& from = scheduled[i];
-    const Live& one = live.at(from.id);
-    if (from.starts) executor.configure(from.slot, one.request.sampling, one.prompt_tokens());
+    Live& one = live.at(from.id);
+    if (from.starts) {
+      const auto cached = std::span(one.tokens).first(static_cast<size_t>(from.first_position));
+      executor.configure(from.slot, one.request.sampling, one.prompt_tokens(), cached);
+      if (!one.cached_tokens) one.cached_tokens = from.first_position;
+    }
     page_tables[i].clear();
     for (size_t g = 0; g < executor.limits().groups.size(); ++g) {
       page_tables[i].push_back(scheduler.pages(from.id, static_cast<int32_t>(g)));
@@ -340,11 +335,9 @@ bool Session::State::ends_at(const Live& one, int32_t token) const {
 
 void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
   one.tokens.push_back(row.id);
-  TokenEvent event;
-  event.id = id;
+  scheduler.learn(id, row.id);
+  TokenEvent event = one.event(id);
   event.token = row;
-  event.prompt_tokens = one.prompt_tokens();
-  event.new_tokens = one.new_tokens();
   if (ends_at(one, row.id)) {
     event.finish = FinishReason::stop;
   } else if (static_cast<int32_t>(one.tokens.size()) >= one.max_tokens) {
@@ -389,11 +382,8 @@ void Session::State::finish(SequenceId id) {
 }
 
 void Session::State::fail(SequenceId id, Live& one, std::string_view why) {
-  TokenEvent event;
-  event.id = id;
+  TokenEvent event = one.event(id);
   event.finish = FinishReason::failed;
-  event.prompt_tokens = one.prompt_tokens();
-  event.new_tokens = one.new_tokens();
   event.failure = why;
   tell(one, event);
   finish(id);

@@ -29,6 +29,7 @@ struct Request {
   std::vector<std::string> stop_texts;  // the text ends before the first of them
   bool ignore_end = false;              // do not stop at the model's end tokens
   bool detokenize = true;               // false: events carry ids only
+  uint64_t cache_salt = 0;              // requests of different salts share no cached prefixes
 };
 
 /// What a step added to a sequence.
@@ -38,8 +39,9 @@ struct TokenEvent {
   std::string_view text;  // new text that can be shown: whole characters, nothing that may yet become a stop text
   FinishReason finish = FinishReason::none;
   int32_t prompt_tokens = 0;
-  int32_t new_tokens = 0;    // so far
-  std::string_view failure;  // for FinishReason::failed
+  int32_t cached_tokens = 0;  // of the prompt: their keys and values were in the prefix cache
+  int32_t new_tokens = 0;     // so far
+  std::string_view failure;   // for FinishReason::failed
 };
 
 struct SessionOptions {
@@ -48,6 +50,8 @@ struct SessionOptions {
   int threads = 0;
   ExecutorOptions executor;
   int32_t prefill_chunk = 0;  // SchedulerLimits; 0: the engine's largest step
+  /// Prompts start behind what earlier ones have in common with them. Without, every prompt is computed whole.
+  bool prefix_cache = true;
 };
 
 class Session {
@@ -66,6 +70,7 @@ class Session {
   /// Steps until nothing is left.
   void run();
 
+  /// Steps of one's own may follow the session's, but a session with a prefix cache may not run after them.
   Executor& executor();
   const Tokenizer* tokenizer() const;  // null when the engine has none
   std::span<const int32_t> end_ids() const;

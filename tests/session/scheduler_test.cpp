@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
+
+#include "kernels/kv_pages.h"
 
 namespace incipit {
 namespace {
@@ -22,15 +26,31 @@ SchedulerLimits small_limits() {
   return limits;
 }
 
-/// Holds every rule of a step, and knows what each sequence must do next.
+std::vector<int32_t> count_up(int32_t tokens) {
+  std::vector<int32_t> result(static_cast<size_t>(tokens));
+  std::iota(result.begin(), result.end(), 0);
+  return result;
+}
+
+/// Holds every rule of a step, and knows what each sequence must do next. Pages are simulated too: what a step writes
+/// to them, and that whoever reads them finds its own tokens.
 class Simulator {
  public:
-  explicit Simulator(const SchedulerLimits& limits) : scheduler_(limits), limits_(scheduler_.limits()) {}
+  /// `lag`: steps that run before the samples of one are told.
+  explicit Simulator(const SchedulerLimits& limits, int32_t lag = 0)
+      : scheduler_(limits), limits_(scheduler_.limits()), lag_(lag) {
+    for (const SchedulerLimits::Group& group : limits_.groups) {
+      contents_.emplace_back(static_cast<size_t>(group.pages),
+                             std::vector<Written>(static_cast<size_t>(group.page_tokens)));
+    }
+  }
 
   Scheduler& scheduler() { return scheduler_; }
-  bool add(SequenceId id, int32_t prompt, int32_t max) {
-    if (!scheduler_.add(id, prompt, max)) return false;
-    sequences_[id] = {prompt, prompt, max};
+  bool add(SequenceId id, int32_t prompt, int32_t max) { return add(id, count_up(prompt), max); }
+  bool add(SequenceId id, const std::vector<int32_t>& prompt, int32_t max, uint64_t salt = 0) {
+    if (!scheduler_.add(id, prompt, max, salt)) return false;
+    const auto tokens = static_cast<int32_t>(prompt.size());
+    sequences_[id] = {tokens, tokens, max, 0, -1, false, salt, prompt};
     return true;
   }
   void remove(SequenceId id) {
@@ -39,6 +59,7 @@ class Simulator {
   }
   size_t left() const { return sequences_.size(); }
   int32_t samples(SequenceId id) const { return sequences_.at(id).known - sequences_.at(id).prompt; }
+  const std::vector<int32_t>& tokens(SequenceId id) const { return sequences_.at(id).tokens; }
   bool complete(SequenceId id) const { return sequences_.at(id).known == sequences_.at(id).max; }
   std::vector<SequenceId> ids() const {
     std::vector<SequenceId> result;
@@ -46,14 +67,20 @@ class Simulator {
     return result;
   }
   int64_t preemptions() const { return preemptions_; }
+  int64_t cached_tokens() const { return cached_tokens_; }
 
   /// Schedules a step and checks it. Returns the tokens run.
   int32_t step() {
     const auto entries = scheduler_.schedule();
+    for (const PageCopy& copy : scheduler_.copies()) {
+      auto& pool = contents_[static_cast<size_t>(copy.group)];
+      pool[static_cast<size_t>(copy.to)] = pool[static_cast<size_t>(copy.from)];
+    }
+    written_.assign(limits_.groups.size(), {});
+    std::vector<SequenceId> samples;
     int32_t tokens = 0, rows = 0, prompt_tokens = 0;
     std::set<SequenceId> seen;
     std::set<int32_t> slots;
-    std::vector<std::set<int32_t>> pages(limits_.groups.size());
     bool decodes = false;
     for (const ScheduledEntry& entry : entries) {
       EXPECT_TRUE(seen.insert(entry.id).second) << "a sequence twice in a step";
@@ -63,8 +90,11 @@ class Simulator {
       decodes |= entry.from_last_sample;
       if (!entry.from_last_sample) prompt_tokens += entry.tokens;
       check_entry(entry);
-      check_pages(entry, pages);
+      write_pages(entry);
+      if (entry.samples) samples.push_back(entry.id);
     }
+    // Only now, as a step reads what it writes, but nothing that is written to its pages by others.
+    for (const ScheduledEntry& entry : entries) read_pages(entry);
     EXPECT_LE(tokens, limits_.max_tokens);
     EXPECT_LE(rows, limits_.max_rows);
     EXPECT_LE(static_cast<int32_t>(entries.size()), limits_.max_sequences);
@@ -72,12 +102,16 @@ class Simulator {
       EXPECT_LE(prompt_tokens, limits_.prefill_chunk);
     }
     note_passed_over(seen);
+    in_flight_.push_back(std::move(samples));
+    if (static_cast<int32_t>(in_flight_.size()) > lag_ || tokens == 0) tell_oldest();
     return tokens;
   }
 
   void expect_all_free() {
     for (size_t g = 0; g < limits_.groups.size(); ++g) {
-      EXPECT_EQ(scheduler_.free_pages(static_cast<int32_t>(g)), limits_.groups[g].pages) << "pages leaked";
+      const PagePool& pool = scheduler_.pool(static_cast<int32_t>(g));
+      EXPECT_EQ(pool.free_pages() + pool.idle_pages(), limits_.groups[g].pages) << "pages leaked";
+      EXPECT_TRUE(limits_.prefix_cache || pool.idle_pages() == 0);
     }
     EXPECT_EQ(scheduler_.running(), 0);
     EXPECT_EQ(scheduler_.waiting(), 0);
@@ -87,7 +121,35 @@ class Simulator {
   struct Simulated {
     int32_t prompt = 0, known = 0, max = 0, done = 0, slot = -1;
     bool passed_over = false;
+    uint64_t salt = 0;
+    std::vector<int32_t> tokens;  // all that are known, samples that were not told yet among them
   };
+  /// What a place in a page holds: keys and values depend on all tokens before.
+  struct Written {
+    uint64_t text = 0;
+  };
+
+  /// Stands for the salt and the first `length` tokens.
+  static uint64_t text_of(const Simulated& sequence, int32_t length) {
+    uint64_t text = sequence.salt + 1;
+    for (int32_t i = 0; i < length; ++i) {
+      text = (text ^ static_cast<uint64_t>(sequence.tokens[static_cast<size_t>(i)])) * 0x9e3779b97f4a7c15u;
+      text ^= text >> 29;
+    }
+    return text;
+  }
+  /// What a sequence samples next depends on its text alone, as a model's does.
+  static int32_t sample_of(const Simulated& sequence) {
+    return static_cast<int32_t>(text_of(sequence, static_cast<int32_t>(sequence.tokens.size())) % 3);
+  }
+
+  void tell_oldest() {
+    for (const SequenceId id : in_flight_.front()) {
+      const auto found = sequences_.find(id);
+      if (found != sequences_.end()) scheduler_.learn(id, found->second.tokens[told_[id]++]);
+    }
+    in_flight_.pop_front();
+  }
 
   void check_entry(const ScheduledEntry& entry) {
     ASSERT_TRUE(sequences_.contains(entry.id));
@@ -96,8 +158,12 @@ class Simulator {
     sequence.passed_over = false;
     if (entry.starts) {
       preemptions_ += sequence.slot >= 0;
-      sequence.done = 0;
+      sequence.done = entry.first_position;
+      EXPECT_LT(sequence.done, sequence.known) << "the last token is always computed";
+      EXPECT_TRUE(limits_.prefix_cache || sequence.done == 0);
+      cached_tokens_ += sequence.done;
       sequence.slot = entry.slot;
+      told_.try_emplace(entry.id, static_cast<size_t>(sequence.prompt));
     }
     EXPECT_LT(sequence.known, sequence.max) << "runs on after its last token";
     EXPECT_EQ(entry.slot, sequence.slot);
@@ -114,14 +180,44 @@ class Simulator {
     EXPECT_LE(sequence.done, limits_.max_context);
     EXPECT_EQ(entry.samples, sequence.done == sequence.known);
     sequence.known += entry.samples;
+    if (entry.samples) sequence.tokens.push_back(sample_of(sequence));
   }
 
-  void check_pages(const ScheduledEntry& entry, std::vector<std::set<int32_t>>& taken) {
+  void write_pages(const ScheduledEntry& entry) {
+    const Simulated& sequence = sequences_.at(entry.id);
     for (size_t g = 0; g < limits_.groups.size(); ++g) {
+      const int32_t page_tokens = limits_.groups[g].page_tokens;
+      const PagePool& pool = scheduler_.pool(static_cast<int32_t>(g));
       const auto table = scheduler_.pages(entry.id, static_cast<int32_t>(g));
-      EXPECT_GE(static_cast<int32_t>(table.size()) * limits_.groups[g].page_tokens,
-                entry.first_position + entry.tokens);
-      for (const int32_t page : table) EXPECT_TRUE(taken[g].insert(page).second) << "a page has two owners";
+      ASSERT_GE(static_cast<int32_t>(table.size()) * page_tokens, entry.first_position + entry.tokens);
+      for (int32_t at = entry.first_position; at < entry.first_position + entry.tokens; ++at) {
+        const int32_t page = table[static_cast<size_t>(at / page_tokens)];
+        ASSERT_GE(page, 0);
+        EXPECT_EQ(pool.holders(page), 1) << "a page is written that others hold";
+        EXPECT_FALSE(pool.kept(page)) << "a page is written that the cache keeps";
+        const bool fresh = written_[g].emplace(page, entry.id).second;
+        EXPECT_TRUE(fresh || written_[g].at(page) == entry.id) << "a page has two writers";
+        contents_[g][static_cast<size_t>(page)][static_cast<size_t>(at % page_tokens)] = {text_of(sequence, at + 1)};
+      }
+    }
+  }
+
+  void read_pages(const ScheduledEntry& entry) {
+    const Simulated& sequence = sequences_.at(entry.id);
+    for (size_t g = 0; g < limits_.groups.size(); ++g) {
+      const auto [page_tokens, window, pages] = limits_.groups[g];
+      const auto table = scheduler_.pages(entry.id, static_cast<int32_t>(g));
+      const int32_t first = window > 0 ? std::max(0, entry.first_position - window + 1) : 0;
+      int32_t held = 0;
+      for (const int32_t page : table) held += page >= 0;
+      EXPECT_LE(held, most_kv_pages(page_tokens, window, sequence.max, limits_.max_tokens));
+      for (int32_t at = first; at < entry.first_position + entry.tokens; ++at) {
+        const int32_t page = table[static_cast<size_t>(at / page_tokens)];
+        ASSERT_GE(page, 0) << "a page is gone that a query still sees";
+        ASSERT_EQ(contents_[g][static_cast<size_t>(page)][static_cast<size_t>(at % page_tokens)].text,
+                  text_of(sequence, at + 1))
+            << "position " << at << " of sequence " << entry.id << " holds another text";
+      }
     }
   }
 
@@ -136,13 +232,18 @@ class Simulator {
 
   Scheduler scheduler_;
   SchedulerLimits limits_;
+  int32_t lag_;
   std::map<SequenceId, Simulated> sequences_;
-  int64_t preemptions_ = 0;
+  std::map<SequenceId, size_t> told_;                        // tokens the scheduler knows
+  std::deque<std::vector<SequenceId>> in_flight_;            // whose samples were not told
+  std::vector<std::vector<std::vector<Written>>> contents_;  // [group][page][position]
+  std::vector<std::map<int32_t, SequenceId>> written_;       // in this step
+  int64_t preemptions_ = 0, cached_tokens_ = 0;
 };
 
 TEST(Scheduler, PrefillsThenDecodes) {
   Scheduler scheduler(small_limits());
-  ASSERT_TRUE(scheduler.add(7, 20, 30));
+  ASSERT_TRUE(scheduler.add(7, count_up(20), 30));
   auto step = scheduler.schedule();
   ASSERT_EQ(step.size(), 1U);
   EXPECT_EQ(step[0].tokens, 16);
@@ -166,9 +267,9 @@ TEST(Scheduler, DecodesBesideAPromptInChunks) {
   SchedulerLimits limits = small_limits();
   limits.prefill_chunk = 5;
   Scheduler scheduler(limits);
-  ASSERT_TRUE(scheduler.add(1, 3, 20));
+  ASSERT_TRUE(scheduler.add(1, count_up(3), 20));
   scheduler.schedule();
-  ASSERT_TRUE(scheduler.add(2, 12, 20));
+  ASSERT_TRUE(scheduler.add(2, count_up(12), 20));
   for (const int32_t chunk : {5, 5, 2}) {
     const auto step = scheduler.schedule();
     ASSERT_EQ(step.size(), 2U);
@@ -182,7 +283,7 @@ TEST(Scheduler, DecodesBesideAPromptInChunks) {
 
 TEST(Scheduler, SchedulesNothingOnceAllSamplesAreOnTheirWay) {
   Scheduler scheduler(small_limits());
-  ASSERT_TRUE(scheduler.add(1, 3, 5));
+  ASSERT_TRUE(scheduler.add(1, count_up(3), 5));
   EXPECT_EQ(scheduler.schedule().size(), 1U);
   EXPECT_EQ(scheduler.schedule().size(), 1U);
   EXPECT_TRUE(scheduler.schedule().empty());
@@ -193,20 +294,20 @@ TEST(Scheduler, SchedulesNothingOnceAllSamplesAreOnTheirWay) {
 TEST(Scheduler, RefusesWhatCanNeverRun) {
   SchedulerLimits limits = small_limits();
   Scheduler scheduler(limits);
-  EXPECT_TRUE(scheduler.add(1, 64, 65)) << "the last sample is not fed back";
-  EXPECT_FALSE(scheduler.add(2, 64, 66));
+  EXPECT_TRUE(scheduler.add(1, count_up(64), 65)) << "the last sample is not fed back";
+  EXPECT_FALSE(scheduler.add(2, count_up(64), 66));
   limits.groups[0].pages = 4;
   Scheduler tight(limits);
-  EXPECT_TRUE(tight.add(1, 16, 17));
-  EXPECT_FALSE(tight.add(2, 16, 18));
+  EXPECT_TRUE(tight.add(1, count_up(16), 17));
+  EXPECT_FALSE(tight.add(2, count_up(16), 18));
 }
 
 TEST(Scheduler, PreemptsTheYoungestAndPrefillsItAgainWithItsSamples) {
   SchedulerLimits limits = small_limits();
   limits.groups[0].pages = 4;
   Scheduler scheduler(limits);
-  ASSERT_TRUE(scheduler.add(1, 6, 16));
-  ASSERT_TRUE(scheduler.add(2, 2, 16));
+  ASSERT_TRUE(scheduler.add(1, count_up(6), 16));
+  ASSERT_TRUE(scheduler.add(2, count_up(2), 16));
   EXPECT_EQ(scheduler.schedule().size(), 2U);  // 2 + 1 pages
   EXPECT_EQ(scheduler.schedule().size(), 2U);
   EXPECT_EQ(scheduler.schedule().size(), 2U);  // 1 is at 8 tokens, 2 at 4
@@ -215,6 +316,9 @@ TEST(Scheduler, PreemptsTheYoungestAndPrefillsItAgainWithItsSamples) {
   EXPECT_EQ(step[0].id, 1);
   EXPECT_EQ(scheduler.waiting(), 1);
   scheduler.remove(1);
+  for (const int32_t token : {10, 11}) scheduler.learn(2, token);
+  EXPECT_TRUE(scheduler.schedule().empty()) << "its newest sample is not known yet";
+  scheduler.learn(2, 12);
   const auto again = scheduler.schedule();
   ASSERT_EQ(again.size(), 1U);
   EXPECT_EQ(again[0].id, 2);
@@ -229,10 +333,10 @@ TEST(Scheduler, NoNewcomerOvertakesOneThatWaits) {
   SchedulerLimits limits = small_limits();
   limits.groups[0].pages = 8;
   Scheduler scheduler(limits);
-  ASSERT_TRUE(scheduler.add(1, 16, 24));
+  ASSERT_TRUE(scheduler.add(1, count_up(16), 24));
   scheduler.schedule();
-  ASSERT_TRUE(scheduler.add(2, 30, 32));  // does not fit beside 1
-  ASSERT_TRUE(scheduler.add(3, 2, 4));    // would fit
+  ASSERT_TRUE(scheduler.add(2, count_up(30), 32));  // does not fit beside 1
+  ASSERT_TRUE(scheduler.add(3, count_up(2), 4));    // would fit
   const auto step = scheduler.schedule();
   ASSERT_EQ(step.size(), 1U);
   EXPECT_EQ(step[0].id, 1);
@@ -242,9 +346,9 @@ TEST(Scheduler, RemovingOneThatWaitsLetsTheNextGo) {
   SchedulerLimits limits = small_limits();
   limits.slots = 1;
   Scheduler scheduler(limits);
-  ASSERT_TRUE(scheduler.add(1, 4, 8));
-  ASSERT_TRUE(scheduler.add(2, 4, 8));
-  ASSERT_TRUE(scheduler.add(3, 4, 8));
+  ASSERT_TRUE(scheduler.add(1, count_up(4), 8));
+  ASSERT_TRUE(scheduler.add(2, count_up(4), 8));
+  ASSERT_TRUE(scheduler.add(3, count_up(4), 8));
   scheduler.schedule();
   scheduler.remove(2);
   scheduler.remove(1);
@@ -254,52 +358,83 @@ TEST(Scheduler, RemovingOneThatWaitsLetsTheNextGo) {
 }
 
 /// Random limits, arrivals, early stops and cancellations; `seed` names the case.
-class SchedulerProperty : public testing::TestWithParam<uint32_t> {};
+class SchedulerProperty : public testing::TestWithParam<uint32_t> {
+ protected:
+  int32_t pick(int32_t low, int32_t high) { return std::uniform_int_distribution<int32_t>(low, high)(random_); }
 
-TEST_P(SchedulerProperty, HoldsEveryRuleAndFinishesEverySequence) {
-  std::mt19937 random(GetParam());
-  const auto pick = [&](int32_t low, int32_t high) {
-    return std::uniform_int_distribution<int32_t>(low, high)(random);
-  };
-  SchedulerLimits limits;
-  limits.max_context = pick(8, 200);
-  limits.slots = pick(1, 12);
-  limits.max_tokens = pick(1, 64);
-  limits.max_rows = pick(1, 16);
-  limits.max_sequences = pick(1, 12);
-  limits.prefill_chunk = pick(0, 1) * pick(1, 32);
-  for (int32_t g = pick(1, 3); g > 0; --g) {
-    const int32_t page_tokens = pick(1, 32);
-    const int32_t one_sequence = limits.max_context / page_tokens + 1;
-    limits.groups.push_back({page_tokens, 0, pick(one_sequence / 2 + 1, 3 * one_sequence)});
-  }
-  Simulator simulator(limits);
-  int32_t arrivals = 60, idle = 0, steps = 0;
-  SequenceId next = 1;
-  while (arrivals > 0 || simulator.left() > 0) {
-    ASSERT_LT(++steps, 100000) << "no end in sight";
-    while (arrivals > 0 && pick(0, 3) == 0) {
-      --arrivals;
-      const int32_t prompt = pick(1, limits.max_context);
-      const int32_t max = std::min(prompt + pick(1, 40), limits.max_context + 1);
-      simulator.add(next++, prompt, max);
+  SchedulerLimits random_limits(bool windows) {
+    SchedulerLimits limits;
+    limits.max_context = pick(8, 200);
+    limits.slots = pick(1, 12);
+    limits.max_tokens = pick(1, 64);
+    limits.max_rows = pick(1, 16);
+    limits.max_sequences = pick(1, 12);
+    limits.prefill_chunk = pick(0, 1) * pick(1, 32);
+    const bool equal_pages = pick(0, 3) > 0;
+    int32_t page_tokens = pick(1, 32);
+    for (int32_t g = pick(1, 3); g > 0; --g) {
+      if (!equal_pages) page_tokens = pick(1, 32);
+      const int32_t window = windows ? pick(0, 1) * pick(1, 60) : 0;
+      const int32_t step = std::min({limits.slots, limits.max_rows, limits.max_sequences, limits.max_tokens});
+      const auto one_sequence = static_cast<int32_t>(
+          most_kv_pages(page_tokens, window, limits.max_context, std::max(step, limits.max_tokens)));
+      limits.groups.push_back({page_tokens, window, pick(one_sequence / 2 + 1, 3 * one_sequence)});
     }
-    const size_t before = simulator.left();
-    const int32_t ran = simulator.step();
-    if (HasFatalFailure()) return;
-    // With sequences to run, a step that runs nothing means that all samples are scheduled: they end below.
-    idle = ran == 0 && before > 0 ? idle + 1 : 0;
-    ASSERT_LT(idle, 2) << "no progress";
-    for (const SequenceId id : simulator.ids()) {
-      const bool stops = simulator.samples(id) > 0 && pick(0, 30) == 0;
-      const bool cancelled = pick(0, 300) == 0;
-      if (simulator.complete(id) || stops || cancelled) simulator.remove(id);
-    }
+    return limits;
   }
-  simulator.expect_all_free();
+
+  /// A few texts over few tokens, of which sequences take beginnings: they have much in common.
+  std::vector<int32_t> random_prompt(int32_t length) {
+    const int32_t text = pick(0, 3), fork = pick(0, 2) == 0 ? pick(0, length) : length;
+    std::vector<int32_t> tokens(static_cast<size_t>(length));
+    for (int32_t i = 0; i < length; ++i) tokens[static_cast<size_t>(i)] = i < fork ? (i * (text + 3)) % 7 : pick(0, 2);
+    return tokens;
+  }
+
+  void run(const SchedulerLimits& limits) {
+    Simulator simulator(limits, pick(0, 2));
+    int32_t arrivals = 60, idle = 0, steps = 0;
+    SequenceId next = 1;
+    while (arrivals > 0 || simulator.left() > 0) {
+      ASSERT_LT(++steps, 100000) << "no end in sight";
+      while (arrivals > 0 && pick(0, 3) == 0) {
+        --arrivals;
+        const int32_t prompt = pick(1, limits.max_context);
+        const int32_t max = std::min(prompt + pick(1, 40), limits.max_context + 1);
+        simulator.add(next++, random_prompt(prompt), max, static_cast<uint64_t>(pick(0, 7) == 0));
+      }
+      const size_t before = simulator.left();
+      const int32_t ran = simulator.step();
+      if (HasFailure()) return;
+      // With sequences to run, a step that runs nothing means that all samples are scheduled, or on their way to us.
+      idle = ran == 0 && before > 0 ? idle + 1 : 0;
+      ASSERT_LT(idle, 5) << "no progress";
+      for (const SequenceId id : simulator.ids()) {
+        const bool stops = simulator.samples(id) > 0 && pick(0, 30) == 0;
+        const bool cancelled = pick(0, 300) == 0;
+        if (simulator.complete(id) || stops || cancelled) simulator.remove(id);
+      }
+    }
+    simulator.expect_all_free();
+    cached_tokens_ += simulator.cached_tokens();
+  }
+
+  std::mt19937 random_{GetParam()};
+  static inline int64_t cached_tokens_ = 0;
+};
+
+TEST_P(SchedulerProperty, HoldsEveryRuleAndFinishesEverySequence) { run(random_limits(false)); }
+TEST_P(SchedulerProperty, GivesPagesBehindWindowsBack) { run(random_limits(true)); }
+TEST_P(SchedulerProperty, SharesPrefixesAndNeverAPageThatIsWritten) {
+  SchedulerLimits limits = random_limits(GetParam() % 2 == 0);
+  limits.prefix_cache = true;
+  run(limits);
+  if (GetParam() % 100 == 99) {
+    EXPECT_GT(cached_tokens_, 0) << "the cache never found anything";
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerProperty, testing::Range(0U, 300U));
+INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerProperty, testing::Range(0U, 200U));
 
 TEST(Scheduler, PreemptionHappensInTheSimulatedWorkloads) {
   SchedulerLimits limits = small_limits();
@@ -313,6 +448,109 @@ TEST(Scheduler, PreemptionHappensInTheSimulatedWorkloads) {
     }
   }
   EXPECT_GT(simulator.preemptions(), 0);
+  simulator.expect_all_free();
+}
+
+SchedulerLimits caching_limits(int32_t window = 0) {
+  SchedulerLimits limits = small_limits();
+  limits.prefix_cache = true;
+  limits.max_context = 256;
+  limits.groups = {{4, window, 64}};
+  return limits;
+}
+
+/// Runs a sequence to its end, and says how many tokens of its prompt it found.
+int32_t run_one(Simulator& simulator, SequenceId id, const std::vector<int32_t>& prompt, int32_t max,
+                uint64_t salt = 0) {
+  const int64_t before = simulator.cached_tokens();
+  EXPECT_TRUE(simulator.add(id, prompt, max, salt));
+  while (!simulator.complete(id)) simulator.step();
+  simulator.step();  // the last sample is told
+  const auto found = static_cast<int32_t>(simulator.cached_tokens() - before);
+  simulator.remove(id);
+  return found;
+}
+
+TEST(PrefixCaching, FindsAllButTheLastTokenOfThePromptBefore) {
+  Simulator simulator(caching_limits());
+  EXPECT_EQ(run_one(simulator, 1, count_up(16), 18), 0);
+  EXPECT_EQ(run_one(simulator, 2, count_up(16), 18), 15) << "three pages, and a copy of the fourth";
+  EXPECT_EQ(run_one(simulator, 3, count_up(11), 13), 10) << "two pages, and a copy of the third";
+  EXPECT_EQ(run_one(simulator, 4, count_up(1), 3), 0);
+}
+
+TEST(PrefixCaching, GoesOnBehindAnEarlierAnswer) {
+  Simulator simulator(caching_limits());
+  ASSERT_TRUE(simulator.add(1, count_up(6), 12));
+  while (!simulator.complete(1)) simulator.step();
+  simulator.step();
+  std::vector<int32_t> chat = simulator.tokens(1);
+  simulator.remove(1);
+  ASSERT_EQ(chat.size(), 12U);
+  for (int32_t i = 0; i < 5; ++i) chat.push_back(100 + i);
+  EXPECT_EQ(run_one(simulator, 2, chat, 20), 11) << "all but the last sample, which was never fed";
+}
+
+TEST(PrefixCaching, KeepsSaltsApart) {
+  Simulator simulator(caching_limits());
+  run_one(simulator, 1, count_up(16), 18, 1);
+  EXPECT_EQ(run_one(simulator, 2, count_up(16), 18, 2), 0);
+  EXPECT_EQ(run_one(simulator, 3, count_up(16), 18, 1), 15);
+}
+
+TEST(PrefixCaching, FindsPagesOfASequenceThatStillRuns) {
+  Simulator simulator(caching_limits());
+  ASSERT_TRUE(simulator.add(1, count_up(16), 200));
+  simulator.step();
+  simulator.step();
+  EXPECT_EQ(run_one(simulator, 2, count_up(16), 18), 15);
+}
+
+TEST(PrefixCaching, SharesWhatACompanionComputedBeforeTheFirstToken) {
+  Simulator simulator(caching_limits());
+  ASSERT_TRUE(simulator.add(1, count_up(32), 40));
+  ASSERT_TRUE(simulator.add(2, count_up(32), 40));  // admitted in the same step, but behind the budget
+  simulator.step();
+  simulator.step();
+  simulator.step();
+  EXPECT_GE(simulator.cached_tokens(), 28);
+}
+
+TEST(PrefixCaching, TakesThePagesThatNobodyUsedForLongest) {
+  SchedulerLimits limits = caching_limits();
+  limits.groups = {{4, 0, 12}};
+  Simulator simulator(limits);
+  std::vector<int32_t> other = count_up(16), third = count_up(16);
+  for (int32_t& token : other) token += 1000;
+  for (int32_t& token : third) token += 2000;
+  run_one(simulator, 1, count_up(16), 18);
+  run_one(simulator, 2, other, 18);
+  EXPECT_EQ(run_one(simulator, 3, count_up(16), 18), 15);
+  run_one(simulator, 4, third, 18);
+  EXPECT_EQ(run_one(simulator, 5, count_up(16), 18), 15) << "it was used later than the other";
+  EXPECT_LT(run_one(simulator, 6, other, 18), 15);
+}
+
+TEST(PrefixCaching, AWindowIsFoundOnlyWhereItsPagesStillAre) {
+  Simulator simulator(caching_limits(8));
+  run_one(simulator, 1, count_up(100), 102);
+  EXPECT_EQ(run_one(simulator, 2, count_up(100), 102), 99);
+  SchedulerLimits tight = caching_limits(8);
+  tight.groups[0].pages = 8;  // a window and a step
+  Simulator small(tight);
+  run_one(small, 1, count_up(100), 102);
+  EXPECT_EQ(run_one(small, 2, count_up(50), 52), 0) << "those pages were needed again";
+  EXPECT_EQ(run_one(small, 3, count_up(50), 52), 49);
+}
+
+TEST(Scheduler, ALongTextNeedsNoMorePagesThanItsWindowAndAStep) {
+  SchedulerLimits limits = small_limits();
+  limits.max_context = 1000;
+  limits.groups = {{4, 10, 8}};
+  Simulator simulator(limits);
+  ASSERT_TRUE(simulator.add(1, 900, 1001));
+  while (!simulator.complete(1)) simulator.step();
+  simulator.remove(1);
   simulator.expect_all_free();
 }
 

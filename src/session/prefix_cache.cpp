@@ -1,0 +1,183 @@
+#include "session/prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace incipit {
+namespace {
+
+size_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const size_t most = std::min(a.size(), b.size());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<int64_t>(most), b.begin()).first -
+                             a.begin());
+}
+
+}  // namespace
+
+PrefixCache::PrefixCache(int32_t page_tokens, std::vector<int32_t> windows, std::vector<PagePool>& pools)
+    : page_tokens_(page_tokens), windows_(std::move(windows)), pools_(pools) {
+  for (const PagePool& pool : pools_) owners_.emplace_back(static_cast<size_t>(pool.total_pages()), none);
+}
+
+PrefixCache::Node PrefixCache::add() {
+  Node node = static_cast<Node>(nodes_.size());
+  if (unused_.empty()) {
+    nodes_.emplace_back();
+  } else {
+    node = unused_.back();
+    unused_.pop_back();
+  }
+  at(node) = {};
+  at(node).pages.assign(pools_.size(), -1);
+  return node;
+}
+
+PrefixCache::Node PrefixCache::root(uint64_t salt) {
+  const auto known = roots_.find(salt);
+  if (known != roots_.end()) return known->second;
+  const Node node = add();
+  at(node).salt = salt;
+  roots_.emplace(salt, node);
+  return node;
+}
+
+void PrefixCache::adopt(Node node, std::span<const int32_t> pages) {
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    if (at(node).pages[g] >= 0 || pages[g] < 0 || pools_[g].kept(pages[g])) continue;
+    at(node).pages[g] = pages[g];
+    owners_[g][static_cast<size_t>(pages[g])] = node;
+    pools_[g].keep(pages[g]);
+  }
+}
+
+PrefixCache::Node PrefixCache::insert(Node parent, std::span<const int32_t> tokens, std::span<const int32_t> pages) {
+  INCIPIT_ASSERT(!tokens.empty() && tokens.size() <= static_cast<size_t>(page_tokens_));
+  std::vector<int32_t> key(tokens.begin(), tokens.end());
+  Children& children = at(parent).children;
+  auto next = children.lower_bound(key);
+  const bool known = next != children.end() && next->first == key;
+  if (!known && next != children.end() && common_length(next->first, tokens) == tokens.size()) return none;
+  if (!known) {
+    const Node node = add();  // may move the entries
+    Children& family = at(parent).children;
+    next = family.emplace(std::move(key), node).first;
+    at(node).parent = parent;
+    at(node).self = next;
+    // What this page holds too need not be found any more.
+    while (next != family.begin()) {
+      const auto before = std::prev(next);
+      if (common_length(before->first, tokens) != before->first.size()) break;
+      const Node shorter = before->second;
+      INCIPIT_ASSERT(at(shorter).users == 0 && at(shorter).children.empty());
+      for (size_t g = 0; g < pools_.size(); ++g) lose(shorter, g);
+      prune(shorter);
+    }
+  }
+  const Node node = next->second;
+  adopt(node, pages);
+  return node;
+}
+
+void PrefixCache::enter(Node node) { ++at(node).users; }
+
+void PrefixCache::leave(Node node) {
+  INCIPIT_ASSERT(at(node).users > 0);
+  --at(node).users;
+  prune(node);
+}
+
+void PrefixCache::lose(Node node, size_t group) {
+  const int32_t page = std::exchange(at(node).pages[group], -1);
+  if (page < 0) return;
+  owners_[group][static_cast<size_t>(page)] = none;
+  pools_[group].drop(page);
+}
+
+/// Removes nodes that stand for nothing any more, from this one upwards.
+void PrefixCache::prune(Node node) {
+  while (node != none) {
+    Entry& entry = at(node);
+    const bool has_pages = std::ranges::any_of(entry.pages, [](int32_t page) { return page >= 0; });
+    if (has_pages || entry.users > 0 || !entry.children.empty()) return;
+    const Node parent = entry.parent;
+    if (parent == none) {
+      roots_.erase(entry.salt);
+    } else {
+      at(parent).children.erase(entry.self);
+    }
+    unused_.push_back(node);
+    node = parent;
+  }
+}
+
+bool PrefixCache::evict(size_t group) {
+  const int32_t page = pools_[group].oldest_idle();
+  if (page < 0) return false;
+  const Node node = owners_[group][static_cast<size_t>(page)];
+  lose(node, group);
+  prune(node);
+  return true;
+}
+
+/// Whether the node has the pages of all groups, or of those without a window.
+bool PrefixCache::has_page(Node node, bool with_windows) const {
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    if ((with_windows || windows_[g] == 0) && at(node).pages[g] < 0) return false;
+  }
+  return true;
+}
+
+/// Whether a query at position `tokens` finds what it sees in the first `count` nodes.
+bool PrefixCache::sees_all(const std::vector<Node>& path, size_t count, int32_t tokens) const {
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    const int32_t first = windows_[g] > 0 ? std::max(0, tokens - windows_[g] + 1) / page_tokens_ : 0;
+    for (size_t i = count; i-- > static_cast<size_t>(first);) {
+      if (at(path[i]).pages[g] < 0) return false;
+    }
+  }
+  return true;
+}
+
+PrefixCache::Match PrefixCache::find(uint64_t salt, std::span<const int32_t> tokens) const {
+  Match match;
+  const auto root = roots_.find(salt);
+  if (root == roots_.end()) return match;
+  const auto width = static_cast<size_t>(page_tokens_);
+  Node node = root->second;
+  size_t done = 0;
+  while (done + width <= tokens.size()) {
+    const auto page = tokens.subspan(done, width);
+    const auto child = at(node).children.find({page.begin(), page.end()});
+    if (child == at(node).children.end() || !has_page(child->second, false)) break;
+    node = child->second;
+    match.path.push_back(node);
+    done += width;
+  }
+  // The page that begins with what is left, or with as much of it as possible.
+  const auto rest = tokens.subspan(done, std::min(width, tokens.size() - done));
+  if (const Children& children = at(node).children; !rest.empty() && !children.empty()) {
+    auto next = children.lower_bound({rest.begin(), rest.end()});
+    size_t most = 0;
+    Node best = none;
+    const auto consider = [&](const auto& child) {
+      const size_t length = common_length(child.first, rest);
+      if (length > most && has_page(child.second, true)) most = length, best = child.second;
+    };
+    if (next != children.end()) consider(*next);
+    if (next != children.begin()) consider(*std::prev(next));
+    const auto length = static_cast<int32_t>(done + most);
+    if (best != none && sees_all(match.path, match.path.size(), length)) {
+      match.tokens = length;
+      match.partial = best;
+      return match;
+    }
+  }
+  const auto length = [&] { return static_cast<int32_t>(match.path.size() * width); };
+  while (!sees_all(match.path, match.path.size(), length())) match.path.pop_back();
+  match.tokens = length();
+  return match;
+}
+
+}  // namespace incipit

@@ -1,0 +1,82 @@
+// Finds pages that an earlier sequence has filled with the tokens a new one begins with. Integers only.
+//
+// A tree: a node stands for a page's worth of tokens behind those of its parent, and names the pages, one a cache
+// group, that hold their keys and values. Keys are the tokens themselves, so that nothing is taken for something else.
+// A root stands for a salt: what was computed under one salt is never found under another. One cache belongs to one
+// engine.
+//
+// A node may lack the page of a group: it was behind the window when its sequence got there, or somebody needed it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "session/page_pool.h"
+
+namespace incipit {
+
+class PrefixCache {
+ public:
+  using Node = int32_t;
+  static constexpr Node none = -1;
+
+  /// `windows` and `pools`: one a group, window 0 for none; the pools outlive this.
+  PrefixCache(int32_t page_tokens, std::vector<int32_t> windows, std::vector<PagePool>& pools);
+
+  /// Where a text may start: its first `tokens` tokens are in pages of `path` and, when the last page is only partly of
+  /// use, in those of `partial`: that one has to be copied, as its sequence may write on.
+  struct Match {
+    int32_t tokens = 0;
+    std::vector<Node> path;
+    Node partial = none;
+  };
+  /// The longest beginning of `tokens` of which every page is there that a query behind it sees.
+  Match find(uint64_t salt, std::span<const int32_t> tokens) const;
+
+  /// The node of a salt's empty text.
+  Node root(uint64_t salt);
+  /// The node that stands for `tokens` (a page's, or fewer when nothing follows) behind `parent`, new or known. Pages
+  /// it lacks are taken from `pages` (−1: none) and kept. A page with fewer tokens that something longer holds is not
+  /// added: none.
+  Node insert(Node parent, std::span<const int32_t> tokens, std::span<const int32_t> pages);
+  int32_t page(Node node, size_t group) const { return nodes_[static_cast<size_t>(node)].pages[group]; }
+  /// A sequence goes on behind the node: it stays, whatever pages it loses.
+  void enter(Node node);
+  void leave(Node node);
+
+  /// Gives the group's longest idle page back to its pool. False when there is none.
+  bool evict(size_t group);
+  size_t nodes() const { return nodes_.size() - unused_.size(); }
+
+ private:
+  // Children in lexicographic order of their tokens: what shares most with a text is next to where it would be.
+  using Children = std::map<std::vector<int32_t>, Node>;
+  struct Entry {
+    Node parent = none;
+    uint64_t salt = 0;  // of a root
+    Children children;
+    Children::const_iterator self;  // among the parent's children; not of a root
+    std::vector<int32_t> pages;
+    int32_t users = 0;
+  };
+  Entry& at(Node node) { return nodes_[static_cast<size_t>(node)]; }
+  const Entry& at(Node node) const { return nodes_[static_cast<size_t>(node)]; }
+  Node add();
+  void adopt(Node node, std::span<const int32_t> pages);
+  void lose(Node node, size_t group);
+  void prune(Node node);
+  bool sees_all(const std::vector<Node>& path, size_t count, int32_t tokens) const;
+  bool has_page(Node node, bool with_windows) const;
+
+  int32_t page_tokens_;
+  std::vector<int32_t> windows_;
+  std::vector<PagePool>& pools_;
+  std::vector<std::vector<Node>> owners_;  // [group][page]
+  std::vector<Entry> nodes_;
+  std::vector<Node> unused_;
+  std::map<uint64_t, Node> roots_;
+};
+
+}  // namespace incipit
