@@ -1,7 +1,9 @@
 #include "graph/constant.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "base/file.h"
 #include "graph/slabs.h"
 
 namespace incipit {
@@ -25,19 +27,76 @@ class MappedConstant : public Constant {
  public:
   MappedConstant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner)
       : Constant(dtype, std::move(shape)), data_(data), owner_(std::move(owner)) {}
+
   void read(int64_t first, int64_t count, std::byte* out) const override {
-    const int64_t row_bytes = row_elements() * static_cast<int64_t>(size_of(dtype()));
-    if (count * row_bytes > 0) std::memcpy(out, data_ + first * row_bytes, static_cast<size_t>(count * row_bytes));
+    read_columns(first, count, 0, row_elements(), out);
+  }
+
+  void read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const override {
+    if (count * columns == 0) return;
+    const size_t size = size_of(dtype());
+    const size_t row_bytes = static_cast<size_t>(row_elements()) * size, bytes = static_cast<size_t>(columns) * size;
+    const std::byte* source = data_ + static_cast<size_t>(first) * row_bytes + static_cast<size_t>(column) * size;
+    if (bytes == row_bytes) {
+      std::memcpy(out, source, static_cast<size_t>(count) * row_bytes);
+    } else {
+      for (int64_t r = 0; r < count; ++r) {
+        std::memcpy(out + static_cast<size_t>(r) * bytes, source + static_cast<size_t>(r) * row_bytes, bytes);
+      }
+    }
+    done_with(source, static_cast<size_t>(count - 1) * row_bytes + bytes);
+  }
+
+  ConstantPtr reshaped(const Shape& shape) const override {
+    return std::make_shared<MappedConstant>(dtype(), shape, data_, owner_);
+  }
+
+ protected:
+  const std::byte* data() const { return data_; }
+
+ private:
+  /// These bytes have been read.
+  virtual void done_with(const std::byte*, size_t) const {}
+  const std::byte* data_;
+  std::shared_ptr<const void> owner_;
+};
+
+class FileConstant : public MappedConstant {
+ public:
+  FileConstant(DType dtype, Shape shape, std::shared_ptr<const MappedFile> file, size_t offset)
+      : MappedConstant(dtype, std::move(shape), file->bytes().data() + offset, file), file_(std::move(file)) {}
+  ConstantPtr reshaped(const Shape& shape) const override {
+    return std::make_shared<FileConstant>(dtype(), shape, file_, offset_of(data()));
   }
 
  private:
-  const std::byte* data_;
-  std::shared_ptr<const void> owner_;
+  size_t offset_of(const std::byte* place) const { return static_cast<size_t>(place - file_->bytes().data()); }
+  void done_with(const std::byte* begin, size_t bytes) const override {
+    // A page that a neighbour still reads comes back from the system's cache, so the range may grow to whole pages.
+    constexpr size_t page = 4096;
+    const size_t offset = offset_of(begin), before = std::min(offset, page - 1);
+    file_->done_with(offset - before, before + bytes + page - 1);
+  }
+  std::shared_ptr<const MappedFile> file_;
 };
 
 }  // namespace
 
 int64_t Constant::row_elements() const { return shape_.empty() ? 1 : element_count(std::span(shape_).subspan(1)); }
+
+void Constant::read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const {
+  const size_t size = size_of(dtype_);
+  const auto row_bytes = static_cast<size_t>(row_elements()) * size, bytes = static_cast<size_t>(columns) * size;
+  std::vector<std::byte> slab;
+  for_each_slab(count, row_elements(), [&](int64_t done, int64_t now) {
+    slab.resize(static_cast<size_t>(now) * row_bytes);
+    read(first + done, now, slab.data());
+    for (int64_t r = 0; r < now; ++r) {
+      std::memcpy(out + static_cast<size_t>(done + r) * bytes,
+                  slab.data() + static_cast<size_t>(r) * row_bytes + static_cast<size_t>(column) * size, bytes);
+    }
+  });
+}
 
 void Constant::read_floats(int64_t first, int64_t count, float* out) const {
   if (dtype_ == DType::f32) {
@@ -102,6 +161,12 @@ ConstantPtr make_constant(Tensor tensor) { return std::make_shared<OwnedConstant
 
 ConstantPtr make_mapped_constant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner) {
   return std::make_shared<MappedConstant>(dtype, std::move(shape), data, std::move(owner));
+}
+
+ConstantPtr make_file_constant(DType dtype, Shape shape, std::shared_ptr<const MappedFile> file, size_t offset) {
+  INCIPIT_ASSERT(offset <= file->bytes().size());
+  INCIPIT_ASSERT(static_cast<size_t>(element_count(shape)) * size_of(dtype) <= file->bytes().size() - offset);
+  return std::make_shared<FileConstant>(dtype, std::move(shape), std::move(file), offset);
 }
 
 }  // namespace incipit

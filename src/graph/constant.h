@@ -16,6 +16,10 @@
 
 namespace incipit {
 
+class Constant;
+class MappedFile;
+using ConstantPtr = std::shared_ptr<const Constant>;
+
 /// An immutable tensor of known dtype and shape. "Rows" are slices along the first dimension (a vector's elements; a
 /// scalar is one row).
 class Constant {
@@ -29,6 +33,8 @@ class Constant {
 
   /// Writes rows [first, first + count) in dtype() to `out`, dense; `out` is aligned to the dtype.
   virtual void read(int64_t first, int64_t count, std::byte* out) const = 0;
+  /// Elements [column, column + columns) of each of those rows, dense.
+  virtual void read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const;
 
   /// The same, converted to float.
   void read_floats(int64_t first, int64_t count, float* out) const;
@@ -40,6 +46,8 @@ class Constant {
   Digest digest() const;
   /// How the text form writes a constant that is made from nothing: "zeros", "random(seed, deviation)"; else empty.
   virtual std::string recipe() const { return {}; }
+  /// The same elements in a shape of as many, where that needs no wrapper; else null. reshape() is what to call.
+  virtual ConstantPtr reshaped(const Shape&) const { return nullptr; }
 
  protected:
   Constant(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {}
@@ -51,12 +59,13 @@ class Constant {
   mutable Digest digest_;
 };
 
-using ConstantPtr = std::shared_ptr<const Constant>;
-
 /// Owns its values.
 ConstantPtr make_constant(Tensor tensor);
 /// Views bytes that `owner` keeps alive (a mapped file). `data` need not be aligned.
 ConstantPtr make_mapped_constant(DType dtype, Shape shape, const std::byte* data, std::shared_ptr<const void> owner);
+/// The bytes from `offset` on of a mapped file. Pages that were read leave residence again, so that a checkpoint larger
+/// than memory streams through.
+ConstantPtr make_file_constant(DType dtype, Shape shape, std::shared_ptr<const MappedFile> file, size_t offset);
 /// All zeros; takes no memory. Throws Error for an impossible shape.
 ConstantPtr make_zero_constant(DType dtype, Shape shape);
 /// Pseudo-random values, nearly normal (the sum of four uniforms), with mean 0 and the given deviation: element i
@@ -69,10 +78,21 @@ ConstantPtr concatenate_rows(std::vector<ConstantPtr> parts);
 ConstantPtr scale_columns(ConstantPtr matrix, ConstantPtr column_factors);
 /// f32: everything (of any dtype) times a number.
 ConstantPtr scale_all(ConstantPtr constant, float factor);
+/// f32: everything (of any dtype) plus a number.
+ConstantPtr add_to_all(ConstantPtr constant, float addend);
 /// Rows [first, first + count).
 ConstantPtr slice_rows(ConstantPtr constant, int64_t first, int64_t count);
-/// [n, k] → [k, n]. Materialises.
+
+/// Blocks of consecutive rows at a fixed distance: block i is rows [first + i·stride, first + i·stride + rows).
+struct RowBlocks {
+  int64_t first = 0, rows = 0, stride = 0, blocks = 0;
+};
+/// The blocks' rows, one block after the other: what belongs to one projection where heads are interleaved.
+ConstantPtr select_rows(ConstantPtr constant, const RowBlocks& blocks);
+/// [n, k] → [k, n]. Lazily: reads narrow columns of many rows, which a mapped file gives without reading the rest.
 ConstantPtr transpose(ConstantPtr matrix);
+/// The same elements in the same order in another shape of as many elements.
+ConstantPtr reshape(ConstantPtr constant, Shape shape);
 /// The same values rounded (to nearest even) to f32, f16 or bf16; the constant itself when it has that dtype.
 ConstantPtr convert(ConstantPtr constant, DType dtype);
 

@@ -26,6 +26,7 @@ class ZeroConstant : public Constant {
     }
   }
   std::string recipe() const override { return "zeros"; }
+  ConstantPtr reshaped(const Shape& shape) const override { return std::make_shared<ZeroConstant>(dtype(), shape); }
 };
 
 // splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014), as a function of a counter.
@@ -61,6 +62,9 @@ class RandomConstant : public Constant {
     }
   }
   std::string recipe() const override { return "random(" + std::to_string(seed_) + ", " + shortest(deviation_) + ")"; }
+  ConstantPtr reshaped(const Shape& shape) const override {
+    return std::make_shared<RandomConstant>(dtype(), shape, seed_, deviation_);
+  }
 
  private:
   uint64_t seed_;
@@ -110,15 +114,107 @@ class ScaledConstant : public Constant {
   float factor_;
 };
 
+class OffsetConstant : public Constant {
+ public:
+  OffsetConstant(ConstantPtr source, float addend)
+      : Constant(DType::f32, source->shape()), source_(std::move(source)), addend_(addend) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    float* values = reinterpret_cast<float*>(out);
+    source_->read_floats(first, count, values);
+    for (int64_t i = 0; i < count * row_elements(); ++i) values[i] += addend_;
+  }
+
+ private:
+  ConstantPtr source_;
+  float addend_;
+};
+
 class SlicedConstant : public Constant {
  public:
   SlicedConstant(Shape shape, ConstantPtr source, int64_t first)
       : Constant(source->dtype(), std::move(shape)), source_(std::move(source)), first_(first) {}
   void read(int64_t first, int64_t count, std::byte* out) const override { source_->read(first_ + first, count, out); }
+  void read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const override {
+    source_->read_columns(first_ + first, count, column, columns, out);
+  }
 
  private:
   ConstantPtr source_;
   int64_t first_;
+};
+
+class SelectedConstant : public Constant {
+ public:
+  SelectedConstant(Shape shape, ConstantPtr source, const RowBlocks& blocks)
+      : Constant(source->dtype(), std::move(shape)), source_(std::move(source)), blocks_(blocks) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    const size_t row_bytes = static_cast<size_t>(row_elements()) * size_of(dtype());
+    for (int64_t done = 0; done < count;) {
+      const int64_t block = (first + done) / blocks_.rows, within = (first + done) % blocks_.rows;
+      const int64_t run = std::min(blocks_.rows - within, count - done);
+      source_->read(blocks_.first + block * blocks_.stride + within, run, out + static_cast<size_t>(done) * row_bytes);
+      done += run;
+    }
+  }
+
+ private:
+  ConstantPtr source_;
+  RowBlocks blocks_;
+};
+
+class TransposedConstant : public Constant {
+ public:
+  explicit TransposedConstant(ConstantPtr source)
+      : Constant(source->dtype(), {source->shape()[1], source->shape()[0]}), source_(std::move(source)) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    constexpr int64_t block_rows = 64;  // of the source: its columns of so many rows stay in a cache
+    const int64_t width = row_elements();
+    const size_t size = size_of(dtype());
+    std::vector<std::byte> block(static_cast<size_t>(std::min(block_rows, width) * count) * size);
+    for (int64_t row = 0; row < width; row += block_rows) {
+      const int64_t rows = std::min(block_rows, width - row);
+      source_->read_columns(row, rows, first, count, block.data());
+      for (int64_t c = 0; c < count; ++c) {
+        for (int64_t r = 0; r < rows; ++r) {
+          std::memcpy(out + static_cast<size_t>(c * width + row + r) * size,
+                      block.data() + static_cast<size_t>(r * count + c) * size, size);
+        }
+      }
+    }
+  }
+
+ private:
+  ConstantPtr source_;
+};
+
+class ReshapedConstant : public Constant {
+ public:
+  ReshapedConstant(ConstantPtr source, Shape shape)
+      : Constant(source->dtype(), std::move(shape)), source_(std::move(source)) {}
+
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    const int64_t width = source_->row_elements();
+    const size_t size = size_of(dtype());
+    int64_t place = first * row_elements();
+    const int64_t end = place + count * row_elements();
+    while (place < end) {
+      const int64_t row = place / width, within = place % width;
+      int64_t now = std::min(width - within, end - place);
+      if (now == width) {  // and all other whole rows with it
+        const int64_t rows = (end - place) / width;
+        source_->read(row, rows, out);
+        now = rows * width;
+      } else {
+        source_->read_columns(row, 1, within, now, out);
+      }
+      out += static_cast<size_t>(now) * size;
+      place += now;
+    }
+  }
+  ConstantPtr reshaped(const Shape& shape) const override { return reshape(source_, shape); }
+
+ private:
+  ConstantPtr source_;
 };
 
 class ConvertedConstant : public Constant {
@@ -190,19 +286,29 @@ ConstantPtr slice_rows(ConstantPtr constant, int64_t first, int64_t count) {
   return std::make_shared<SlicedConstant>(std::move(shape), std::move(constant), first);
 }
 
+ConstantPtr add_to_all(ConstantPtr constant, float addend) {
+  return std::make_shared<OffsetConstant>(std::move(constant), addend);
+}
+
+ConstantPtr select_rows(ConstantPtr constant, const RowBlocks& blocks) {
+  INCIPIT_ASSERT(!constant->shape().empty() && blocks.first >= 0 && blocks.rows > 0 && blocks.blocks > 0);
+  INCIPIT_ASSERT(blocks.stride >= blocks.rows);
+  INCIPIT_ASSERT(blocks.first + (blocks.blocks - 1) * blocks.stride + blocks.rows <= constant->rows());
+  Shape shape = constant->shape();
+  shape[0] = blocks.rows * blocks.blocks;
+  return std::make_shared<SelectedConstant>(std::move(shape), std::move(constant), blocks);
+}
+
 ConstantPtr transpose(ConstantPtr matrix) {
   INCIPIT_ASSERT(matrix->shape().size() == 2);
-  const Tensor source = matrix->materialise();
-  const int64_t rows = matrix->shape()[0], columns = matrix->shape()[1];
-  const size_t size = size_of(matrix->dtype());
-  Tensor result(matrix->dtype(), {columns, rows});
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) {
-      std::memcpy(result.data() + static_cast<size_t>(c * rows + r) * size,
-                  source.data() + static_cast<size_t>(r * columns + c) * size, size);
-    }
-  }
-  return make_constant(std::move(result));
+  return std::make_shared<TransposedConstant>(std::move(matrix));
+}
+
+ConstantPtr reshape(ConstantPtr constant, Shape shape) {
+  INCIPIT_ASSERT(element_count(shape) == element_count(constant->shape()));
+  if (constant->shape() == shape) return constant;
+  if (ConstantPtr direct = constant->reshaped(shape)) return direct;
+  return std::make_shared<ReshapedConstant>(std::move(constant), std::move(shape));
 }
 
 ConstantPtr convert(ConstantPtr constant, DType dtype) {

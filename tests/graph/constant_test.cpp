@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
+
+#include "base/file.h"
+#include "support/temporary_directory.h"
 
 namespace incipit {
 namespace {
@@ -46,8 +51,58 @@ TEST(Constant, EveryKindReadsTheSameInSlabs) {
   expect_slabs_agree(scale_all(matrix, 0.5F));
   expect_slabs_agree(slice_rows(matrix, 2, 4));
   expect_slabs_agree(transpose(matrix));
+  expect_slabs_agree(transpose(counting({150, 70})));
+  expect_slabs_agree(add_to_all(matrix, 1));
+  expect_slabs_agree(select_rows(matrix, {1, 2, 3, 2}));
+  for (const Shape& shape : {Shape{3, 7}, Shape{21}, Shape{1, 21}, Shape{7, 1, 3}, Shape{3, 7, 1}}) {
+    expect_slabs_agree(reshape(matrix, shape));
+    expect_slabs_agree(reshape(add_to_all(matrix, 0), shape));
+  }
   expect_slabs_agree(convert(scale_all(matrix, 0.3F), DType::bf16));
   expect_slabs_agree(make_zero_constant(DType::f16, {7, 3}));
+}
+
+TEST(Constant, ReshapingKeepsTheElementsInOrder) {
+  const std::vector<float> values = all(counting({6, 4}));
+  for (const Shape& shape : {Shape{24}, Shape{2, 12}, Shape{8, 3}, Shape{2, 3, 4}, Shape{3, 8}}) {
+    EXPECT_EQ(all(reshape(counting({6, 4}), shape)), values);
+    EXPECT_EQ(all(reshape(add_to_all(counting({6, 4}), 0), shape)), values);
+    EXPECT_EQ(all(reshape(reshape(add_to_all(counting({6, 4}), 0), {4, 6}), shape)), values);
+  }
+  const ConstantPtr random = make_random_constant(DType::f32, {6, 4}, 3, 1);
+  EXPECT_EQ(all(reshape(random, {3, 8})), all(random));
+  EXPECT_EQ(reshape(random, {3, 8})->recipe(), random->recipe());
+}
+
+TEST(Constant, SelectedBlocksFollowOneAnother) {
+  // Two heads of two rows, three projections a head: the second projection of both.
+  EXPECT_THAT(all(select_rows(counting({12}), {2, 2, 6, 2})), ElementsAre(2, 3, 8, 9));
+  EXPECT_THAT(all(add_to_all(counting({3}), 1)), ElementsAre(1, 2, 3));
+}
+
+TEST(Constant, ColumnsAreThoseOfTheRows) {
+  const auto bytes = std::make_shared<std::vector<float>>(all(counting({5, 4})));
+  const auto* data = reinterpret_cast<const std::byte*>(bytes->data());
+  for (const ConstantPtr& matrix : {counting({5, 4}), slice_rows(counting({7, 4}, -4), 1, 5),
+                                    make_mapped_constant(DType::f32, {5, 4}, data, bytes)}) {
+    std::vector<float> columns(6);
+    matrix->read_columns(1, 3, 1, 2, reinterpret_cast<std::byte*>(columns.data()));
+    EXPECT_THAT(columns, ElementsAre(5, 6, 9, 10, 13, 14));
+    EXPECT_THAT(all(transpose(matrix)),
+                ElementsAre(0, 4, 8, 12, 16, 1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7, 11, 15, 19));
+  }
+}
+
+TEST(Constant, FilesAreReadFromAnyOffset) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "values";
+  const std::vector<float> values = all(counting({1024, 64}));
+  std::ofstream(path, std::ios::binary).write("headed", 6).write(reinterpret_cast<const char*>(values.data()), 1 << 18);
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  const ConstantPtr constant = make_file_constant(DType::f32, {1024, 64}, file, 6);
+  EXPECT_EQ(all(constant), values);
+  EXPECT_EQ(all(reshape(constant, {64, 1024})), values);
+  EXPECT_EQ(all(transpose(transpose(constant))), values);
 }
 
 TEST(Constant, MappedBytesNeedNoAlignment) {
