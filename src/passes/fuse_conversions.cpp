@@ -3,8 +3,11 @@
 #include "graph/ops/apply_rotary.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/convert.h"
+#include "graph/ops/expert_linear.h"
+#include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/quantize_rows.h"
+#include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
 #include "passes/passes.h"
@@ -24,12 +27,15 @@ bool write_as(Graph& graph, ValueId value, std::string_view dtype, int32_t outpu
 
 bool write_rounded(Graph& graph, ValueId value, std::string_view dtype) {
   return write_as<ops::RmsNorm>(graph, value, dtype) || write_as<ops::AddRmsNorm>(graph, value, dtype, 1) ||
-         write_as<ops::Linear>(graph, value, dtype) || write_as<ops::QuantizedLinear>(graph, value, dtype) ||
-         write_as<ops::Attention>(graph, value, dtype) || write_as<ops::ApplyRotary>(graph, value, dtype);
+         write_as<ops::LayerNorm>(graph, value, dtype) || write_as<ops::Linear>(graph, value, dtype) ||
+         write_as<ops::QuantizedLinear>(graph, value, dtype) || write_as<ops::ExpertLinear>(graph, value, dtype) ||
+         write_as<ops::QuantizedExpertLinear>(graph, value, dtype) || write_as<ops::Attention>(graph, value, dtype) ||
+         write_as<ops::ApplyRotary>(graph, value, dtype);
 }
 
 bool write_quantized(Graph& graph, ValueId value) {
-  return write_as<ops::RmsNorm>(graph, value, "i8") || write_as<ops::AddRmsNorm>(graph, value, "i8", 1);
+  return write_as<ops::RmsNorm>(graph, value, "i8") || write_as<ops::AddRmsNorm>(graph, value, "i8", 1) ||
+         write_as<ops::LayerNorm>(graph, value, "i8");
 }
 
 }  // namespace
@@ -42,8 +48,8 @@ void fuse_conversions(Graph& graph, const PassContext&) {
       if (convert->to != "bf16" || !write_rounded(graph, x, convert->to)) continue;
       graph.replace_uses(graph.node(n).outputs[0], x);
       graph.remove_node(n);
-    } else if (graph.op_as<ops::QuantizeRows>(n)) {
-      if (!write_quantized(graph, x)) continue;
+    } else if (const auto* quantize = graph.op_as<ops::QuantizeRows>(n)) {
+      if (quantize->groups != 1 || !write_quantized(graph, x)) continue;
       const std::vector<ValueId> outputs = graph.node(n).outputs;
       const ValueId scales = graph.node(graph.value(x).producer).outputs.back();
       graph.replace_uses(outputs[0], x);

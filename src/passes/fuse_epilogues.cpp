@@ -2,6 +2,7 @@
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/weighted_sum.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
@@ -44,13 +45,69 @@ bool absorb_user(Graph& graph, NodeId node) {
   return true;
 }
 
+/// The one sum with another matrix of its type that uses `value`, or none.
+NodeId residual_sum(const Graph& graph, ValueId value) {
+  if (graph.use_count(value) != 1 || graph.is_output(value)) return none;
+  const auto [user, index] = graph.uses(value).front();
+  if (!graph.op_as<ops::Add>(user)) return none;
+  const ValueId other = input_of(graph, user, index == 0 ? 1 : 0);
+  return other != value && graph.value(other).type == graph.value(value).type ? user : none;
+}
+
+ValueId other_operand(const Graph& graph, NodeId sum, ValueId operand) {
+  return input_of(graph, sum, input_of(graph, sum, 0) == operand ? 1 : 0);
+}
+
+/// Moves the sum behind the experts' sum into it.
+bool absorb_residual(Graph& graph, NodeId node) {
+  const ValueId result = graph.node(node).outputs[0];
+  const NodeId sum = residual_sum(graph, result);
+  if (sum == none || input_of(graph, node, 2) != none) return false;
+  std::vector<ValueId> inputs = graph.node(node).inputs;
+  inputs.resize(2);
+  inputs.push_back(other_operand(graph, sum, result));
+  const ValueId fused = graph.insert(sum, graph.node(node).name, ops::WeightedSum{}, std::move(inputs));
+  substitute(graph, graph.node(sum).outputs[0], fused);
+  graph.remove_node(node);
+  return true;
+}
+
+/// Attention and MLP side by side: where the residual of a Linear is another Linear's result, the next sum goes into
+/// that one, for a + (b + x) is (a + x) + b.
+bool pass_on_residual(Graph& graph, NodeId node) {
+  const ValueId result = graph.node(node).outputs[0];
+  const NodeId sum = residual_sum(graph, result);
+  if (sum == none) return false;
+  ValueId residual = input_of(graph, node, residual_input);
+  while (residual != none) {
+    const auto* linear = graph.producer_as<ops::Linear>(residual);
+    if (linear == nullptr || linear->output != "f32" || graph.use_count(residual) != 1) return false;
+    const NodeId other = graph.value(residual).producer;
+    residual = input_of(graph, other, residual_input);
+    if (residual != none) continue;
+    std::vector<ValueId> inputs = graph.node(other).inputs;
+    inputs.resize(4, none);
+    inputs[residual_input] = other_operand(graph, sum, result);
+    const ops::Linear op = *graph.op_as<ops::Linear>(other);
+    const ValueId fused = graph.insert(other, graph.node(other).name, op, std::move(inputs));
+    substitute(graph, graph.node(other).outputs[0], fused);
+    substitute(graph, graph.node(sum).outputs[0], result);
+    graph.sort();
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void fuse_epilogues(Graph& graph, const PassContext&) {
-  // A fused Linear takes the place of its user, later in the order: it is met again there.
+  // A fused node takes the place of its user, later in the order: it is met again there.
   for (size_t i = 0; i < graph.order().size();) {
     const NodeId n = graph.order()[i];
-    if (!graph.op_as<ops::Linear>(n) || !absorb_user(graph, n)) ++i;
+    const bool changed = graph.op_as<ops::Linear>(n)        ? absorb_user(graph, n) || pass_on_residual(graph, n)
+                         : graph.op_as<ops::WeightedSum>(n) ? absorb_residual(graph, n)
+                                                            : false;
+    if (!changed) ++i;
   }
 }
 

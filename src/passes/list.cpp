@@ -10,12 +10,14 @@
 namespace incipit {
 namespace {
 
-// Why this order: folding sees the importer's plain nodes; norm gains go into weights before these are merged; pruning
+// Why this order: folding sees the importer's plain nodes; numbers go into norm gains before these go into weights, and
+// both before weights are merged; pruning
 // decides which products still share their input, so it precedes merging; the gate is fused from merged products;
 // epilogues from whatever is left; quantize sees the final products; conversions follow it.
 constexpr Pass list[] = {
     {"fold_constants", "compute what depends on small constants only", fold_constants},
     {"remove_unused", "drop what no output depends on", remove_unused},
+    {"fold_scale", "multiply numbers into weights, gains and scales", fold_scale},
     {"fold_norm_gain", "multiply norm gains into the weights behind them", fold_norm_gain},
     {"prune_last_positions", "compute only sampled rows where nothing else is needed", prune_last_positions},
     {"merge_qkv", "one product for q, k and v", merge_qkv},

@@ -10,8 +10,12 @@ struct PassContext;
 void fold_constants(Graph& graph, const PassContext& context);
 /// Drops nodes and constants that no output depends on.
 void remove_unused(Graph& graph, const PassContext& context);
-/// The gain of a norm is multiplied into the columns of the Linear weights behind it, where all its uses are such and
-/// their weights have no other use (a tied head keeps its norm's gain).
+/// A multiplication by a number goes into a constant or attribute of what makes the value: an embedding's scale, a
+/// norm's gain, a product's weight and bias (a tied head's input instead); of what reads it: the scale of attention,
+/// the weights of products.
+void fold_scale(Graph& graph, const PassContext& context);
+/// The gain of a norm is multiplied into the columns of the weights behind it, where all its uses are products whose
+/// weights have no other use (a tied head keeps its norm's gain).
 void fold_norm_gain(Graph& graph, const PassContext& context);
 /// GatherRows moves up through row-wise ops, so that in the last layer only the sampled rows have a query, attention
 /// output and MLP.
@@ -20,9 +24,9 @@ void prune_last_positions(Graph& graph, const PassContext& context);
 void merge_qkv(Graph& graph, const PassContext& context);
 /// The gate and up products of an MLP become one, sliced by columns.
 void merge_gate_up(Graph& graph, const PassContext& context);
-/// activation(gate) · up moves into the epilogue of the merged product.
+/// activation(gate) · up moves into the epilogue of the merged product. The experts' gate and up products merge here.
 void fuse_gate(Graph& graph, const PassContext& context);
-/// Bias, activation and residual move into the Linear before them.
+/// Bias, activation and residual move into the Linear before them, a residual also into the experts' weighted sum.
 void fuse_epilogues(Graph& graph, const PassContext& context);
 /// A residual sum that no Linear took, and its norm, become AddRmsNorm.
 void fuse_residual_norm(Graph& graph, const PassContext& context);

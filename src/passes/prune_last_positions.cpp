@@ -19,16 +19,19 @@ ValueId gathered(Graph& graph, ValueId value, ValueId rows, NodeId place) {
   return graph.insert(place, graph.value(value).name + ".sampled", ops::GatherRows{}, {value, rows});
 }
 
-/// Whether the op before the gather can work on the gathered rows alone: it is row-wise, nothing else needs its result,
-/// and each of its inputs is a constant, a cache, or has the rows that are gathered from.
+/// Whether the op before the gather can work on the gathered rows alone: it is row-wise, nothing else needs its
+/// results, and each of its inputs is a constant, a cache, or has the rows that are gathered from.
 bool can_move_up(const Graph& graph, NodeId gather) {
   const ValueId x = input_of(graph, gather, 0), rows = input_of(graph, gather, 1);
   const NodeId producer = graph.value(x).producer;
-  if (producer == none || graph.is_output(x)) return false;
+  if (producer == none) return false;
   const Node& node = graph.node(producer);
-  if (!node.op->is_row_wise() || node.outputs.size() != 1) return false;
-  for (const auto& [user, index] : graph.uses(x)) {
-    if (!graph.op_as<ops::GatherRows>(user) || index != 0 || input_of(graph, user, 1) != rows) return false;
+  if (!node.op->is_row_wise()) return false;
+  for (const ValueId output : node.outputs) {
+    if (graph.is_output(output)) return false;
+    for (const auto& [user, index] : graph.uses(output)) {
+      if (!graph.op_as<ops::GatherRows>(user) || index != 0 || input_of(graph, user, 1) != rows) return false;
+    }
   }
   const Dim& count = graph.value(x).type.shape.front();
   if (count.is_constant()) return false;
@@ -40,23 +43,27 @@ bool can_move_up(const Graph& graph, NodeId gather) {
 }
 
 void move_up(Graph& graph, NodeId gather) {
-  const ValueId x = input_of(graph, gather, 0), rows = input_of(graph, gather, 1);
-  const NodeId producer = graph.value(x).producer;
+  const ValueId rows = input_of(graph, gather, 1);
+  const NodeId producer = graph.value(input_of(graph, gather, 0)).producer;
   std::vector<ValueId> inputs = graph.node(producer).inputs;
   for (ValueId& input : inputs) {
     if (input == none || is_constant(graph, input) || graph.value(input).type.is_cache) continue;
     input = gathered(graph, input, rows, gather);
   }
-  std::string node_name = graph.node(producer).name, value_name = graph.value(x).name;
-  const ValueId moved =
-      graph.insert_node(gather, std::move(node_name), graph.node(producer).op->clone(), std::move(inputs))[0];
-  // Every gather of x by these rows is the same value.
-  for (const auto& [user, index] : graph.uses(x)) {
-    graph.replace_uses(graph.node(user).outputs[0], moved);
-    graph.remove_node(user);
+  const std::vector<ValueId> old = graph.node(producer).outputs;
+  const std::vector<ValueId> moved =
+      graph.insert_node(gather, graph.node(producer).name, graph.node(producer).op->clone(), std::move(inputs));
+  std::vector<std::string> names;
+  for (size_t i = 0; i < old.size(); ++i) {
+    names.push_back(graph.value(old[i]).name);
+    // Every gather of a value by these rows is the same value.
+    for (const auto& [user, index] : graph.uses(old[i])) {
+      graph.replace_uses(graph.node(user).outputs[0], moved[i]);
+      graph.remove_node(user);
+    }
   }
   graph.remove_node(producer);
-  graph.rename(moved, std::move(value_name));
+  for (size_t i = 0; i < moved.size(); ++i) graph.rename(moved[i], std::move(names[i]));
 }
 
 std::optional<NodeId> next_gather(const Graph& graph) {

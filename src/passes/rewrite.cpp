@@ -9,6 +9,11 @@
 
 namespace incipit {
 
+std::string sibling_name(std::string node, std::string_view name) {
+  node.resize(node.rfind('.') + 1);  // npos + 1 is 0: no module before the name
+  return node += name;
+}
+
 void substitute(Graph& graph, ValueId old, ValueId replacement) {
   graph.replace_uses(old, replacement);
   std::string name = graph.value(old).name;
@@ -84,9 +89,7 @@ void merge_projections(Graph& graph, const std::vector<Projection>& parts, std::
   const NodeId first = *std::find_if(graph.order().begin(), graph.order().end(), [&](NodeId n) {
     return std::find(linears.begin(), linears.end(), n) != linears.end();
   });
-  std::string merged_name = graph.node(first).name;
-  merged_name.resize(merged_name.rfind('.') + 1);  // npos + 1 is 0: no module before the name
-  merged_name += name;
+  const std::string merged_name = sibling_name(graph.node(first).name, name);
 
   std::vector<ValueId> inputs{parts.front().x, graph.add_constant(merged_name + ".weight", concatenate_rows(weights))};
   if (has_bias) inputs.push_back(graph.add_constant(merged_name + ".bias", concatenate_rows(biases)));

@@ -13,12 +13,19 @@ namespace incipit {
 /// `replacement` takes over the uses, the place among the outputs and the name of `old`, whose producer (of one output)
 /// goes.
 void substitute(Graph& graph, ValueId old, ValueId replacement);
+/// A node's name with its last part replaced: "layers.3.mlp.gate_proj" → "layers.3.mlp.gate_up_proj".
+std::string sibling_name(std::string node, std::string_view name);
 /// Removes the producer of a value when nothing uses any of its outputs.
 void remove_if_unused(Graph& graph, ValueId value);
 
 inline bool is_constant(const Graph& graph, ValueId id) { return id != none && graph.value(id).constant != nullptr; }
 /// A row vector among the constants: a bias or gain.
 bool is_constant_vector(const Graph& graph, ValueId id);
+
+/// A weight that nothing else reads, so that a product's own factors may go into it.
+inline bool has_own_weight(const Graph& graph, ValueId weight) {
+  return is_constant(graph, weight) && graph.use_count(weight) == 1;
+}
 
 /// The input at `index` of a node, none where it is absent.
 ValueId input_of(const Graph& graph, NodeId node, size_t index);

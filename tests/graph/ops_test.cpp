@@ -358,8 +358,8 @@ TEST(Ops, AttentionIsTheSoftmaxOverThePast) {
 }
 
 TEST(Ops, AttentionInChunksIsTheSame) {
-  for (const char* attributes :
-       {";", ", window = 2;, window = 2", ";, soft_cap = 0.3", ", cache = \"bf16\";, cache = \"bf16\""}) {
+  for (const char* attributes : {";", ", window = 2;, window = 2", ";, soft_cap = 0.3",
+                                 ", cache = \"bf16\";, cache = \"bf16\"", ", cache = \"f16\";, cache = \"f16\""}) {
     const std::string text = attention_text(attributes);
     const std::vector<float> whole = floats(run(text, attention_inputs(0, 7))[0]);
     ReferenceCache cache;

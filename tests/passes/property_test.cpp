@@ -31,6 +31,13 @@ std::vector<std::string> all_but(const std::string& name) {
   return {names.begin(), names.end()};
 }
 
+/// `count` relatives of Llama and one of each other architecture.
+std::vector<TinyDecoder> decoders(int count) {
+  std::vector<TinyDecoder> all = tiny_decoders(count);
+  for (TinyDecoder& g : tiny_architectures()) all.push_back(std::move(g));
+  return all;
+}
+
 double largest(const std::vector<float>& values) {
   double found = 0;
   for (const float value : values) found = std::max(found, std::fabs(static_cast<double>(value)));
@@ -73,7 +80,7 @@ std::vector<float> run(const Graph& graph, const Prompt& prompt, int64_t chunk =
 }
 
 TEST(Passes, ChangeNoResultInAnyCombination) {
-  for (const TinyDecoder& g : tiny_decoders(24)) {
+  for (const TinyDecoder& g : decoders(24)) {
     SCOPED_TRACE(g.text());
     const Graph graph = tiny_decoder(g);
     const Prompt prompt = prompt_for(g);
@@ -108,7 +115,7 @@ TEST(Passes, ChangeNoResultInAnyCombination) {
 }
 
 TEST(Passes, AreIdempotent) {
-  for (const TinyDecoder& g : tiny_decoders(8)) {
+  for (const TinyDecoder& g : decoders(8)) {
     Graph graph = tiny_decoder(g);
     run_passes(graph, {});
     const std::string text = to_text(graph);
@@ -121,7 +128,7 @@ TEST(Passes, AreIdempotent) {
 // references of the quantised ops are exact, so only the formats' own errors (2⁻⁸ relative a bf16 value, 1/254 of the
 // largest of a row for int8) show.
 TEST(Passes, LowerPrecisionsStayNear) {
-  for (const TinyDecoder& g : tiny_decoders(24)) {
+  for (const TinyDecoder& g : decoders(24)) {
     SCOPED_TRACE(g.text());
     const Graph graph = tiny_decoder(g);
     const Prompt prompt = prompt_for(g);

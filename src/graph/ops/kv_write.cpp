@@ -13,7 +13,7 @@ std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
   check_heads(rule, kv_heads, head_dim);
   rule.require(layer >= 0 && layer < 65536, "cannot have layer " + std::to_string(layer));
   rule.require(window >= 0, "cannot have window " + std::to_string(window));
-  rule.dtype("cache", cache, kernel_floats);
+  rule.dtype("cache", cache, any_float);
   for (const size_t i : {0u, 1u}) {
     rule.extent_is(i, 0, k.shape[0]);
     rule.extent_is(i, 1, Dim(kv_heads) * Dim(head_dim));
@@ -38,7 +38,7 @@ void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>,
       if (rows.size() < place + width) rows.resize(place + width);
       for (size_t i = 0; i < width; ++i) {
         const float value = values[r * width + i];
-        rows[place + i] = cache == "bf16" ? to_float(to_bf16(value)) : value;
+        rows[place + i] = cache == "bf16" ? to_float(to_bf16(value)) : cache == "f16" ? to_float(to_f16(value)) : value;
       }
     }
   };

@@ -6,7 +6,8 @@
 namespace incipit::ops {
 
 /// k, v [T, kv_heads·head_dim] (f32 or bf16, the same), position i32[T] → cache: stores the tokens' keys and values of
-/// `layer`, rounded to dtype `cache` (f32 or bf16). `window` as the layer's Attention: pages behind it may be freed.
+/// `layer`, rounded to dtype `cache` (f32, bf16 or f16). `window` as the layer's Attention: pages behind it may be
+/// freed.
 struct KvWrite : OpBase<KvWrite> {
   static constexpr std::string_view op_name = "KvWrite";
   int64_t layer = 0, kv_heads = 0, head_dim = 0, window = 0;
