@@ -1,0 +1,97 @@
+#include "text/template/chat_template.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "text/template/interpreter.h"
+#include "text/template/syntax.h"
+#include "text/utf8.h"
+
+namespace incipit {
+namespace {
+
+constexpr size_t largest_source = size_t{1} << 20;
+
+jinja::Value value_of(jinja::Heap& heap, const boost::json::value& json);
+
+jinja::Dict* dict_of(jinja::Heap& heap, const boost::json::object& object) {
+  jinja::Dict* const dict = heap.make<jinja::Dict>(heap);
+  for (const auto& [key, value] : object) {
+    dict->set(heap, jinja::Value::string({key.data(), key.size()}), value_of(heap, value));
+  }
+  return dict;
+}
+
+/// Strings stay where they are: the variables outlive the rendering.
+jinja::Value value_of(jinja::Heap& heap, const boost::json::value& json) {
+  using jinja::Value;
+  switch (json.kind()) {
+    case boost::json::kind::null: return Value::none();
+    case boost::json::kind::bool_: return Value::boolean(json.get_bool());
+    case boost::json::kind::int64: return Value::integer(json.get_int64());
+    case boost::json::kind::uint64: throw jinja::Fault("a variable holds an integer beyond 64 bits");
+    case boost::json::kind::double_: return Value::real(json.get_double());
+    case boost::json::kind::string:
+      heap.check_string(json.get_string().size());
+      return Value::string({json.get_string().data(), json.get_string().size()});
+    case boost::json::kind::array: {
+      jinja::List* const list = heap.make<jinja::List>(heap);
+      for (const boost::json::value& item : json.get_array()) list->add(heap, value_of(heap, item));
+      return Value::list(list);
+    }
+    case boost::json::kind::object: return Value::dict(dict_of(heap, json.get_object()));
+  }
+  return Value::none();
+}
+
+Error located(std::string_view name, int32_t line, const jinja::Fault& fault) {
+  return Error(fmt::format("{}, line {}", name, line), fault.what());
+}
+
+}  // namespace
+
+struct ChatTemplate::State {
+  std::string name;
+  jinja::Body body;
+};
+
+ChatTemplate::ChatTemplate(std::string_view source, std::string_view name) {
+  if (source.size() > largest_source) {
+    throw Error(name, fmt::format("a template of {} bytes is too large", source.size()),
+                fmt::format("give one of at most {} bytes", largest_source));
+  }
+  if (valid_utf8_prefix(source) != source.size()) throw Error(name, "the template is not UTF-8", "save it as UTF-8");
+  try {
+    state_ = std::make_unique<const State>(State{std::string(name), jinja::parse(source)});
+  } catch (const jinja::SyntaxFault& fault) {
+    throw located(name, fault.line(), fault);
+  }
+}
+
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
+
+std::string ChatTemplate::render(const boost::json::object& variables, const TemplateOptions& options) const {
+  jinja::Heap heap(options.limits);
+  std::string text;
+  int32_t line = 1;
+  try {
+    jinja::Interpreter interpreter(options, heap, dict_of(heap, variables));
+    try {
+      interpreter.run(state_->body, text);
+    } catch (const jinja::Fault&) {
+      line = interpreter.line();
+      throw;
+    }
+  } catch (const jinja::Fault& fault) {
+    throw located(state_->name, line, fault);
+  }
+  return text;
+}
+
+}  // namespace incipit
