@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 8> activation_names{"none", "silu",      
 constexpr const auto& enumeration_names(Activation) { return activation_names; }
 constexpr bool is_gated(Activation a) { return a >= Activation::silu_gate; }
 
-/// out[r, :] = table[ids[r], :]. Inputs: ids. Outputs: rows.
+/// out[r, :] = table[ids[r], :]. The ids are tokens, or positions where a model learned a vector for each.
 struct Embedding {
   struct Problem {
     static constexpr std::string_view family = "embedding";
@@ -118,22 +118,27 @@ struct Linear {
 
 /// RMS norm, optionally of a sum: s = x (+ addend); out = s · rsqrt(mean(s²) + epsilon) (· gain). With `add`, s is
 /// written too. An i8 output is quantised per row as QuantizeRows does it.
+/// With `groups` above 1 each of as many equal column groups (a head's query or key) has its own mean, and the gain, of
+/// a group's width, is shared; then there is no addend and no i8 output.
 struct RmsNorm {
   struct Problem {
     static constexpr std::string_view family = "rms_norm";
     int32_t width = 0;
     float epsilon = 0;
-    bool gain = false;          // f32 [width]
+    bool gain = false;          // f32 [group_width()]
     bool add = false;           // a second f32 input, and the sum as a second f32 output
     DType output = DType::f32;  // f32 | bf16 | i8 (+ scales)
+    int32_t groups = 1;         // divides the width
+    int32_t group_width() const { return width / groups; }
     template <typename V>
     void fields(V& v) {
-      v("width", width), v("epsilon", epsilon), v("gain", gain), v("add", add), v("output", output);
+      v("width", width), v("epsilon", epsilon), v("gain", gain), v("add", add), v("output", output),
+          v("groups", groups);
     }
   };
   struct Args {
     int32_t rows;
-    const float* input;
+    const float* input;  // may be the f32 output itself
     int64_t input_stride;
     const float* addend;
     int64_t addend_stride;
@@ -149,15 +154,47 @@ struct RmsNorm {
   static std::span<const Kernel<RmsNorm>> kernels();
 };
 
+/// Layer norm (Ba, Kiros, Hinton, 2016): out = (x − mean(x)) · rsqrt(variance(x) + epsilon) (· gain) (+ bias), the
+/// variance being mean((x − mean(x))²). An i8 output is quantised per row as QuantizeRows does it.
+struct LayerNorm {
+  struct Problem {
+    static constexpr std::string_view family = "layer_norm";
+    int32_t width = 0;
+    float epsilon = 0;
+    bool gain = false, bias = false;  // f32 [width] each
+    DType output = DType::f32;        // f32 | bf16 | i8 (+ scales)
+    template <typename V>
+    void fields(V& v) {
+      v("width", width), v("epsilon", epsilon), v("gain", gain), v("bias", bias), v("output", output);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const float* input;
+    int64_t input_stride;
+    const float* gain;
+    const float* bias;
+    std::byte* output;
+    int64_t output_stride;
+    float* output_scales;    // [rows], i8 only
+    bool pad_output = true;  // as Linear's
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<LayerNorm>> kernels();
+};
+
 /// Symmetric per-row quantisation: scale = max|x| / 127 (1 where that is zero), code = round-half-even(x / scale).
+/// Each of `groups` equal column groups has a scale of its own.
 struct QuantizeRows {
   struct Problem {
     static constexpr std::string_view family = "quantize_rows";
     int32_t width = 0;
     DType input = DType::f32;  // f32 | bf16
+    int32_t groups = 1;        // divides the width
+    int32_t group_width() const { return width / groups; }
     template <typename V>
     void fields(V& v) {
-      v("width", width), v("input", input);
+      v("width", width), v("input", input), v("groups", groups);
     }
   };
   struct Args {
@@ -166,17 +203,19 @@ struct QuantizeRows {
     int64_t input_stride;
     int8_t* output;
     int64_t output_stride;
-    float* scales;           // [rows]
-    bool pad_output = true;  // as Linear's
+    float* scales;           // [rows, groups]
+    bool pad_output = true;  // as Linear's; the scales have no padding of theirs
+    int64_t scale_stride = 1;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<QuantizeRows>> kernels();
 };
 
 /// Columnwise work on whole rows. `copy` converts dtypes; add/multiply take two inputs; activations one;
-/// gate takes gate (first) and up (second): activation(first) · second.
-enum class ElementwiseOp : uint8_t { copy, add, multiply, activate, gate, scale };
-constexpr std::array<std::string_view, 6> elementwise_names{"copy", "add", "multiply", "activate", "gate", "scale"};
+/// gate takes gate (first) and up (second): activation(first) · second; soft_cap: factor · tanh(x / factor).
+enum class ElementwiseOp : uint8_t { copy, add, multiply, activate, gate, scale, soft_cap };
+constexpr std::array<std::string_view, 7> elementwise_names{"copy", "add",   "multiply", "activate",
+                                                            "gate", "scale", "soft_cap"};
 constexpr const auto& enumeration_names(ElementwiseOp) { return elementwise_names; }
 
 struct Elementwise {
@@ -186,7 +225,7 @@ struct Elementwise {
     Activation activation = Activation::none;  // for activate and gate: an ungated one
     int32_t width = 0;
     DType first = DType::f32, second = DType::f32, output = DType::f32;  // f32 | bf16
-    float factor = 1;                                                    // for scale
+    float factor = 1;                                                    // for scale and soft_cap
     bool row_vector = false;  // the second input is one row (a bias or gain), used for every row
     template <typename V>
     void fields(V& v) {
@@ -348,6 +387,101 @@ struct Attention {
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();
+};
+
+/// Chooses experts: p = softmax(logits) over all experts; the `top_k` largest (of equals the lower number), in
+/// descending order, with their p, which are divided by their sum when `normalize`. Whatever the logits, NaN included,
+/// a row's experts are distinct and in range.
+struct Router {
+  struct Problem {
+    static constexpr std::string_view family = "router";
+    int32_t experts = 0, top_k = 0;
+    bool normalize = false;
+    template <typename V>
+    void fields(V& v) {
+      v("experts", experts), v("top_k", top_k), v("normalize", normalize);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const float* logits;  // [rows, experts]
+    int64_t logit_stride;
+    int32_t* expert;  // [rows, top_k]
+    int64_t expert_stride;
+    float* weight;  // [rows, top_k]
+    int64_t weight_stride;
+    bool pad_output;  // both outputs are whole buffers
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Router>> kernels();
+};
+
+/// The experts' products: out[r, slot · M + j] = activation(Σ_k in[r, (slot ·) k] · W[expert[r, slot]][j, k]), for
+/// top_k slots a row. Linear's rules hold for formats, accumulation and gates; M is output_width(). The weight holds
+/// the packed experts one after another. Of an expert that no slot names no byte is read. A slot whose expert is out of
+/// range is left unwritten.
+struct ExpertLinear {
+  struct Problem {
+    static constexpr std::string_view family = "expert_linear";
+    int32_t experts = 0, top_k = 0;
+    int32_t n = 0, k = 0;  // of one expert; n counts gate and up rows when gated
+    WeightFormat format = WeightFormat::f32;
+    DType input = DType::f32;   // as the format
+    DType output = DType::f32;  // as Linear's
+    bool shared = false;        // the slots of a row have one input; otherwise slot s has columns [s·k, (s+1)·k)
+    Activation activation = Activation::none;
+    bool slot_scales = false;  // of i8 inputs that are not shared: a scale a slot, not a row
+    int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
+    int64_t input_width() const { return shared ? k : int64_t{k} * top_k; }
+    int64_t slots_width() const { return int64_t{output_width()} * top_k; }
+    template <typename V>
+    void fields(V& v) {
+      v("experts", experts), v("top_k", top_k), v("n", n), v("k", k), v("format", format), v("input", input),
+          v("output", output), v("shared", shared), v("activation", activation), v("slot_scales", slot_scales);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const std::byte* input;
+    int64_t input_stride;
+    const float* input_scales;  // [rows], with slot_scales [rows, top_k]; i8 only
+    int64_t input_scale_stride;
+    const int32_t* expert;  // [rows, top_k]
+    int64_t expert_stride;
+    PackedWeight weight;  // of all experts
+    std::byte* output;
+    int64_t output_stride;
+    bool pad_output;  // as Linear's
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<ExpertLinear>> kernels();
+};
+
+/// out[r, :] = Σ_slot weight[r, slot] · in[r, slot · width …] (+ residual[r, :]), summed in the order of the slots.
+struct WeightedSum {
+  struct Problem {
+    static constexpr std::string_view family = "weighted_sum";
+    int32_t width = 0, slots = 0;
+    bool residual = false;  // may alias the output
+    template <typename V>
+    void fields(V& v) {
+      v("width", width), v("slots", slots), v("residual", residual);
+    }
+  };
+  struct Args {
+    int32_t rows;
+    const float* input;  // [rows, slots · width]
+    int64_t input_stride;
+    const float* weight;  // [rows, slots]
+    int64_t weight_stride;
+    const float* residual;
+    int64_t residual_stride;
+    float* output;
+    int64_t output_stride;
+    bool pad_output;  // as Linear's
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<WeightedSum>> kernels();
 };
 
 }  // namespace incipit

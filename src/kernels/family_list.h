@@ -16,10 +16,11 @@ struct FamilyTag {
   using type = F;
 };
 
-using KernelFamilies = std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>,
-                                  FamilyTag<RmsNorm>, FamilyTag<QuantizeRows>, FamilyTag<Elementwise>,
-                                  FamilyTag<GatherRows>, FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>,
-                                  FamilyTag<Attention>, FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
+using KernelFamilies =
+    std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>, FamilyTag<RmsNorm>,
+               FamilyTag<LayerNorm>, FamilyTag<QuantizeRows>, FamilyTag<Elementwise>, FamilyTag<GatherRows>,
+               FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>, FamilyTag<Attention>, FamilyTag<Router>,
+               FamilyTag<ExpertLinear>, FamilyTag<WeightedSum>, FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
 
 /// Calls visit(FamilyTag<F>{}) for the family of that name; false when there is none.
 template <typename Visit>

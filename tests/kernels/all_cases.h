@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elementwise_case.h"
+#include "expert_case.h"
 #include "gather_case.h"
 #include "kernels/family_list.h"
 #include "linear_case.h"

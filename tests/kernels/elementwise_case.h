@@ -18,6 +18,7 @@ class KernelCase<Elementwise> {
       for (const DType output : dtypes) {
         problems.push_back({Op::copy, Activation::none, 130, first, DType::f32, output, 1, false});
         problems.push_back({Op::scale, Activation::none, 64, first, DType::f32, output, 0.3f, false});
+        problems.push_back({Op::soft_cap, Activation::none, 91, first, DType::f32, output, 30, false});
         for (const Activation activation :
              {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu}) {
           problems.push_back({Op::activate, activation, 77, first, DType::f32, output, 1, false});
@@ -85,7 +86,8 @@ class KernelCase<Elementwise> {
       // The operation itself rounds once; an activation errs by at most 12 roundings of |x| (of x times the other
       // factor when gated); then both sides round to the output.
       const double second = problem_.op == Op::gate ? second_.get(problem_.row_vector ? 0 : row, column) : 1;
-      const bool activates = problem_.op == Op::activate || problem_.op == Op::gate;
+      // Highway's tanh is within 4 units in the last place; its argument and the product round once each.
+      const bool activates = problem_.op == Op::activate || problem_.op == Op::gate || problem_.op == Op::soft_cap;
       const double inner = activates ? 12 * half_ulp_f32 * std::abs(first_.get(row, column) * second) : 0;
       const double value = std::abs(expected.get(row, column));
       return inner + 2 * unit_roundoff(problem_.output) * (value + inner) + half_ulp_f32 * value + 0x1p-130;

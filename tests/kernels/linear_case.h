@@ -63,13 +63,59 @@ class RandomWeight {
   std::vector<int32_t> code_sums_;
 };
 
+inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {
+    {WeightFormat::f32, DType::f32},
+    {WeightFormat::bf16, DType::bf16},
+    {WeightFormat::f16, DType::f32},
+    {WeightFormat::i8, DType::i8}};
+
+struct BoundedSum {
+  double value, error;
+};
+
+/// Σ scale·input(k)·w[k] + bias with the error of any order of f32 sums: (k + 8)·u·Σ|in·w|; an i8 sum is exact and
+/// rounds a few times as it becomes a float. bf16 units flush denormal products: k·2^-126 more.
+template <typename Input>
+BoundedSum bound_product(DType dtype, int64_t count, double scale, Input input, const float* w, double bias) {
+  double value = 0, magnitude = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const double product = scale * input(k) * w[k];
+    value += product;
+    magnitude += std::abs(product);
+  }
+  const double terms = dtype == DType::i8 ? 8 : static_cast<double>(count) + 8;
+  const double summed = dtype == DType::i8 ? std::abs(value) : magnitude;
+  return {value + bias, terms * half_ulp_f32 * (summed + std::abs(bias)) + static_cast<double>(count) * 0x1p-126};
+}
+
+/// What may lie between a product's output and the reference's, `expected`. `up` gives the second sum when gated.
+template <typename Up>
+double bound_output(Activation activation, DType output, BoundedSum value, Up up, double residual, double expected) {
+  const double u = half_ulp_f32;
+  if (activation != Activation::none) {
+    // The activations' slopes stay below 1.2 and their own errors, some units in the last place of the factors of
+    // x, below 16·u·|x|; |activation(x)| <= |x|.
+    value.error = 1.2 * value.error + 16 * u * std::abs(value.value);
+    value.value = std::abs(value.value);
+  }
+  if (is_gated(activation)) {
+    const BoundedSum factor = up();
+    value.error = value.error * std::abs(factor.value) + std::abs(value.value) * factor.error +
+                  value.error * factor.error + u * std::abs(value.value * factor.value);
+    value.value = std::abs(value.value * factor.value);
+  }
+  const double magnitude = std::abs(value.value) + residual;
+  // Both sides round to the output: half an ulp each, of the result or of what the error makes of it.
+  return value.error + u * magnitude + 2 * unit_roundoff(output) * (std::abs(expected) + value.error + u * magnitude);
+}
+
 template <>
 class KernelCase<Linear> {
  public:
   static std::vector<Linear::Problem> test_problems() {
     std::vector<Linear::Problem> problems;
     using A = Activation;
-    for (const auto& [format, input] : formats) {
+    for (const auto& [format, input] : linear_formats) {
       const auto add = [&, f = format, i = input](int32_t n, int32_t k, DType output, bool bias, bool residual, A a) {
         problems.push_back({n, k, f, i, output, bias, residual, a});
       };
@@ -90,7 +136,7 @@ class KernelCase<Linear> {
 
   static std::vector<BenchStep<Linear>> bench_steps() {
     std::vector<BenchStep<Linear>> steps;
-    for (const auto& [format, input] : formats) {
+    for (const auto& [format, input] : linear_formats) {
       const DType narrow = input == DType::bf16 ? DType::bf16 : DType::f32;
       // llama-0.5b: the merged gate and up, the down product, and the head, which is larger than caches.
       const Linear::Problem gate_up{5632, 1024, format, input, narrow, false, false, Activation::silu_gate};
@@ -160,11 +206,6 @@ class KernelCase<Linear> {
   }
 
  private:
-  static constexpr std::pair<WeightFormat, DType> formats[] = {{WeightFormat::f32, DType::f32},
-                                                               {WeightFormat::bf16, DType::bf16},
-                                                               {WeightFormat::f16, DType::f32},
-                                                               {WeightFormat::i8, DType::i8}};
-
   void compute_expected() {
     expected_ = Rows::whole(problem_.output, args_.rows, output_.width);
     Linear::Args args = args_;
@@ -182,47 +223,17 @@ class KernelCase<Linear> {
     }
   }
 
-  struct Bounded {
-    double value, error;
-  };
-
-  /// Σ in·W + bias with the error of any order of f32 sums: (k + 8)·u·Σ|in·W|; an i8 sum is exact and rounds a few
-  /// times as it becomes a float. bf16 units flush denormal products: k·2^-126 more.
-  Bounded sum(int64_t row, int64_t output) {
-    const float* w = weight_.rows().data() + output * problem_.k;
-    const double scale = problem_.input == DType::i8 ? input_scales_[static_cast<size_t>(row)] : 1;
-    double value = 0, magnitude = 0;
-    for (int64_t k = 0; k < problem_.k; ++k) {
-      const double product = scale * input_.get(row, k) * w[k];
-      value += product;
-      magnitude += std::abs(product);
-    }
-    const double bias = problem_.bias ? bias_[static_cast<size_t>(output)] : 0;
-    const double terms = problem_.input == DType::i8 ? 8 : problem_.k + 8;
-    const double summed = problem_.input == DType::i8 ? std::abs(value) : magnitude;
-    return {value + bias, terms * half_ulp_f32 * (summed + std::abs(bias)) + problem_.k * 0x1p-126};
+  BoundedSum sum(int64_t row, int64_t output) {
+    return bound_product(
+        problem_.input, problem_.k, problem_.input == DType::i8 ? input_scales_[static_cast<size_t>(row)] : 1,
+        [&](int64_t k) { return input_.get(row, k); }, weight_.rows().data() + output * problem_.k,
+        problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
   }
 
   double tolerance(int64_t row, int64_t column) {
-    const double u = half_ulp_f32;
-    Bounded value = sum(row, column);
-    if (problem_.activation != Activation::none) {
-      // The activations' slopes stay below 1.2 and their own errors, some units in the last place of the factors of
-      // x, below 16·u·|x|; |activation(x)| <= |x|.
-      value.error = 1.2 * value.error + 16 * u * std::abs(value.value);
-      value.value = std::abs(value.value);
-    }
-    if (is_gated(problem_.activation)) {
-      const Bounded up = sum(row, output_.width + column);
-      value.error = value.error * std::abs(up.value) + std::abs(value.value) * up.error + value.error * up.error +
-                    u * std::abs(value.value * up.value);
-      value.value = std::abs(value.value * up.value);
-    }
-    const double residual = problem_.residual ? std::abs(residual_.get(row, column)) : 0;
-    const double magnitude = std::abs(value.value) + residual;
-    // Both sides round to the output: half an ulp each, of the result or of what the error makes of it.
-    return value.error + u * magnitude +
-           2 * unit_roundoff(problem_.output) * (std::abs(expected_.get(row, column)) + value.error + u * magnitude);
+    return bound_output(
+        problem_.activation, problem_.output, sum(row, column), [&] { return sum(row, output_.width + column); },
+        problem_.residual ? std::abs(residual_.get(row, column)) : 0, expected_.get(row, column));
   }
 
   Linear::Problem problem_;

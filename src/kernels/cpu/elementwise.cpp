@@ -22,6 +22,7 @@ struct Operation {
     if constexpr (op == ElementwiseOp::activate) return activate_vector<activation>(a);
     if constexpr (op == ElementwiseOp::gate) return hn::Mul(activate_vector<activation>(a), b);
     if constexpr (op == ElementwiseOp::scale) return hn::Mul(a, factor);
+    if constexpr (op == ElementwiseOp::soft_cap) return hn::Mul(factor, hn::Tanh(FloatTag(), hn::Div(a, factor)));
     return a;
   }
 };
@@ -99,6 +100,7 @@ void run_elementwise(const Elementwise::Problem& problem, const Elementwise::Arg
     case ElementwiseOp::add: return elementwise_first<Operation<ElementwiseOp::add>>(problem, args, range);
     case ElementwiseOp::multiply: return elementwise_first<Operation<ElementwiseOp::multiply>>(problem, args, range);
     case ElementwiseOp::scale: return elementwise_first<Operation<ElementwiseOp::scale>>(problem, args, range);
+    case ElementwiseOp::soft_cap: return elementwise_first<Operation<ElementwiseOp::soft_cap>>(problem, args, range);
     case ElementwiseOp::activate: return elementwise_activation<ElementwiseOp::activate>(problem, args, range);
     case ElementwiseOp::gate: return elementwise_activation<ElementwiseOp::gate>(problem, args, range);
   }
@@ -117,7 +119,7 @@ Kernel<Elementwise> elementwise_highway(HighwayTarget target) {
   constexpr HighwayRuns<Elementwise> runs = INCIPIT_HIGHWAY_RUNS(run_elementwise);
   const auto accepts = [](const Elementwise::Problem& p) {
     return p.width > 0 && is_row_dtype(p.first) && is_row_dtype(p.second) && is_row_dtype(p.output) &&
-           !is_gated(p.activation);
+           !is_gated(p.activation) && (p.op != ElementwiseOp::soft_cap || p.factor > 0);
   };
   const auto tiles = [](const Elementwise::Problem& p, const Elementwise::Args& args, const KernelConfig&) {
     return row_tiles(p.width, args.rows);

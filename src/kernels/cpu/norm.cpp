@@ -1,4 +1,4 @@
-// RMS norm and per-row quantisation.
+// RMS norm, layer norm and per-row quantisation.
 #include <cmath>
 
 #include "kernels/cpu/row_kernels.h"
@@ -56,7 +56,11 @@ void quantize_rows_of(const QuantizeRows::Problem& problem, const QuantizeRows::
   const auto* input = reinterpret_cast<const T*>(args.input);
   for (int64_t row = range.begin; row < range.end; ++row) {
     int8_t* output = args.output + row * args.output_stride;
-    args.scales[row] = quantize_row(input + row * args.input_stride, problem.width, output);
+    const int64_t width = problem.group_width();
+    for (int64_t group = 0; group < problem.groups; ++group) {
+      args.scales[row * args.scale_stride + group] =
+          quantize_row(input + row * args.input_stride + group * width, width, output + group * width);
+    }
     if (args.pad_output) zero_padding(output, problem.width, args.output_stride);
   }
 }
@@ -117,9 +121,35 @@ HWY_INLINE void scale_row(const float* s, float factor, const float* gains, int6
 }
 
 template <typename T>
-HWY_INLINE void scale_row(const RmsNorm::Problem& problem, const float* s, float factor, const float* gains, T* to) {
-  problem.gain ? scale_row<true>(s, factor, gains, problem.width, to)
-               : scale_row<false>(s, factor, gains, problem.width, to);
+HWY_INLINE void scale_row(const float* s, float factor, const float* gains, int64_t width, T* to, bool gain) {
+  gain ? scale_row<true>(s, factor, gains, width, to) : scale_row<false>(s, factor, gains, width, to);
+}
+
+HWY_INLINE float norm_factor(float squares, int64_t width, float epsilon) {
+  const double mean = static_cast<double>(squares) / static_cast<double>(width);
+  return static_cast<float>(1.0 / std::sqrt(mean + static_cast<double>(epsilon)));
+}
+
+template <typename T>
+void rms_norm_row(const RmsNorm::Problem& problem, const RmsNorm::Args& args, int64_t row, const float* s,
+                  float squares) {
+  auto* output = reinterpret_cast<T*>(args.output) + row * args.output_stride;
+  const int64_t width = problem.group_width();
+  for (int64_t group = 0; group < problem.groups; ++group) {
+    const float* from = s + group * width;
+    if (group > 0) squares = sum_squares<false>(from, nullptr, nullptr, width);
+    scale_row(from, norm_factor(squares, width, problem.epsilon), args.gain, width, output + group * width,
+              problem.gain);
+  }
+  if (args.pad_output) zero_padding(output, problem.width, args.output_stride);
+}
+
+/// Rows of f32 values that a norm made, as codes.
+HWY_INLINE void store_codes(const float* normed, int64_t width, int64_t row, std::byte* rows, int64_t stride,
+                            float* scales, bool pad) {
+  auto* output = reinterpret_cast<int8_t*>(rows) + row * stride;
+  scales[row] = quantize_row(normed, width, output);
+  if (pad) zero_padding(output, width, stride);
 }
 
 void run_rms_norm(const RmsNorm::Problem& problem, const RmsNorm::Args& args, const KernelConfig&, int64_t tile,
@@ -135,24 +165,99 @@ void run_rms_norm(const RmsNorm::Problem& problem, const RmsNorm::Args& args, co
       if (args.pad_output) zero_padding(sum, width, args.sum_stride);
       s = sum;
     } else {
-      squares = sum_squares<false>(s, nullptr, nullptr, width);
+      squares = sum_squares<false>(s, nullptr, nullptr, problem.group_width());
     }
-    const double mean = static_cast<double>(squares) / static_cast<double>(width);
-    const auto factor = static_cast<float>(1.0 / std::sqrt(mean + static_cast<double>(problem.epsilon)));
     if (problem.output == DType::i8) {
       auto* normed = reinterpret_cast<float*>(scratch);
-      scale_row(problem, s, factor, args.gain, normed);
-      auto* output = reinterpret_cast<int8_t*>(args.output) + row * args.output_stride;
-      args.output_scales[row] = quantize_row(normed, width, output);
-      if (args.pad_output) zero_padding(output, width, args.output_stride);
+      scale_row(s, norm_factor(squares, width, problem.epsilon), args.gain, width, normed, problem.gain);
+      store_codes(normed, width, row, args.output, args.output_stride, args.output_scales, args.pad_output);
     } else if (problem.output == DType::bf16) {
-      auto* output = reinterpret_cast<bf16*>(args.output) + row * args.output_stride;
-      scale_row(problem, s, factor, args.gain, output);
-      if (args.pad_output) zero_padding(output, width, args.output_stride);
+      rms_norm_row<bf16>(problem, args, row, s, squares);
     } else {
-      auto* output = reinterpret_cast<float*>(args.output) + row * args.output_stride;
-      scale_row(problem, s, factor, args.gain, output);
-      if (args.pad_output) zero_padding(output, width, args.output_stride);
+      rms_norm_row<float>(problem, args, row, s, squares);
+    }
+  }
+}
+
+/// Σ x, or Σ (x − mean)².
+template <bool squared>
+HWY_INLINE float sum_deviations(const float* x, float mean, int64_t width) {
+  const FloatTag d;
+  const auto n = static_cast<int64_t>(float_lanes());
+  const auto m = hn::Set(d, mean);
+  FloatVec sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto add = [&](FloatVec v, FloatVec sum) HWY_ATTR {
+    if constexpr (!squared) return hn::Add(v, sum);
+    const auto deviation = hn::Sub(v, m);
+    return hn::MulAdd(deviation, deviation, sum);
+  };
+  int64_t i = 0;
+  for (; i + 4 * n <= width; i += 4 * n) {
+    for (int j = 0; j < 4; ++j) sums[j] = add(load_floats(x + i + j * n), sums[j]);
+  }
+  for (; i + n <= width; i += n) sums[0] = add(load_floats(x + i), sums[0]);
+  float rest = 0;
+  for (; i < width; ++i) rest += squared ? (x[i] - mean) * (x[i] - mean) : x[i];
+  const auto total = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  return hn::GetLane(hn::SumOfLanes(d, total)) + rest;
+}
+
+template <bool gain, bool bias, typename T>
+HWY_INLINE void center_row(const LayerNorm::Args& args, const float* x, float mean, float factor, int64_t width,
+                           T* to) {
+  const auto n = static_cast<int64_t>(float_lanes());
+  const auto m = hn::Set(FloatTag(), mean);
+  const auto f = hn::Set(FloatTag(), factor);
+  int64_t i = 0;
+  for (; i + n <= width; i += n) {
+    auto y = hn::Mul(hn::Sub(load_floats(x + i), m), f);
+    if constexpr (gain) y = hn::Mul(y, load_floats(args.gain + i));
+    if constexpr (bias) y = hn::Add(y, load_floats(args.bias + i));
+    store_floats(y, to + i);
+  }
+  if (i < width) {
+    const auto rest = static_cast<size_t>(width - i);
+    auto y = hn::Mul(hn::Sub(load_some(x + i, rest), m), f);
+    if constexpr (gain) y = hn::Mul(y, load_some(args.gain + i, rest));
+    if constexpr (bias) y = hn::Add(y, load_some(args.bias + i, rest));
+    store_some(y, to + i, rest);
+  }
+}
+
+template <typename T>
+HWY_INLINE void layer_norm_row(const LayerNorm::Problem& problem, const LayerNorm::Args& args, int64_t row, T* to) {
+  const float* x = args.input + row * args.input_stride;
+  const int64_t width = problem.width;
+  const auto mean = static_cast<float>(static_cast<double>(sum_deviations<false>(x, 0, width)) / problem.width);
+  const float factor = norm_factor(sum_deviations<true>(x, mean, width), width, problem.epsilon);
+  if (problem.gain) {
+    problem.bias ? center_row<true, true>(args, x, mean, factor, width, to)
+                 : center_row<true, false>(args, x, mean, factor, width, to);
+  } else {
+    problem.bias ? center_row<false, true>(args, x, mean, factor, width, to)
+                 : center_row<false, false>(args, x, mean, factor, width, to);
+  }
+}
+
+template <typename T>
+void layer_norm_to(const LayerNorm::Problem& problem, const LayerNorm::Args& args, int64_t row) {
+  auto* output = reinterpret_cast<T*>(args.output) + row * args.output_stride;
+  layer_norm_row(problem, args, row, output);
+  if (args.pad_output) zero_padding(output, problem.width, args.output_stride);
+}
+
+void run_layer_norm(const LayerNorm::Problem& problem, const LayerNorm::Args& args, const KernelConfig&, int64_t tile,
+                    std::byte* scratch) {
+  const RowRange range = rows_of_tile(problem.width, args.rows, tile);
+  for (int64_t row = range.begin; row < range.end; ++row) {
+    if (problem.output == DType::i8) {
+      auto* normed = reinterpret_cast<float*>(scratch);
+      layer_norm_row(problem, args, row, normed);
+      store_codes(normed, problem.width, row, args.output, args.output_stride, args.output_scales, args.pad_output);
+    } else if (problem.output == DType::bf16) {
+      layer_norm_to<bf16>(problem, args, row);
+    } else {
+      layer_norm_to<float>(problem, args, row);
     }
   }
 }
@@ -164,32 +269,63 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace incipit {
 
+namespace {
+
+/// `groups` equal column groups make up the width.
+constexpr bool is_grouping(int32_t groups, int32_t width) { return groups > 0 && width > 0 && width % groups == 0; }
+
+/// A row of f32 before it is quantised.
+template <typename Family>
+size_t norm_scratch(const typename Family::Problem& p, const KernelConfig&, int32_t) {
+  return p.output == DType::i8 ? static_cast<size_t>(p.width) * sizeof(float) : size_t{0};
+}
+
+template <typename Family>
+int64_t norm_tiles(const typename Family::Problem& p, const typename Family::Args& args, const KernelConfig&) {
+  return row_tiles(p.width, args.rows);
+}
+
+}  // namespace
+
 Kernel<RmsNorm> rms_norm_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"rms_norm/hwy_baseline", "rms_norm/hwy_avx2", "rms_norm/hwy_avx3"};
   constexpr HighwayRuns<RmsNorm> runs = INCIPIT_HIGHWAY_RUNS(run_rms_norm);
   const auto accepts = [](const RmsNorm::Problem& p) {
-    return p.width > 0 && (is_row_dtype(p.output) || p.output == DType::i8);
-  };
-  const auto scratch = [](const RmsNorm::Problem& p, const KernelConfig&, int32_t) {
-    return p.output == DType::i8 ? static_cast<size_t>(p.width) * sizeof(float) : size_t{0};
-  };
-  const auto tiles = [](const RmsNorm::Problem& p, const RmsNorm::Args& args, const KernelConfig&) {
-    return row_tiles(p.width, args.rows);
+    return is_grouping(p.groups, p.width) && (is_row_dtype(p.output) || p.output == DType::i8) &&
+           (p.groups == 1 || (!p.add && p.output != DType::i8));
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, scratch, tiles, runs[i]};
+  return {names[i], 2, highway_needs(target), accepts, plain_config, norm_scratch<RmsNorm>, norm_tiles<RmsNorm>,
+          runs[i]};
+}
+
+Kernel<LayerNorm> layer_norm_highway(HighwayTarget target) {
+  static constexpr std::string_view names[] = {"layer_norm/hwy_baseline", "layer_norm/hwy_avx2", "layer_norm/hwy_avx3"};
+  constexpr HighwayRuns<LayerNorm> runs = INCIPIT_HIGHWAY_RUNS(run_layer_norm);
+  const auto accepts = [](const LayerNorm::Problem& p) {
+    return p.width > 0 && (is_row_dtype(p.output) || p.output == DType::i8);
+  };
+  const auto i = static_cast<size_t>(target);
+  return {names[i], 1, highway_needs(target), accepts, plain_config, norm_scratch<LayerNorm>, norm_tiles<LayerNorm>,
+          runs[i]};
 }
 
 Kernel<QuantizeRows> quantize_rows_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"quantize_rows/hwy_baseline", "quantize_rows/hwy_avx2",
                                                "quantize_rows/hwy_avx3"};
   constexpr HighwayRuns<QuantizeRows> runs = INCIPIT_HIGHWAY_RUNS(run_quantize_rows);
-  const auto accepts = [](const QuantizeRows::Problem& p) { return p.width > 0 && is_row_dtype(p.input); };
-  const auto tiles = [](const QuantizeRows::Problem& p, const QuantizeRows::Args& args, const KernelConfig&) {
-    return row_tiles(p.width, args.rows);
+  const auto accepts = [](const QuantizeRows::Problem& p) {
+    return is_grouping(p.groups, p.width) && is_row_dtype(p.input);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<QuantizeRows>, tiles, runs[i]};
+  return {names[i],
+          2,
+          highway_needs(target),
+          accepts,
+          plain_config,
+          no_scratch_needed<QuantizeRows>,
+          norm_tiles<QuantizeRows>,
+          runs[i]};
 }
 
 }  // namespace incipit

@@ -1,4 +1,4 @@
-// The CPU kernels of every family but Linear, one function each (or one a Highway target); table.cpp lists them.
+// The CPU kernels of every family but the products, one function each (or one a Highway target); table.cpp lists them.
 #pragma once
 
 #include "kernels/cpu/highway_targets.h"
@@ -11,6 +11,7 @@ namespace incipit {
 Kernel<Embedding> embedding_highway(HighwayTarget);
 Kernel<PackedEmbedding> packed_embedding_generic();
 Kernel<RmsNorm> rms_norm_highway(HighwayTarget);
+Kernel<LayerNorm> layer_norm_highway(HighwayTarget);
 Kernel<QuantizeRows> quantize_rows_highway(HighwayTarget);
 Kernel<Elementwise> elementwise_highway(HighwayTarget);
 Kernel<GatherRows> gather_rows_generic();
@@ -22,6 +23,8 @@ Kernel<Attention> attention_avx2();
 Kernel<Attention> attention_avx512();
 Kernel<Attention> attention_avx512_bf16();
 Kernel<Attention> attention_amx();
+Kernel<Router> router_generic();
+Kernel<WeightedSum> weighted_sum_highway(HighwayTarget);
 Kernel<ResolveTokens> resolve_tokens_generic();
 Kernel<Sample> sample_highway(HighwayTarget);
 

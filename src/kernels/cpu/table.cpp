@@ -2,6 +2,7 @@
 // needs to be chosen, tested (tests/kernels) and measured (bench).
 #include <vector>
 
+#include "kernels/cpu/expert_linear.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/kernel.h"
@@ -62,6 +63,18 @@ std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
       rms_norm_highway(HighwayTarget::avx2),
 #endif
       rms_norm_highway(HighwayTarget::baseline),
+  };
+  return table;
+}
+
+// ---- LayerNorm
+std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
+  static const std::vector<Kernel<LayerNorm>> table{
+#if defined(__x86_64__)
+      layer_norm_highway(HighwayTarget::avx3),
+      layer_norm_highway(HighwayTarget::avx2),
+#endif
+      layer_norm_highway(HighwayTarget::baseline),
   };
   return table;
 }
@@ -140,6 +153,49 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+  };
+  return table;
+}
+
+// ---- Router
+std::span<const Kernel<Router>> Router::kernels() {
+  static const std::vector<Kernel<Router>> table{
+      router_generic(),
+  };
+  return table;
+}
+
+// ---- ExpertLinear: a kernel over each of Linear's
+std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
+  static const std::vector<Kernel<ExpertLinear>> table{
+#if defined(__x86_64__)
+      expert_linear<linear_amx_bf16>(),
+      expert_linear<linear_amx_i8>(),
+      expert_linear<linear_avx512_bf16>(),
+      expert_linear<linear_avx512_i8>(),
+      expert_linear<linear_avx512_f16>(),
+      expert_linear<linear_avx512_f32>(),
+      expert_linear<linear_avx2_bf16>(),
+      expert_linear<linear_avx2_i8>(),
+      expert_linear<linear_avx2_f16>(),
+      expert_linear<linear_avx2_f32>(),
+#endif
+      expert_linear<linear_generic_f32>(),
+      expert_linear<linear_generic_bf16>(),
+      expert_linear<linear_generic_f16>(),
+      expert_linear<linear_generic_i8>(),
+  };
+  return table;
+}
+
+// ---- WeightedSum
+std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
+  static const std::vector<Kernel<WeightedSum>> table{
+#if defined(__x86_64__)
+      weighted_sum_highway(HighwayTarget::avx3),
+      weighted_sum_highway(HighwayTarget::avx2),
+#endif
+      weighted_sum_highway(HighwayTarget::baseline),
   };
   return table;
 }

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "kernels/families.h"
 #include "kernels/reference/activation.h"
 #include "kernels/reference/elements.h"
@@ -20,6 +22,7 @@ void Elementwise::reference(const Problem& problem, const Args& args) {
         case ElementwiseOp::activate: value = activate(problem.activation, first); break;
         case ElementwiseOp::gate: value = activate(problem.activation, first) * second(); break;
         case ElementwiseOp::scale: value = first * problem.factor; break;
+        case ElementwiseOp::soft_cap: value = problem.factor * std::tanh(first / problem.factor); break;
       }
       store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
     }

@@ -6,7 +6,29 @@
 
 namespace incipit {
 
+namespace {
+
+/// With groups each is a row of its own: of group_width() columns, the rows of one group as far apart as before.
+void norm_groups(const RmsNorm::Problem& problem, const RmsNorm::Args& args) {
+  RmsNorm::Problem one = problem;
+  one.width = problem.group_width();
+  one.groups = 1;
+  for (int64_t group = 0; group < problem.groups; ++group) {
+    RmsNorm::Args part = args;
+    part.input += group * one.width;
+    part.output += static_cast<size_t>(group * one.width) * size_of(problem.output);
+    part.pad_output = false;
+    RmsNorm::reference(one, part);
+  }
+  for (int64_t row = 0; row < args.rows && args.pad_output; ++row) {
+    pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
+  }
+}
+
+}  // namespace
+
 void RmsNorm::reference(const Problem& problem, const Args& args) {
+  if (problem.groups > 1) return norm_groups(problem, args);
   for (int64_t row = 0; row < args.rows; ++row) {
     // The sum is rounded to float before anything else, as it is what the residual stream carries on.
     const auto summed = [&](int64_t column) {

@@ -1,0 +1,42 @@
+#include <cmath>
+
+#include "kernels/families.h"
+#include "kernels/reference/elements.h"
+#include "kernels/reference/quantize.h"
+
+namespace incipit {
+
+void LayerNorm::reference(const Problem& problem, const Args& args) {
+  for (int64_t row = 0; row < args.rows; ++row) {
+    const float* x = args.input + row * args.input_stride;
+    double mean = 0, variance = 0;
+    for (int64_t column = 0; column < problem.width; ++column) mean += x[column];
+    mean /= problem.width;
+    for (int64_t column = 0; column < problem.width; ++column) variance += (x[column] - mean) * (x[column] - mean);
+    variance /= problem.width;
+    const double factor = 1.0 / std::sqrt(variance + static_cast<double>(problem.epsilon));
+    const auto normed = [&](int64_t column) {
+      const double gain = problem.gain ? args.gain[column] : 1.0f;
+      const double bias = problem.bias ? args.bias[column] : 0.0f;
+      return static_cast<float>((x[column] - mean) * factor * gain + bias);
+    };
+    float scale = 1;
+    if (problem.output == DType::i8) {
+      float largest = 0;
+      for (int64_t column = 0; column < problem.width; ++column) largest = std::max(largest, std::abs(normed(column)));
+      scale = quantization_scale(largest);
+      args.output_scales[row] = scale;
+    }
+    for (int64_t column = 0; column < problem.width; ++column) {
+      const int64_t at = row * args.output_stride + column;
+      if (problem.output == DType::i8) {
+        reinterpret_cast<int8_t*>(args.output)[at] = quantize(normed(column), scale);
+      } else {
+        store_element(problem.output, args.output, at, normed(column));
+      }
+    }
+    if (args.pad_output) pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
+  }
+}
+
+}  // namespace incipit
