@@ -13,7 +13,7 @@
 namespace incipit {
 
 struct CompileOptions {
-  std::string precision = "bf16";  // f32, bf16, int8
+  std::string precision = "bf16";  // f32, bf16, fp16, int8
   std::string target = "native";   // base/cpu.h
   int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
   int32_t max_batch = 8;           // sequences at once

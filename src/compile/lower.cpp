@@ -175,7 +175,8 @@ class Lowering {
     if (const auto found = dense_.find(key); found != dense_.end()) return weight_operand(found->second);
     DraftWeight weight;
     weight.name = constant.name;
-    const bool keep = !as_float && constant.constant->dtype() == DType::bf16;
+    const DType dtype = constant.constant->dtype();
+    const bool keep = !as_float && (dtype == DType::bf16 || dtype == DType::f16);
     weight.values = keep ? constant.constant : as_f32(constant.constant);
     draft_.weights.push_back(std::move(weight));
     const int32_t index = narrow(static_cast<int64_t>(draft_.weights.size()) - 1);
@@ -210,9 +211,11 @@ class Lowering {
     return weight_operand(index);
   }
 
-  static WeightFormat format_for(DType input) {
+  /// How a product of `input` rows keeps its weight: f32 rows meet f16 weights as they are, and all others in f32.
+  static WeightFormat format_for(DType input, DType weight) {
     INCIPIT_ASSERT(input == DType::f32 || input == DType::bf16);
-    return input == DType::f32 ? WeightFormat::f32 : WeightFormat::bf16;
+    if (input == DType::bf16) return WeightFormat::bf16;
+    return weight == DType::f16 ? WeightFormat::f16 : WeightFormat::f32;
   }
 
   /// Tables that are also a product's plain weight (tied embeddings) are kept once, packed.
@@ -224,7 +227,8 @@ class Lowering {
         continue;
       const ConstantPtr& weight = graph_.value(node.inputs[1]).constant;
       if (weight != nullptr)
-        packed_tables_.emplace(weight.get(), std::pair{node.inputs[1], format_for(dtype_of(node.inputs[0]))});
+        packed_tables_.emplace(weight.get(),
+                               std::pair{node.inputs[1], format_for(dtype_of(node.inputs[0]), weight->dtype())});
     }
   }
 
@@ -272,9 +276,8 @@ class Lowering {
                {at(node.inputs[0]), packed_weight(value, none, none, format, false)}, {new_buffer(out)});
       return;
     }
-    const DType stored = table->dtype() == DType::bf16 ? DType::bf16 : DType::f32;
-    incipit::Embedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), stored, DType::f32,
-                                        op.scale};
+    incipit::Embedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), table->dtype(),
+                                        DType::f32, op.scale};
     add_step(node.name, to_text(problem), axis_of(out), {at(node.inputs[0]), dense_weight(node.inputs[1], false)},
              {new_buffer(out)});
   }
@@ -297,7 +300,7 @@ class Lowering {
     problem.n = narrow(graph_.value(weight).type.shape.at(0).constant());
     problem.k = narrow(graph_.value(weight).type.shape.at(1).constant());
     problem.input = dtype_of(x);
-    problem.format = format_for(problem.input);
+    problem.format = format_for(problem.input, dtype_of(weight));
     problem.output = dtype_of(node.outputs[0]);
     problem.bias = bias != none;
     problem.residual = residual != none;

@@ -30,6 +30,16 @@ void parallel_or_throw(ThreadPool& pool, int64_t tiles, F&& body) {
   if (first) std::rethrow_exception(first);
 }
 
+/// A constant that refuses its contents knows rows only; the weight has the name.
+template <typename F>
+void reading(const DraftWeight& weight, F&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    throw Error(weight.name + ", " + error.thing(), error.fault(), error.remedy());
+  }
+}
+
 PackedShape shape_of(const DraftWeight& weight) {
   return packed_shape(weight.format, weight.values->shape().at(0), weight.values->shape().at(1), weight.gated);
 }
@@ -70,7 +80,7 @@ std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& w
   for (int64_t row = 0; row < values.rows(); row += rows_a_slab) {
     check_interrupt();
     const int64_t count = std::min(rows_a_slab, values.rows() - row);
-    values.read(row, count, slab.data());
+    reading(weight, [&] { values.read(row, count, slab.data()); });
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
@@ -94,7 +104,7 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
   for (int64_t first = 0; first < shape.panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, shape.panels - first);
-    parallel_or_throw(pool, count, [&](int64_t i) {
+    const auto pack_one = [&](int64_t i) {
       const int64_t panel = first + i;
       std::byte* out = slab.data() + i * shape.panel_bytes;
       if (coded) {
@@ -109,7 +119,8 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
                    [&](int64_t row, int64_t run, float* target) { values.read_floats(row, run, target); });
         packer.pack_panel(rows.data(), out);
       }
-    });
+    };
+    reading(weight, [&] { parallel_or_throw(pool, count, pack_one); });
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * shape.panel_bytes)));
     advance(count * shape.panel_bytes);
   }

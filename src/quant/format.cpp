@@ -9,7 +9,7 @@
 namespace incipit {
 
 std::span<const WeightFormatInfo> weight_formats() {
-  static const std::array formats{f32_format, bf16_format, int8_format};
+  static const std::array formats{f32_format, bf16_format, f16_format, int8_format};
   return formats;
 }
 

@@ -21,7 +21,7 @@ struct QuantizedConstant {
 };
 
 struct WeightFormatInfo {
-  std::string_view name;  // also the value of --precision: "f32", "bf16", "int8"
+  std::string_view name;  // also the value of --precision: "f32", "bf16", "fp16", "int8"
   DType codes;            // dtype of the codes plane
   DType activation;       // what a product's input is converted to; i8: quantised per row at run time
   bool has_scales;
@@ -30,7 +30,7 @@ struct WeightFormatInfo {
   QuantizedConstant (*quantize)(ConstantPtr weight);
 };
 
-/// All of them, most exact first.
+/// All of them, widest first.
 std::span<const WeightFormatInfo> weight_formats();
 /// Throws Error naming the formats there are.
 const WeightFormatInfo& weight_format(std::string_view name);

@@ -9,6 +9,9 @@ namespace incipit {
 extern const WeightFormatInfo f32_format;
 /// Weights rounded to bf16 (nearest, ties to even); exact where they are bf16 already.
 extern const WeightFormatInfo bf16_format;
+/// Weights rounded to IEEE half (nearest, ties to even); exact where they are that already. Products widen them:
+/// activations stay f32. Reading a weight of magnitude 65520 or more, or NaN, throws Error.
+extern const WeightFormatInfo f16_format;
 /// Symmetric, one scale a row (output channel): scale = max|w| / 127, code = round-half-even(w / scale).
 extern const WeightFormatInfo int8_format;
 

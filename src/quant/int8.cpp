@@ -28,7 +28,7 @@ float row_scale(const float* row, int64_t width, int64_t index) {
     largest = std::max(largest, magnitude);
   }
   if (!finite) {
-    throw Error("weight row " + std::to_string(index), "holds NaN or infinity, which int8 cannot store",
+    throw Error("row " + std::to_string(index), "holds NaN or infinity, which int8 cannot store",
                 "build with --precision f32 or bf16, or mend the checkpoint");
   }
   const float scale = largest / largest_code;

@@ -108,11 +108,11 @@ TEST_P(EveryPrecision, LowersTheGraphWhateverPassIsOff) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EveryPrecision, testing::Values("f32", "bf16", "int8"));
+INSTANTIATE_TEST_SUITE_P(All, EveryPrecision, testing::Values("f32", "bf16", "fp16", "int8"));
 
 TEST(Compile, KeepsATiedTableOnce) {
   const TemporaryDirectory directory;
-  for (const std::string precision : {"f32", "bf16"}) {
+  for (const std::string precision : {"f32", "bf16", "fp16"}) {
     compile_quietly(reference("llama-gqa-tied"), untuned(precision), directory / "tied");
     const auto engine = Engine::open(directory / "tied");
     int tables = 0;
@@ -203,7 +203,7 @@ TEST(Compile, RefusesWhatItDoesNotKnow) {
 }
 
 TEST(Compile, RefusesAPrecisionThatNoPassWouldGive) {
-  for (const std::string precision : {"bf16", "int8"}) {
+  for (const std::string precision : {"bf16", "fp16", "int8"}) {
     CompileOptions options = untuned(precision);
     options.without = {"quantize"};
     EXPECT_THAT(refusal(options), HasSubstr("nothing would be stored as " + precision));

@@ -141,6 +141,11 @@ TEST(Classics, LosesNoMoreThanHalfAPercentInBf16) {
   EXPECT_LE(std::fabs(perplexity("bf16") / transformers_perplexity - 1), 0.005);
 }
 
+TEST(Classics, LosesNoMoreThanATenthOfAPercentInFp16) {
+  SKIP_LONG_TEXTS();
+  EXPECT_LE(std::fabs(perplexity("fp16") / transformers_perplexity - 1), 0.001);
+}
+
 TEST(Classics, LosesNoMoreThanOneAndAHalfPercentInInt8) {
   SKIP_LONG_TEXTS();
   EXPECT_LE(std::fabs(perplexity("int8") / transformers_perplexity - 1), 0.015);

@@ -36,7 +36,7 @@ TEST_P(Memory, TheLeastThatABuildAcceptsHoldsASequenceAtRunTime) {
   EXPECT_EQ(driver.step({{0, {1, 2, 3}, {2}}}).size(), 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Memory, testing::Values("f32", "bf16", "int8"));
+INSTANTIATE_TEST_SUITE_P(All, Memory, testing::Values("f32", "bf16", "fp16", "int8"));
 
 }  // namespace
 }  // namespace incipit

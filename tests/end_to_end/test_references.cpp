@@ -18,9 +18,12 @@ namespace {
 /// Of the largest logit. The project promises 1e-4 in f32, and is ten times closer: the roundings of f32 leave less
 /// than 2e-6 here. bf16 keeps 8 bits of every weight and activation, and int8 7, through two layers and a head: the
 /// errors of some hundred products add up as a random walk to a few of those steps, at most 2.5e-2 and 7e-2 over all
-/// models, kernels and chunkings. A wrong kernel is off by the size of a logit.
+/// models, kernels and chunkings. fp16 keeps 11 bits of weights and cache and all of the activations: an eighth of
+/// bf16's steps at most. A wrong kernel is off by the size of a logit.
 double tolerance_of(const std::string& precision) {
-  return precision == "f32" ? 1e-5 : precision == "bf16" ? 4e-2 : 1e-1;
+  if (precision == "f32") return 1e-5;
+  if (precision == "fp16") return 4e-2 / 8;
+  return precision == "bf16" ? 4e-2 : 1e-1;
 }
 
 struct Golden {
@@ -235,7 +238,7 @@ INSTANTIATE_TEST_SUITE_P(All, References,
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
                          testing::Combine(testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"),
                                           testing::Values("cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"),
-                                          testing::Values("bf16", "int8")),
+                                          testing::Values("bf16", "fp16", "int8")),
                          case_name);
 
 }  // namespace

@@ -49,7 +49,7 @@ TEST(WeightFormats, ListHasOneOfEachName) {
     names.push_back(format.name);
     EXPECT_EQ(&weight_format(format.name), &format);
   }
-  EXPECT_THAT(names, testing::ElementsAre("f32", "bf16", "int8"));
+  EXPECT_THAT(names, testing::ElementsAre("f32", "bf16", "fp16", "int8"));
 }
 
 TEST(WeightFormats, UnknownNameIsRefusedByName) {
@@ -57,7 +57,7 @@ TEST(WeightFormats, UnknownNameIsRefusedByName) {
     weight_format("int3");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "precision int3: unknown weight format; use one of f32, bf16, int8");
+    EXPECT_STREQ(error.what(), "precision int3: unknown weight format; use one of f32, bf16, fp16, int8");
   }
 }
 
@@ -101,7 +101,7 @@ TEST_P(EveryFormat, QuantisingAgainChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, EveryFormat,
-                         testing::Combine(testing::Values("f32", "bf16", "int8"),
+                         testing::Combine(testing::Values("f32", "bf16", "fp16", "int8"),
                                           testing::Values(DType::f32, DType::f16, DType::bf16)),
                          [](const auto& instance) {
                            return std::string(std::get<0>(instance.param)) + "_of_" +
@@ -119,6 +119,39 @@ TEST(Bfloat16Format, KeepsBfloat16AndRoundsTheRestToNearest) {
   const ConstantPtr weight = matrix(DType::f32, 4, 8, 7);
   const std::vector<float> exact = floats(*weight), rounded = floats(*weight_format("bf16").quantize(weight).codes);
   for (size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(rounded[i], to_float(to_bf16(exact[i])));
+}
+
+TEST(Float16Format, KeepsFloat16AndRoundsTheRestToNearest) {
+  const ConstantPtr stored = matrix(DType::f16, 4, 8, 6);
+  EXPECT_EQ(weight_format("fp16").quantize(stored).codes, stored);
+  for (const float deviation : {1e-7F, 1e-4F, 0.02F, 9000.0F}) {
+    const ConstantPtr weight = matrix(DType::f32, 40, 80, 7, deviation);
+    const std::vector<float> exact = floats(*weight), rounded = floats(*weight_format("fp16").quantize(weight).codes);
+    for (size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(rounded[i], to_float(to_f16(exact[i])));
+  }
+}
+
+TEST(Float16Format, RefusesWhatOverflowsByRow) {
+  const float below = std::nextafter(65520.0F, 0.0F);
+  const auto weight = [](float value) {
+    return make_constant(Tensor::of({3, 2}, std::vector<float>{1, 2, 3, 4, value, -5}));
+  };
+  EXPECT_EQ(floats(*weight_format("fp16").quantize(weight(-below)).codes)[4], -65504);
+  for (const float bad : {65520.0F, -7e4F, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    const QuantizedConstant planes = weight_format("fp16").quantize(weight(bad));
+    std::vector<std::byte> row(2 * 2);
+    planes.codes->read(1, 1, row.data());
+    try {
+      planes.codes->materialise();
+      FAIL() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.thing(), "row 2");
+    }
+  }
+  const ConstantPtr large = make_constant(Tensor::of({1, 1}, std::vector<float>{70000}));
+  EXPECT_THAT([&] { weight_format("fp16").quantize(large).codes->materialise(); },
+              testing::ThrowsMessage<Error>("row 0: holds 70000, and fp16 stores nothing beyond 65504; build "
+                                            "with --precision f32 or bf16, or mend the checkpoint"));
 }
 
 TEST(Int8Format, ErrorIsAtMostHalfAScale) {
