@@ -125,15 +125,16 @@ TEST(Passes, AreIdempotent) {
 }
 
 // In a lower precision the result is near the exact one: an end-to-end sanity bound, not a rounding analysis. The
-// references of the quantised ops are exact, so only the formats' own errors (2⁻⁸ relative a bf16 value, 1/254 of the
-// largest of a row for int8) show.
+// references of the quantised ops are exact, so only the formats' own errors (2⁻⁸ relative a bf16 value, 2⁻¹¹ an f16
+// weight, 1/254 of the largest of a row for int8) show.
 TEST(Passes, LowerPrecisionsStayNear) {
   for (const TinyDecoder& g : decoders(24)) {
     SCOPED_TRACE(g.text());
     const Graph graph = tiny_decoder(g);
     const Prompt prompt = prompt_for(g);
     const std::vector<float> expected = run(graph, prompt);
-    for (const auto& [precision, relative] : {std::pair<const char*, double>{"bf16", 0.06}, {"int8", 0.12}}) {
+    for (const auto& [precision, relative] :
+         {std::pair<const char*, double>{"bf16", 0.06}, {"fp16", 0.006}, {"int8", 0.12}}) {
       SCOPED_TRACE(precision);
       Graph changed = graph.clone();
       PassOptions options;
@@ -158,7 +159,7 @@ TEST(Passes, LowerPrecisionsStayNear) {
 }
 
 TEST(Passes, ATiedTableStaysOneConstant) {
-  for (const char* precision : {"f32", "bf16"}) {
+  for (const char* precision : {"f32", "bf16", "fp16"}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       TinyDecoder g;
       g.tied = true;
@@ -174,7 +175,7 @@ TEST(Passes, ATiedTableStaysOneConstant) {
       }
       EXPECT_NE(table, none);
       EXPECT_EQ(table, head);
-      EXPECT_EQ(name_of(graph.value(table).type.dtype), precision);
+      EXPECT_EQ(graph.value(table).type.dtype, weight_format(precision).codes);
     }
   }
 }
@@ -236,16 +237,19 @@ class CountingConstant : public Constant {
 
 // A checkpoint may be larger than memory: passes arrange its weights and read none.
 TEST(Passes, DoNotReadWeights) {
-  for (const char* precision : {"f32", "bf16", "int8"}) {
-    Graph graph = tiny_decoder({});
+  for (const WeightFormatInfo& format : weight_formats()) {
+    TinyDecoder geometry;
+    geometry.experts = 3;
+    geometry.multipliers = true;
+    Graph graph = tiny_decoder(geometry);
     std::vector<std::shared_ptr<CountingConstant>> counting;
     for (const ValueId id : graph.constants()) {
-      if (graph.value(id).constant->shape().size() != 2) continue;
+      if (graph.value(id).constant->shape().size() < 2) continue;
       counting.push_back(std::make_shared<CountingConstant>(graph.value(id).constant->shape()));
       graph.set_constant(id, counting.back());
     }
     PassOptions options;
-    options.precision = precision;
+    options.precision = format.name;
     run_passes(graph, options);
     for (const auto& constant : counting) EXPECT_EQ(constant->reads, 0);
   }
