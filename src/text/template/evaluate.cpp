@@ -103,15 +103,12 @@ Value Interpreter::evaluate_compare(const Expression& expression, Scope& scope) 
 }
 
 Value Interpreter::evaluate_concatenation(const Expression& expression, Scope& scope) {
-  std::vector<Value> parts;
-  bool markup = false;
-  for (const auto& part : expression.children) {
-    parts.push_back(evaluate(*part, scope));
-    markup |= parts.back().is_markup();
-  }
   std::string text;
-  for (const Value& part : parts) append_text(heap_, text, markup ? escaped(heap_, part) : part);
-  return Value::string(heap_.keep(text)).with_markup(markup);
+  for (const auto& part : expression.children) {
+    const Value value = evaluate(*part, scope);
+    append_text(heap_, text, value);
+  }
+  return Value::string(heap_.keep(text));
 }
 
 Value Interpreter::evaluate_slice(const Expression& expression, Scope& scope) {

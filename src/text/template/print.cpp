@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "text/template/functions.h"
+#include "text/template/operators.h"
 #include "text/template/python_text.h"
 #include "text/utf8.h"
 
@@ -221,6 +222,9 @@ void append_json(Heap& heap, std::string& text, const Value& value, const JsonLa
       });
       break;
     }
+    case Kind::iterator:  // a list, as the templates mean it that were not written for Python
+      append_json(heap, text, Value::list(collect(heap, value)), layout, depth);
+      break;
     default: throw Fault(fmt::format("Object of type {} is not JSON serializable", type_name(value)));
   }
 }

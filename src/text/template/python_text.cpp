@@ -138,7 +138,7 @@ std::vector<std::string_view> split_at_space(std::string_view text, int64_t most
     text = strip(text, std::nullopt, StripSide::left);
     if (text.empty()) return parts;
     if (most >= 0 && static_cast<int64_t>(parts.size()) == most) {
-      parts.push_back(strip(text, std::nullopt, StripSide::right));
+      parts.push_back(text);
       return parts;
     }
     size_t end = 0;
@@ -158,7 +158,7 @@ std::vector<std::string_view> split_at_space_from_right(std::string_view text, i
     text = strip(text, std::nullopt, StripSide::right);
     if (text.empty()) break;
     if (most >= 0 && static_cast<int64_t>(parts.size()) == most) {
-      parts.push_back(strip(text, std::nullopt, StripSide::left));
+      parts.push_back(text);
       break;
     }
     size_t begin = text.size();
