@@ -34,6 +34,14 @@ Tensor filled(DType dtype, Shape shape, uint32_t seed) {
   return tensor;
 }
 
+/// Scales that take codes back to the size of what was quantised: products of raw codes are so large that an
+/// activation of theirs is a denormal, which would be timed in place of the kernel.
+Tensor scales(Shape shape, uint32_t seed) {
+  Tensor tensor = filled(DType::f32, std::move(shape), seed);
+  for (float& scale : tensor.as<float>()) scale /= 127;
+  return tensor;
+}
+
 }  // namespace
 
 LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
@@ -41,9 +49,9 @@ LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
   if (rows <= few_rows) copies_ = std::clamp<int64_t>(cold_bytes / shape_.bytes(), 1, 64);
   const int64_t outputs = shape_.panels * panel_width;
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
-  input_scales_ = filled(DType::f32, {rows}, 2);
+  input_scales_ = scales({rows}, 2);
   weights_ = filled(element_dtype(problem.format), {copies_, outputs, shape_.padded_k}, 3);
-  scales_ = filled(DType::f32, {outputs}, 4);
+  scales_ = scales({outputs}, 4);
   code_sums_ = Tensor(DType::i32, {outputs});
   bias_ = filled(DType::f32, {outputs}, 5);
   residual_ = filled(DType::f32, {rows, row_stride(problem.output_width())}, 6);
@@ -66,6 +74,43 @@ Linear::Args LinearWorkload::next(int32_t rows) {
   args.output_stride = row_stride(problem_.output_width());
   args.pad_output = true;
   turn_ = (turn_ + 1) % copies_;
+  return args;
+}
+
+ExpertLinearWorkload::ExpertLinearWorkload(const ExpertLinear::Problem& problem, int32_t rows)
+    : problem_(problem), shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))) {
+  // Enough to be cold in the caches, and a different one for every slot of a row.
+  constexpr int64_t weight_bytes = int64_t{256} << 20;
+  const int64_t fitting = weight_bytes / shape_.bytes();
+  present_ = static_cast<int32_t>(std::min<int64_t>(problem.experts, std::max<int64_t>(problem.top_k, fitting)));
+  const int64_t outputs = shape_.panels * panel_width;
+  input_ = filled(problem.input, {rows, row_stride(problem.input_width())}, 1);
+  input_scales_ = scales({rows, problem.top_k}, 2);
+  expert_ = Tensor(DType::i32, {rows, problem.top_k});
+  weights_ = filled(element_dtype(problem.format), {present_, outputs, shape_.padded_k}, 3);
+  scales_ = scales({present_, outputs}, 4);
+  code_sums_ = Tensor(DType::i32, {present_, outputs});
+  output_ = Tensor(problem.output, {rows, row_stride(problem.slots_width())});
+}
+
+ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
+  int32_t* expert = expert_.as<int32_t>().data();
+  for (int64_t i = 0; i < int64_t{rows} * problem_.top_k; ++i) {
+    expert[i] = turn_;
+    turn_ = (turn_ + 1) % present_;
+  }
+  ExpertLinear::Args args{};
+  args.rows = rows;
+  args.input = input_.data();
+  args.input_stride = row_stride(problem_.input_width());
+  args.input_scales = input_scales_.as<float>().data();
+  args.input_scale_stride = problem_.top_k;
+  args.expert = expert;
+  args.expert_stride = problem_.top_k;
+  args.weight = {weights_.data(), scales_.as<float>().data(), code_sums_.as<int32_t>().data()};
+  args.output = output_.data();
+  args.output_stride = row_stride(problem_.slots_width());
+  args.pad_output = true;
   return args;
 }
 
