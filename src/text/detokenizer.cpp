@@ -2,17 +2,24 @@
 
 #include <utility>
 
-#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 namespace incipit {
 
 StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
-    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special), start_(tokenizer_->decoding_start()) {}
+
+void StreamingDetokenizer::follow(std::span<const int32_t> ids) {
+  std::string before;
+  for (const int32_t id : ids) {
+    if (!tokenizer_->is_special(id)) tokenizer_->append_token(id, start_, before);
+    if (!before.empty()) break;
+  }
+}
 
 std::string StreamingDetokenizer::push(int32_t id) {
   if (skip_special_ && tokenizer_->is_special(id)) return {};
-  waiting_ += tokenizer_->token_bytes(id);
+  tokenizer_->append_token(id, start_, waiting_);
   std::string text;
   waiting_.erase(0, append_lossy_utf8(text, waiting_, false));
   return text;
@@ -22,6 +29,7 @@ std::string StreamingDetokenizer::flush() {
   std::string text;
   append_lossy_utf8(text, waiting_, true);
   waiting_.clear();
+  start_ = tokenizer_->decoding_start();
   return text;
 }
 

@@ -2,36 +2,10 @@
 
 #include <algorithm>
 
+#include "text/normalizer.h"
 #include "text/utf8.h"
 
 namespace incipit {
-namespace {
-
-/// Calls `visit(range, is_match)` for matches and gaps in turn, offsets within `text`; gaps are never empty.
-template <typename Visit>
-void for_each_span(const Regex& regex, std::string_view text, const Visit& visit) {
-  size_t gap_start = 0;
-  size_t position = 0;
-  bool matched_before = false;
-  while (position <= text.size()) {
-    const auto match = regex.find(text, position);
-    if (!match) break;
-    const bool empty = match->begin == match->end;
-    // An empty match right behind another one is no match.
-    if (!empty || !matched_before || match->end != gap_start) {
-      if (gap_start != match->begin) visit(TextRange{gap_start, match->begin}, false);
-      visit(*match, true);
-      gap_start = match->end;
-      matched_before = true;
-    }
-    position = match->end;
-    if (empty) position += position < text.size() ? utf8_unit_at(text, position).size : 1;
-  }
-  if (gap_start != text.size()) visit(TextRange{gap_start, text.size()}, false);
-}
-
-}  // namespace
-
 void split_range(const Regex& regex, SplitBehavior behavior, bool invert, std::string_view text, TextRange range,
                  std::vector<TextRange>& pieces) {
   const size_t first = pieces.size();
@@ -72,13 +46,22 @@ void split_range(const Regex& regex, SplitBehavior behavior, bool invert, std::s
 
 PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps, std::string_view thing) {
   for (const PreTokenizerStep& step : steps) {
-    Step made{step.kind, step.behavior, step.invert, {}};
+    Step made{step.kind, step.behavior, step.invert, {}, {}};
+    if (is_metaspace(step.kind)) made.pattern = step.pattern;
     if (step.kind == PreTokenizerStepKind::split) made.regex.emplace_back(step.pattern, thing);
     steps_.push_back(std::move(made));
   }
 }
 
-std::string_view PreTokenizer::cut(std::string_view text, PreTokenizerScratch& scratch) const {
+void PreTokenizer::append_metaspaced(const Step& step, std::string_view part, bool first, std::string& result) {
+  const bool begins_so = part[0] == ' ' || part.starts_with(step.pattern);
+  const bool wanted = step.kind == PreTokenizerStepKind::metaspace_always ||
+                      (step.kind == PreTokenizerStepKind::metaspace_first && first);
+  if (wanted && !begins_so) result += step.pattern;
+  result += replace_literal(part, " ", step.pattern);
+}
+
+std::string_view PreTokenizer::cut(std::string_view text, bool first, PreTokenizerScratch& scratch) const {
   scratch.pieces.clear();
   for (size_t position = 0; position < text.size();) {
     const size_t valid = valid_utf8_prefix(text.substr(position));
@@ -111,8 +94,13 @@ std::string_view PreTokenizer::cut(std::string_view text, PreTokenizerScratch& s
       scratch.next_text.clear();
       for (const TextRange piece : scratch.pieces) {
         const size_t begin = scratch.next_text.size();
-        if (text[piece.begin] != ' ' && !is_broken(text, piece)) scratch.next_text += ' ';
-        scratch.next_text += text.substr(piece.begin, piece.end - piece.begin);
+        const std::string_view part = text.substr(piece.begin, piece.end - piece.begin);
+        if (step.kind != PreTokenizerStepKind::prefix_space) {
+          append_metaspaced(step, part, first && piece.begin == 0, scratch.next_text);
+        } else {
+          if (part[0] != ' ' && !is_broken(text, piece)) scratch.next_text += ' ';
+          scratch.next_text += part;
+        }
         scratch.next_pieces.push_back({begin, scratch.next_text.size()});
       }
       scratch.text.swap(scratch.next_text);

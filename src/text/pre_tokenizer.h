@@ -1,5 +1,5 @@
 // Cutting a text into the pieces that byte-pair merging may not cross.
-// Source: Hugging Face tokenizers, pre_tokenizers/{split,byte_level,sequence}.rs and tokenizer/normalizer.rs.
+// Source: Hugging Face tokenizers, pre_tokenizers/{split,byte_level,metaspace,sequence}.rs and tokenizer/normalizer.rs.
 #pragma once
 
 #include <cstdint>
@@ -25,14 +25,19 @@ constexpr uint32_t split_behavior_count = 5;
 enum class PreTokenizerStepKind : uint32_t {
   split = 0,         // cut by a pattern
   prefix_space = 1,  // put a space before every piece that does not begin with one
+  // Spaces become `pattern`, taken literally, which is also put before
+  metaspace_never = 2,   // no piece
+  metaspace_first = 3,   // the one with which the text begins, unless it begins so
+  metaspace_always = 4,  // every piece that does not begin so
 };
-constexpr uint32_t pre_tokenizer_step_kind_count = 2;
+constexpr uint32_t pre_tokenizer_step_kind_count = 5;
+constexpr bool is_metaspace(PreTokenizerStepKind kind) { return kind >= PreTokenizerStepKind::metaspace_never; }
 
 struct PreTokenizerStep {
   PreTokenizerStepKind kind = PreTokenizerStepKind::split;
   SplitBehavior behavior = SplitBehavior::isolated;
   bool invert = false;  // gaps count as matches and matches as gaps
-  std::string pattern;  // PCRE2's dialect
+  std::string pattern;  // of a split, in PCRE2's dialect
 };
 
 /// What one thread needs while cutting.
@@ -49,8 +54,8 @@ class PreTokenizer {
   PreTokenizer(const std::vector<PreTokenizerStep>& steps, std::string_view thing);
 
   /// Cuts `text` into scratch.pieces and returns what these are ranges of: `text` itself or scratch.text. Broken
-  /// UTF-8 is cut out as pieces of its own. None of the pieces is empty.
-  std::string_view cut(std::string_view text, PreTokenizerScratch& scratch) const;
+  /// UTF-8 is cut out as pieces of its own. None of the pieces is empty. `first`: the whole text begins with this.
+  std::string_view cut(std::string_view text, bool first, PreTokenizerScratch& scratch) const;
 
  private:
   struct Step {
@@ -58,7 +63,11 @@ class PreTokenizer {
     SplitBehavior behavior;
     bool invert;
     std::vector<Regex> regex;  // one for a split, none otherwise
+    std::string pattern;       // of metaspace
   };
+  /// Appends a piece as metaspace makes it.
+  static void append_metaspaced(const Step& step, std::string_view part, bool first, std::string& result);
+
   std::vector<Step> steps_;
 };
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "text/utf8.h"
+
 namespace incipit {
 
 struct TextRange {
@@ -39,5 +41,28 @@ std::string pcre2_pattern_from_oniguruma(std::string_view pattern, std::string_v
 
 /// A pattern that matches exactly `text`.
 std::string pattern_of_literal(std::string_view text);
+
+/// Calls `visit(range, is_match)` for matches and gaps in turn, offsets within `text`; gaps are never empty.
+template <typename Visit>
+void for_each_span(const Regex& regex, std::string_view text, const Visit& visit) {
+  size_t gap_start = 0;
+  size_t position = 0;
+  bool matched_before = false;
+  while (position <= text.size()) {
+    const auto match = regex.find(text, position);
+    if (!match) break;
+    const bool empty = match->begin == match->end;
+    // An empty match right behind another one is no match.
+    if (!empty || !matched_before || match->end != gap_start) {
+      if (gap_start != match->begin) visit(TextRange{gap_start, match->begin}, false);
+      visit(*match, true);
+      gap_start = match->end;
+      matched_before = true;
+    }
+    position = match->end;
+    if (empty) position += position < text.size() ? utf8_unit_at(text, position).size : 1;
+  }
+  if (gap_start != text.size()) visit(TextRange{gap_start, text.size()}, false);
+}
 
 }  // namespace incipit

@@ -55,12 +55,18 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
   merge_probes_ = header.merge_probes;
   longest_direct_ = header.longest_direct;
   bos_id_ = header.bos_id;
-  normalizer_ = header.normalizer;
+  unknown_id_ = header.unknown_id;
+  flags_ = header.flags;
+  cut_before_ = header.cut_before;
+  stripped_count_ = header.stripped_count;
+  stripped_byte_ = static_cast<char>(header.stripped_byte);
   const auto view = [&]<typename T>(std::span<const T>& target, TableSection name) {
     target = section<T>(block, header, name);
   };
   view(token_offsets_, TableSection::token_offsets);
   token_bytes_ = as_text(section<char>(block, header, TableSection::token_bytes));
+  view(spelling_offsets_, TableSection::spelling_offsets);
+  spelling_bytes_ = as_text(section<char>(block, header, TableSection::spelling_bytes));
   view(token_flags_, TableSection::token_flags);
   view(byte_ids_, TableSection::byte_ids);
   view(vocabulary_, TableSection::vocabulary);
@@ -68,17 +74,16 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
   view(merge_results_, TableSection::merge_results);
   view(added_raw_, TableSection::added_raw);
   view(added_normalized_, TableSection::added_normalized);
+  view(normalizer_, TableSection::normalizer);
   view(steps_, TableSection::steps);
   strings_ = as_text(section<char>(block, header, TableSection::strings));
   view(prefix_ids_, TableSection::prefix_ids);
   view(suffix_ids_, TableSection::suffix_ids);
   view(eos_ids_, TableSection::eos_ids);
 
-  if (vocab_size_ == 0 || vocab_size_ > max_vocabulary || token_offsets_.size() != size_t{vocab_size_} + 1 ||
-      token_flags_.size() != vocab_size_ || !std::is_sorted(token_offsets_.begin(), token_offsets_.end()) ||
-      token_offsets_.back() > token_bytes_.size()) {
-    damaged("tokens");
-  }
+  if (vocab_size_ == 0 || vocab_size_ > max_vocabulary || token_flags_.size() != vocab_size_) damaged("tokens");
+  check_tokens(token_offsets_, token_bytes_);
+  check_tokens(spelling_offsets_, spelling_bytes_);
   if (vocabulary_.empty() || vocabulary_.size() > UINT32_MAX || vocabulary_probes_ > vocabulary_.size() ||
       std::any_of(vocabulary_.begin(), vocabulary_.end(),
                   [&](uint32_t id) { return id >= vocab_size_ && id != empty_vocabulary_slot; })) {
@@ -94,18 +99,43 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
       std::any_of(merge_results_.begin(), merge_results_.end(), [&](uint32_t id) { return id >= vocab_size_; })) {
     damaged("merges");
   }
-  if (bos_id_ < -1 || bos_id_ >= static_cast<int64_t>(vocab_size_)) damaged("special ids");
+  for (const int32_t id : {bos_id_, unknown_id_}) {
+    if (id < -1 || id >= static_cast<int64_t>(vocab_size_)) damaged("special ids");
+  }
   check_ids(prefix_ids_);
   check_ids(suffix_ids_);
   check_ids(eos_ids_);
   check_added(added_raw_);
   check_added(added_normalized_);
-  if (normalizer_ > static_cast<uint32_t>(NormalizerKind::nfc)) damaged("settings");
+  if (header.merge_unit >= merge_unit_count || flags_ > TokenizerFlag::all || cut_before_ > 0x10ffff ||
+      (cut_before_ >= 0xd800 && cut_before_ < 0xe000) || header.stripped_byte > 0x7f) {
+    damaged("settings");
+  }
+  merge_unit_ = static_cast<MergeUnit>(header.merge_unit);
+  const auto is_string = [&](uint32_t offset, uint32_t size) {
+    return offset <= strings_.size() && size <= strings_.size() - offset;
+  };
+  for (const NormalizerStepRecord& step : normalizer_) {
+    const auto kind = static_cast<NormalizerStepKind>(step.kind);
+    const bool takes_pattern = kind == NormalizerStepKind::replace || kind == NormalizerStepKind::replace_pattern;
+    if (step.kind >= normalizer_step_kind_count || !is_string(step.pattern_offset, step.pattern_size) ||
+        !is_string(step.content_offset, step.content_size) || (takes_pattern && step.pattern_size == 0)) {
+      damaged("normaliser steps");
+    }
+  }
   for (const PreTokenizerStepRecord& step : steps_) {
     if (step.kind >= pre_tokenizer_step_kind_count || step.behavior >= split_behavior_count || step.invert > 1 ||
-        step.pattern_offset > strings_.size() || step.pattern_size > strings_.size() - step.pattern_offset) {
+        !is_string(step.pattern_offset, step.pattern_size) ||
+        (is_metaspace(static_cast<PreTokenizerStepKind>(step.kind)) && step.pattern_size == 0)) {
       damaged("pre-tokenizer steps");
     }
+  }
+}
+
+void TokenizerTables::check_tokens(std::span<const uint32_t> offsets, std::string_view bytes) const {
+  if (offsets.size() != size_t{vocab_size_} + 1 || !std::is_sorted(offsets.begin(), offsets.end()) ||
+      offsets.back() > bytes.size()) {
+    damaged("tokens");
   }
 }
 
@@ -125,12 +155,12 @@ void TokenizerTables::check_added(std::span<const AddedTokenRecord> records) con
   }
 }
 
-int32_t TokenizerTables::find_bytes(std::string_view bytes) const {
-  size_t slot = first_slot(bytes_hash(bytes), vocabulary_.size());
+int32_t TokenizerTables::find_spelling(std::string_view wanted) const {
+  size_t slot = first_slot(bytes_hash(wanted), vocabulary_.size());
   for (uint32_t probe = 0; probe < vocabulary_probes_; ++probe) {
     const uint32_t id = vocabulary_[slot];
     if (id == empty_vocabulary_slot) return -1;
-    if (token_bytes(static_cast<int32_t>(id)) == bytes) return static_cast<int32_t>(id);
+    if (spelling(static_cast<int32_t>(id)) == wanted) return static_cast<int32_t>(id);
     if (++slot == vocabulary_.size()) slot = 0;
   }
   return -1;

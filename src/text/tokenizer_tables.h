@@ -16,7 +16,7 @@ namespace incipit {
 static_assert(std::endian::native == std::endian::little, "compiled tokenizers are read in place");
 
 /// Changes whenever a table's meaning does, hashing included.
-constexpr uint32_t tokenizer_tables_version = 1;
+constexpr uint32_t tokenizer_tables_version = 2;
 constexpr std::array<char, 8> tokenizer_tables_magic = {'i', 'n', 'c', 'p', 't', 'o', 'k', '\n'};
 
 /// Ids and merge ranks must fit a merge slot.
@@ -27,16 +27,26 @@ constexpr uint32_t max_merges = (1u << merge_rank_bits) - 1;  // the last rank m
 /// An added token's text: bounds the work of looking for it.
 constexpr uint32_t max_added_token_bytes = 4096;
 
+/// What merging begins with. Stored in compiled tokenizers: never renumber.
+enum class MergeUnit : uint32_t {
+  bytes = 0,       // GPT-2's kind: a piece's bytes
+  characters = 1,  // SentencePiece's kind: its characters; one that the vocabulary lacks becomes bytes or unknown
+};
+constexpr uint32_t merge_unit_count = 2;
+
 enum class TableSection : uint32_t {
   token_offsets,     // uint32 (vocab_size + 1), into token_bytes
   token_bytes,       // what each id decodes to
+  spelling_offsets,  // uint32 (vocab_size + 1), into spelling_bytes
+  spelling_bytes,    // what each id is made from; for bytes as units, the same places as the two above
   token_flags,       // uint8 (vocab_size), TokenFlag
   byte_ids,          // int32 (256): the id of each byte alone, -1 where the vocabulary has none
-  vocabulary,        // uint32 (slots): ids hashed by their bytes, empty_vocabulary_slot
+  vocabulary,        // uint32 (slots): ids hashed by their spelling, empty_vocabulary_slot
   merges,            // uint64 (slots): left id, right id, rank; hashed by the two ids, empty_merge_slot
   merge_results,     // uint32 (merges): id by rank
   added_raw,         // AddedTokenRecord: looked for in the text as it came, sorted by text
   added_normalized,  // AddedTokenRecord: looked for in normalised text, sorted by text
+  normalizer,        // NormalizerStepRecord, in order
   steps,             // PreTokenizerStepRecord, in order
   strings,           // texts of added tokens and patterns
   prefix_ids,        // int32: put before a text
@@ -57,7 +67,14 @@ struct TokenizerTablesHeader {
   uint32_t vocab_size;  // highest id + 1
   uint64_t size;        // of the whole block
   int32_t bos_id;       // -1: unknown
-  uint32_t normalizer;  // NormalizerKind
+  uint32_t merge_unit;  // MergeUnit
+  int32_t unknown_id;   // for a character that can be made of nothing else; -1: it is left out
+  uint32_t flags;       // TokenizerFlag
+  // A character at which a piece may be cut when another one comes before it, for no token reaches across; 0: none.
+  uint32_t cut_before;
+  // A decoded text loses so many of these bytes where it begins.
+  uint32_t stripped_count;
+  uint32_t stripped_byte;
   // Slots to look at before giving up; the longest run in the table as made.
   uint32_t vocabulary_probes;
   uint32_t merge_probes;
@@ -66,10 +83,16 @@ struct TokenizerTablesHeader {
   std::array<TableSectionPlace, table_section_count> sections;
 };
 
+struct TokenizerFlag {
+  static constexpr uint32_t fuse_unknown = 1;      // neighbouring unknown characters are one token
+  static constexpr uint32_t bare_first_token = 2;  // a decoded text's first token loses its spaces
+  static constexpr uint32_t all = 3;
+};
+
 struct TokenFlag {
   static constexpr uint8_t special = 1;
   static constexpr uint8_t added = 2;
-  /// A piece with exactly this token's bytes becomes this token.
+  /// A piece with exactly this token's spelling becomes this token.
   static constexpr uint8_t direct = 4;
 };
 
@@ -83,6 +106,15 @@ struct AddedTokenRecord {
   static constexpr uint32_t strips_left = 2;
   static constexpr uint32_t strips_right = 4;
   static constexpr uint32_t single_word = 8;
+};
+
+struct NormalizerStepRecord {
+  uint32_t kind;            // NormalizerStepKind
+  uint32_t pattern_offset;  // into strings
+  uint32_t pattern_size;
+  uint32_t content_offset;
+  uint32_t content_size;
+  uint32_t reserved;
 };
 
 struct PreTokenizerStepRecord {
@@ -117,8 +149,11 @@ class TokenizerTables {
     return token_bytes_.substr(token_offsets_[id], token_offsets_[id + 1] - token_offsets_[id]);
   }
   uint8_t token_flags(int32_t id) const { return static_cast<uint32_t>(id) < vocab_size_ ? token_flags_[id] : 0; }
-  /// The vocabulary's id with exactly these bytes, -1 for none; added tokens are not looked at.
-  int32_t find_bytes(std::string_view bytes) const;
+  std::string_view spelling(int32_t id) const {
+    return spelling_bytes_.substr(spelling_offsets_[id], spelling_offsets_[id + 1] - spelling_offsets_[id]);
+  }
+  /// The vocabulary's id with exactly this spelling, -1 for none; added tokens are not looked at.
+  int32_t find_spelling(std::string_view spelling) const;
 
   static constexpr uint32_t no_rank = ~uint32_t{0};
   /// no_rank when the two do not merge; both ids must be of the vocabulary.
@@ -142,6 +177,7 @@ class TokenizerTables {
 
   std::span<const AddedTokenRecord> added_raw() const { return added_raw_; }
   std::span<const AddedTokenRecord> added_normalized() const { return added_normalized_; }
+  std::span<const NormalizerStepRecord> normalizer() const { return normalizer_; }
   std::span<const PreTokenizerStepRecord> steps() const { return steps_; }
   /// `offset` and `size` as in a record of this block.
   std::string_view string(uint32_t offset, uint32_t size) const { return strings_.substr(offset, size); }
@@ -149,9 +185,16 @@ class TokenizerTables {
   std::span<const int32_t> suffix_ids() const { return suffix_ids_; }
   std::span<const int32_t> eos_ids() const { return eos_ids_; }
   int32_t bos_id() const { return bos_id_; }
-  uint32_t normalizer() const { return normalizer_; }
+  MergeUnit merge_unit() const { return merge_unit_; }
+  int32_t unknown_id() const { return unknown_id_; }
+  bool fuse_unknown() const { return (flags_ & TokenizerFlag::fuse_unknown) != 0; }
+  bool bare_first_token() const { return (flags_ & TokenizerFlag::bare_first_token) != 0; }
+  uint32_t cut_before() const { return cut_before_; }
+  uint32_t stripped_count() const { return stripped_count_; }
+  char stripped_byte() const { return stripped_byte_; }
 
  private:
+  void check_tokens(std::span<const uint32_t> offsets, std::string_view bytes) const;
   void check_ids(std::span<const int32_t> ids) const;
   void check_added(std::span<const AddedTokenRecord> records) const;
 
@@ -160,9 +203,16 @@ class TokenizerTables {
   uint32_t merge_probes_ = 0;
   uint32_t longest_direct_ = 0;
   int32_t bos_id_ = -1;
-  uint32_t normalizer_ = 0;
+  MergeUnit merge_unit_ = MergeUnit::bytes;
+  int32_t unknown_id_ = -1;
+  uint32_t flags_ = 0;
+  uint32_t cut_before_ = 0;
+  uint32_t stripped_count_ = 0;
+  char stripped_byte_ = 0;
   std::span<const uint32_t> token_offsets_;
   std::string_view token_bytes_;
+  std::span<const uint32_t> spelling_offsets_;
+  std::string_view spelling_bytes_;
   std::span<const uint8_t> token_flags_;
   std::span<const int32_t> byte_ids_;
   std::span<const uint32_t> vocabulary_;
@@ -170,6 +220,7 @@ class TokenizerTables {
   std::span<const uint32_t> merge_results_;
   std::span<const AddedTokenRecord> added_raw_;
   std::span<const AddedTokenRecord> added_normalized_;
+  std::span<const NormalizerStepRecord> normalizer_;
   std::span<const PreTokenizerStepRecord> steps_;
   std::string_view strings_;
   std::span<const int32_t> prefix_ids_;

@@ -65,7 +65,7 @@ TEST(CompileTokenizer, MissingParts) {
   EXPECT_THAT(refusal_with("/model", {}), HasSubstr("model is missing"));
   EXPECT_THAT(refusal_with("/model/vocab", {}), HasSubstr("model.vocab is missing"));
   EXPECT_THAT(refusal_with("/model/merges", {}), HasSubstr("model.merges is missing"));
-  EXPECT_THAT(refusal_with("/pre_tokenizer", {}), HasSubstr("has no ByteLevel in its pre_tokenizer"));
+  EXPECT_THAT(refusal_with("/pre_tokenizer", {}), HasSubstr("decoder is of type ByteLevel, which is not supported"));
   EXPECT_THAT(refusal_with("/decoder", nullptr), HasSubstr("exactly one ByteLevel in its decoder"));
   EXPECT_THAT(refusal_with("/added_tokens/0/content", {}), HasSubstr("added_tokens[0].content is missing"));
   EXPECT_THAT(refusal_with("/added_tokens", {}),
@@ -123,8 +123,8 @@ TEST(CompileTokenizer, WhatIsNotSupported) {
               HasSubstr("model.continuing_subword_prefix is set"));
   EXPECT_THAT(refusal_with("/model/end_of_word_suffix", value("</w>")), HasSubstr("model.end_of_word_suffix is set"));
   EXPECT_THAT(refusal_with("/normalizer/type", value("Lowercase")), HasSubstr("normalizer is of type Lowercase"));
-  EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/type", value("Metaspace")),
-              HasSubstr("pre_tokenizer.pretokenizers[0] is of type Metaspace"));
+  EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/type", value("UnicodeScripts")),
+              HasSubstr("pre_tokenizer.pretokenizers[0] is of type UnicodeScripts"));
   EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/behavior", value("Odd")), HasSubstr("behavior is Odd"));
   EXPECT_THAT(refusal_with("/post_processor/type", value("BertProcessing")), HasSubstr("BertProcessing"));
   EXPECT_THAT(refusal_with("/decoder/type", value("Metaspace")), HasSubstr("decoder is of type Metaspace"));

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "text/nfc.h"
+
 namespace incipit {
 namespace {
 
-std::string nfc(std::string_view text) { return normalize(NormalizerKind::nfc, text); }
+std::string nfc(std::string_view text) { return to_nfc(text); }
 
 // From NormalizationTest.txt of Unicode 14 and UAX 15's examples.
 TEST(Normalizer, CanonicalComposition) {
@@ -26,10 +28,37 @@ TEST(Normalizer, BrokenBytesStay) {
   EXPECT_EQ(nfc("e\u0301\xe2\x82"), "é\xe2\x82");
 }
 
-TEST(Normalizer, WhatIsSurelyNormalized) {
-  EXPECT_TRUE(is_surely_normalized(NormalizerKind::nfc, "plain, naïve"));
-  EXPECT_FALSE(is_surely_normalized(NormalizerKind::nfc, "e\u0301"));
-  EXPECT_TRUE(is_surely_normalized(NormalizerKind::none, "e\u0301"));
+TEST(Normalizer, WhatIsSurelyComposed) {
+  EXPECT_TRUE(is_surely_nfc("plain, naïve"));
+  EXPECT_FALSE(is_surely_nfc("e\u0301"));
+}
+
+std::string normalized(const std::vector<NormalizerStep>& steps, std::string_view text, bool first = true) {
+  const Normalizer normalizer(steps, "test");
+  const std::string result = normalizer.normalize(text, first);
+  if (normalizer.leaves_alone(text)) {
+    EXPECT_EQ(result, text);
+  }
+  return result;
+}
+
+TEST(Normalizer, Steps) {
+  using Kind = NormalizerStepKind;
+  EXPECT_EQ(normalized({}, "as it is"), "as it is");
+  EXPECT_EQ(normalized({{Kind::prepend, {}, "_"}, {Kind::replace, " ", "_"}}, " a b"), "__a_b");
+  EXPECT_EQ(normalized({{Kind::prepend, {}, "_"}}, ""), "");
+  EXPECT_EQ(normalized({{Kind::prepend_first, {}, "_"}}, "a"), "_a");
+  EXPECT_EQ(normalized({{Kind::prepend_first, {}, "_"}}, "a", false), "a");
+  EXPECT_EQ(normalized({{Kind::replace_pattern, " {2,}", "$0"}}, "a   b c"), "a$0b c");
+  EXPECT_EQ(normalized({{Kind::replace_pattern, "x*", "-"}}, "axb"), "-a-b-");
+  EXPECT_EQ(normalized({{Kind::replace_pattern, "a", "b"}},
+                       "a\xff\xe2\x82"
+                       "a"),
+            "b\xff\xe2\x82"
+            "b");
+  EXPECT_EQ(normalized({{Kind::strip_left, {}, {}}}, "\u3000\n a "), "a ");
+  EXPECT_EQ(normalized({{Kind::strip_right, {}, {}}}, " a\u00a0\n\u3000"), " a");
+  EXPECT_EQ(normalized({{Kind::strip_left, {}, {}}, {Kind::strip_right, {}, {}}}, " \n "), "");
 }
 
 }  // namespace

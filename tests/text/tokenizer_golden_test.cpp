@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "text/compile_tokenizer.h"
+#include "text/nfc.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {
@@ -123,29 +124,16 @@ class PublishedTokenizer : public testing::Test {
     if (!std::filesystem::exists(shared_)) GTEST_SKIP() << "../shared/tokenizers is absent: published tokenizers";
   }
 
-  /// A tokenizer.json of a vocab.json and a merges.txt.
-  std::string json_from_merges(const std::string& name, const boost::json::value& pre_tokenizer, bool ignore_merges) {
-    boost::json::array merges;
-    std::istringstream lines(read_text_file(shared_ / name / "merges.txt"));
-    for (std::string line; std::getline(lines, line);) {
-      if (!line.empty() && line.back() == '\r') line.pop_back();
-      if (!line.empty() && !line.starts_with("#version")) merges.push_back(boost::json::string(line));
-    }
-    const boost::json::object document = {{"pre_tokenizer", pre_tokenizer},
-                                          {"decoder", {{"type", "ByteLevel"}}},
-                                          {"model",
-                                           {{"type", "BPE"},
-                                            {"ignore_merges", ignore_merges},
-                                            {"vocab", read_json(shared_ / name / "vocab.json")},
-                                            {"merges", merges}}}};
-    return boost::json::serialize(document);
-  }
-
-  static boost::json::value split_and_bytes(const std::string& pattern) {
-    return {{"type", "Sequence"},
-            {"pretokenizers",
-             {{{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}},
-              {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
+  /// A folder with only some of a published tokenizer's files.
+  std::shared_ptr<const Tokenizer> with_files(const std::string& name, const std::vector<std::string>& files) {
+    const std::filesystem::path folder =
+        std::filesystem::path(testing::TempDir()) / ("incipit_tokenizer_golden_test_" + name);
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    for (const std::string& file : files) std::filesystem::create_symlink(shared_ / name / file, folder / file);
+    std::shared_ptr<const Tokenizer> tokenizer = open_tables(compile_tokenizer(folder));
+    std::filesystem::remove_all(folder);
+    return tokenizer;
   }
 
   void check_cases(const Tokenizer& tokenizer, const std::string& name) {
@@ -168,39 +156,81 @@ class PublishedTokenizer : public testing::Test {
     EXPECT_GT(cases, 40);
   }
 
-  const std::string llama3_pattern_ =
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  const std::string qwen2_pattern_ =
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  const boost::json::value gpt2_pre_tokenizer_ = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
   const std::filesystem::path shared_ = source_path("../shared/tokenizers");
 };
 
-TEST_F(PublishedTokenizer, Gpt2) {
-  check_cases(*tokenizer_from_json(json_from_merges("gpt2", gpt2_pre_tokenizer_, false)), "gpt-2");
+TEST_F(PublishedTokenizer, Gpt2) { check_cases(*with_files("gpt2", {"vocab.json", "merges.txt"}), "gpt-2"); }
+TEST_F(PublishedTokenizer, Llama3) { check_cases(*open_tables(compile_tokenizer(shared_ / "llama-3")), "llama-bpe"); }
+TEST_F(PublishedTokenizer, Qwen2) { check_cases(*open_tables(compile_tokenizer(shared_ / "qwen2")), "qwen2"); }
+TEST_F(PublishedTokenizer, Phi3) { check_cases(*open_tables(compile_tokenizer(shared_ / "phi-3")), "phi-3"); }
+
+TEST_F(PublishedTokenizer, Llama2) {
+  const auto tokenizer = open_tables(compile_tokenizer(shared_ / "llama-2"));
+  check_cases(*tokenizer, "llama-spm");
+  EXPECT_THAT(tokenizer->encode("Hello"), ElementsAre(1, 15043));
+  EXPECT_EQ(tokenizer->bos_id(), 1);
+  EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(2));
 }
 
-TEST_F(PublishedTokenizer, Llama3) {
-  check_cases(*tokenizer_from_json(json_from_merges("llama-3", split_and_bytes(llama3_pattern_), true)), "llama-bpe");
+TEST_F(PublishedTokenizer, Llama2FromItsSentencePieceModel) {
+  const auto tokenizer = with_files("llama-2", {"tokenizer.model"});
+  check_cases(*tokenizer, "llama-spm");
+  EXPECT_EQ(tokenizer->bos_id(), 1);
+  EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(2));
+  // Phi-3's tokenizer.json holds the same vocabulary.
+  const auto other = open_tables(compile_tokenizer(shared_ / "phi-3"));
+  std::mt19937 random(1);
+  for (int i = 0; i < 500; ++i) {
+    const std::string text = random_bytes(random, random() % 80);
+    ASSERT_EQ(tokenizer->encode(text, {false, false}), other->encode(text, {false, false})) << text;
+  }
+  EXPECT_THAT(tokenizer->encode("</s>Hello", {.add_special_tokens = false}), ElementsAre(2, 15043));
 }
 
-TEST_F(PublishedTokenizer, Qwen2) {
-  check_cases(*tokenizer_from_json(json_from_merges("qwen2", split_and_bytes(qwen2_pattern_), false)), "qwen2");
+TEST_F(PublishedTokenizer, Phi3SpecialTokens) {
+  const auto tokenizer = open_tables(compile_tokenizer(shared_ / "phi-3"));
+  // <|user|> takes in the white space behind it.
+  const std::vector<int32_t> ids = tokenizer->encode("<|user|>\n Hello<|end|>\n<|assistant|>");
+  EXPECT_THAT(ids, ElementsAre(32010, 15043, 32007, 32001));
+  EXPECT_EQ(tokenizer->decode(ids), "Hello");
+  EXPECT_EQ(tokenizer->decode(ids, false), "<|user|> Hello<|end|><|assistant|>");
+  EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(32000));
 }
 
-TEST_F(PublishedTokenizer, TokenizerJsonFilesAreRead) {
-  // Its runs of spaces are added tokens, which the plain vocabulary's cases do not know.
+TEST_F(PublishedTokenizer, RunsOfSpacesAreAddedTokens) {
   const auto gpt2 = open_tables(compile_tokenizer(shared_ / "gpt2"));
   EXPECT_THAT(gpt2->encode("Hello world<|endoftext|>   x"), ElementsAre(15496, 995, 50256, 50285, 87));
   const auto neox = open_tables(compile_tokenizer(shared_ / "gpt-neox"));
   EXPECT_THAT(neox->encode("Hello world<|endoftext|>   x"), ElementsAre(12092, 1533, 0, 50275, 89));
+  const boost::json::value document = boost::json::parse(read_text_file(shared_ / "gpt-neox" / "tokenizer.json"));
+  for (const boost::json::value& added : document.at("added_tokens").as_array()) {
+    const std::string text = text_of(added.at("content"));
+    const auto id = static_cast<int32_t>(added.at("id").as_int64());
+    EXPECT_THAT(neox->encode(text), ElementsAre(id));
+    EXPECT_THAT(neox->encode("a" + text + "b"), ElementsAre(66, id, 67)) << text.size();
+    EXPECT_EQ(neox->decode(std::vector<int32_t>{66, id, 67}, false), "a" + text + "b");
+  }
 }
 
-TEST_F(PublishedTokenizer, SentencePieceStyleIsRefusedByName) {
-  EXPECT_THROW(compile_tokenizer(shared_ / "llama-2"), std::runtime_error);
-  EXPECT_THROW(compile_tokenizer(shared_ / "phi-3"), std::runtime_error);
+TEST_F(PublishedTokenizer, RandomTextsComeBack) {
+  std::mt19937 random(7);
+  for (const char* name : {"gpt2", "gpt-neox", "llama-3", "qwen2", "llama-2", "phi-3"}) {
+    const auto tokenizer = open_tables(compile_tokenizer(shared_ / name));
+    const bool composes = name == std::string("gpt-neox") || name == std::string("qwen2");
+    for (int i = 0; i < 300; ++i) {
+      std::string text = random_text(random, random() % 60);
+      if (composes) text = to_nfc(text);
+      const std::vector<int32_t> ids = tokenizer->encode(text, {false, false});
+      ASSERT_EQ(tokenizer->decode(ids, false), text) << name;
+    }
+    for (int i = 0; i < 300 && !composes; ++i) {
+      const std::string bytes = random_bytes(random, random() % 60);
+      std::string back;
+      DecodingStart start = tokenizer->decoding_start();
+      for (const int32_t id : tokenizer->encode(bytes, {false, false})) tokenizer->append_token(id, start, back);
+      ASSERT_EQ(back, bytes) << name;
+    }
+  }
 }
 
 }  // namespace

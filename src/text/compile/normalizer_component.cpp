@@ -7,14 +7,37 @@
 namespace incipit {
 namespace {
 
+void read_replace(const JsonField& field, TokenizerSource& source) {
+  const JsonField pattern = field.at("pattern");
+  std::string content(field.at("content").string());
+  if (const auto literal = pattern.find("String")) {
+    if (literal->string().empty()) literal->refuse("is empty");
+    source.normalizer.push_back({NormalizerStepKind::replace, std::string(literal->string()), std::move(content)});
+    return;
+  }
+  const JsonField regex = pattern.at("Regex");
+  if (regex.string().empty()) regex.refuse("is empty");
+  std::string expression =
+      pcre2_pattern_from_oniguruma(regex.string(), fmt::format("{}: {}", field.file(), regex.path()));
+  source.normalizer.push_back({NormalizerStepKind::replace_pattern, std::move(expression), std::move(content)});
+}
+
 void read(const JsonField& field, TokenizerSource& source) {
   const std::string_view type = field.at("type").string();
   if (type == "Sequence") {
     field.at("normalizers").each([&](const JsonField& part) { read(part, source); });
   } else if (type == "NFC") {
-    source.normalizer = NormalizerKind::nfc;  // more than once changes nothing
+    source.normalizer.push_back({NormalizerStepKind::nfc, {}, {}});
+  } else if (type == "Prepend") {
+    source.normalizer.push_back({NormalizerStepKind::prepend, {}, std::string(field.at("prepend").string())});
+  } else if (type == "Replace") {
+    read_replace(field, source);
+  } else if (type == "Strip") {
+    if (field.flag("strip_left", true)) source.normalizer.push_back({NormalizerStepKind::strip_left, {}, {}});
+    if (field.flag("strip_right", true)) source.normalizer.push_back({NormalizerStepKind::strip_right, {}, {}});
   } else {
-    field.refuse(fmt::format("is of type {}, which is not supported", type), "NFC and none are");
+    field.refuse(fmt::format("is of type {}, which is not supported", type),
+                 "NFC, Prepend, Replace, Strip and Sequence are");
   }
 }
 
@@ -22,6 +45,7 @@ void read(const JsonField& field, TokenizerSource& source) {
 
 void read_normalizer(const JsonField& root, TokenizerSource& source) {
   if (const auto field = root.find("normalizer")) read(*field, source);
+  Normalizer(source.normalizer, root.file());  // patterns must compile
 }
 
 }  // namespace incipit

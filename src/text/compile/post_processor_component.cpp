@@ -36,6 +36,7 @@ void read_template(const JsonField& processor, TokenizerSource& source) {
     }
   });
   if (!text_seen) single.refuse("leaves the text itself out");
+  source.has_template = true;
   source.prefix_ids = std::move(before);
   source.suffix_ids = std::move(after);
 }

@@ -5,11 +5,15 @@
 #include "text/compile/tokenizer_source.h"
 
 namespace incipit {
-namespace {
 
-// Source: GPT-2's encoder.py.
-constexpr std::string_view gpt2_pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+// Source: GPT-2's encoder.py; the tokenizer.json of Llama 3 and of Qwen 2.
+const std::string_view gpt2_pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+const std::string_view llama3_pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view qwen2_pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+namespace {
 
 SplitBehavior read_behavior(const JsonField& field) {
   const std::string_view name = field.string();
@@ -46,15 +50,25 @@ class Reader {
       if (field.flag("use_regex", true)) {
         add_split(pcre2_pattern_from_oniguruma(gpt2_pattern, field.file()), SplitBehavior::isolated, false);
       }
+    } else if (type == "Metaspace") {
+      read_metaspace(field);
     } else {
       field.refuse(fmt::format("is of type {}, which is not supported", type),
-                   "Split, Digits, ByteLevel and Sequence are");
+                   "Split, Digits, ByteLevel, Metaspace and Sequence are");
     }
   }
 
   bool ends_in_bytes() const { return ends_in_bytes_; }
 
  private:
+  void read_metaspace(const JsonField& field) {
+    const JsonField replacement = field.at("replacement");
+    if (replacement.string().empty()) replacement.refuse("is empty");
+    const std::string mark(replacement.string());
+    steps_.push_back({metaspace_scheme(field), SplitBehavior::isolated, false, mark});
+    if (field.flag("split", true)) add_split(pattern_of_literal(mark), SplitBehavior::merged_with_next, false);
+  }
+
   void read_split(const JsonField& field) {
     const JsonField pattern = field.at("pattern");
     const SplitBehavior behavior = read_behavior(field.at("behavior"));
@@ -80,12 +94,22 @@ class Reader {
 
 }  // namespace
 
+PreTokenizerStepKind metaspace_scheme(const JsonField& field) {
+  const auto scheme = field.find("prepend_scheme");
+  if (!scheme) {  // the older way to say it
+    return field.flag("add_prefix_space", true) ? PreTokenizerStepKind::metaspace_always
+                                                : PreTokenizerStepKind::metaspace_never;
+  }
+  if (scheme->string() == "first") return PreTokenizerStepKind::metaspace_first;
+  if (scheme->string() == "always") return PreTokenizerStepKind::metaspace_always;
+  if (scheme->string() == "never") return PreTokenizerStepKind::metaspace_never;
+  scheme->refuse(fmt::format("is {}, which is not supported", scheme->string()), "first, always and never are");
+}
+
 void read_pre_tokenizer(const JsonField& root, TokenizerSource& source) {
   Reader reader(source.steps);
   if (const auto field = root.find("pre_tokenizer")) reader.read(*field);
-  if (!reader.ends_in_bytes()) {
-    root.refuse("has no ByteLevel in its pre_tokenizer", "only byte-level tokenizers are supported");
-  }
+  source.unit = reader.ends_in_bytes() ? MergeUnit::bytes : MergeUnit::characters;
   PreTokenizer(source.steps, root.file());  // patterns must compile
 }
 

@@ -1,7 +1,10 @@
-#include "text/byte_pair_merger.h"
+#include "text/pair_merger.h"
 
 #include <algorithm>
 #include <functional>
+#include <string>
+
+#include "text/utf8.h"
 
 namespace incipit {
 namespace {
@@ -69,14 +72,59 @@ void merge_by_heap(const TokenizerTables& tables, MergeScratch& scratch) {
   for (uint32_t i = 0; i < count; i = symbols[i].next) scratch.ids.push_back(symbols[i].id);
 }
 
+void append_byte_ids(const TokenizerTables& tables, std::string_view bytes, std::vector<int32_t>& ids) {
+  for (const char c : bytes) {
+    const int32_t id = tables.byte_id(static_cast<uint8_t>(c));
+    if (id >= 0) ids.push_back(id);
+  }
+}
+
+/// The ids of a piece's characters, before merging.
+void append_character_ids(const TokenizerTables& tables, std::string_view piece, std::vector<int32_t>& ids) {
+  bool unknown = false;  // an unknown character waits to be written
+  const auto write_unknown = [&] {
+    if (unknown) ids.push_back(tables.unknown_id());
+    unknown = false;
+  };
+  for (size_t position = 0; position < piece.size();) {
+    const std::string_view character = piece.substr(position, utf8_unit_at(piece, position).size);
+    position += character.size();
+    const int32_t id = tables.find_spelling(character);
+    if (id >= 0) {
+      write_unknown();
+      ids.push_back(id);
+    } else if (std::all_of(character.begin(), character.end(),
+                           [&](char c) { return tables.byte_id(static_cast<uint8_t>(c)) >= 0; })) {
+      append_byte_ids(tables, character, ids);  // before an unknown one that waits, as in the source
+    } else if (tables.unknown_id() >= 0) {
+      if (!tables.fuse_unknown()) write_unknown();
+      unknown = true;
+    }
+  }
+  write_unknown();
+}
+
+void encode_word(const TokenizerTables& tables, std::string_view word, MergeScratch& scratch,
+                 std::vector<int32_t>& ids) {
+  if (word.size() <= tables.longest_direct()) {
+    const int32_t id = tables.find_spelling(word);
+    if (id >= 0 && (tables.token_flags(id) & TokenFlag::direct) != 0) {
+      ids.push_back(id);
+      return;
+    }
+  }
+  merge_piece(tables, word, scratch, ids);
+}
+
 }  // namespace
 
-void merge_bytes(const TokenizerTables& tables, std::string_view piece, MergeScratch& scratch,
+void merge_piece(const TokenizerTables& tables, std::string_view piece, MergeScratch& scratch,
                  std::vector<int32_t>& ids) {
   scratch.ids.clear();
-  for (const char c : piece) {
-    const int32_t id = tables.byte_id(static_cast<uint8_t>(c));
-    if (id >= 0) scratch.ids.push_back(id);
+  if (tables.merge_unit() == MergeUnit::bytes) {
+    append_byte_ids(tables, piece, scratch.ids);
+  } else {
+    append_character_ids(tables, piece, scratch.ids);
   }
   if (scratch.ids.size() <= scan_limit) {
     merge_by_scan(tables, scratch);
@@ -84,6 +132,24 @@ void merge_bytes(const TokenizerTables& tables, std::string_view piece, MergeScr
     merge_by_heap(tables, scratch);
   }
   ids.insert(ids.end(), scratch.ids.begin(), scratch.ids.end());
+}
+
+void encode_piece(const TokenizerTables& tables, std::string_view piece, MergeScratch& scratch,
+                  std::vector<int32_t>& ids) {
+  if (tables.cut_before() == 0) {
+    encode_word(tables, piece, scratch, ids);
+    return;
+  }
+  std::string mark;
+  append_utf8(mark, tables.cut_before());
+  size_t begin = 0;
+  while (begin < piece.size()) {
+    size_t end = begin;
+    while (piece.substr(end).starts_with(mark)) end += mark.size();
+    end = std::min(piece.find(mark, end), piece.size());
+    encode_word(tables, piece.substr(begin, end - begin), scratch, ids);
+    begin = end;
+  }
 }
 
 }  // namespace incipit
