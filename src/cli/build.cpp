@@ -85,8 +85,8 @@ int build(const BuildOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Progress progress;
   progress.stage("reading the model", 0);
-  Model model =
-      options.geometry.empty() ? import_model(options.model) : import_geometry(options.geometry, options.seed);
+  Model model = options.geometry.empty() ? import_model(options.model, {options.to_compile.max_context})
+                                         : import_geometry(options.geometry, options.seed);
   progress.finish();
   CompileOptions compiled = options.to_compile;
   compiled.memory = parse_size(options.memory, "--memory");

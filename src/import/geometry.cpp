@@ -2,7 +2,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "import/hf/decoder_builder.h"
+#include "import/hf/llama.h"
 #include "import/hf/tensor_source.h"
 #include "import/import.h"
 
@@ -51,11 +51,10 @@ Model import_geometry(std::string_view name, uint64_t seed) {
     geometry.head_dim = known.head_dim;
     geometry.feed_forward = known.feed_forward;
     geometry.max_position = known.max_position;
-    geometry.rope.theta = known.rope_theta;
     geometry.tied = known.tied;
     RandomTensors weights(seed, known.tied);
     Model model;
-    build_llama_decoder(geometry, weights, model);
+    build_llama_decoder(geometry, plain_rope(known.rope_theta, known.head_dim), {}, {}, weights, model);
     model.architecture = "LlamaForCausalLM";
     model.generation_defaults = "{}";
     return model;

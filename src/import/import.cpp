@@ -37,8 +37,12 @@ SourceFile digest_source(const std::filesystem::path& directory, std::string_vie
   return {std::string(name), static_cast<int64_t>(bytes.size()), digester.finish().hex()};
 }
 
-/// Older checkpoints store the rotary frequencies, which config.json determines.
-bool is_known_surplus(std::string_view tensor) { return tensor.ends_with("rotary_emb.inv_freq"); }
+/// Older checkpoints store the rotary frequencies, which config.json determines, and masks.
+bool is_known_surplus(std::string_view tensor) {
+  constexpr std::array<std::string_view, 5> endings{".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                                    ".attention.bias", ".attention.masked_bias"};
+  return std::ranges::any_of(endings, [&](std::string_view ending) { return tensor.ends_with(ending); });
+}
 
 void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& directory) {
   std::vector<std::string> surplus = checkpoint.untaken();
@@ -50,7 +54,7 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
 
 }  // namespace
 
-Model import_model(const std::filesystem::path& directory) {
+Model import_model(const std::filesystem::path& directory, const ImportOptions& options) {
   if (!std::filesystem::is_directory(directory)) {
     throw Error(directory.string(), "is no directory", "give a directory with config.json and safetensors files");
   }
@@ -59,7 +63,7 @@ Model import_model(const std::filesystem::path& directory) {
   Checkpoint checkpoint = Checkpoint::open(directory);
 
   Model model;
-  architecture.build(config, checkpoint, model);
+  architecture.build(config, options, checkpoint, model);
   warn_of_untaken(checkpoint, directory);
   model.architecture = architecture.name;
   model.end_ids = config.end_ids(model.vocabulary);

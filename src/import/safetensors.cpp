@@ -90,7 +90,9 @@ std::optional<int64_t> byte_count(const Shape& shape, uint32_t bits) {
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   std::shared_ptr<const MappedFile> file = MappedFile::open(path);
   const std::span<const std::byte> bytes = file->bytes();
-  return parse(path.string(), bytes, std::move(file));
+  SafetensorsFile parsed = parse(path.string(), bytes, file);
+  parsed.file_ = std::move(file);
+  return parsed;
 }
 
 SafetensorsFile SafetensorsFile::parse(std::string name, std::span<const std::byte> bytes,
@@ -223,6 +225,9 @@ Tensor SafetensorsFile::load(std::string_view name) const {
 
 ConstantPtr SafetensorsFile::constant(std::string_view name) const {
   TensorView source = tensor(name);
+  if (file_ != nullptr) {
+    return make_file_constant(source.dtype, std::move(source.shape), file_, entry(name).begin);
+  }
   return make_mapped_constant(source.dtype, std::move(source.shape), source.data, owner_);
 }
 

@@ -16,6 +16,8 @@
 
 namespace incipit {
 
+class MappedFile;
+
 /// A mapped file and where its tensors lie. Whoever keeps a view must keep owner().
 class SafetensorsFile {
  public:
@@ -39,7 +41,7 @@ class SafetensorsFile {
   TensorView tensor(std::string_view tensor) const;
   /// An aligned copy.
   Tensor load(std::string_view tensor) const;
-  /// A lazy constant over the file's bytes.
+  /// A lazy constant over the file's bytes; what it has read of a file does not stay in residence.
   ConstantPtr constant(std::string_view tensor) const;
 
  private:
@@ -55,6 +57,7 @@ class SafetensorsFile {
   std::string name_;
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
+  std::shared_ptr<const MappedFile> file_;  // what the bytes are mapped from; null: they are in memory
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -23,7 +23,8 @@ HfConfig config_with(const std::string& changes) {
 
 std::string error_of(const std::string& changes) {
   try {
-    read_decoder_geometry(config_with(changes));
+    const HfConfig config = config_with(changes);
+    read_rope(config, rope_context(read_decoder_geometry(config, {})));
   } catch (const Error& error) {
     return error.what();
   }
@@ -33,7 +34,7 @@ std::string error_of(const std::string& changes) {
 void write(const std::filesystem::path& path, std::string_view text) { std::ofstream(path) << text; }
 
 TEST(DecoderGeometry, ReadsSizesAndFillsInDefaults) {
-  const DecoderGeometry plain = read_decoder_geometry(config_with(""));
+  const DecoderGeometry plain = read_decoder_geometry(config_with(""), {});
   EXPECT_EQ(plain.vocabulary, 100);
   EXPECT_EQ(plain.hidden, 64);
   EXPECT_EQ(plain.layers, 2);
@@ -44,12 +45,12 @@ TEST(DecoderGeometry, ReadsSizesAndFillsInDefaults) {
   EXPECT_EQ(plain.max_position, 512);
   EXPECT_FLOAT_EQ(plain.norm_epsilon, 1e-6F);
   EXPECT_EQ(plain.activation, "silu");
-  EXPECT_EQ(plain.rope.kind, "default");
-  EXPECT_EQ(plain.rope.theta, 10000);
+  EXPECT_EQ(plain.max_context, 512);
   EXPECT_FALSE(plain.tied);
   const DecoderGeometry other =
       read_decoder_geometry(config_with(R"("num_key_value_heads":2,"head_dim":32,"hidden_act":"gelu_pytorch_tanh",
-                     "tie_word_embeddings":true,"quantization_config":null,"pretraining_tp":1)"));
+                     "tie_word_embeddings":true,"quantization_config":null,"pretraining_tp":1)"),
+                            {});
   EXPECT_EQ(other.kv_heads, 2);
   EXPECT_EQ(other.query_width(), 128);
   EXPECT_EQ(other.kv_width(), 64);
@@ -92,19 +93,20 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
   EXPECT_EQ(error_of(R"("pretraining_tp":2)"), "config.json: pretraining_tp 2 is not supported; only 1 is");
   EXPECT_EQ(error_of(R"("hidden_act":"mish")"),
             "config.json: hidden_act 'mish' is not supported; this build computes silu, gelu, gelu_new, "
-            "gelu_pytorch_tanh and relu");
+            "gelu_fast, gelu_pytorch_tanh and relu");
   EXPECT_EQ(error_of(R"("layer_types":["full_attention","sliding_attention"])"),
             "config.json: layer_types has 'sliding_attention', which is not supported");
-  EXPECT_EQ(error_of(R"("final_logit_softcapping":30.0)"), "config.json: final_logit_softcapping 3E1 is not supported");
+  EXPECT_EQ(error_of(R"("final_logit_softcapping":30.0)"),
+            "config.json: final_logit_softcapping 3E1 is not supported for this architecture");
+  EXPECT_EQ(error_of(R"("sliding_window":4096)"),
+            "config.json: sliding_window 4096 is not supported for this architecture");
   EXPECT_EQ(error_of(R"("add_cross_attention":true)"), "config.json: add_cross_attention is not supported");
-  EXPECT_EQ(error_of(R"("rope_scaling":{"rope_type":"yarn","factor":4.0})"),
-            "config.json: rope_scaling.rope_type 'yarn' is not supported; this build reads default, linear and llama3");
-  EXPECT_EQ(error_of(R"("rope_parameters":{"rope_type":"longrope"})"),
-            "config.json: rope_parameters.rope_type 'longrope' is not supported; this build reads default, linear and "
-            "llama3");
-  EXPECT_EQ(error_of(R"("rope_scaling":{"type":"dynamic","factor":2})"),
-            "config.json: rope_scaling.rope_type 'dynamic' is not supported; this build reads default, linear and "
-            "llama3");
+  EXPECT_EQ(error_of(R"("rope_parameters":{"rope_type":"proportional"})"),
+            "config.json: rope_parameters.rope_type 'proportional' is not supported; this build reads default, linear, "
+            "dynamic, llama3, yarn and longrope");
+  EXPECT_EQ(error_of(R"("rope_parameters":{"full_attention":{"rope_type":"default"}})"),
+            "config.json: rope_parameters.full_attention: rotary parameters by layer type are not supported for this "
+            "architecture");
   EXPECT_EQ(error_of(R"("partial_rotary_factor":0.5)"),
             "config.json: partial_rotary_factor is 5E-1; this architecture is supported with 1 only");
   EXPECT_EQ(error_of(R"("rope_scaling":{"type":"linear"})"),

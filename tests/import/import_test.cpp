@@ -11,6 +11,8 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "graph/ops/attention.h"
+#include "graph/ops/kv_write.h"
 #include "import/safetensors.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
@@ -226,19 +228,47 @@ TEST(ImportModel, ForeignModelsAreRefusedByName) {
   model.edit("LlamaForCausalLM", "MambaForCausalLM");
   EXPECT_EQ(model.error(),
             "MODEL/config.json: unknown architecture MambaForCausalLM; this build reads LlamaForCausalLM, "
-            "Qwen2ForCausalLM");
+            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, Olmo2ForCausalLM, "
+            "GraniteForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
+            "MixtralForCausalLM, Qwen3MoeForCausalLM");
   model.edit("MambaForCausalLM", "LlamaForCausalLM");
   model.edit("\"pretraining_tp\"", "\"sliding_window\": 4096, \"pretraining_tp\"");
-  EXPECT_EQ(model.error(), "MODEL/config.json: sliding_window 4096 is not supported for Llama");
+  EXPECT_EQ(model.error(), "MODEL/config.json: sliding_window 4096 is not supported for this architecture");
+}
 
-  const Spoilable windowed("qwen2");
-  windowed.save();
-  windowed.edit("\"sliding_window\": null", "\"sliding_window\": 4096");
-  EXPECT_EQ(windowed.error(), "accepted");  // named, but switched off
-  windowed.edit("\"use_sliding_window\": false", "\"use_sliding_window\": true");
-  EXPECT_EQ(windowed.error(), "accepted");  // from layer 28 of 2
-  windowed.edit("\"max_window_layers\": 28", "\"max_window_layers\": 1");
-  EXPECT_EQ(windowed.error(), "MODEL/config.json: use_sliding_window with a window of 4096 is not supported");
+/// The window of each layer's attention.
+std::vector<int64_t> windows_of(const Model& model) {
+  std::vector<int64_t> windows;
+  for (const NodeId n : model.graph.order()) {
+    if (const auto* attention = model.graph.op_as<ops::Attention>(n)) windows.push_back(attention->window);
+    if (const auto* write = model.graph.op_as<ops::KvWrite>(n)) {
+      EXPECT_EQ(write->layer, std::ssize(windows)) << "the attention after it is of the same layer";
+    }
+  }
+  return windows;
+}
+
+TEST(ImportModel, WindowsAreThoseThatHold) {
+  using testing::ElementsAre;
+  const Spoilable model("qwen2");
+  model.save();
+  const auto windows = [&](int64_t max_context = 0) { return windows_of(import_model(model.path(), {max_context})); };
+  model.edit("\"sliding_window\": null", "\"sliding_window\": 24");
+  EXPECT_THAT(windows(), ElementsAre(0, 0));  // named, but switched off
+  model.edit("\"layer_types\": [\n    \"full_attention\",\n    \"full_attention\"\n  ],", "");
+  model.edit("\"use_sliding_window\": false", "\"use_sliding_window\": true");
+  EXPECT_THAT(windows(), ElementsAre(0, 0));  // from layer 28 of 2
+  model.edit("\"max_window_layers\": 28", "\"max_window_layers\": 1");
+  EXPECT_THAT(windows(), ElementsAre(0, 24));
+  EXPECT_THAT(windows(25), ElementsAre(0, 24));
+  EXPECT_THAT(windows(24), ElementsAre(0, 0));  // holds all there are
+  model.edit("\"max_window_layers\"",
+             "\"layer_types\": [\"sliding_attention\", \"full_attention\"], \"max_window_layers\"");
+  EXPECT_THAT(windows(), ElementsAre(24, 0));
+  model.edit("[\"sliding_attention\", ", "[");
+  EXPECT_EQ(model.error(), "MODEL/config.json: layer_types has 1 entries for 2 layers");
+  model.edit("[\"full_attention\"]", "[\"linear_attention\", \"full_attention\"]");
+  EXPECT_EQ(model.error(), "MODEL/config.json: layer_types has 'linear_attention', which is not supported");
 }
 
 TEST(ImportModel, DirectoriesWithoutAModelAreRefused) {

@@ -6,16 +6,28 @@
 #include <map>
 
 #include "base/error.h"
+#include "support/message_of.h"
 
 namespace incipit {
 namespace {
 
-RopeParameters parameters_of(const std::string& members) {
-  return read_rope_parameters(HfConfig::parse("config.json", "{" + members + "}"));
+/// Of a config with these members, for heads of `head_dim` in a model of 512 positions.
+Rope rope_of(const std::string& members, int64_t head_dim, RopeContext context = {}) {
+  context.head_dim = head_dim;
+  if (context.max_position == 0) context.max_position = 512;
+  if (context.max_context == 0) context.max_context = context.max_position;
+  return read_rope(HfConfig::parse("config.json", "{" + members + "}"), context);
+}
+
+void expect_frequencies(const Rope& rope, const std::vector<double>& expected) {
+  ASSERT_EQ(rope.inverse_frequencies.size(), expected.size());
+  for (size_t pair = 0; pair < expected.size(); ++pair) {
+    EXPECT_NEAR(rope.inverse_frequencies[pair], expected[pair], expected[pair] * 1e-6) << pair;
+  }
 }
 
 TEST(Rope, DefaultFrequenciesFollowTheFormula) {
-  const Rope rope = make_rope(parameters_of(R"("rope_parameters":{"rope_type":"default","rope_theta":1000000.0})"), 64);
+  const Rope rope = rope_of(R"("rope_parameters":{"rope_type":"default","rope_theta":1000000.0})", 64);
   ASSERT_EQ(rope.inverse_frequencies.size(), 32U);
   EXPECT_EQ(rope.factor, 1);
   for (size_t pair = 0; pair < 32; ++pair) {
@@ -25,8 +37,8 @@ TEST(Rope, DefaultFrequenciesFollowTheFormula) {
 }
 
 TEST(Rope, LinearDividesByTheFactor) {
-  const Rope plain = make_rope(parameters_of(R"("rope_theta":10000)"), 16);
-  const Rope stretched = make_rope(parameters_of(R"("rope_scaling":{"type":"linear","factor":4.0})"), 16);
+  const Rope plain = rope_of(R"("rope_theta":10000)", 16);
+  const Rope stretched = rope_of(R"("rope_scaling":{"type":"linear","factor":4.0})", 16);
   for (size_t pair = 0; pair < 8; ++pair) {
     EXPECT_EQ(stretched.inverse_frequencies[pair], plain.inverse_frequencies[pair] / 4);
   }
@@ -35,9 +47,9 @@ TEST(Rope, LinearDividesByTheFactor) {
 // Computed in double from the formula of the Llama 3.1 release: frequencies whose wavelength is below
 // original / high stay, those above original / low are divided by the factor, between them a linear blend.
 TEST(Rope, Llama3ValuesOfASmallModel) {
-  const Rope rope = make_rope(parameters_of(R"("rope_parameters":{"rope_type":"llama3","rope_theta":500000.0,
-    "factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":64})"),
-                              16);
+  const Rope rope = rope_of(R"("rope_parameters":{"rope_type":"llama3","rope_theta":500000.0,
+    "factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":64})",
+                            16);
   const std::vector<double> expected{1.0,
                                      0.0794030091792082,
                                      0.004700753866357992,
@@ -53,9 +65,9 @@ TEST(Rope, Llama3ValuesOfASmallModel) {
 }
 
 TEST(Rope, Llama3ValuesOfThePublishedModels) {
-  const Rope rope = make_rope(parameters_of(R"("rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",
-    "factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192})"),
-                              128);
+  const Rope rope = rope_of(R"("rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",
+    "factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192})",
+                            128);
   const std::map<size_t, double> expected{{0, 1.0},
                                           {1, 0.8146172338565447},
                                           {28, 0.003211445994752591},
@@ -74,9 +86,7 @@ TEST(Rope, Llama3ValuesOfThePublishedModels) {
 TEST(Rope, OlderConfigsGiveTheSameFrequencies) {
   const std::string llama3 = R"("factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
     "original_max_position_embeddings":64)";
-  const auto frequencies = [](const std::string& members) {
-    return make_rope(parameters_of(members), 16).inverse_frequencies;
-  };
+  const auto frequencies = [](const std::string& members) { return rope_of(members, 16).inverse_frequencies; };
   const std::vector<float> newer =
       frequencies(R"("rope_parameters":{"rope_type":"llama3","rope_theta":500000.0,)" + llama3 + "}");
   EXPECT_EQ(frequencies(R"("rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",)" + llama3 + "}"), newer);
@@ -89,10 +99,135 @@ TEST(Rope, OlderConfigsGiveTheSameFrequencies) {
             frequencies(R"("rope_parameters":{"rope_type":"linear","factor":2.0,"rope_theta":10000.0})"));
 }
 
+// Values from the formula of Transformers' modeling_rope_utils, computed in double.
+TEST(Rope, YarnBlendsBetweenTheBetas) {
+  const Rope rope = rope_of(R"("rope_parameters":{"rope_type":"yarn","rope_theta":10000.0,"factor":4.0,
+    "original_max_position_embeddings":32,"beta_fast":32.0,"beta_slow":1.0})",
+                            16);
+  const std::vector<double> usual{1.0,    0.19764235376052372,   0.025,   0.007905694150420948,
+                                  0.0025, 0.0007905694150420947, 0.00025, 7.905694150420948e-05};
+  expect_frequencies(rope, usual);
+  EXPECT_FLOAT_EQ(rope.factor, 1.138629436111989F);
+  expect_frequencies(rope_of(R"("rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":32,
+    "truncate":false})",
+                             16),
+                     {1.0, 0.14849024701094485, 0.025, 0.007905694150420948, 0.0025, 0.0007905694150420947, 0.00025,
+                      7.905694150420948e-05});
+  expect_frequencies(rope_of(R"("rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":4096,
+    "beta_fast":8,"beta_slow":2})",
+                             16),
+                     {1.0, 0.31622776601683794, 0.1, 0.03162277660168379, 0.0075000000000000015, 0.0015811388300841897,
+                      0.00025, 7.905694150420948e-05});
+  // The file's original length wins; without a factor it is the ratio of the lengths.
+  RopeContext context;
+  context.max_position = 128;
+  expect_frequencies(rope_of(R"("original_max_position_embeddings":32,"rope_scaling":{"type":"yarn",
+    "original_max_position_embeddings":64})",
+                             16, context),
+                     usual);
+}
+
+TEST(Rope, YarnScalesItsCosines) {
+  const auto factor = [](const std::string& members) {
+    return rope_of(
+               R"("rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":32,)" + members + "}",
+               16)
+        .factor;
+  };
+  EXPECT_FLOAT_EQ(factor(R"("mscale":0.7,"mscale_all_dim":1.2)"), 0.9405715251010841F);
+  EXPECT_FLOAT_EQ(factor(R"("mscale":0.7)"), 1.138629436111989F);
+  EXPECT_FLOAT_EQ(factor(R"("mscale":0.7,"mscale_all_dim":1.2,"attention_factor":1.25)"), 1.25F);
+}
+
+TEST(Rope, LongropeTakesItsListByTheEnginesContext) {
+  const std::string lists = R"("short_factor":[1,1.5],"long_factor":[2,4])";
+  const std::string published =
+      R"("original_max_position_embeddings":16,"rope_scaling":{"type":"longrope",)" + lists + "}";
+  RopeContext context;
+  context.max_context = 16;
+  const Rope near = rope_of(published, 4, context);
+  context.max_context = 17;
+  const Rope far = rope_of(published, 4, context);
+  expect_frequencies(near, {1, 0.01 / 1.5});
+  expect_frequencies(far, {0.5, 0.01 / 4});
+  EXPECT_FLOAT_EQ(far.factor, 1.5F);  // √(1 + ln(512 / 16) / ln 16), whichever list it is
+  EXPECT_FLOAT_EQ(near.factor, 1.5F);
+  for (const char* kind : {"su", "yarn", "longrope"}) {
+    const Rope other = rope_of(R"("rope_parameters":{"rope_type":")" + std::string(kind) +
+                                   R"(","factor":32.0,"original_max_position_embeddings":16,)" + lists + "}",
+                               4);
+    EXPECT_EQ(other.inverse_frequencies, far.inverse_frequencies) << kind;
+    EXPECT_EQ(other.factor, far.factor) << kind;
+  }
+  EXPECT_EQ(message_of([&] { rope_of(published, 8); }),
+            "config.json: rope_scaling.long_factor has 2 numbers; a rotated width of 8 needs 4");
+}
+
+TEST(Rope, DynamicStaysWithinItsOriginalLength) {
+  const std::string members = R"("rope_scaling":{"type":"dynamic","factor":2.0})";
+  EXPECT_EQ(rope_of(members, 16).inverse_frequencies, plain_rope(10000, 16).inverse_frequencies);
+  RopeContext beyond;
+  beyond.max_context = 513;
+  EXPECT_EQ(
+      message_of([&] { rope_of(members, 16, beyond); }),
+      "config.json: rope_scaling.rope_type 'dynamic' is supported up to its original length of 512 positions, not "
+      "513; give --max-context up to 512");
+}
+
+TEST(Rope, APartOfAHeadMayTurn) {
+  RopeContext context;
+  context.partial_key = "rotary_pct";
+  context.theta_key = "rotary_emb_base";
+  context.default_partial = 0.25;
+  const std::vector<float> quarter = plain_rope(100, 8).inverse_frequencies;
+  EXPECT_EQ(rope_of(R"("rotary_emb_base":100)", 32, context).inverse_frequencies, quarter);
+  EXPECT_EQ(rope_of(R"("rotary_emb_base":100,"rotary_pct":0.5)", 16, context).inverse_frequencies, quarter);
+  EXPECT_EQ(rope_of(R"("rope_parameters":{"rope_theta":100,"partial_rotary_factor":0.5},"rotary_pct":1)", 16, context)
+                .inverse_frequencies,
+            quarter);
+  EXPECT_EQ(message_of([&] { rope_of(R"("rotary_pct":2)", 16, context); }),
+            "config.json: rotary_pct is 2; it must lie in (0, 1]");
+  EXPECT_EQ(message_of([&] { rope_of(R"("rotary_pct":0.01)", 16, context); }),
+            "config.json: rotary_pct 0.01 leaves nothing of a head to turn");
+}
+
+TEST(Rope, LayerTypesHaveOptionsOfTheirOwn) {
+  RopeContext context;
+  context.head_dim = 16;
+  context.default_theta = 1e6;
+  const auto frequencies = [&](const std::string& members, std::string_view type) {
+    return read_layer_type_rope(HfConfig::parse("config.json", "{" + members + "}"), context, type).inverse_frequencies;
+  };
+  const std::string newer = R"("rope_parameters":{"full_attention":{"rope_type":"linear","factor":8.0,"rope_theta":5e5},
+    "sliding_attention":{"rope_type":"default","rope_theta":100}})";
+  const std::string older = R"("rope_theta":5e5,"rope_scaling":{"rope_type":"linear","factor":8.0},
+    "rope_local_base_freq":100)";
+  std::vector<float> linear = plain_rope(5e5, 16).inverse_frequencies;
+  for (float& frequency : linear) frequency /= 8;
+  EXPECT_EQ(frequencies(newer, "full_attention"), linear);
+  EXPECT_EQ(frequencies(older, "full_attention"), linear);
+  context.theta_key = "rope_local_base_freq";
+  context.scaling_key = {};
+  EXPECT_EQ(frequencies(newer, "sliding_attention"), plain_rope(100, 16).inverse_frequencies);
+  EXPECT_EQ(frequencies(older, "sliding_attention"), plain_rope(100, 16).inverse_frequencies);
+  EXPECT_EQ(frequencies("", "sliding_attention"), plain_rope(1e6, 16).inverse_frequencies);
+}
+
+TEST(Rope, YarnConfigsThatGiveTheOriginalLengthAreStretched) {
+  const auto stretched = [](const std::string& members) {
+    return stretched_max_position(HfConfig::parse("config.json", "{" + members + "}"), 512);
+  };
+  EXPECT_EQ(stretched(""), 512);
+  EXPECT_EQ(stretched(R"("rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":512})"), 2048);
+  EXPECT_EQ(stretched(R"("rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":32})"), 512);
+  EXPECT_EQ(stretched(R"("rope_scaling":{"type":"yarn","factor":4.0})"), 512);
+}
+
 TEST(Rope, Llama3NeedsItsOptions) {
-  EXPECT_THROW(parameters_of(R"("rope_scaling":{"rope_type":"llama3","factor":8.0})"), Error);
-  EXPECT_THROW(parameters_of(R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":4.0,
-    "high_freq_factor":4.0,"original_max_position_embeddings":64})"),
+  EXPECT_THROW(rope_of(R"("rope_scaling":{"rope_type":"llama3","factor":8.0})", 16), Error);
+  EXPECT_THROW(rope_of(R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":4.0,
+    "high_freq_factor":4.0,"original_max_position_embeddings":64})",
+                       16),
                Error);
 }
 

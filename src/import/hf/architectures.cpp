@@ -8,8 +8,9 @@ namespace incipit {
 namespace {
 
 constexpr std::array architectures{
-    &llama_architecture,
-    &qwen2_architecture,
+    &llama_architecture,  &mistral_architecture, &qwen2_architecture,     &qwen3_architecture,    &phi3_architecture,
+    &olmo2_architecture,  &granite_architecture, &gpt2_architecture,      &gpt_neox_architecture, &gemma2_architecture,
+    &gemma3_architecture, &mixtral_architecture, &qwen3_moe_architecture,
 };
 
 }  // namespace

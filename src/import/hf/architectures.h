@@ -8,19 +8,31 @@
 #include "graph/model.h"
 #include "import/hf/config.h"
 #include "import/hf/tensor_source.h"
+#include "import/import.h"
 
 namespace incipit {
 
 struct HfArchitecture {
   std::string_view name;  // as config.json's `architectures` has it
   /// Fills in the graph and sizes. Throws Error for a config or tensors that it cannot honour.
-  void (*build)(const HfConfig& config, TensorSource& weights, Model& model);
+  void (*build)(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model);
 };
 
 /// Throws Error naming those there are.
 const HfArchitecture& find_architecture(const HfConfig& config);
 
 extern const HfArchitecture llama_architecture;
+extern const HfArchitecture mistral_architecture;
 extern const HfArchitecture qwen2_architecture;
+extern const HfArchitecture qwen3_architecture;
+extern const HfArchitecture phi3_architecture;
+extern const HfArchitecture olmo2_architecture;
+extern const HfArchitecture granite_architecture;
+extern const HfArchitecture gpt2_architecture;
+extern const HfArchitecture gpt_neox_architecture;
+extern const HfArchitecture gemma2_architecture;
+extern const HfArchitecture gemma3_architecture;
+extern const HfArchitecture mixtral_architecture;
+extern const HfArchitecture qwen3_moe_architecture;
 
 }  // namespace incipit

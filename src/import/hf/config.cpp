@@ -100,6 +100,8 @@ const boost::json::value* HfConfig::find(std::string_view key) const {
 
 bool HfConfig::has(std::string_view key) const { return find(key) != nullptr; }
 
+bool HfConfig::mentions(std::string_view key) const { return config_->contains(key_of(key)); }
+
 std::string HfConfig::shown(std::string_view key) const {
   const boost::json::value* value = config_->if_contains(key_of(key));
   if (value == nullptr) return "absent";
@@ -176,6 +178,20 @@ std::vector<std::string> HfConfig::texts(std::string_view key) const {
     if (texts.size() == list->size()) return texts;
   }
   fail(fmt::format("{} is {}", key, shown(key)), "it must be a list of strings");
+}
+
+std::vector<double> HfConfig::numbers(std::string_view key) const {
+  const boost::json::value* value = find(key);
+  if (value == nullptr) return {};
+  std::vector<double> numbers;
+  if (const boost::json::array* list = value->if_array()) {
+    for (const boost::json::value& item : *list) {
+      if (!item.is_number() || !std::isfinite(item.to_number<double>())) break;
+      numbers.push_back(item.to_number<double>());
+    }
+    if (numbers.size() == list->size()) return numbers;
+  }
+  fail(fmt::format("{} is {}", key, shown(key)), "it must be a list of numbers");
 }
 
 HfConfig HfConfig::object(std::string_view key) const {

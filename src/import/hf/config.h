@@ -30,6 +30,8 @@ class HfConfig {
   std::string architecture() const;
 
   bool has(std::string_view key) const;
+  /// Something stands there, be it null: for architectures that take another default where nothing does.
+  bool mentions(std::string_view key) const;
   /// An integer of [minimum, maximum]; the first form throws Error where it is absent.
   int64_t integer(std::string_view key, int64_t minimum, int64_t maximum) const;
   int64_t integer_or(std::string_view key, int64_t fallback, int64_t minimum, int64_t maximum) const;
@@ -40,6 +42,8 @@ class HfConfig {
   std::string text_or(std::string_view key, std::string_view fallback) const;
   /// A list of strings; empty where absent.
   std::vector<std::string> texts(std::string_view key) const;
+  /// A list of finite numbers; empty where absent.
+  std::vector<double> numbers(std::string_view key) const;
   /// An object as a config of its own, whose errors say "KEY.…"; an empty one where absent.
   HfConfig object(std::string_view key) const;
   /// Short text of whatever stands there ("4", "null", "\"gelu\""), for messages.

@@ -2,7 +2,9 @@
 // modules, constants after its tensors. Biases and residuals are nodes of their own here; passes fuse them.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "graph/model.h"
 #include "import/hf/decoder_geometry.h"
@@ -10,46 +12,115 @@
 
 namespace incipit {
 
+enum class Bias { absent, present };
+inline Bias bias_if(bool present) { return present ? Bias::present : Bias::absent; }
+
+/// What attention reads, each f32[T, its heads · head_dim].
+struct Projections {
+  ValueId query = none, key = none, value = none;
+};
+
+/// Rotary frequencies in the graph; without them nothing turns.
+struct RotaryValue {
+  ValueId inverse_frequency = none;
+  float factor = 1;
+};
+
+struct AttentionSpec {
+  float scale = 1;     // of the products q·k
+  float soft_cap = 0;  // of the scaled products; 0: none
+  int64_t window = 0;  // positions a query sees, itself included; 0: all
+  RotaryValue rotary;
+};
+
+/// A sparse MLP: gated ones, of which a router chooses some for each token.
+struct ExpertSpec {
+  int64_t count = 0, chosen = 0, width = 0;
+  bool normalize = false;           // whether the chosen ones' weights are made to sum to 1
+  std::string_view gate, up, down;  // what the checkpoint calls an expert's products
+};
+
 class DecoderBuilder {
  public:
   /// Adds the inputs ids, position and rows. `weights` must outlive the builder.
   DecoderBuilder(const DecoderGeometry& geometry, TensorSource& weights);
 
-  /// ids → f32[T, hidden].
-  ValueId embedding(const std::string& module);
-  /// x f32[N, width] → RmsNorm(x).
-  ValueId norm(const std::string& module, ValueId x);
-  /// x f32[N, inputs] → f32[N, outputs] = x·Wᵀ (+ bias).
-  ValueId linear(const std::string& module, ValueId x, int64_t inputs, int64_t outputs, bool bias);
+  /// ids → f32[T, hidden], times `scale`.
+  ValueId embedding(const std::string& module, float scale = 1);
+  /// position → f32[T, hidden]: a learned row for each of max_position positions.
+  ValueId position_embedding(const std::string& module);
+
+  /// x [N, W] → RmsNorm(x), for each of `groups` equal groups of columns (heads) with the same gain.
+  ValueId rms_norm(const std::string& module, ValueId x, int64_t groups = 1);
+  /// x [N, W] → LayerNorm(x), with gain and bias.
+  ValueId layer_norm(const std::string& module, ValueId x);
+
+  /// x [N, K] → [N, outputs] = x·Wᵀ (+ bias), of the tensors MODULE.weight [outputs, K] and MODULE.bias.
+  ValueId linear(const std::string& module, ValueId x, int64_t outputs, Bias bias = Bias::absent);
+  /// The same with weights that are no tensors of the checkpoint as they stand; `bias` may be null.
+  ValueId product(const std::string& module, ValueId x, ConstantPtr weight, ConstantPtr bias = nullptr);
+
   ValueId add(const std::string& name, ValueId x, ValueId y);
-  /// Projections q_proj, k_proj, v_proj and o_proj around cached attention: f32[T, hidden] → f32[T, hidden].
-  ValueId attention(const std::string& module, int64_t layer, ValueId x);
+  /// x itself where the factor is 1.
+  ValueId scale(const std::string& name, ValueId x, float factor);
+  /// x itself where the cap is 0.
+  ValueId soft_cap(const std::string& name, ValueId x, float cap);
+  /// The geometry's activation.
+  ValueId activate(const std::string& name, ValueId x);
+
+  RotaryValue rotary(const std::string& name, const Rope& rope);
+  /// The usual attention: scores divided by √head_dim.
+  AttentionSpec plain_attention(const RotaryValue& rotary) const;
+  /// q_proj, k_proj and v_proj.
+  Projections project(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// Rotates query and key, writes the cache, attends: → f32[T, heads · head_dim].
+  ValueId attend(const std::string& module, int64_t layer, const Projections& projections, const AttentionSpec& spec);
+  /// project, attend and o_proj: f32[T, hidden] → f32[T, hidden].
+  ValueId self_attention(const std::string& module, int64_t layer, ValueId x, const AttentionSpec& spec,
+                         Bias query_key_value = Bias::absent, Bias output = Bias::absent);
+
+  /// The same with a norm for every head of query (q_norm) and key (k_norm), before they turn.
+  ValueId normed_self_attention(const std::string& module, int64_t layer, ValueId x, const AttentionSpec& spec,
+                                Bias bias = Bias::absent);
+
+  /// activation(gate) · up.
+  ValueId gated(const std::string& module, ValueId gate, ValueId up);
   /// down_proj(activation(gate_proj(x)) · up_proj(x)).
-  ValueId gated_mlp(const std::string& module, ValueId x);
+  ValueId gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// The sum of the chosen experts' gated MLPs, weighed by the router MODULE.gate. An expert's tensors are
+  /// MODULE.experts.N.NAME.weight, or all experts' are stacked: MODULE.experts.gate_up_proj [count, 2·width, hidden]
+  /// and MODULE.experts.down_proj [count, hidden, width].
+  ValueId sparse_mlp(const std::string& module, ValueId x, const ExpertSpec& experts);
+
   /// The sampled rows of x f32[T, hidden].
   ValueId sampled_rows(ValueId x);
   /// x f32[R, hidden] → logits f32[R, vocabulary], with the embedding table where the weights are tied, by flag or by
-  /// equal contents. Throws Error when lm_head is missing though the flag says untied, or contradicts the flag.
+  /// equal contents. Throws Error when the head is missing though the flag says untied, or contradicts the flag.
   ValueId output_head(const std::string& module, ValueId x);
-
-  /// Ends the build.
-  Graph finish(ValueId logits);
+  /// Ends the build: `model`'s graph and sizes.
+  void finish(ValueId logits, Model& model);
 
  private:
   ConstantPtr take(const std::string& tensor, const Shape& shape) { return weights_.take(tensor, shape); }
-  ValueId rotary(const std::string& name, ValueId x, int64_t heads);
+  ConstantPtr take_gain(const std::string& tensor, int64_t width);
+  int64_t width_of(ValueId x) const;
+  ValueId rotate(const std::string& name, ValueId x, const RotaryValue& rotary);
+  ConstantPtr stack_experts(const std::string& module, const ExpertSpec& experts,
+                            std::initializer_list<std::string_view> names, const Shape& shape);
 
   const DecoderGeometry& geometry_;
   TensorSource& weights_;
   Graph graph_;
   ValueId ids_, position_, rows_;
   ValueId table_ = none;  // the embedding table
-  ValueId inverse_frequency_ = none;
-  float rotary_factor_ = 1;
 };
 
-/// The whole of a Llama-shaped decoder (model.embed_tokens, model.layers.N.…, model.norm, lm_head): `model`'s graph and
-/// sizes.
-void build_llama_decoder(const DecoderGeometry& geometry, TensorSource& weights, Model& model);
+/// One half of a layer. `module` is the layer's; what it returns is added to the stream that x is the norm of.
+using LayerPart = std::function<ValueId(int64_t layer, const std::string& module, ValueId x)>;
+
+/// Llama's frame with Llama's names: embedding; layers of attention and MLP, each over a norm of the stream and added
+/// to it; norm; head. → logits.
+ValueId build_pre_norm_decoder(DecoderBuilder& decoder, const DecoderGeometry& geometry, const LayerPart& attention,
+                               const LayerPart& mlp, float embedding_scale = 1);
 
 }  // namespace incipit

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -16,19 +17,43 @@ constexpr int64_t head_limit = 1 << 14;
 constexpr int64_t head_dim_limit = 256;               // what the attention kernels take
 constexpr int64_t position_limit = int64_t{1} << 28;  // what an engine may have (engine/check_plan.cpp)
 
-std::string read_activation(const HfConfig& config) {
-  const std::string name = config.text_or("hidden_act", "silu");
+std::string read_activation(const HfConfig& config, const GeometryReading& reading) {
+  const std::string name = config.text_or(reading.activation, reading.default_activation);
   if (name == "silu" || name == "swish") return "silu";
   if (name == "gelu") return "gelu_erf";
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh") return "gelu_tanh";
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return "gelu_tanh";
   if (name == "relu") return "relu";
-  config.fail(fmt::format("hidden_act '{}' is not supported", name),
-              "this build computes silu, gelu, gelu_new, gelu_pytorch_tanh and relu");
+  config.fail(fmt::format("{} '{}' is not supported", reading.activation, name),
+              "this build computes silu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh and relu");
+}
+
+void read_heads(const HfConfig& config, const GeometryReading& reading, DecoderGeometry& geometry) {
+  geometry.heads = config.integer(reading.heads, 1, head_limit);
+  geometry.kv_heads = config.integer_or("num_key_value_heads", geometry.heads, 1, head_limit);
+  if (geometry.heads % geometry.kv_heads != 0) {
+    config.fail(fmt::format("{} {} is not a multiple of num_key_value_heads {}", reading.heads, geometry.heads,
+                            geometry.kv_heads));
+  }
+  if (config.has("head_dim")) {
+    geometry.head_dim = config.integer("head_dim", 2, head_dim_limit);
+  } else if (reading.head_dim != 0) {
+    geometry.head_dim = reading.head_dim;
+  } else if (geometry.hidden % geometry.heads != 0) {
+    config.fail(
+        fmt::format("{} {} is not a multiple of {} {}", reading.hidden, geometry.hidden, reading.heads, geometry.heads),
+        "give head_dim");
+  } else {
+    geometry.head_dim = geometry.hidden / geometry.heads;
+  }
+  if (geometry.head_dim % 2 != 0 || geometry.head_dim > head_dim_limit) {
+    config.fail(fmt::format("head_dim is {}", geometry.head_dim),
+                fmt::format("it must be even and at most {}", head_dim_limit));
+  }
 }
 
 }  // namespace
 
-void refuse_unsupported_options(const HfConfig& config) {
+void refuse_unsupported_options(const HfConfig& config, const std::vector<std::string_view>& honoured) {
   if (config.has("quantization_config")) {
     const std::string method = config.object("quantization_config").text_or("quant_method", "of an unknown method");
     config.fail(fmt::format("quantization_config is present: the checkpoint is already quantised ({})", method),
@@ -37,55 +62,99 @@ void refuse_unsupported_options(const HfConfig& config) {
   if (config.number_or("pretraining_tp", 1) != 1) {
     config.fail(fmt::format("pretraining_tp {} is not supported", config.shown("pretraining_tp")), "only 1 is");
   }
+  const auto is_honoured = [&](std::string_view key) { return std::ranges::count(honoured, key) > 0; };
   for (const std::string& type : config.texts("layer_types")) {
-    if (type != "full_attention") config.fail(fmt::format("layer_types has '{}', which is not supported", type));
+    if (type == "full_attention" || (type == "sliding_attention" && is_honoured("layer_types"))) continue;
+    config.fail(fmt::format("layer_types has '{}', which is not supported", type));
   }
   // Options of neighbouring architectures: each changes what a layer computes.
-  constexpr std::array<std::string_view, 6> absent{"attn_logit_softcapping", "final_logit_softcapping",
-                                                   "query_pre_attn_scalar",  "attention_multiplier",
-                                                   "num_local_experts",      "num_experts"};
+  constexpr std::array<std::string_view, 10> absent{
+      "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
+      "attention_multiplier",   "residual_multiplier",     "embedding_multiplier",
+      "logits_scaling",         "num_local_experts",       "num_experts",
+      "sliding_window"};
   for (std::string_view key : absent) {
-    if (config.has(key)) config.fail(fmt::format("{} {} is not supported", key, config.shown(key)));
+    if (config.has(key) && !is_honoured(key)) {
+      config.fail(fmt::format("{} {} is not supported for this architecture", key, config.shown(key)));
+    }
   }
-  for (std::string_view key : {"add_cross_attention", "is_encoder_decoder", "use_qk_norm"}) {
+  for (std::string_view key :
+       {"add_cross_attention", "is_encoder_decoder", "use_qk_norm", "use_bidirectional_attention"}) {
     if (config.flag(key, false)) config.fail(fmt::format("{} is not supported", key));
   }
 }
 
-DecoderGeometry read_decoder_geometry(const HfConfig& config) {
-  refuse_unsupported_options(config);
+DecoderGeometry read_decoder_geometry(const HfConfig& config, const ImportOptions& options,
+                                      const GeometryReading& reading) {
+  refuse_unsupported_options(config, reading.honoured);
   DecoderGeometry geometry;
   geometry.vocabulary = config.integer("vocab_size", 1, vocabulary_limit);
-  geometry.hidden = config.integer("hidden_size", 1, width_limit);
-  geometry.layers = config.integer("num_hidden_layers", 1, layer_limit);
-  geometry.heads = config.integer("num_attention_heads", 1, head_limit);
-  geometry.kv_heads = config.integer_or("num_key_value_heads", geometry.heads, 1, head_limit);
-  if (geometry.heads % geometry.kv_heads != 0) {
-    config.fail(fmt::format("num_attention_heads {} is not a multiple of num_key_value_heads {}", geometry.heads,
-                            geometry.kv_heads));
-  }
-  if (!config.has("head_dim") && geometry.hidden % geometry.heads != 0) {
-    config.fail(
-        fmt::format("hidden_size {} is not a multiple of num_attention_heads {}", geometry.hidden, geometry.heads),
-        "give head_dim");
-  }
-  geometry.head_dim =
-      config.has("head_dim") ? config.integer("head_dim", 2, head_dim_limit) : geometry.hidden / geometry.heads;
-  if (geometry.head_dim % 2 != 0 || geometry.head_dim > head_dim_limit) {
-    config.fail(fmt::format("head_dim is {}", geometry.head_dim),
-                fmt::format("it must be even and at most {}", head_dim_limit));
-  }
-  geometry.feed_forward = config.integer("intermediate_size", 1, width_limit);
-  geometry.max_position = config.integer("max_position_embeddings", 1, position_limit);
-  const double epsilon = config.number("rms_norm_eps");
+  geometry.hidden = config.integer(reading.hidden, 1, width_limit);
+  geometry.layers = config.integer(reading.layers, 1, layer_limit);
+  read_heads(config, reading, geometry);
+  geometry.feed_forward =
+      reading.feed_forward_multiple == 0
+          ? config.integer(reading.feed_forward, 1, width_limit)
+          : config.integer_or(reading.feed_forward, reading.feed_forward_multiple * geometry.hidden, 1, width_limit);
+  geometry.max_position = stretched_max_position(config, config.integer(reading.max_position, 1, position_limit));
+  geometry.max_context = options.max_context > 0 ? options.max_context : geometry.max_position;
+  const double epsilon = config.number(reading.norm_epsilon);
   if (epsilon < 0 || epsilon > 1) {
-    config.fail(fmt::format("rms_norm_eps is {}", config.shown("rms_norm_eps")), "it must lie in [0, 1]");
+    config.fail(fmt::format("{} is {}", reading.norm_epsilon, config.shown(reading.norm_epsilon)),
+                "it must lie in [0, 1]");
   }
   geometry.norm_epsilon = static_cast<float>(epsilon);
-  geometry.activation = read_activation(config);
-  geometry.rope = read_rope_parameters(config);
-  geometry.tied = config.flag("tie_word_embeddings", false);
+  geometry.gain_offset = reading.gain_offset;
+  geometry.activation = read_activation(config, reading);
+  geometry.tied = config.flag("tie_word_embeddings", reading.tied);
   return geometry;
+}
+
+RopeContext rope_context(const DecoderGeometry& geometry) {
+  RopeContext context;
+  context.head_dim = geometry.head_dim;
+  context.max_position = geometry.max_position;
+  context.max_context = geometry.max_context;
+  return context;
+}
+
+int64_t read_window(const HfConfig& config, const DecoderGeometry& geometry, int64_t unmentioned) {
+  constexpr std::string_view key = "sliding_window";
+  const int64_t window = config.mentions(key) ? config.integer_or(key, 0, 1, INT64_MAX) : unmentioned;
+  return window < geometry.max_context ? window : 0;
+}
+
+std::vector<bool> read_sliding_layers(const HfConfig& config, const DecoderGeometry& geometry,
+                                      const std::function<bool(int64_t layer)>& slides) {
+  std::vector<bool> sliding;
+  const std::vector<std::string> types = config.texts("layer_types");
+  for (const std::string& type : types) sliding.push_back(type == "sliding_attention");
+  if (!types.empty() && std::ssize(types) != geometry.layers) {
+    config.fail(fmt::format("layer_types has {} entries for {} layers", types.size(), geometry.layers));
+  }
+  for (int64_t layer = std::ssize(sliding); layer < geometry.layers; ++layer) sliding.push_back(slides(layer));
+  return sliding;
+}
+
+std::vector<int64_t> read_layer_windows(const HfConfig& config, const DecoderGeometry& geometry, int64_t window,
+                                        const std::function<bool(int64_t layer)>& slides) {
+  std::vector<int64_t> windows;
+  for (const bool is_sliding : read_sliding_layers(config, geometry, slides))
+    windows.push_back(is_sliding ? window : 0);
+  return windows;
+}
+
+float read_multiplier(const HfConfig& config, std::string_view key) {
+  const double value = config.number_or(key, 1);
+  if (!(value >= 1e-6 && value <= 1e6)) {
+    config.fail(fmt::format("{} is {}", key, config.shown(key)), "it must lie in [1e-6, 1e6]");
+  }
+  return static_cast<float>(value);
+}
+
+float read_soft_cap(const HfConfig& config, std::string_view key, float unmentioned) {
+  if (!config.mentions(key)) return unmentioned;
+  return config.has(key) ? read_multiplier(config, key) : 0;
 }
 
 }  // namespace incipit

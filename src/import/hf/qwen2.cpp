@@ -1,21 +1,25 @@
 // Qwen2 and Qwen2.5: Llama's shape with biases on the query, key and value projections.
-#include <fmt/format.h>
-
 #include "import/hf/architectures.h"
-#include "import/hf/decoder_builder.h"
+#include "import/hf/llama.h"
+#include "import/hf/qwen.h"
 
 namespace incipit {
+
+std::vector<int64_t> read_qwen_windows(const HfConfig& config, const DecoderGeometry& geometry) {
+  const int64_t window = config.flag("use_sliding_window", false) ? read_window(config, geometry) : 0;
+  const int64_t first = config.integer_or("max_window_layers", 28, 0, INT64_MAX);
+  return read_layer_windows(config, geometry, window, [&](int64_t layer) { return layer >= first; });
+}
+
 namespace {
 
-void build(const HfConfig& config, TensorSource& weights, Model& model) {
-  DecoderGeometry geometry = read_decoder_geometry(config);
-  // Published configs name a window and leave it switched off; switched on, it holds from layer max_window_layers.
-  if (config.flag("use_sliding_window", false) && config.has("sliding_window") &&
-      config.integer_or("max_window_layers", 0, 0, INT64_MAX) < geometry.layers) {
-    config.fail(fmt::format("use_sliding_window with a window of {} is not supported", config.shown("sliding_window")));
-  }
-  geometry.query_key_value_bias = true;
-  build_llama_decoder(geometry, weights, model);
+void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+  const DecoderGeometry geometry =
+      read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
+  LlamaBiases biases;
+  biases.query_key_value = Bias::present;
+  build_llama_decoder(geometry, read_rope(config, rope_context(geometry)), biases, read_qwen_windows(config, geometry),
+                      weights, model);
 }
 
 }  // namespace

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -20,77 +24,233 @@ double ratio(const HfConfig& config, std::string_view key) {
   return value;
 }
 
-}  // namespace
-
-RopeParameters read_rope_parameters(const HfConfig& config) {
-  // Transformers lets the older key win where both are given.
-  const HfConfig rope = config.object(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters");
-  RopeParameters parameters;
-  parameters.kind = rope.text_or("rope_type", rope.text_or("type", "default"));
-  if (rope.has("full_attention") || rope.has("sliding_attention")) {
-    rope.fail("full_attention: rotary parameters by layer type are not supported");
-  }
-  if (rope.has("rope_theta")) {
-    parameters.theta = ratio(rope, "rope_theta");
-  } else if (config.has("rope_theta")) {
-    parameters.theta = ratio(config, "rope_theta");
-  }
-  for (const HfConfig* place : {&rope, &config}) {
-    if (place->number_or("partial_rotary_factor", 1) != 1) {
-      place->fail(fmt::format("partial_rotary_factor is {}", place->shown("partial_rotary_factor")),
-                  "this architecture is supported with 1 only");
-    }
-  }
-  if (parameters.kind == "default") return parameters;
-  if (parameters.kind == "linear") {
-    parameters.factor = ratio(rope, "factor");
-    return parameters;
-  }
-  if (parameters.kind == "llama3") {
-    parameters.factor = ratio(rope, "factor");
-    parameters.low_frequency_factor = ratio(rope, "low_freq_factor");
-    parameters.high_frequency_factor = ratio(rope, "high_freq_factor");
-    parameters.original_max_position = ratio(rope, "original_max_position_embeddings");
-    if (parameters.high_frequency_factor <= parameters.low_frequency_factor) {
-      rope.fail(fmt::format("high_freq_factor {} is not above low_freq_factor {}", parameters.high_frequency_factor,
-                            parameters.low_frequency_factor));
-    }
-    return parameters;
-  }
-  rope.fail(fmt::format("rope_type '{}' is not supported", parameters.kind),
-            "this build reads default, linear and llama3");
+double ratio_or(const HfConfig& config, std::string_view key, double fallback) {
+  return config.has(key) ? ratio(config, key) : fallback;
 }
 
-Rope make_rope(const RopeParameters& parameters, int64_t head_dim) {
-  INCIPIT_ASSERT(head_dim % 2 == 0);
-  const int64_t pairs = head_dim / 2;
-  Rope rope;
-  rope.inverse_frequencies.resize(static_cast<size_t>(pairs));
-  const auto factor = static_cast<float>(parameters.factor);
-  const auto theta = static_cast<float>(parameters.theta);
-  for (int64_t pair = 0; pair < pairs; ++pair) {
-    const float exponent = static_cast<float>(2 * pair) / static_cast<float>(head_dim);
+/// One set of rotary options, wherever a config has them.
+struct RopeOptions {
+  const HfConfig& config;  // the file
+  HfConfig own;            // rope_parameters, rope_scaling, or what stands there for a layer type
+  double theta = 0;
+  int64_t dim = 0;  // rotated elements of a head
+  RopeContext context;
+
+  std::string kind() const {
+    const std::string name = own.text_or("rope_type", own.text_or("type", "default"));
+    // What older checkpoints of Phi-3 call it.
+    return name == "su" || (name == "yarn" && own.has("long_factor")) ? "longrope" : name;
+  }
+  /// Length before any stretching: Transformers lets the file's own option win.
+  double original_max_position() const {
+    constexpr std::string_view key = "original_max_position_embeddings";
+    if (config.has(key)) return ratio(config, key);
+    return ratio_or(own, key, static_cast<double>(context.max_position));
+  }
+  double factor() const {
+    return own.has("factor") ? ratio(own, "factor")
+                             : static_cast<double>(context.max_position) / original_max_position();
+  }
+};
+
+/// theta^(2i/dim) for each pair: one turn's positions, but for 2π.
+std::vector<float> periods(double theta, int64_t dim) {
+  std::vector<float> result(static_cast<size_t>((dim + 1) / 2));
+  const auto base = static_cast<double>(static_cast<float>(theta));
+  for (size_t pair = 0; pair < result.size(); ++pair) {
+    const float exponent = static_cast<float>(2 * pair) / static_cast<float>(dim);
     // In double and rounded once: the nearest float to the power, which float32 libraries miss by an ulp at most.
-    const auto period = static_cast<float>(std::pow(static_cast<double>(theta), static_cast<double>(exponent)));
-    float frequency = 1.0F / period;
-    if (parameters.kind == "linear") {
+    result[pair] = static_cast<float>(std::pow(base, static_cast<double>(exponent)));
+  }
+  return result;
+}
+
+/// Dubey et al.: The Llama 3 Herd of Models, 2024: low frequencies are divided, high ones stay, between them a blend.
+Rope llama3_rope(const RopeOptions& options) {
+  const auto factor = static_cast<float>(ratio(options.own, "factor"));
+  const auto low = static_cast<float>(ratio(options.own, "low_freq_factor"));
+  const auto high = static_cast<float>(ratio(options.own, "high_freq_factor"));
+  const auto original = static_cast<float>(options.original_max_position());
+  if (high <= low) options.own.fail(fmt::format("high_freq_factor {} is not above low_freq_factor {}", high, low));
+  Rope rope = plain_rope(options.theta, options.dim);
+  for (float& frequency : rope.inverse_frequencies) {
+    // Reciprocal, then product: how the original's `2π / tensor` and `original / tensor` round.
+    const float wavelength = (1.0F / frequency) * static_cast<float>(2 * std::numbers::pi);
+    if (wavelength > original / low) {
       frequency /= factor;
-    } else if (parameters.kind == "llama3") {
-      const auto original = static_cast<float>(parameters.original_max_position);
-      const auto low = static_cast<float>(parameters.low_frequency_factor);
-      const auto high = static_cast<float>(parameters.high_frequency_factor);
-      // Reciprocal, then product: how the original's `2π / tensor` and `original / tensor` round.
-      const float wavelength = (1.0F / frequency) * static_cast<float>(2 * std::numbers::pi);
-      if (wavelength > original / low) {
-        frequency /= factor;
-      } else if (wavelength >= original / high) {
-        const float smooth = ((1.0F / wavelength) * original - low) / (high - low);
-        frequency = (1 - smooth) * frequency / factor + smooth * frequency;
-      }
+    } else if (wavelength >= original / high) {
+      const float smooth = ((1.0F / wavelength) * original - low) / (high - low);
+      frequency = (1 - smooth) * frequency / factor + smooth * frequency;
     }
-    rope.inverse_frequencies[static_cast<size_t>(pair)] = frequency;
   }
   return rope;
+}
+
+/// Peng et al.: YaRN, 2023.
+Rope yarn_rope(const RopeOptions& options) {
+  const HfConfig& own = options.own;
+  const double factor = options.factor(), original = options.original_max_position();
+  const auto temperature = [&](double scale) { return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1; };
+  const double mscale = own.number_or("mscale", 0), mscale_all_dim = own.number_or("mscale_all_dim", 0);
+  double attention = temperature(1);
+  if (mscale != 0 && mscale_all_dim != 0) attention = temperature(mscale) / temperature(mscale_all_dim);
+  if (own.has("attention_factor")) attention = ratio(own, "attention_factor");
+  if (!(std::abs(attention) < 1e12)) own.fail("mscale and mscale_all_dim give no finite attention factor");
+
+  // Zero counts as absent for both.
+  const auto beta = [&](std::string_view key, double fallback) {
+    return own.number_or(key, 0) == 0 ? fallback : ratio(own, key);
+  };
+  // Between these dims the blend goes from unchanged frequencies to divided ones.
+  const auto dim = static_cast<double>(options.dim);
+  if (options.theta <= 1) own.fail(fmt::format("rope_theta is {}", options.theta), "with yarn it must be above 1");
+  const auto turning_dim = [&](double turns) {
+    return dim * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(options.theta));
+  };
+  double low = turning_dim(beta("beta_fast", 32)), high = turning_dim(beta("beta_slow", 1));
+  if (own.flag("truncate", true)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1);
+  if (low == high) high += 0.001;
+
+  Rope rope;
+  rope.factor = static_cast<float>(attention);
+  for (const float period : periods(options.theta, options.dim)) {
+    const auto pair = static_cast<float>(rope.inverse_frequencies.size());
+    const float ramp = std::clamp((pair - static_cast<float>(low)) / static_cast<float>(high - low), 0.0F, 1.0F);
+    const float kept = 1 - ramp;
+    rope.inverse_frequencies.push_back(1.0F / (static_cast<float>(factor) * period) * (1 - kept) +
+                                       1.0F / period * kept);
+  }
+  return rope;
+}
+
+/// Ding et al.: LongRoPE, 2024: a factor for each frequency, one list for short contexts and one for long ones. An
+/// engine has one of them, by the longest context that it can be asked for.
+Rope long_rope(const RopeOptions& options) {
+  const HfConfig& own = options.own;
+  const double original = options.original_max_position(), factor = options.factor();
+  Rope rope;
+  if (own.has("attention_factor")) {
+    rope.factor = static_cast<float>(ratio(own, "attention_factor"));
+  } else if (factor > 1) {
+    if (original <= 1) own.fail(fmt::format("original_max_position_embeddings is {}", original), "it must be above 1");
+    rope.factor = static_cast<float>(std::sqrt(1 + std::log(factor) / std::log(original)));
+  }
+  const bool is_long = static_cast<double>(options.context.max_context) > original;
+  const std::string_view key = is_long ? "long_factor" : "short_factor";
+  const std::vector<float> period = periods(options.theta, options.dim);
+  const std::vector<double> stretch = own.numbers(key);
+  if (stretch.size() != period.size()) {
+    own.fail(fmt::format("{} has {} numbers", key, stretch.size()),
+             fmt::format("a rotated width of {} needs {}", options.dim, period.size()));
+  }
+  for (size_t pair = 0; pair < period.size(); ++pair) {
+    if (stretch[pair] < 1e-3 || stretch[pair] > 1e12) {
+      own.fail(fmt::format("{} has {}", key, stretch[pair]), "its numbers must lie in [0.001, 1e12]");
+    }
+    rope.inverse_frequencies.push_back(1.0F / (static_cast<float>(stretch[pair]) * period[pair]));
+  }
+  return rope;
+}
+
+Rope linear_rope(const RopeOptions& options) {
+  const auto factor = static_cast<float>(ratio(options.own, "factor"));
+  Rope rope = plain_rope(options.theta, options.dim);
+  for (float& frequency : rope.inverse_frequencies) frequency /= factor;
+  return rope;
+}
+
+/// Within the original length, which an engine cannot leave, nothing is stretched yet.
+Rope dynamic_rope(const RopeOptions& options) {
+  ratio(options.own, "factor");
+  if (options.context.max_context > options.context.max_position) {
+    options.own.fail(fmt::format("rope_type 'dynamic' is supported up to its original length of {} positions, not {}",
+                                 options.context.max_position, options.context.max_context),
+                     fmt::format("give --max-context up to {}", options.context.max_position));
+  }
+  return plain_rope(options.theta, options.dim);
+}
+
+Rope make_rope(const RopeOptions& options) {
+  const std::string kind = options.kind();
+  if (kind == "default") return plain_rope(options.theta, options.dim);
+  if (kind == "linear") return linear_rope(options);
+  if (kind == "dynamic") return dynamic_rope(options);
+  if (kind == "llama3") return llama3_rope(options);
+  if (kind == "yarn") return yarn_rope(options);
+  if (kind == "longrope") return long_rope(options);
+  options.own.fail(fmt::format("rope_type '{}' is not supported", kind),
+                   "this build reads default, linear, dynamic, llama3, yarn and longrope");
+}
+
+/// How many elements of a head turn.
+int64_t rotated_dim(const HfConfig& config, const HfConfig& own, const RopeContext& context) {
+  constexpr std::string_view usual_key = "partial_rotary_factor";
+  double partial = context.default_partial;
+  const auto read = [&](const HfConfig& place, std::string_view key) {
+    if (key.empty() || !place.has(key)) return;
+    partial = place.number(key);
+    const std::string fault = fmt::format("{} is {}", key, place.shown(key));
+    if (context.partial_key.empty() && partial != 1) place.fail(fault, "this architecture is supported with 1 only");
+    if (!(partial > 0) || partial > 1) place.fail(fault, "it must lie in (0, 1]");
+  };
+  read(config, usual_key);
+  read(config, context.partial_key);
+  read(own, usual_key);
+  const auto dim = static_cast<int64_t>(static_cast<double>(context.head_dim) * partial);
+  if (dim < 1) config.fail(fmt::format("{} {} leaves nothing of a head to turn", context.partial_key, partial));
+  return dim;
+}
+
+/// The object with the rotary options. Transformers lets the older key win where both are given.
+HfConfig options_object(const HfConfig& config, std::string_view scaling_key) {
+  const bool is_older = !scaling_key.empty() && config.has(scaling_key);
+  return config.object(is_older ? scaling_key : "rope_parameters");
+}
+
+Rope read_options(const HfConfig& config, HfConfig own, const RopeContext& context) {
+  const double theta =
+      own.has("rope_theta") ? ratio(own, "rope_theta") : ratio_or(config, context.theta_key, context.default_theta);
+  const int64_t dim = rotated_dim(config, own, context);
+  return make_rope({config, std::move(own), theta, dim, context});
+}
+
+}  // namespace
+
+Rope plain_rope(double theta, int64_t dim) {
+  INCIPIT_ASSERT(dim > 0);
+  Rope rope;
+  for (const float period : periods(theta, dim)) rope.inverse_frequencies.push_back(1.0F / period);
+  return rope;
+}
+
+Rope read_rope(const HfConfig& config, const RopeContext& context) {
+  HfConfig own = options_object(config, context.scaling_key);
+  if (own.has("full_attention") || own.has("sliding_attention")) {
+    own.fail("full_attention: rotary parameters by layer type are not supported for this architecture");
+  }
+  return read_options(config, std::move(own), context);
+}
+
+Rope read_layer_type_rope(const HfConfig& config, const RopeContext& context, std::string_view layer_type) {
+  const bool is_older = !context.scaling_key.empty() && config.has(context.scaling_key);
+  return read_options(
+      config, is_older ? config.object(context.scaling_key) : config.object("rope_parameters").object(layer_type),
+      context);
+}
+
+int64_t stretched_max_position(const HfConfig& config, int64_t max_position) {
+  const RopeOptions options{config, options_object(config, "rope_scaling"), 0, 0, {}};
+  if (options.kind() != "yarn" || !options.own.has("factor") || !options.own.has("original_max_position_embeddings")) {
+    return max_position;
+  }
+  constexpr double limit = 1 << 28;  // positions that an engine may have
+  return std::max(max_position,
+                  static_cast<int64_t>(std::min(options.factor() * options.original_max_position(), limit)));
 }
 
 }  // namespace incipit

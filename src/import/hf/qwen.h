@@ -1,0 +1,12 @@
+// What the Qwen models have in common.
+#pragma once
+
+#include "import/hf/decoder_geometry.h"
+
+namespace incipit {
+
+/// Published configs name a window and leave it switched off; switched on, it holds from layer max_window_layers, or
+/// where `layer_types` says.
+std::vector<int64_t> read_qwen_windows(const HfConfig& config, const DecoderGeometry& geometry);
+
+}  // namespace incipit
