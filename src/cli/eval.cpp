@@ -28,15 +28,25 @@ struct EvalOptions {
 int eval(const EvalOptions& options) {
   const std::string text = read_text_file(options.text);
   const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
-  std::vector<int32_t> tokens = tokenizer_of(*session).encode(text, {.add_special_tokens = false});
+  const std::string name = options.text.string();
+  EncodeOptions encode;
+  encode.add_special_tokens = false;
+  encode.name = name;
+  std::vector<int32_t> tokens = tokenizer_of(*session).encode(text, encode);
   if (options.max_tokens > 0 && tokens.size() > static_cast<size_t>(options.max_tokens)) {
     tokens.resize(static_cast<size_t>(options.max_tokens));
   }
   Progress progress;
   progress.stage("evaluating", static_cast<int64_t>(tokens.size()) / options.window * options.window, "tokens");
   const auto start = std::chrono::steady_clock::now();
-  const Perplexity perplexity =
-      evaluate_perplexity(session->executor(), tokens, options.window, [&](int64_t count) { progress.advance(count); });
+  Perplexity perplexity;
+  try {
+    perplexity = evaluate_perplexity(session->executor(), tokens, options.window,
+                                     [&](int64_t count) { progress.advance(count); });
+  } catch (const Error& error) {
+    if (error.thing() == "text") throw Error(name, error.fault(), error.remedy());
+    throw;
+  }
   progress.finish();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.json) {

@@ -10,8 +10,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "engine/engine.h"
-#include "text/compile_tokenizer.h"
+#include "cli/tokenizers.h"
 #include "text/tokenizer.h"
 
 namespace incipit::cli {
@@ -22,42 +21,26 @@ struct TokenizeOptions {
   bool no_special = false, jsonl = false;
 };
 
-std::shared_ptr<const Tokenizer> open_tokenizer(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) {
-    const auto tables = std::make_shared<const std::vector<std::byte>>(compile_tokenizer(path));
-    return Tokenizer::open(*tables, tables);
-  }
-  Engine::OpenOptions open;
-  open.check_features = false;  // nothing is computed
-  const auto engine = Engine::open(path, open);
-  if (engine->tokenizer().empty()) {
-    throw Error(path.string(), "the engine has no tokenizer", "build it from a model directory with a tokenizer.json");
-  }
-  return Tokenizer::open(engine->tokenizer(), engine);
-}
-
-void answer(const Tokenizer& tokenizer, std::string_view text, const TokenizeOptions& options) {
-  const std::vector<int32_t> ids = tokenizer.encode(text, {.add_special_tokens = !options.no_special});
-  print(fmt::format("[{}]\n", fmt::join(ids, ",")));
-}
-
-/// Each line a JSON string. Blank lines are passed over.
-void answer_lines(const Tokenizer& tokenizer, std::string_view input, const TokenizeOptions& options) {
-  for (int64_t number = 1; !input.empty(); ++number) {
-    const std::string_view line = input.substr(0, input.find('\n'));
-    input.remove_prefix(std::min(input.size(), line.size() + 1));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string name = fmt::format("standard input, line {}", number);
-    const boost::json::value value = parse_json(line, name);
-    if (!value.is_string()) throw Error(name, "it is no JSON string", "give one JSON string a line");
-    answer(tokenizer, std::string_view(value.get_string()), options);
-  }
+void answer(const Tokenizer& tokenizer, std::string_view text, const std::string& name,
+            const TokenizeOptions& options) {
+  EncodeOptions encode;
+  encode.add_special_tokens = !options.no_special;
+  encode.name = name;
+  print(fmt::format("[{}]\n", fmt::join(tokenizer.encode(text, encode), ",")));
 }
 
 int tokenize(const TokenizeOptions& options) {
   const auto tokenizer = open_tokenizer(options.path);
   const std::string input = read_standard_input();
-  options.jsonl ? answer_lines(*tokenizer, input, options) : answer(*tokenizer, input, options);
+  if (!options.jsonl) {
+    answer(*tokenizer, input, "standard input", options);
+    return 0;
+  }
+  for_each_line(input, [&](std::string_view line, const std::string& name) {
+    const boost::json::value value = parse_json(line, name);
+    if (!value.is_string()) throw Error(name, "it is no JSON string", "give one JSON string a line");
+    answer(*tokenizer, std::string_view(value.get_string()), name, options);
+  });
   return 0;
 }
 

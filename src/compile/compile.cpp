@@ -161,10 +161,10 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   keep_results();
 }
 
-bool has_tokenizer(const Model& model) {
+bool brings_tokenizer(const Model& model) {
   if (model.directory.empty()) return false;
-  if (std::filesystem::exists(model.directory / "tokenizer.json")) return true;
-  spdlog::warn("{} has no tokenizer.json: the engine will take and give token ids only", model.directory.string());
+  if (has_tokenizer(model.directory)) return true;
+  spdlog::warn("{} has no tokenizer: the engine will take and give token ids only", model.directory.string());
   return false;
 }
 
@@ -184,7 +184,7 @@ void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, 
   };
   writer.add_section(SectionKind::plan, write_plan(model, draft, parts));
   add_text(SectionKind::manifest, make_manifest(model, options, features, report));
-  if (has_tokenizer(model)) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
+  if (brings_tokenizer(model)) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
   if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
   add_text(SectionKind::generation, model.generation_defaults);
   check_interrupt();

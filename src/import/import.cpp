@@ -17,8 +17,16 @@ namespace incipit {
 namespace {
 
 /// Everything that can shape an engine, beside the weights.
-constexpr std::array<std::string_view, 5> small_files{"config.json", "generation_config.json", "tokenizer.json",
-                                                      "tokenizer_config.json", "chat_template.jinja"};
+constexpr std::string_view small_files[] = {"config.json",
+                                            "generation_config.json",
+                                            "tokenizer.json",
+                                            "tokenizer_config.json",
+                                            "tokenizer.model",
+                                            "vocab.json",
+                                            "merges.txt",
+                                            "added_tokens.json",
+                                            "special_tokens_map.json",
+                                            "chat_template.jinja"};
 
 /// Reads the file once, in pieces that it lets go of again.
 SourceFile digest_source(const std::filesystem::path& directory, std::string_view name) {
