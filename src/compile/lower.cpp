@@ -13,16 +13,23 @@
 #include "graph/ops/attention.h"
 #include "graph/ops/convert.h"
 #include "graph/ops/embedding.h"
+#include "graph/ops/expert_linear.h"
 #include "graph/ops/gather_rows.h"
 #include "graph/ops/kv_write.h"
+#include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/multiply.h"
 #include "graph/ops/quantize_rows.h"
+#include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
 #include "graph/ops/rotary.h"
 #include "graph/ops/rotary_table.h"
+#include "graph/ops/router.h"
+#include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
+#include "graph/ops/soft_cap.h"
+#include "graph/ops/weighted_sum.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
 
@@ -47,7 +54,8 @@ ConstantPtr as_f32(ConstantPtr constant) {
 
 class Lowering {
  public:
-  Lowering(const Model& model, const LowerOptions& options) : graph_(model.graph), options_(options) {}
+  Lowering(const Model& model, const LowerOptions& options)
+      : graph_(model.graph), options_(options), max_position_(model.max_position) {}
 
   PlanDraft run() {
     bind_inputs();
@@ -204,6 +212,11 @@ class Lowering {
     weight.gated = gated;
     weight.values = constant_of(values);
     weight.scales = constant_of(scales);
+    if (const Shape shape = weight.values->shape(); shape.size() == 3) {
+      weight.experts = shape[0];
+      weight.values = reshape(weight.values, {shape[0] * shape[1], shape[2]});
+      if (weight.scales != nullptr) weight.scales = reshape(weight.scales, {shape[0] * shape[1]});
+    }
     if (bias != none) weight.bias = as_f32(constant_of(bias));
     draft_.weights.push_back(std::move(weight));
     const int32_t index = narrow(static_cast<int64_t>(draft_.weights.size()) - 1);
@@ -243,16 +256,29 @@ class Lowering {
     if (const auto* o = dynamic_cast<const ops::Embedding*>(op)) return embedding(node, *o);
     if (const auto* o = dynamic_cast<const ops::Linear*>(op)) return linear(node, *o);
     if (const auto* o = dynamic_cast<const ops::QuantizedLinear*>(op)) return quantized_linear(node, *o);
-    if (dynamic_cast<const ops::QuantizeRows*>(op) != nullptr) return quantize_rows(node);
+    if (const auto* o = dynamic_cast<const ops::ExpertLinear*>(op)) {
+      return expert_linear(node, o->top_k, o->activation, node.inputs[2], none);
+    }
+    if (const auto* o = dynamic_cast<const ops::QuantizedExpertLinear*>(op)) {
+      return expert_linear(node, o->top_k, o->activation, node.inputs[3], node.inputs[4]);
+    }
+    if (const auto* o = dynamic_cast<const ops::Router*>(op)) return router(node, *o);
+    if (dynamic_cast<const ops::WeightedSum*>(op) != nullptr) return weighted_sum(node);
+    if (const auto* o = dynamic_cast<const ops::QuantizeRows*>(op)) return quantize_rows(node, *o);
     if (dynamic_cast<const ops::Convert*>(op) != nullptr)
       return elementwise(node, ElementwiseOp::copy, Activation::none);
     if (const auto* o = dynamic_cast<const ops::RmsNorm*>(op)) return rms_norm(node, *o);
     if (const auto* o = dynamic_cast<const ops::AddRmsNorm*>(op)) return add_rms_norm(node, *o);
+    if (const auto* o = dynamic_cast<const ops::LayerNorm*>(op)) return layer_norm(node, *o);
     if (dynamic_cast<const ops::Add*>(op) != nullptr) return elementwise(node, ElementwiseOp::add, Activation::none);
     if (dynamic_cast<const ops::Multiply*>(op) != nullptr)
       return elementwise(node, ElementwiseOp::multiply, Activation::none);
     if (const auto* o = dynamic_cast<const ops::Activate*>(op))
       return elementwise(node, ElementwiseOp::activate, activation_from(o->kind));
+    if (const auto* o = dynamic_cast<const ops::Scale*>(op))
+      return elementwise(node, ElementwiseOp::scale, Activation::none, o->factor);
+    if (const auto* o = dynamic_cast<const ops::SoftCap*>(op))
+      return elementwise(node, ElementwiseOp::soft_cap, Activation::none, o->cap);
     if (const auto* o = dynamic_cast<const ops::SliceColumns*>(op)) return slice_columns(node, *o);
     if (dynamic_cast<const ops::GatherRows*>(op) != nullptr) return gather_rows(node);
     if (const auto* o = dynamic_cast<const ops::RotaryTable*>(op)) return rotary_table(node, *o);
@@ -269,7 +295,9 @@ class Lowering {
     const ConstantPtr& table = graph_.value(node.inputs[1]).constant;
     if (table == nullptr) throw not_decoder("the embedding table is not a constant");
     const ValueId out = node.outputs[0];
-    if (const auto tied = packed_tables_.find(table.get()); tied != packed_tables_.end()) {
+    const bool of_tokens = at(node.inputs[0]).space == DraftSpace::ids;
+    if (!of_tokens) require_positions(node, table->shape()[0]);
+    if (const auto tied = packed_tables_.find(table.get()); of_tokens && tied != packed_tables_.end()) {
       const auto [value, format] = tied->second;
       PackedEmbedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), format, op.scale};
       add_step(node.name, to_text(problem), axis_of(out),
@@ -280,6 +308,19 @@ class Lowering {
                                         DType::f32, op.scale};
     add_step(node.name, to_text(problem), axis_of(out), {at(node.inputs[0]), dense_weight(node.inputs[1], false)},
              {new_buffer(out)});
+  }
+
+  /// A learned vector for each position that the model may have.
+  void require_positions(const Node& node, int64_t rows) const {
+    const DraftSpace space = at(node.inputs[0]).space;
+    if (space != DraftSpace::positions && space != DraftSpace::row_positions) {
+      throw not_decoder(node.name + " looks up something other than ids or positions");
+    }
+    if (rows < max_position_) {
+      throw Error(node.name,
+                  "has " + std::to_string(rows) + " rows for " + std::to_string(max_position_) + " positions",
+                  "mend the checkpoint's config.json");
+    }
   }
 
   void product(const Node& node, const incipit::Linear::Problem& problem, std::vector<DraftOperand> inputs,
@@ -329,13 +370,54 @@ class Lowering {
             residual);
   }
 
-  void quantize_rows(const Node& node) {
+  /// Codes have their scales as second input.
+  void expert_linear(const Node& node, int64_t top_k, const std::string& activation, ValueId weight, ValueId scales) {
     const ValueId x = node.inputs[0];
-    incipit::QuantizeRows::Problem problem{narrow(width_of(x)), dtype_of(x)};
+    const ValueId out = node.outputs[0];
+    const bool coded = scales != none;
+    const auto& shape = graph_.value(weight).type.shape;
+    incipit::ExpertLinear::Problem problem;
+    problem.experts = narrow(shape.at(0).constant());
+    problem.top_k = narrow(top_k);
+    problem.n = narrow(shape.at(1).constant());
+    problem.k = narrow(shape.at(2).constant());
+    problem.input = dtype_of(x);
+    problem.format = coded ? WeightFormat::i8 : format_for(problem.input, dtype_of(weight));
+    problem.output = dtype_of(out);
+    problem.activation = activation_from(activation);
+    problem.shared = width_of(x) == problem.k;
+    problem.slot_scales = coded && !problem.shared && width_of(node.inputs[1]) == top_k;
+    std::vector<DraftOperand> inputs{at(x)};
+    if (coded) inputs.push_back(at(node.inputs[1]));
+    inputs.push_back(at(node.inputs[coded ? 2 : 1]));
+    inputs.push_back(packed_weight(weight, scales, none, problem.format, is_gated(problem.activation)));
+    add_step(node.name, to_text(problem), axis_of(out), std::move(inputs), {new_buffer(out)});
+  }
+
+  void router(const Node& node, const ops::Router& op) {
+    const ValueId logits = node.inputs[0];
+    incipit::Router::Problem problem{narrow(width_of(logits)), narrow(op.top_k), op.normalize};
+    add_step(node.name, to_text(problem), axis_of(logits), {at(logits)},
+             {new_buffer(node.outputs[0]), new_buffer(node.outputs[1])});
+  }
+
+  void weighted_sum(const Node& node) {
+    const ValueId residual = optional_input(node, 2);
+    const ValueId out = node.outputs[0];
+    incipit::WeightedSum::Problem problem{narrow(width_of(out)), narrow(width_of(node.inputs[1])), residual != none};
+    const std::vector<DraftOperand> inputs{at(node.inputs[0]), at(node.inputs[1]),
+                                           residual == none ? DraftOperand{} : at(residual)};
+    add_step(node.name, to_text(problem), axis_of(out), inputs, {in_place_or_new(out, residual)});
+  }
+
+  void quantize_rows(const Node& node, const ops::QuantizeRows& op) {
+    const ValueId x = node.inputs[0];
+    incipit::QuantizeRows::Problem problem{narrow(width_of(x)), dtype_of(x), narrow(op.groups)};
     add_step(node.name, to_text(problem), axis_of(x), {at(x)},
              {new_buffer(node.outputs[0]), new_buffer(node.outputs[1])});
   }
 
+  /// A gain or bias, where there is one.
   DraftOperand gain_of(const Node& node, size_t index) {
     const ValueId gain = optional_input(node, index);
     return gain == none ? DraftOperand{} : dense_weight(gain, true);
@@ -344,11 +426,23 @@ class Lowering {
   void rms_norm(const Node& node, const ops::RmsNorm& op) {
     const ValueId x = node.inputs[0];
     const DraftOperand gain = gain_of(node, 1);
-    incipit::RmsNorm::Problem problem{narrow(width_of(x)), op.epsilon, gain.space != DraftSpace::absent, false,
-                                      dtype_of(node.outputs[0])};
+    incipit::RmsNorm::Problem problem{
+        narrow(width_of(x)),       op.epsilon,       gain.space != DraftSpace::absent, false,
+        dtype_of(node.outputs[0]), narrow(op.groups)};
+    const DraftOperand source = at(x);
+    std::vector<DraftOperand> outputs{in_place_or_new(node.outputs[0], x)};
+    if (node.outputs.size() > 1) outputs.push_back(new_buffer(node.outputs[1]));
+    add_step(node.name, to_text(problem), axis_of(x), {source, DraftOperand{}, gain}, std::move(outputs));
+  }
+
+  void layer_norm(const Node& node, const ops::LayerNorm& op) {
+    const ValueId x = node.inputs[0];
+    const DraftOperand gain = gain_of(node, 1), bias = gain_of(node, 2);
+    incipit::LayerNorm::Problem problem{narrow(width_of(x)), op.epsilon, gain.space != DraftSpace::absent,
+                                        bias.space != DraftSpace::absent, dtype_of(node.outputs[0])};
     std::vector<DraftOperand> outputs{new_buffer(node.outputs[0])};
     if (node.outputs.size() > 1) outputs.push_back(new_buffer(node.outputs[1]));
-    add_step(node.name, to_text(problem), axis_of(x), {at(x), DraftOperand{}, gain}, std::move(outputs));
+    add_step(node.name, to_text(problem), axis_of(x), {at(x), gain, bias}, std::move(outputs));
   }
 
   void add_rms_norm(const Node& node, const ops::AddRmsNorm& op) {
@@ -365,13 +459,14 @@ class Lowering {
     add_step(node.name, to_text(problem), axis_of(x), inputs, std::move(outputs));
   }
 
-  void elementwise(const Node& node, ElementwiseOp op, Activation activation) {
+  void elementwise(const Node& node, ElementwiseOp op, Activation activation, float factor = 1) {
     ValueId first = node.inputs[0];
     ValueId second = optional_input(node, 1);
     if (second != none && graph_.value(first).constant != nullptr) std::swap(first, second);
     Elementwise::Problem problem;
     problem.op = op;
     problem.activation = activation;
+    problem.factor = factor;
     problem.width = narrow(width_of(first));
     problem.first = dtype_of(first);
     problem.output = dtype_of(node.outputs[0]);
@@ -499,6 +594,7 @@ class Lowering {
 
   const Graph& graph_;
   LowerOptions options_;
+  int64_t max_position_;
   PlanDraft draft_;
   Dim token_axis_, row_axis_;
   int64_t now_ = 0;

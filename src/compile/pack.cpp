@@ -41,7 +41,8 @@ void reading(const DraftWeight& weight, F&& body) {
 }
 
 PackedShape shape_of(const DraftWeight& weight) {
-  return packed_shape(weight.format, weight.values->shape().at(0), weight.values->shape().at(1), weight.gated);
+  return packed_shape(weight.format, weight.values->shape().at(0) / weight.experts, weight.values->shape().at(1),
+                      weight.gated);
 }
 
 /// Reads the source rows of a packed panel, zeros for pads.
@@ -65,7 +66,11 @@ void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, cons
 WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOrder& order, const Constant& values) {
   std::vector<float> floats(static_cast<size_t>(values.rows()));
   values.read_floats(0, values.rows(), floats.data());
-  const std::vector<float> packed = pack_outputs(order, floats);
+  std::vector<float> packed;
+  for (size_t first = 0; first < floats.size(); first += static_cast<size_t>(order.n)) {  // of every expert
+    const std::vector<float> one = pack_outputs(order, std::span(floats).subspan(first, static_cast<size_t>(order.n)));
+    packed.insert(packed.end(), one.begin(), one.end());
+  }
   const auto bytes = std::as_bytes(std::span(packed));
   return {std::move(kind), DType::f32, writer.write_weights(bytes), bytes.size()};
 }
@@ -90,33 +95,35 @@ std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& w
 std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
                                        const std::function<void(int64_t)>& advance) {
   const Constant& values = *weight.values;
-  const int64_t k = values.shape().at(1);
-  const PanelPacker packer(weight.format, values.shape().at(0), k, weight.gated);
+  const int64_t n = values.shape().at(0) / weight.experts, k = values.shape().at(1);
+  const PanelPacker packer(weight.format, n, k, weight.gated);
   const PackedShape shape = packer.shape();
   const bool coded = weight.format == WeightFormat::i8;
+  const int64_t panels = weight.experts * shape.panels;
   const int64_t panels_a_slab = std::max<int64_t>(1, slab_bytes / shape.panel_bytes);
-  std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, shape.panels) * shape.panel_bytes));
-  std::vector<int32_t> code_sums(coded ? static_cast<size_t>(shape.panels * panel_width) : 0);
+  std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, panels) * shape.panel_bytes));
+  std::vector<int32_t> code_sums(coded ? static_cast<size_t>(panels * panel_width) : 0);
 
   std::vector<WrittenPlane> planes;
-  planes.push_back(
-      {"panels", element_dtype(weight.format), writer.align_weights(), static_cast<uint64_t>(shape.bytes())});
-  for (int64_t first = 0; first < shape.panels; first += panels_a_slab) {
+  planes.push_back({"panels", element_dtype(weight.format), writer.align_weights(),
+                    static_cast<uint64_t>(panels * shape.panel_bytes)});
+  for (int64_t first = 0; first < panels; first += panels_a_slab) {
     check_interrupt();
-    const int64_t count = std::min(panels_a_slab, shape.panels - first);
+    const int64_t count = std::min(panels_a_slab, panels - first);
     const auto pack_one = [&](int64_t i) {
       const int64_t panel = first + i;
+      const int64_t expert_row = panel / shape.panels * n;  // the expert's first
       std::byte* out = slab.data() + i * shape.panel_bytes;
       if (coded) {
         std::vector<int8_t> rows(static_cast<size_t>(panel_width * k));
-        read_panel(packer.order(), panel, k, rows.data(), [&](int64_t row, int64_t run, int8_t* target) {
-          values.read(row, run, reinterpret_cast<std::byte*>(target));
+        read_panel(packer.order(), panel % shape.panels, k, rows.data(), [&](int64_t row, int64_t run, int8_t* target) {
+          values.read(expert_row + row, run, reinterpret_cast<std::byte*>(target));
         });
         packer.pack_panel_codes(rows.data(), out, code_sums.data() + panel * panel_width);
       } else {
         std::vector<float> rows(static_cast<size_t>(panel_width * k));
-        read_panel(packer.order(), panel, k, rows.data(),
-                   [&](int64_t row, int64_t run, float* target) { values.read_floats(row, run, target); });
+        read_panel(packer.order(), panel % shape.panels, k, rows.data(),
+                   [&](int64_t row, int64_t run, float* target) { values.read_floats(expert_row + row, run, target); });
         packer.pack_panel(rows.data(), out);
       }
     };
@@ -141,7 +148,7 @@ uint64_t weight_bytes(const DraftWeight& weight) {
     const PackedShape shape = shape_of(weight);
     // Beside the panels: scales and sums of codes, and the bias, f32 or i32 each.
     const int64_t output_planes = (weight.format == WeightFormat::i8 ? 2 : 0) + (weight.bias ? 1 : 0);
-    return static_cast<uint64_t>(shape.bytes() + output_planes * shape.panels * panel_width * 4);
+    return static_cast<uint64_t>(weight.experts * (shape.bytes() + output_planes * shape.panels * panel_width * 4));
   }
   return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
 }

@@ -25,9 +25,10 @@ struct DraftWeight {
   bool dense = true;
   WeightFormat format = WeightFormat::f32;
   bool gated = false;
-  ConstantPtr values;  // dense values; or the [n, k] weight (codes when int8)
-  ConstantPtr scales;  // int8: f32 [n]
-  ConstantPtr bias;    // f32 [n], or null
+  int64_t experts = 1;  // packed: weights of one shape, one after the other
+  ConstantPtr values;   // dense values; or the [experts · n, k] weight (codes when int8)
+  ConstantPtr scales;   // int8: f32 [experts · n]
+  ConstantPtr bias;     // f32 [n], or null
 };
 
 /// Mirrors plan::Space.

@@ -95,8 +95,9 @@ class PlanWriter {
     const std::string_view format = weight.dense ? name_of(weight.values->dtype())
                                                  : enumeration_names(weight.format)[static_cast<size_t>(weight.format)];
     return plan::CreateWeight(builder_, text(weight.name), text(weight.dense ? "dense" : panel_layout), text(format),
-                              unsigned32(shape.empty() ? 1 : shape[0]), unsigned32(shape.size() < 2 ? 1 : shape[1]),
-                              weight.gated, planes);
+                              unsigned32(shape.empty() ? 1 : shape[0] / weight.experts),
+                              unsigned32(shape.size() < 2 ? 1 : shape[1]), weight.gated, planes,
+                              unsigned32(weight.experts));
   }
 
   Offset<plan::Buffer> buffer(const DraftBuffer& buffer) {

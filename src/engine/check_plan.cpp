@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t largest_width = 1u << 26;
 constexpr uint32_t largest_count = 1u << 20;
 constexpr uint32_t largest_positions = 1u << 28;
+constexpr uint32_t largest_experts = 1u << 12;
 constexpr uint64_t largest_bytes = uint64_t{1} << 48;
 
 class PlanChecker {
@@ -94,6 +95,7 @@ class PlanChecker {
     check_text(what + " format", weight.format());
     check_range(what + " rows", weight.rows(), 1, largest_width);
     check_range(what + " columns", weight.columns(), 1, largest_width);
+    check_range(what + " experts", weight.experts(), 1, largest_experts);
     if (count(weight.planes()) == 0) fail("{} has no planes", what);
     for (const plan::Plane* plane : items(weight.planes())) {
       const std::string plane_name = fmt::format("{} plane {}", what, check_text(what + " plane kind", plane->kind()));

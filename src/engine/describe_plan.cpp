@@ -81,7 +81,8 @@ class PlanText {
         planes +=
             fmt::format(" {}:{}@{}+{}", text(plane->kind()), text(plane->dtype()), plane->offset(), plane->bytes());
       }
-      line("  w{} {} [{}, {}] {} {}{}{}", i, text(weight.name()), weight.rows(), weight.columns(),
+      const std::string experts = weight.experts() > 1 ? fmt::format("{} × ", weight.experts()) : "";
+      line("  w{} {} {}[{}, {}] {} {}{}{}", i, text(weight.name()), experts, weight.rows(), weight.columns(),
            text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : "", planes);
     }
   }

@@ -234,6 +234,7 @@ class ConvertedConstant : public Constant {
                          values.size());
     });
   }
+  ConstantPtr reshaped(const Shape& shape) const override { return convert(reshape(source_, shape), dtype()); }
 
  private:
   ConstantPtr source_;

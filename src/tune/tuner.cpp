@@ -116,6 +116,8 @@ struct Tuner::State {
     const bool runnable = options.measure && cpu_features().includes(options.features);
     if constexpr (std::is_same_v<Family, Linear>) {
       if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
+    } else if constexpr (std::is_same_v<Family, ExpertLinear>) {
+      if (runnable && list.size() > 1) measure<ExpertLinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, Attention>) {
       if (runnable && list.size() > 1) measure<AttentionWorkload>(list, problem, request.rows);
     }

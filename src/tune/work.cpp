@@ -1,6 +1,7 @@
 #include "tune/work.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/families.h"
 #include "kernels/problem.h"
@@ -11,6 +12,15 @@ namespace {
 Work linear_work(const Linear::Problem& problem, int64_t rows) {
   const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
   return {2.0 * static_cast<double>(rows) * problem.n * problem.k, problem.input, static_cast<double>(shape.bytes())};
+}
+
+/// Tokens that choose evenly, each on its own: an expert is read when any of them chose it.
+Work expert_work(const ExpertLinear::Problem& problem, int64_t rows) {
+  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  const double share = static_cast<double>(problem.top_k) / problem.experts;
+  const double read = problem.experts * (1 - std::pow(1 - share, static_cast<double>(rows)));
+  return {2.0 * static_cast<double>(rows) * problem.top_k * problem.n * problem.k, problem.input,
+          read * static_cast<double>(shape.bytes())};
 }
 
 Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t context) {
@@ -35,6 +45,9 @@ Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t con
 Work work_of(std::string_view problem, int64_t rows, int64_t context) {
   const std::string_view family = family_of(problem);
   if (family == Linear::Problem::family) return linear_work(problem_from_text<Linear::Problem>(problem), rows);
+  if (family == ExpertLinear::Problem::family) {
+    return expert_work(problem_from_text<ExpertLinear::Problem>(problem), rows);
+  }
   if (family == Attention::Problem::family) {
     return attention_work(problem_from_text<Attention::Problem>(problem), rows, context);
   }

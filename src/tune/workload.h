@@ -27,6 +27,22 @@ class LinearWorkload {
   int64_t turn_ = 0;
 };
 
+/// Experts' products of tokens that choose evenly. Weights are there for as many experts as fit a bounded memory, and
+/// no row chooses others.
+class ExpertLinearWorkload {
+ public:
+  using Family = ExpertLinear;
+  ExpertLinearWorkload(const ExpertLinear::Problem& problem, int32_t rows);
+  ExpertLinear::Args next(int32_t rows);
+
+ private:
+  ExpertLinear::Problem problem_;
+  PackedShape shape_;
+  int32_t present_;  // experts with weights
+  Tensor input_, input_scales_, expert_, weights_, scales_, code_sums_, output_;
+  int32_t turn_ = 0;
+};
+
 /// One sequence whose last `rows` tokens attend over a context of max(rows, 512) positions.
 class AttentionWorkload {
  public:

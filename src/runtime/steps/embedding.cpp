@@ -7,17 +7,24 @@ namespace {
 
 class EmbeddingBinding {
  public:
-  EmbeddingBinding(const Embedding::Problem& problem, StepOperands& operands) {
-    operands.require_axis(plan::Axis::tokens);
-    operands.require_vocabulary(problem.vocabulary);
-    operands.input_space("ids", plan::Space::ids);
+  EmbeddingBinding(const Embedding::Problem& problem, StepOperands& operands) : space_(operands.next_space()) {
+    operands.require_axis(space_ == plan::Space::row_positions ? plan::Axis::rows : plan::Axis::tokens);
+    if (space_ == plan::Space::positions || space_ == plan::Space::row_positions) {
+      operands.require_positions(problem.vocabulary);
+      operands.input_space("ids", space_);
+    } else {
+      operands.require_vocabulary(problem.vocabulary);
+      operands.input_space("ids", plan::Space::ids);
+    }
     table_ = operands.dense_input("table", problem.table, int64_t{problem.vocabulary} * problem.width);
     output_ = operands.output("rows", problem.output, problem.width);
   }
 
   void bind(const BatchView& batch, Embedding::Args& args) const {
-    args.rows = batch.tokens;
-    args.ids = batch.ids;
+    args.rows = space_ == plan::Space::row_positions ? batch.rows : batch.tokens;
+    args.ids = space_ == plan::Space::positions       ? batch.positions
+               : space_ == plan::Space::row_positions ? batch.row_positions
+                                                      : batch.ids;
     args.table = table_;
     args.output = output_.data(batch);
     args.output_stride = output_.stride;
@@ -25,6 +32,7 @@ class EmbeddingBinding {
   }
 
  private:
+  plan::Space space_;
   const std::byte* table_;
   BufferView output_;
 };

@@ -62,6 +62,11 @@ void StepOperands::input_space(std::string_view role, plan::Space space) {
   if (next_input(role).space() != space) fail(fmt::format("has an unexpected operand '{}'", role));
 }
 
+plan::Space StepOperands::next_space() const {
+  return inputs_read_ < count(source_.step.inputs()) ? source_.step.inputs()->Get(inputs_read_)->space()
+                                                     : plan::Space::absent;
+}
+
 void StepOperands::absent_input(std::string_view role) { input_space(role, plan::Space::absent); }
 
 const std::byte* StepOperands::plane(std::string_view role, const plan::Weight& weight, std::string_view kind,
@@ -90,23 +95,26 @@ const std::byte* StepOperands::dense_input_if(bool expected, std::string_view ro
 }
 
 PackedView StepOperands::packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated,
-                                      bool bias) {
+                                      bool bias, int64_t experts) {
   const plan::Operand& operand = next_input(role);
   if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
   const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
   if (text(weight.layout()) != panel_layout ||
       text(weight.format()) != weight_format_names[static_cast<size_t>(format)] || weight.gated() != gated ||
-      weight.rows() != n || weight.columns() != k) {
-    fail(fmt::format("has an operand '{}' that is [{}, {}] {} {}{}", role, weight.rows(), weight.columns(),
-                     text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : ""));
+      weight.rows() != n || weight.columns() != k || weight.experts() != experts) {
+    fail(fmt::format("has an operand '{}' that is {}[{}, {}] {} {}{}", role,
+                     weight.experts() > 1 ? fmt::format("{} experts of ", weight.experts()) : "", weight.rows(),
+                     weight.columns(), text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : ""));
   }
   const PackedShape shape = packed_shape(format, n, k, gated);
-  const int64_t outputs = shape.panels * panel_width;
+  constexpr int64_t largest_bytes = int64_t{1} << 48;
+  if (shape.bytes() > largest_bytes / experts) fail(fmt::format("has an operand '{}' larger than any file", role));
+  const int64_t outputs = experts * shape.panels * panel_width;
   const auto output_plane = [&](std::string_view kind, DType dtype) {
     return plane(role, weight, kind, dtype, outputs * 4);
   };
   PackedView view;
-  view.weight.panels = plane(role, weight, "panels", element_dtype(format), shape.bytes());
+  view.weight.panels = plane(role, weight, "panels", element_dtype(format), experts * shape.bytes());
   if (format == WeightFormat::i8) {
     view.weight.scales = reinterpret_cast<const float*>(output_plane("scales", DType::f32));
     view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane("code_sums", DType::i32));
@@ -150,6 +158,12 @@ BufferView StepOperands::logits() const {
 void StepOperands::require_vocabulary(int32_t vocabulary) const {
   if (vocabulary < 0 || static_cast<uint32_t>(vocabulary) != source_.plan.vocabulary()) {
     fail(fmt::format("is not for the plan's vocabulary of {}", source_.plan.vocabulary()));
+  }
+}
+
+void StepOperands::require_positions(int32_t rows) const {
+  if (rows < 0 || static_cast<uint32_t>(rows) < source_.plan.max_context()) {
+    fail(fmt::format("has no row for some of the plan's {} positions", source_.plan.max_context()));
   }
 }
 

@@ -1,10 +1,11 @@
 // A step's operands, read in the family's order and held against what the problem asks for.
 //
 //   family            inputs                                                  outputs
-//   embedding         ids, table (dense)                                      buffer
+//   embedding         ids, positions or row_positions; table (dense)          buffer
 //   packed_embedding  ids, table (panel16)                                    buffer
 //   linear            buffer [, scales when i8], weight (panel16), residual?  buffer
 //   rms_norm          buffer, addend?, gain (dense)?                          norm [, scales when i8] [, sum]
+//   layer_norm        buffer, gain (dense)?, bias (dense)?                    norm [, scales when i8]
 //   quantize_rows     buffer                                                  codes, scales
 //   elementwise       buffer, second (dense when row_vector)?                 buffer
 //   gather_rows       buffer of tokens, rows                                  buffer of rows
@@ -12,6 +13,9 @@
 //   rotary            buffer, table                                           buffer
 //   kv_write          keys, values, cache                                     none
 //   attention         queries, cache                                          buffer
+//   router            logits                                                  experts, their weights
+//   expert_linear     buffer [, scales when i8], experts, weight (panel16)    buffer
+//   weighted_sum      buffer, weights, residual?                              buffer
 //   resolve_tokens, sample: none
 //
 // `?` marks an operand that may be absent. A packed weight has the planes panels [, scales, code_sums when int8] [,
@@ -80,12 +84,16 @@ class StepOperands {
   /// A buffer of tokens whatever the step's axis.
   BufferView token_input(std::string_view role, DType dtype, int64_t width);
   void input_space(std::string_view role, plan::Space space);
+  /// The space of the next input, which stays to be read.
+  plan::Space next_space() const;
   /// `values` elements of a dense weight; null when not `expected`.
   const std::byte* dense_input_if(bool expected, std::string_view role, DType dtype, int64_t values);
   const std::byte* dense_input(std::string_view role, DType dtype, int64_t values) {
     return dense_input_if(true, role, dtype, values);
   }
-  PackedView packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated, bool bias);
+  /// Without `bias` the view has none. Several experts lie one after the other in every plane.
+  PackedView packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated, bool bias,
+                          int64_t experts = 1);
   /// A layer of a group of this geometry.
   CacheView cache_input(std::string_view role, const KvGeometry& geometry);
   void absent_input(std::string_view role);
@@ -101,6 +109,8 @@ class StepOperands {
   void require_axis(plan::Axis axis) const;
   /// The plan's vocabulary: any token id below it may come.
   void require_vocabulary(int32_t vocabulary) const;
+  /// A table of `rows` rows has one for every position that a sequence may have.
+  void require_positions(int32_t rows) const;
   /// The group's pages reach back at least `window` tokens (0: all).
   void require_window(const CacheView& cache, int32_t window) const;
   /// Something that the problem's text says is impossible.

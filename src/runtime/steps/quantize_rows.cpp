@@ -10,7 +10,7 @@ class QuantizeRowsBinding {
   QuantizeRowsBinding(const QuantizeRows::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
     input_ = operands.input("input", problem.input, problem.width);
     codes_ = operands.output("codes", DType::i8, problem.width);
-    scales_ = operands.output("scales", DType::f32, 1);
+    scales_ = operands.output("scales", DType::f32, problem.groups);
   }
 
   void bind(const BatchView& batch, QuantizeRows::Args& args) const {
@@ -21,6 +21,7 @@ class QuantizeRowsBinding {
     args.output_stride = codes_.stride;
     args.scales = scales_.data_as<float>(batch);
     args.pad_output = codes_.whole;
+    args.scale_stride = scales_.stride;
   }
 
  private:

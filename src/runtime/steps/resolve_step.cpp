@@ -20,8 +20,10 @@ constexpr Resolver resolvers[] = {
     {Attention::Problem::family, resolve_attention},
     {Elementwise::Problem::family, resolve_elementwise},
     {Embedding::Problem::family, resolve_embedding},
+    {ExpertLinear::Problem::family, resolve_expert_linear},
     {GatherRows::Problem::family, resolve_gather_rows},
     {KvWrite::Problem::family, resolve_kv_write},
+    {LayerNorm::Problem::family, resolve_layer_norm},
     {Linear::Problem::family, resolve_linear},
     {PackedEmbedding::Problem::family, resolve_packed_embedding},
     {QuantizeRows::Problem::family, resolve_quantize_rows},
@@ -29,7 +31,9 @@ constexpr Resolver resolvers[] = {
     {RmsNorm::Problem::family, resolve_rms_norm},
     {Rotary::Problem::family, resolve_rotary},
     {RotaryTable::Problem::family, resolve_rotary_table},
+    {Router::Problem::family, resolve_router},
     {Sample::Problem::family, resolve_sample},
+    {WeightedSum::Problem::family, resolve_weighted_sum},
 };
 
 }  // namespace

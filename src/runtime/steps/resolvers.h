@@ -10,8 +10,10 @@ namespace incipit {
 std::unique_ptr<Step> resolve_attention(const StepSource& source);
 std::unique_ptr<Step> resolve_elementwise(const StepSource& source);
 std::unique_ptr<Step> resolve_embedding(const StepSource& source);
+std::unique_ptr<Step> resolve_expert_linear(const StepSource& source);
 std::unique_ptr<Step> resolve_gather_rows(const StepSource& source);
 std::unique_ptr<Step> resolve_kv_write(const StepSource& source);
+std::unique_ptr<Step> resolve_layer_norm(const StepSource& source);
 std::unique_ptr<Step> resolve_linear(const StepSource& source);
 std::unique_ptr<Step> resolve_packed_embedding(const StepSource& source);
 std::unique_ptr<Step> resolve_quantize_rows(const StepSource& source);
@@ -19,6 +21,8 @@ std::unique_ptr<Step> resolve_resolve_tokens(const StepSource& source);
 std::unique_ptr<Step> resolve_rms_norm(const StepSource& source);
 std::unique_ptr<Step> resolve_rotary(const StepSource& source);
 std::unique_ptr<Step> resolve_rotary_table(const StepSource& source);
+std::unique_ptr<Step> resolve_router(const StepSource& source);
 std::unique_ptr<Step> resolve_sample(const StepSource& source);
+std::unique_ptr<Step> resolve_weighted_sum(const StepSource& source);
 
 }  // namespace incipit

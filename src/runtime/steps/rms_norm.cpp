@@ -10,7 +10,8 @@ class RmsNormBinding {
   RmsNormBinding(const RmsNorm::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
     input_ = operands.input("input", DType::f32, problem.width);
     addend_ = operands.input_if(problem.add, "addend", DType::f32, problem.width);
-    gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.width);
+    operands.require(problem.groups > 0 && problem.width % problem.groups == 0, "has groups that do not fit its width");
+    gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.group_width());
     output_ = operands.output("output", problem.output, problem.width);
     scales_ = operands.output_if(problem.output == DType::i8, "output scales", DType::f32, 1);
     sum_ = operands.output_if(problem.add, "sum", DType::f32, problem.width);

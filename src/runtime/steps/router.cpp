@@ -1,0 +1,39 @@
+#include "kernels/families.h"
+#include "runtime/steps/family_step.h"
+#include "runtime/steps/resolvers.h"
+
+namespace incipit {
+namespace {
+
+class RouterBinding {
+ public:
+  RouterBinding(const Router::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+    logits_ = operands.input("logits", DType::f32, problem.experts);
+    expert_ = operands.output("experts", DType::i32, problem.top_k);
+    weight_ = operands.output("weights", DType::f32, problem.top_k);
+    operands.require(expert_.whole == weight_.whole, "has a whole and a partial result");
+  }
+
+  void bind(const BatchView& batch, Router::Args& args) const {
+    args.rows = rows_on(axis_, batch);
+    args.logits = logits_.data_as<float>(batch);
+    args.logit_stride = logits_.stride;
+    args.expert = expert_.data_as<int32_t>(batch);
+    args.expert_stride = expert_.stride;
+    args.weight = weight_.data_as<float>(batch);
+    args.weight_stride = weight_.stride;
+    args.pad_output = expert_.whole;
+  }
+
+ private:
+  plan::Axis axis_;
+  BufferView logits_, expert_, weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> resolve_router(const StepSource& source) {
+  return std::make_unique<FamilyStep<Router, RouterBinding>>(source);
+}
+
+}  // namespace incipit
