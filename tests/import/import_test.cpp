@@ -14,6 +14,7 @@
 #include "graph/ops/attention.h"
 #include "graph/ops/kv_write.h"
 #include "import/safetensors.h"
+#include "spoilable.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -21,60 +22,6 @@ namespace incipit {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read_file(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-void write_file(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
-
-/// A copy of a reference model that a test may spoil.
-class Spoilable {
- public:
-  explicit Spoilable(const std::string& name) : source_(fixtures() / "reference" / name) {
-    for (const char* file : {"config.json", "generation_config.json"}) {
-      fs::copy_file(source_ / file, directory_.path() / file);
-    }
-    const SafetensorsFile file = SafetensorsFile::open(source_ / "model.safetensors");
-    for (const std::string& tensor : file.names()) tensors.emplace(tensor, file.load(tensor));
-  }
-  const fs::path& path() const { return directory_.path(); }
-  const fs::path& source() const { return source_; }
-  void save() const { write_safetensors(path() / "model.safetensors", tensors); }
-  /// Replaces text in config.json.
-  void edit(const std::string& from, const std::string& to) const {
-    std::string text = read_file(path() / "config.json");
-    const size_t place = text.find(from);
-    ASSERT_NE(place, std::string::npos) << from;
-    write_file(path() / "config.json", text.replace(place, from.size(), to));
-  }
-  void convert(DType dtype) {
-    for (auto& [name, tensor] : tensors) {
-      std::vector<float> values(static_cast<size_t>(tensor.elements()));
-      convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
-      Tensor converted(dtype, tensor.shape());
-      convert_from_float(values.data(), dtype, converted.data(), values.size());
-      tensor = std::move(converted);
-    }
-  }
-  std::string error() const {
-    try {
-      import_model(path());
-    } catch (const Error& error) {
-      std::string text = error.what();
-      const size_t place = text.find(path().string());
-      if (place != std::string::npos) text.replace(place, path().string().size(), "MODEL");
-      return text;
-    }
-    return "accepted";
-  }
-
-  std::map<std::string, Tensor> tensors;
-
- private:
-  TemporaryDirectory directory_;
-  fs::path source_;
-};
 
 std::map<std::string, Digest> constants_of(const Model& model) {
   std::map<std::string, Digest> digests;
@@ -93,7 +40,8 @@ TEST(ImportModel, FillsInTheModel) {
   EXPECT_EQ(model.max_position, 2048);
   EXPECT_THAT(model.end_ids, testing::ElementsAre(1));
   EXPECT_EQ(model.begin_id, 0);
-  EXPECT_EQ(model.generation_defaults, R"({"do_sample":true,"temperature":8E-1,"top_p":9.5E-1})");
+  EXPECT_EQ(model.generation_defaults, R"({"do_sample":true,"temperature":8E-1,"top_p":9.5E-1,"special_tokens":)"
+                                       R"({"bos_token":"<|begin|>","eos_token":"<|end|>","pad_token":"<|pad|>"}})");
   EXPECT_FALSE(model.chat_template.empty());
   std::vector<std::string> names;
   for (const SourceFile& source : model.sources) names.push_back(source.name);
