@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "import/hf/chat_template.h"
 
 namespace incipit {
 namespace {
@@ -29,30 +30,12 @@ boost::json::object parse_object(std::string_view text, const std::string& name)
   return std::move(parsed.get_object());
 }
 
-std::string chat_template_of(const boost::json::object& tokenizer_config, const std::string& name) {
-  const boost::json::value* value = tokenizer_config.if_contains("chat_template");
-  if (value == nullptr || value->is_null()) return {};
-  if (const boost::json::string* text = value->if_string()) return text_of(*text);
-  if (const boost::json::array* several = value->if_array()) {
-    for (const boost::json::value& item : *several) {
-      const boost::json::object* entry = item.if_object();
-      if (entry == nullptr) continue;
-      const boost::json::value* title = entry->if_contains("name");
-      const boost::json::value* source = entry->if_contains("template");
-      if (title != nullptr && title->is_string() && title->get_string() == "default" && source != nullptr &&
-          source->is_string()) {
-        return text_of(source->get_string());
-      }
-    }
-    return {};
-  }
-  throw Error(name, fmt::format("chat_template is {}", kind_name(*value)), "it must be a string");
-}
-
 }  // namespace
 
 HfConfig::HfConfig()
-    : config_(std::make_unique<boost::json::object>()), generation_(std::make_unique<boost::json::object>()) {}
+    : config_(std::make_unique<boost::json::object>()),
+      generation_(std::make_unique<boost::json::object>()),
+      special_tokens_(std::make_unique<boost::json::object>()) {}
 HfConfig::~HfConfig() = default;
 HfConfig::HfConfig(HfConfig&&) noexcept = default;
 HfConfig& HfConfig::operator=(HfConfig&&) noexcept = default;
@@ -78,14 +61,8 @@ HfConfig HfConfig::read(const std::filesystem::path& directory) {
   if (std::filesystem::exists(generation)) {
     *result.generation_ = parse_object(read_text_file(generation, small_file), result.generation_name_);
   }
-  const std::filesystem::path jinja = directory / "chat_template.jinja";
-  const std::filesystem::path tokenizer = directory / "tokenizer_config.json";
-  if (std::filesystem::exists(jinja)) {
-    result.chat_template_ = read_text_file(jinja, small_file);
-  } else if (std::filesystem::exists(tokenizer)) {
-    result.chat_template_ =
-        chat_template_of(parse_object(read_text_file(tokenizer, small_file), tokenizer.string()), tokenizer.string());
-  }
+  result.chat_template_ = read_chat_template(directory);
+  *result.special_tokens_ = read_special_tokens(directory);
   return result;
 }
 
@@ -267,6 +244,7 @@ std::string HfConfig::generation_defaults() const {
     }
     kept[key_of(option)] = *value;
   }
+  if (!special_tokens_->empty()) kept["special_tokens"] = *special_tokens_;
   return boost::json::serialize(kept);
 }
 

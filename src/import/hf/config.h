@@ -57,7 +57,8 @@ class HfConfig {
   /// bos_token_id, or -1.
   int64_t begin_id(int64_t vocabulary) const;
   /// The sampling options of generation_config.json as a JSON object: do_sample, temperature, top_k, top_p, min_p,
-  /// repetition_penalty, as far as it gives them.
+  /// repetition_penalty, as far as it gives them. And `special_tokens`, the texts of tokenizer_config.json's: what a
+  /// chat template is given beside the messages.
   std::string generation_defaults() const;
   /// Jinja source: chat_template.jinja, else tokenizer_config.json's chat_template (of several, the one named
   /// "default"); empty where there is none.
@@ -75,6 +76,7 @@ class HfConfig {
   std::unique_ptr<boost::json::object> generation_;
   std::string generation_name_;
   std::string chat_template_;
+  std::unique_ptr<boost::json::object> special_tokens_;
 };
 
 }  // namespace incipit
