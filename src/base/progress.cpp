@@ -133,7 +133,10 @@ namespace {
 std::atomic<bool> interrupt_flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
-extern "C" void note_interrupt(int) {
+std::atomic<int> interrupt_signal{0};
+
+extern "C" void note_interrupt(int signal) {
+  interrupt_signal.store(signal, std::memory_order_relaxed);
   interrupt_flag.store(true, std::memory_order_relaxed);
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
@@ -154,6 +157,13 @@ void install_interrupt_handler() {
   struct sigaction hangup {};
   ::sigaction(SIGHUP, nullptr, &hangup);
   if (hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);  // nohup has it ignored
+}
+
+bool take_ctrl_c() {
+  if (!interrupted() || interrupt_signal.load(std::memory_order_relaxed) != SIGINT) return false;
+  interrupt_flag.store(false, std::memory_order_relaxed);
+  install_interrupt_handler();
+  return true;
 }
 
 void check_interrupt() {

@@ -41,6 +41,8 @@ class Progress {
 /// first signal set this flag and the second end the process at once.
 bool interrupted();
 void install_interrupt_handler();
+/// True once for a Ctrl-C, which is forgotten, for programs that only stop what they are at. SIGTERM and SIGHUP stay.
+bool take_ctrl_c();
 /// Throws Error("interrupted") when interrupted(); long work calls it between units so that destructors clean up.
 void check_interrupt();
 
