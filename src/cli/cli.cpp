@@ -51,6 +51,7 @@ int parse_and_run(int argc, char** argv) {
   add_verify(app, action);
   add_eval(app, action);
   add_tokenize(app, action);
+  add_render(app, action);
   add_detokenize(app, action);
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {

@@ -1,4 +1,4 @@
-// incipit run: a prompt goes on.
+// incipit run: a prompt goes on, or a conversation.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "cli/chat.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 
@@ -29,6 +30,8 @@ struct RunOptions {
   std::optional<uint64_t> seed;
   std::vector<std::string> stops;
   bool greedy = false, raw = false, json = false;
+  bool chat = false;
+  std::optional<std::string> system;
   int threads = 0;
   std::string device = "cpu";
 };
@@ -142,7 +145,21 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
   return result;
 }
 
+int run_conversation(const RunOptions& options) {
+  Progress progress;
+  progress.stage("loading", 0);
+  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
+  progress.finish();
+  ChatOptions chat;
+  chat.system = options.system;
+  chat.request.sampling = sampling_for(options, *session);
+  chat.request.max_new_tokens = options.max_tokens;
+  chat.request.stop_texts = options.stops;
+  return run_chat(*session, chat);
+}
+
 int run(const RunOptions& options) {
+  if (options.chat) return run_conversation(options);
   Outcome outcome;
   const std::string text = options.ids ? std::string() : prompt_text(options);
   outcome.begun = Clock::now();
@@ -179,7 +196,8 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("ENGINE", options->engine, "An engine file")->required();
   CLI::Option* prompt =
       command->add_option("PROMPT", options->prompt, "The text to continue (default: standard input)");
-  command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3")->excludes(prompt);
+  CLI::Option* ids = command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3");
+  ids->excludes(prompt);
   command->add_option("--max-tokens", options->max_tokens, "Most new tokens; 0: to the end of the context")
       ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
       ->capture_default_str();
@@ -195,12 +213,17 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--stop", options->stops, "End before this text; may be given several times")
       ->allow_extra_args(false);
   command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
-  command->add_flag("--raw", options->raw, "Put no begin token before the text");
+  CLI::Option* raw = command->add_flag("--raw", options->raw, "Put no begin token before the text");
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")
       ->check(CLI::IsMember({"cpu", "shadow"}))
       ->capture_default_str();
-  command->add_flag("--json", options->json, "One JSON object at the end instead of the text");
+  CLI::Option* json = command->add_flag("--json", options->json, "One JSON object at the end instead of the text");
+  CLI::Option* chat = command->add_flag("--chat", options->chat,
+                                        "A conversation over the model's chat template: each line of standard input "
+                                        "is a turn");
+  for (CLI::Option* option : {prompt, ids, raw, json}) chat->excludes(option);
+  command->add_option("--system", options->system, "What the conversation begins with")->needs(chat);
   command->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 
