@@ -104,10 +104,16 @@ void fuse_epilogues(Graph& graph, const PassContext&) {
   // A fused node takes the place of its user, later in the order: it is met again there.
   for (size_t i = 0; i < graph.order().size();) {
     const NodeId n = graph.order()[i];
-    const bool changed = graph.op_as<ops::Linear>(n)        ? absorb_user(graph, n) || pass_on_residual(graph, n)
-                         : graph.op_as<ops::WeightedSum>(n) ? absorb_residual(graph, n)
-                                                            : false;
-    if (!changed) ++i;
+    if (graph.op_as<ops::Linear>(n)) {
+      if (absorb_user(graph, n)) continue;
+      if (pass_on_residual(graph, n)) {
+        i = 0;  // what was not met yet may stand earlier now
+        continue;
+      }
+    } else if (graph.op_as<ops::WeightedSum>(n) && absorb_residual(graph, n)) {
+      continue;
+    }
+    ++i;
   }
 }
 
