@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <tuple>
 
+#include "base/error.h"
+#include "engine/plan_generated.h"
 #include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/shared_files.h"
@@ -15,15 +18,36 @@
 namespace incipit {
 namespace {
 
-/// Of the largest logit. The project promises 1e-4 in f32, and is ten times closer: the roundings of f32 leave less
-/// than 2e-6 here. bf16 keeps 8 bits of every weight and activation, and int8 7, through two layers and a head: the
-/// errors of some hundred products add up as a random walk to a few of those steps, at most 2.5e-2 and 7e-2 over all
-/// models, kernels and chunkings. fp16 keeps 11 bits of weights and cache and all of the activations: an eighth of
-/// bf16's steps at most. A wrong kernel is off by the size of a logit.
-double tolerance_of(const std::string& precision) {
-  if (precision == "f32") return 1e-5;
-  if (precision == "fp16") return 4e-2 / 8;
-  return precision == "bf16" ? 4e-2 : 1e-1;
+/// What logits may be off by, in units of the largest one. A wrong kernel is off by the size of a logit.
+struct Tolerance {
+  double smooth;           // of a row whose experts, if any, are those of the exact model
+  double turned_over = 0;  // share of the rows that may have others
+};
+
+/// The project promises 1e-4 in f32, and is ten times closer.
+///
+/// Otherwise a layer rounds some number of operands, each with a relative deviation of its own: in bf16, 16 (the rows
+/// and the weights of four products, queries, keys, softmax weights and values, and what norms and activations hand on)
+/// by 2^-8 / √3; in fp16, 9 (weights, keys and values: activations are f32) by 2^-11 / √3; in int8 the 8 of the
+/// products by 6.8e-3 (a row's largest value is some three deviations and has 127 steps, rounded by 1/√12 of one). The
+/// head adds two. The errors are independent and add up as the root of their number; the largest error among 20,000
+/// logits is four of its deviations, as the largest logit is of its own, so that this sum is what is expected of the
+/// worst logit. The bound is three times it. (Measured: at most 2.5e-2, 2.3e-3 and 7.2e-2 with two layers.)
+///
+/// A rope that multiplies queries and keys by √2.25, as longrope's factor of 32 does, makes scores, and what their
+/// rounding does to the softmax, 2.25 times as large.
+///
+/// The choice of experts jumps where two of them are all but equal. The logits of experts about the choice lie some 0.4
+/// deviations apart (four to eight normal ones), so that in each layer the rounding, if it is within the smooth bound,
+/// turns the choice over for less than that bound / 0.4 of the tokens.
+Tolerance tolerance_of(const std::string& model, const std::string& precision, int64_t layers, bool experts) {
+  if (precision == "f32") return {1e-5};
+  const int64_t operands = precision == "bf16" ? 16 : precision == "fp16" ? 9 : 8;
+  const double rounding = precision == "int8" ? 6.8e-3 : std::ldexp(1 / std::sqrt(3.0), precision == "bf16" ? -8 : -11);
+  const double smooth = 3 * rounding * std::sqrt(static_cast<double>(operands * layers + 2));
+  Tolerance tolerance{smooth * (model == "phi3-longrope" ? 2.25 : 1)};
+  if (experts) tolerance.turned_over = static_cast<double>(layers) * smooth / 0.4;
+  return tolerance;
 }
 
 struct Golden {
@@ -59,20 +83,33 @@ double largest(std::span<const float> values) {
   return result;
 }
 
-void expect_near(std::span<const float> found, std::span<const float> expected, double allowed,
-                 const std::string& what) {
-  ASSERT_EQ(found.size(), expected.size());
+/// The largest difference; infinite where a value is not a number.
+double distance(std::span<const float> found, std::span<const float> expected) {
+  INCIPIT_ASSERT(found.size() == expected.size());
   double worst = 0;
   for (size_t i = 0; i < found.size(); ++i) {
     const double error = std::fabs(static_cast<double>(found[i]) - expected[i]);
     worst = std::max(worst, std::isnan(error) ? HUGE_VAL : error);
   }
-  EXPECT_LE(worst, allowed) << what;
+  return worst;
 }
 
 std::vector<int32_t> slice(const std::vector<int32_t>& tokens, size_t first, size_t count) {
   return {tokens.begin() + static_cast<std::ptrdiff_t>(first),
           tokens.begin() + static_cast<std::ptrdiff_t>(std::min(first + count, tokens.size()))};
+}
+
+/// All of ../shared/reference; most are in every checkout.
+std::vector<std::string> models() {
+  return {"llama-mha",     "llama-gqa-tied", "llama-bias-hd", "llama-linear", "llama-yarn",
+          "llama3-rope",   "mistral-window", "qwen2",         "qwen3",        "phi3",
+          "phi3-longrope", "olmo2",          "granite",       "gpt2",         "gpt-neox",
+          "gemma2",        "gemma3",         "mixtral",       "qwen3-moe"};
+}
+
+std::filesystem::path checkpoint(const std::string& model) {
+  const std::filesystem::path mine = fixtures() / "reference" / model;
+  return std::filesystem::exists(mine) ? mine : shared_file("reference/" + model);
 }
 
 /// Engines are made once for a (model, target) and kept for the whole program.
@@ -88,7 +125,7 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
     options.target = target;
     options.tune = false;
     options.max_batch = 4;
-    engine = compile_for_test(fixtures() / "reference" / model, directory / name, options);
+    engine = compile_for_test(checkpoint(model), directory / name, options);
   }
   return engine;
 }
@@ -107,9 +144,15 @@ class References : public testing::TestWithParam<Case> {
     if (!cpu_features().includes(target_features(target))) {
       GTEST_SKIP() << "References on " << target << " skipped: this machine has only " << to_string(cpu_features());
     }
-    golden_ = read_golden(fixtures() / "reference" / model / "golden.safetensors");
+    if (!std::filesystem::exists(checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
+    golden_ = read_golden(checkpoint(model) / "golden.safetensors");
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
-    allowed_ = tolerance_of(precision) * largest(golden_.logits.as<float>());
+    const plan::Plan& plan = driver_->executor().engine().plan();
+    const auto has_experts = [](const plan::Step* step) {
+      return step->problem()->string_view().starts_with("router");
+    };
+    tolerance_ = tolerance_of(model, precision, plan.layers(), std::ranges::any_of(*plan.steps(), has_experts));
+    unit_ = largest(golden_.logits.as<float>());
   }
 
   void expect_logits_in_chunks(size_t chunk) {
@@ -126,18 +169,35 @@ class References : public testing::TestWithParam<Case> {
 
   void expect_row(std::span<const float> logits, size_t row, int32_t sequence, size_t token) {
     const auto vocabulary = static_cast<size_t>(golden_.vocabulary);
-    expect_near(logits.subspan(row * vocabulary, vocabulary), golden_.row(sequence, static_cast<int32_t>(token)),
-                allowed_, "sequence " + std::to_string(sequence) + ", token " + std::to_string(token));
+    const double error =
+        distance(logits.subspan(row * vocabulary, vocabulary), golden_.row(sequence, static_cast<int32_t>(token))) /
+        unit_;
+    ++rows_;
+    if (error > tolerance_.smooth && tolerance_.turned_over > 0) {
+      ++rows_turned_over_;
+      EXPECT_LE(error, 1) << "sequence " << sequence << ", token " << token;
+      return;
+    }
+    EXPECT_LE(error, tolerance_.smooth) << "sequence " << sequence << ", token " << token;
+  }
+
+  void expect_few_turned_over() const {
+    EXPECT_LE(rows_turned_over_, tolerance_.turned_over * rows_) << "of " << rows_ << " rows";
   }
 
   Golden golden_;
   std::unique_ptr<Driver> driver_;
-  double allowed_ = 0;
+  Tolerance tolerance_;
+  double unit_ = 0;  // the largest logit
+  int32_t rows_ = 0, rows_turned_over_ = 0;
 };
 
-TEST_P(References, LogitsOfTheWholePrompt) { expect_logits_in_chunks(64); }
-TEST_P(References, LogitsInOddChunks) { expect_logits_in_chunks(7); }
-TEST_P(References, LogitsTokenByToken) { expect_logits_in_chunks(1); }
+TEST_P(References, LogitsOfThePromptHoweverItIsCut) {
+  for (const size_t chunk : {64, 7, 1}) {
+    SCOPED_TRACE(chunk);
+    expect_logits_in_chunks(chunk);
+  }
+}
 
 TEST_P(References, LogitsInAMixedBatch) {
   // The two prompts advance at different speeds, with a third sequence decoding beside them.
@@ -219,9 +279,13 @@ class RoundedReferences : public References {
   }
 };
 
-TEST_P(RoundedReferences, LogitsOfTheWholePrompt) { expect_logits_in_chunks(64); }
-TEST_P(RoundedReferences, LogitsInOddChunks) { expect_logits_in_chunks(7); }
-TEST_P(RoundedReferences, LogitsTokenByToken) { expect_logits_in_chunks(1); }
+TEST_P(RoundedReferences, LogitsOfThePromptHoweverItIsCut) {
+  for (const size_t chunk : {64, 7, 1}) {
+    SCOPED_TRACE(chunk);
+    expect_logits_in_chunks(chunk);
+  }
+  expect_few_turned_over();
+}
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param) + "_" + std::get<2>(info.param);
@@ -230,13 +294,13 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"),
+                         testing::Combine(testing::ValuesIn(models()),
                                           testing::Values("cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"),
                                           testing::Values("cpu", "shadow")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"),
+                         testing::Combine(testing::ValuesIn(models()),
                                           testing::Values("cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"),
                                           testing::Values("bf16", "fp16", "int8")),
                          case_name);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -63,13 +64,16 @@ class Driver {
 
   Ticket submit(const std::vector<Feed>& feeds, bool want_logits) {
     std::vector<BatchEntry> entries;
+    std::vector<std::vector<std::vector<int32_t>>> tables(feeds.size());
     std::vector<std::vector<std::span<const int32_t>>> pages(feeds.size());
     for (size_t i = 0; i < feeds.size(); ++i) {
       const Feed& feed = feeds[i];
       const auto count = static_cast<int32_t>(std::max<size_t>(1, feed.tokens.size()));
       int32_t& position = positions_[static_cast<size_t>(feed.slot)];
       reserve(feed.slot, position + count);
-      for (const auto& table : tables_[static_cast<size_t>(feed.slot)]) pages[i].emplace_back(table);
+      tables[i] = tables_[static_cast<size_t>(feed.slot)];
+      forget_behind_windows(position, tables[i]);
+      for (const auto& table : tables[i]) pages[i].emplace_back(table);
       BatchEntry entry;
       entry.slot = feed.slot;
       entry.tokens = feed.tokens;
@@ -103,6 +107,16 @@ class Driver {
   }
 
  private:
+  /// Pages behind the window of the first token may belong to another sequence by now: their numbers lead nowhere.
+  void forget_behind_windows(int32_t first_position, std::vector<std::vector<int32_t>>& tables) const {
+    for (size_t g = 0; g < tables.size(); ++g) {
+      const ExecutorLimits::Group& group = executor_.limits().groups[g];
+      if (group.window == 0) continue;
+      const int32_t behind = std::max(0, first_position - group.window + 1) / group.page_tokens;
+      std::fill_n(tables[g].begin(), behind, INT32_MAX);
+    }
+  }
+
   void reserve(int32_t slot, int32_t tokens) {
     const auto& groups = executor_.limits().groups;
     for (size_t g = 0; g < groups.size(); ++g) {
