@@ -72,10 +72,13 @@ class FileConstant : public MappedConstant {
  private:
   size_t offset_of(const std::byte* place) const { return static_cast<size_t>(place - file_->bytes().data()); }
   void done_with(const std::byte* begin, size_t bytes) const override {
-    // A page that a neighbour still reads comes back from the system's cache, so the range may grow to whole pages.
-    constexpr size_t page = 4096;
-    const size_t offset = offset_of(begin), before = std::min(offset, page - 1);
-    file_->done_with(offset - before, before + bytes + page - 1);
+    // A fault brings in the pages around it, up to aligned 64 KiB; so the range grows to such pieces. What a neighbour
+    // still reads comes back from the system's cache.
+    constexpr size_t piece = size_t{64} << 10;
+    const auto address = reinterpret_cast<uintptr_t>(begin);
+    const size_t offset = offset_of(begin), before = std::min(offset, static_cast<size_t>(address % piece));
+    const size_t after = piece - (address + bytes) % piece;
+    file_->done_with(offset - before, before + bytes + after);
   }
   std::shared_ptr<const MappedFile> file_;
 };

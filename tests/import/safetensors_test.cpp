@@ -189,5 +189,43 @@ TEST(Safetensors, GarbledHeadersNeverEscapeTheFile) {
   }
 }
 
+/// Bytes of mapped files in residence.
+int64_t resident_file_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int64_t kilobytes = 0;
+    if (word == "RssFile:" && status >> kilobytes) return kilobytes << 10;
+  }
+  return 0;
+}
+
+TEST(Safetensors, WhatWasReadLeavesResidence) {
+  const TemporaryDirectory directory;
+  constexpr int64_t rows = 4096, columns = 1024, mebibyte = 1 << 20;
+  std::map<std::string, Tensor> tensors;
+  for (const char* name : {"a", "b", "c"}) tensors.emplace(name, Tensor(DType::f32, {rows, columns}));
+  write_safetensors(directory / "model.safetensors", tensors);
+  tensors.clear();
+  const SafetensorsFile file = SafetensorsFile::open(directory / "model.safetensors");
+  const int64_t before = resident_file_bytes();
+  int64_t most = before;
+  const auto read = [&](const ConstantPtr& constant, int64_t step) {
+    std::vector<float> values(static_cast<size_t>(step * constant->row_elements()));
+    for (int64_t row = 0; row < constant->rows(); row += step) {
+      constant->read_floats(row, step, values.data());
+      if (row % 64 == 0) most = std::max(most, resident_file_bytes());
+    }
+  };
+  read(file.constant("a"), 1);
+  read(concatenate_rows({select_rows(file.constant("b"), {0, 16, 32, rows / 32}),
+                         select_rows(file.constant("b"), {16, 16, 32, rows / 32})}),
+       16);
+  read(reshape(file.constant("c"), {rows / 2, columns * 2}), 8);
+  EXPECT_LE(most - before, 8 * mebibyte) << "of 48 MiB read (the system may map 2 MiB at once)";
+  // Columns of all rows at once are in residence for the time of their reading only.
+  read(transpose(file.constant("c")), 64);
+  EXPECT_LE(resident_file_bytes() - before, 8 * mebibyte);
+}
+
 }  // namespace
 }  // namespace incipit
