@@ -107,6 +107,16 @@ std::vector<std::string> models() {
           "gemma2",        "gemma3",         "mixtral",       "qwen3-moe"};
 }
 
+/// The targets whose engines this machine runs: a kernel family each. TargetsNotHere tells of the others.
+const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"};
+std::vector<std::string> targets() {
+  std::vector<std::string> here;
+  for (const std::string& target : all_targets) {
+    if (cpu_features().includes(target_features(target))) here.push_back(target);
+  }
+  return here;
+}
+
 std::filesystem::path checkpoint(const std::string& model) {
   const std::filesystem::path mine = fixtures() / "reference" / model;
   return std::filesystem::exists(mine) ? mine : shared_file("reference/" + model);
@@ -141,9 +151,6 @@ class References : public testing::TestWithParam<Case> {
 
   void set_up(const std::string& model, const std::string& target, const std::string& device,
               const std::string& precision) {
-    if (!cpu_features().includes(target_features(target))) {
-      GTEST_SKIP() << "References on " << target << " skipped: this machine has only " << to_string(cpu_features());
-    }
     if (!std::filesystem::exists(checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
     golden_ = read_golden(checkpoint(model) / "golden.safetensors");
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
@@ -165,6 +172,79 @@ class References : public testing::TestWithParam<Case> {
         for (size_t i = 0; i < tokens.size(); ++i) expect_row(logits, i, sequence, first + i);
       }
     }
+  }
+
+  void expect_logits_in_a_mixed_batch() {
+    // The two prompts advance at different speeds, with a third sequence decoding beside them.
+    driver_->start(0);
+    driver_->start(1);
+    driver_->start(2);
+    const std::vector<int32_t> first = golden_.prompt(0);
+    const std::vector<int32_t> second = golden_.prompt(1);
+    driver_->step({{2, slice(first, 0, 5), {4}}});
+    for (size_t a = 0, b = 0; a < first.size() || b < second.size();) {
+      std::vector<Feed> feeds{{2, {}, {}}};
+      std::vector<std::pair<int32_t, size_t>> rows{{2, 0}};
+      const auto add = [&](int32_t slot, const std::vector<int32_t>& prompt, size_t& done, size_t chunk) {
+        if (done >= prompt.size()) return;
+        feeds.push_back({slot, slice(prompt, done, chunk), {}});
+        for (size_t i = 0; i < feeds.back().tokens.size(); ++i) rows.emplace_back(slot, done + i);
+        done += feeds.back().tokens.size();
+      };
+      add(0, first, a, 11);
+      add(1, second, b, 3);
+      const std::vector<float> logits = driver_->logits(feeds);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        if (rows[i].first < 2) expect_row(logits, i, rows[i].first, rows[i].second);
+      }
+    }
+  }
+
+  /// From the last sample.
+  void expect_greedy_tokens_alone() {
+    for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
+      driver_->start(sequence);
+      const std::vector<int32_t> prompt = golden_.prompt(sequence);
+      std::vector<int32_t> tokens{
+          driver_->step({{sequence, prompt, {static_cast<int32_t>(prompt.size()) - 1}}}).at(0).id};
+      while (static_cast<int32_t>(tokens.size()) < golden_.generated) {
+        tokens.push_back(driver_->step({{sequence, {}, {0}}}).at(0).id);
+      }
+      EXPECT_EQ(tokens, golden_.continuation(sequence));
+    }
+  }
+
+  /// With two tickets in flight.
+  void expect_greedy_tokens_together() {
+    std::vector<Feed> prompts, decode;
+    for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
+      driver_->start(sequence);
+      prompts.push_back({sequence, golden_.prompt(sequence), {golden_.length - 1}});
+      decode.push_back({sequence, {}, {0}});
+    }
+    std::vector<std::vector<int32_t>> tokens(static_cast<size_t>(golden_.batch));
+    Ticket earlier = driver_->submit(prompts, false);
+    for (int32_t step = 0; step < golden_.generated; ++step) {
+      const bool more = step + 1 < golden_.generated;
+      const Ticket later = more ? driver_->submit(decode, false) : Ticket{};
+      const auto rows = driver_->executor().collect(earlier);
+      for (size_t i = 0; i < tokens.size(); ++i) tokens[i].push_back(rows[i].id);
+      earlier = later;
+    }
+    for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
+      EXPECT_EQ(tokens[static_cast<size_t>(sequence)], golden_.continuation(sequence));
+    }
+  }
+
+  void expect_no_trace_of_tokens_taken_back() {
+    driver_->start(0);
+    const std::vector<int32_t> prompt = golden_.prompt(0);
+    driver_->step({{0, slice(prompt, 0, 9), {}}});
+    driver_->step({{0, golden_.prompt(1), {golden_.length - 1}}});
+    driver_->truncate(0, 9);
+    const std::vector<int32_t> rest = slice(prompt, 9, prompt.size());
+    const std::vector<float> logits = driver_->logits({{0, rest, {}}});
+    for (size_t i = 0; i < rest.size(); ++i) expect_row(logits, i, 0, 9 + i);
   }
 
   void expect_row(std::span<const float> logits, size_t row, int32_t sequence, size_t token) {
@@ -192,82 +272,18 @@ class References : public testing::TestWithParam<Case> {
   int32_t rows_ = 0, rows_turned_over_ = 0;
 };
 
-TEST_P(References, LogitsOfThePromptHoweverItIsCut) {
+TEST_P(References, LogitsHoweverTokensCome) {
   for (const size_t chunk : {64, 7, 1}) {
     SCOPED_TRACE(chunk);
     expect_logits_in_chunks(chunk);
   }
+  expect_logits_in_a_mixed_batch();
+  expect_no_trace_of_tokens_taken_back();
 }
 
-TEST_P(References, LogitsInAMixedBatch) {
-  // The two prompts advance at different speeds, with a third sequence decoding beside them.
-  driver_->start(0);
-  driver_->start(1);
-  driver_->start(2);
-  const std::vector<int32_t> first = golden_.prompt(0);
-  const std::vector<int32_t> second = golden_.prompt(1);
-  driver_->step({{2, slice(first, 0, 5), {4}}});
-  for (size_t a = 0, b = 0; a < first.size() || b < second.size();) {
-    std::vector<Feed> feeds{{2, {}, {}}};
-    std::vector<std::pair<int32_t, size_t>> rows{{2, 0}};
-    const auto add = [&](int32_t slot, const std::vector<int32_t>& prompt, size_t& done, size_t chunk) {
-      if (done >= prompt.size()) return;
-      feeds.push_back({slot, slice(prompt, done, chunk), {}});
-      for (size_t i = 0; i < feeds.back().tokens.size(); ++i) rows.emplace_back(slot, done + i);
-      done += feeds.back().tokens.size();
-    };
-    add(0, first, a, 11);
-    add(1, second, b, 3);
-    const std::vector<float> logits = driver_->logits(feeds);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].first < 2) expect_row(logits, i, rows[i].first, rows[i].second);
-    }
-  }
-}
-
-TEST_P(References, GreedyTokensAloneFromTheLastSample) {
-  for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
-    driver_->start(sequence);
-    const std::vector<int32_t> prompt = golden_.prompt(sequence);
-    std::vector<int32_t> tokens{
-        driver_->step({{sequence, prompt, {static_cast<int32_t>(prompt.size()) - 1}}}).at(0).id};
-    while (static_cast<int32_t>(tokens.size()) < golden_.generated) {
-      tokens.push_back(driver_->step({{sequence, {}, {0}}}).at(0).id);
-    }
-    EXPECT_EQ(tokens, golden_.continuation(sequence));
-  }
-}
-
-TEST_P(References, GreedyTokensTogetherWithTwoTicketsInFlight) {
-  std::vector<Feed> prompts, decode;
-  for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
-    driver_->start(sequence);
-    prompts.push_back({sequence, golden_.prompt(sequence), {golden_.length - 1}});
-    decode.push_back({sequence, {}, {0}});
-  }
-  std::vector<std::vector<int32_t>> tokens(static_cast<size_t>(golden_.batch));
-  Ticket earlier = driver_->submit(prompts, false);
-  for (int32_t step = 0; step < golden_.generated; ++step) {
-    const bool more = step + 1 < golden_.generated;
-    const Ticket later = more ? driver_->submit(decode, false) : Ticket{};
-    const auto rows = driver_->executor().collect(earlier);
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i].push_back(rows[i].id);
-    earlier = later;
-  }
-  for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
-    EXPECT_EQ(tokens[static_cast<size_t>(sequence)], golden_.continuation(sequence));
-  }
-}
-
-TEST_P(References, TokensTakenBackLeaveNoTrace) {
-  driver_->start(0);
-  const std::vector<int32_t> prompt = golden_.prompt(0);
-  driver_->step({{0, slice(prompt, 0, 9), {}}});
-  driver_->step({{0, golden_.prompt(1), {golden_.length - 1}}});
-  driver_->truncate(0, 9);
-  const std::vector<int32_t> rest = slice(prompt, 9, prompt.size());
-  const std::vector<float> logits = driver_->logits({{0, rest, {}}});
-  for (size_t i = 0; i < rest.size(); ++i) expect_row(logits, i, 0, 9 + i);
+TEST_P(References, GreedyTokens) {
+  expect_greedy_tokens_alone();
+  expect_greedy_tokens_together();
 }
 
 /// The rounded precisions, through every kernel family: the last parameter is the precision.
@@ -279,12 +295,19 @@ class RoundedReferences : public References {
   }
 };
 
-TEST_P(RoundedReferences, LogitsOfThePromptHoweverItIsCut) {
+TEST_P(RoundedReferences, LogitsHoweverTokensCome) {
   for (const size_t chunk : {64, 7, 1}) {
     SCOPED_TRACE(chunk);
     expect_logits_in_chunks(chunk);
   }
   expect_few_turned_over();
+}
+
+TEST(ReferencesOf, TargetsNotHere) {
+  for (const std::string& target : all_targets) {
+    if (cpu_features().includes(target_features(target))) continue;
+    GTEST_SKIP() << "References on " << target << " skipped: this machine has only " << to_string(cpu_features());
+  }
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
@@ -294,14 +317,12 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(models()),
-                                          testing::Values("cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"),
+                         testing::Combine(testing::ValuesIn(models()), testing::ValuesIn(targets()),
                                           testing::Values("cpu", "shadow")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(models()),
-                                          testing::Values("cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"),
+                         testing::Combine(testing::ValuesIn(models()), testing::ValuesIn(targets()),
                                           testing::Values("bf16", "fp16", "int8")),
                          case_name);
 
