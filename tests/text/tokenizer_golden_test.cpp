@@ -117,6 +117,30 @@ TEST(TokenizerGolden, ComponentsOneByOne) {
   }
 }
 
+TEST(TokenizerGolden, SentencePieceStyleOneByOne) {
+  const boost::json::value fixture = read_json(source_path("tests/fixtures/text/metaspace_components.json"));
+  const auto& texts = fixture.at("texts").as_array();
+  ASSERT_GE(fixture.at("cases").as_array().size(), 20);
+  for (const boost::json::value& entry : fixture.at("cases").as_array()) {
+    SCOPED_TRACE(text_of(entry.at("name")));
+    boost::json::object document = entry.at("components").as_object();
+    document["model"] = fixture.at("model");
+    for (const auto& [name, value] : entry.at("model").as_object()) document["model"].as_object()[name] = value;
+    const auto tokenizer = tokenizer_from_json(boost::json::serialize(document));
+    const auto& outcomes = entry.at("outcomes").as_array();
+    ASSERT_EQ(outcomes.size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const std::string text = text_of(texts[i]);
+      const std::vector<int32_t> ids = ids_of(outcomes[i].at(0));
+      EXPECT_EQ(tokenizer->encode(text), ids) << text;
+      if (outcomes[i].at(1).is_string()) {
+        EXPECT_EQ(tokenizer->decode(ids, true), text_of(outcomes[i].at(1))) << text;
+      }
+      EXPECT_EQ(tokenizer->decode(ids, false), text_of(outcomes[i].at(2))) << text;
+    }
+  }
+}
+
 // The published tokenizers lie beside the project, for their licences.
 class PublishedTokenizer : public testing::Test {
  protected:

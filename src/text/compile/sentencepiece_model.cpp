@@ -53,7 +53,7 @@ class Reader {
     add_pieces();
     add_merges();
     add_normalizer(options);
-    if (normalization_.dummy_prefix && options.prefix_space) {
+    if ((normalization_.dummy_prefix && options.prefix_space) || normalization_.remove_extra_spaces) {
       source_.stripped_count = 1;
       source_.stripped_byte = ' ';
     }
