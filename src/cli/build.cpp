@@ -136,13 +136,16 @@ void add_build(CLI::App& app, Action& action) {
                    "A pass to leave out (see: incipit inspect MODEL_DIR --passes)")
       ->allow_extra_args(false);
   command->add_option("--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
+  command->add_flag("--deterministic", options->to_compile.deterministic,
+                    "The same text whatever else runs beside it: one kernel a step, which may cost some speed");
   command->add_flag("--no-tune", options->no_tune, "Measure nothing: take the first kernel that fits");
   command
       ->add_option("--threads", options->to_compile.threads, "Threads for measuring and packing (default: all cores)")
       ->check(CLI::Range(0, 1024));
   command->add_option("--tag", options->to_compile.version_tag, "A text for the engine's manifest");
-  command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
-  command->add_option("--seed", options->seed, "Of the random weights")->capture_default_str();
+  CLI::Option* geometry =
+      command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
+  command->add_option("--seed", options->seed, "Of the random weights")->needs(geometry)->capture_default_str();
   command->add_flag("--no-baseline", options->no_baseline, "Do not measure the finished engine");
   command->callback([options, &action] {
     if (options->model.empty() == options->geometry.empty()) {

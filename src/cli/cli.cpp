@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 
 namespace incipit::cli {
 namespace {
@@ -51,8 +52,8 @@ int parse_and_run(int argc, char** argv) {
   add_verify(app, action);
   add_eval(app, action);
   add_tokenize(app, action);
-  add_render(app, action);
   add_detokenize(app, action);
+  add_render(app, action);
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {
     fmt::print(stderr, "incipit: '{}' is no command; see: incipit --help\n", argv[1]);
@@ -76,6 +77,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away shows as a failed write
   try {
     return parse_and_run(argc, argv);
+  } catch (const ReaderGone&) {
+    return exit_reader_gone;
   } catch (const std::bad_alloc&) {
     return complain("out of memory; close other programs, or choose a smaller model or --precision");
   } catch (const std::exception& error) {

@@ -20,11 +20,12 @@ void add_inspect(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
-void add_render(CLI::App& app, Action& action);
 void add_detokenize(CLI::App& app, Action& action);
+void add_render(CLI::App& app, Action& action);
 
 constexpr int exit_failure = 1;
 constexpr int exit_usage = 2;
 constexpr int exit_interrupted = 130;  // 128 + SIGINT
+constexpr int exit_reader_gone = 141;  // 128 + SIGPIPE
 
 }  // namespace incipit::cli

@@ -88,6 +88,10 @@ void print_summary(const Engine& engine) {
                    json_text(manifest, "parameters"), plan.layers(), plan.hidden(), plan.vocabulary()));
   line("precision", fmt::format("{}, weights {}", text(plan.precision()),
                                 readable_bytes(static_cast<double>(engine.weights().size()))));
+  const boost::json::value* flags = manifest.if_contains("flags");
+  const bool deterministic =
+      flags != nullptr && flags->is_object() && json_text(flags->get_object(), "deterministic") == "true";
+  line("deterministic", deterministic ? "yes" : "no");
   line("needs", to_string(CpuFeatures{engine.header().cpu_features}));
   line("context", fmt::format("{} tokens, {} sequences at once", plan.max_context(), plan.max_sequences()));
   const plan::Bucket* largest = plan.buckets()->Get(count(plan.buckets()) - 1);

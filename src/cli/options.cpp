@@ -88,7 +88,7 @@ const Tokenizer& tokenizer_of(Session& session) {
   return *session.tokenizer();
 }
 
-std::string read_standard_input() {
+std::string read_standard_input(size_t most) {
   std::string text;
   char buffer[1 << 16];
   while (true) {
@@ -97,6 +97,10 @@ std::string read_standard_input() {
     if (count == 0) return text;
     if (count > 0) {
       text.append(buffer, static_cast<size_t>(count));
+      if (text.size() > most) {
+        throw Error("standard input", fmt::format("it goes on beyond {}", readable_bytes(static_cast<double>(most))),
+                    "give a text that fits the engine's context");
+      }
     } else if (errno != EINTR) {
       throw Error("standard input", std::strerror(errno), "check where it comes from");
     }
@@ -105,6 +109,7 @@ std::string read_standard_input() {
 
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ReaderGone("standard output", "nobody reads it");
     throw Error("standard output", std::strerror(errno), "check where it goes");
   }
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "session/session.h"
 
 namespace incipit::cli {
@@ -32,9 +33,13 @@ std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const
 /// The session's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(Session& session);
 
-/// All of standard input. Throws Error when it cannot be read; Ctrl-C throws too.
-std::string read_standard_input();
-/// Writes to standard output and flushes. Throws Error when that fails (a closed pipe, a full disk).
+/// All of standard input. Throws Error when it cannot be read, or has more than `most` bytes; Ctrl-C throws too.
+std::string read_standard_input(size_t most = INT32_MAX);
+/// Whoever reads our output has gone (`| head`): the program ends without a word.
+struct ReaderGone : Error {
+  using Error::Error;
+};
+/// Writes to standard output and flushes. Throws ReaderGone for a closed pipe, Error when it fails otherwise.
 void print(std::string_view text);
 /// The same for a JSON value and a line's end.
 void print_json(const boost::json::value& value);

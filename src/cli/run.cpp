@@ -12,9 +12,12 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "cli/batch.h"
 #include "cli/chat.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "engine/engine.h"
+#include "engine/plan_items.h"
 
 namespace incipit::cli {
 namespace {
@@ -32,6 +35,7 @@ struct RunOptions {
   bool greedy = false, raw = false, json = false;
   bool chat = false;
   std::optional<std::string> system;
+  BatchFiles batch;
   int threads = 0;
   std::string device = "cpu";
 };
@@ -42,7 +46,7 @@ struct Outcome {
   std::vector<int32_t> ids;
   FinishReason finish = FinishReason::none;
   std::string failure;
-  int32_t prompt_tokens = 0;
+  int32_t prompt_tokens = 0, cached_tokens = 0;
   Clock::time_point begun, loaded, tokenised, submitted, first, last;
 };
 
@@ -76,7 +80,9 @@ std::string prompt_text(const RunOptions& options) {
   if (::isatty(STDIN_FILENO) != 0) {
     throw Error("incipit run", "there is no prompt", "give one as an argument, with --ids, or on standard input");
   }
-  return read_standard_input();
+  // No tokenizer's tokens are anywhere near that long.
+  constexpr size_t longest_token = 1024;
+  return read_standard_input(static_cast<size_t>(Engine::open(options.engine)->plan().max_context()) * longest_token);
 }
 
 std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& text, Session& session) {
@@ -99,6 +105,7 @@ void generate(Session& session, Request request, bool stream, Outcome& outcome) 
     }
     outcome.text += event.text;
     outcome.finish = event.finish;
+    outcome.cached_tokens = event.cached_tokens;
     outcome.failure = event.failure;
     if (!stream || broken || event.text.empty()) return;
     try {
@@ -133,6 +140,7 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
                              {"ids", boost::json::value_from(outcome.ids)},
                              {"finish", name_of(outcome.finish)},
                              {"prompt_tokens", outcome.prompt_tokens},
+                             {"cached_tokens", outcome.cached_tokens},
                              {"seed", sampling.seed}};
   boost::json::object times{{"load", milliseconds(outcome.begun, outcome.loaded)},
                             {"tokenise", milliseconds(outcome.loaded, outcome.tokenised)}};
@@ -143,6 +151,14 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
   }
   result["ms"] = times;
   return result;
+}
+
+int run_files(const RunOptions& options) {
+  Progress progress;
+  progress.stage("loading", 0);
+  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
+  progress.finish();
+  return run_batch(*session, options.batch);
 }
 
 int run_conversation(const RunOptions& options) {
@@ -160,6 +176,7 @@ int run_conversation(const RunOptions& options) {
 
 int run(const RunOptions& options) {
   if (options.chat) return run_conversation(options);
+  if (!options.batch.input.empty()) return run_files(options);
   Outcome outcome;
   const std::string text = options.ids ? std::string() : prompt_text(options);
   outcome.begun = Clock::now();
@@ -224,6 +241,17 @@ void add_run(CLI::App& app, Action& action) {
                                         "is a turn");
   for (CLI::Option* option : {prompt, ids, raw, json}) chat->excludes(option);
   command->add_option("--system", options->system, "What the conversation begins with")->needs(chat);
+  const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
+    const std::string& name = option->get_name();
+    return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--help";
+  });
+  CLI::Option* batch = command->add_option("--batch", options->batch.input,
+                                           "A file of requests, one a line, in the OpenAI API's batch format");
+  CLI::Option* out = command->add_option("--out", options->batch.output,
+                                         "Where the answers to --batch go; what is there already is not done again");
+  batch->needs(out);
+  out->needs(batch);
+  for (CLI::Option* option : of_one_prompt) batch->excludes(option);
   command->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

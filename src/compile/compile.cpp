@@ -85,11 +85,13 @@ uint64_t memory_for_state(const Model& model, const CompileOptions& options, con
 /// Asks the tuner once for every distinct problem of every bucket.
 class KernelChooser {
  public:
-  explicit KernelChooser(Tuner& tuner) : tuner_(tuner) {}
+  /// `one_for_all`: the choice of the largest bucket, which is where first tokens come from, for every bucket.
+  KernelChooser(Tuner& tuner, bool one_for_all) : tuner_(tuner), one_for_all_(one_for_all) {}
 
   PlannedStep plan(DraftStep step, const std::vector<BucketBounds>& buckets) {
     PlannedStep planned{std::move(step), {}};
-    for (const BucketBounds& bucket : buckets) {
+    for (const BucketBounds& own : buckets) {
+      const BucketBounds& bucket = one_for_all_ ? buckets.back() : own;
       const int32_t rows = planned.step.axis == DraftAxis::tokens ? bucket.tokens : bucket.rows;
       planned.kernels.push_back(choose(planned.step.problem, rows));
     }
@@ -106,6 +108,7 @@ class KernelChooser {
   }
 
   Tuner& tuner_;
+  bool one_for_all_;
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
@@ -131,7 +134,7 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
     if (!options.tuning_cache.empty() && cache.changes() > 0) cache.save(options.tuning_cache);
   };
   Tuner tuner(cache, {features, options.threads, 0.15, options.tune});
-  KernelChooser chooser(tuner);
+  KernelChooser chooser(tuner, options.deterministic);
   progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
   try {
     for (DraftStep& step : draft.steps) {

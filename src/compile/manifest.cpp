@@ -29,6 +29,7 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
   flags["max_batch"] = options.max_batch;
   flags["memory"] = options.memory;
   flags["tuned"] = options.tune;
+  flags["deterministic"] = options.deterministic;
   json::array without;
   for (const std::string& pass : options.without) without.emplace_back(pass);
   flags["without"] = without;

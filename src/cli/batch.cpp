@@ -1,0 +1,333 @@
+#include "cli/batch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "cli/batch_request.h"
+#include "cli/commands.h"
+#include "text/template/chat_template.h"
+
+namespace incipit::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto sync_interval = std::chrono::seconds(1);  // a power cut costs at most the answers of that time
+
+Error system_error(const std::filesystem::path& path, std::string_view remedy) {
+  return Error(path.string(), std::strerror(errno), remedy);
+}
+
+/// Calls visit(number from 1, text) for every line that ends, and returns the bytes of those.
+template <typename Visit>
+size_t for_each_line(std::string_view text, Visit&& visit) {
+  size_t begin = 0;
+  for (int64_t number = 1;; ++number) {
+    const size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) return begin;
+    visit(number, text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r") == std::string_view::npos; }
+
+/// One line of the input.
+struct Line {
+  int64_t number = 0;
+  std::string_view text;
+  std::string id;     // of its answer: made of all that decides what the answer is
+  uint64_t seed = 0;  // for draws without one of their own
+  bool done = false;
+};
+
+/// The requests of a file.
+class BatchInput {
+ public:
+  BatchInput(const std::filesystem::path& path, const Engine& engine) : file_(MappedFile::open(path)) {
+    const std::string_view text = file_->text();
+    const size_t whole = for_each_line(text, [&](int64_t number, std::string_view line) { add(number, line, engine); });
+    if (whole < text.size()) {
+      add(lines_.empty() ? 1 : lines_.back().number + 1, text.substr(whole), engine);
+    }
+    if (lines_.empty()) throw Error(path.string(), "it has no requests", "give one JSON object a line");
+    refuse_repeated_ids(path);
+  }
+
+  std::vector<Line>& lines() { return lines_; }
+
+ private:
+  void add(int64_t number, std::string_view text, const Engine& engine) {
+    if (is_blank(text)) return;
+    const std::string named = fmt::format("{} {} {}", engine.body_digest().hex(), number, text);
+    const Digest digest = digest_of(std::as_bytes(std::span(named)));
+    Line line{number, text, "batch_req_" + digest.hex(), 0, false};
+    std::memcpy(&line.seed, digest.bytes.data(), sizeof line.seed);
+    lines_.push_back(std::move(line));
+  }
+
+  void refuse_repeated_ids(const std::filesystem::path& path) const {
+    std::unordered_map<std::string, int64_t> seen;
+    for (const Line& line : lines_) {
+      std::string id;
+      try {
+        const boost::json::value parsed = parse_json(line.text, "line");
+        const boost::json::object* object = parsed.if_object();
+        const boost::json::value* found = object == nullptr ? nullptr : object->if_contains("custom_id");
+        if (found == nullptr || !found->is_string()) continue;
+        id = std::string(found->get_string());
+      } catch (const Error&) {
+        continue;  // answered as what it is when its turn comes
+      }
+      const auto [first, fresh] = seen.emplace(std::move(id), line.number);
+      if (fresh) continue;
+      throw Error(path.string(),
+                  fmt::format("lines {} and {} have the same custom_id '{}'", first->second, line.number, first->first),
+                  "give each request its own");
+    }
+  }
+
+  std::shared_ptr<const MappedFile> file_;
+  std::vector<Line> lines_;
+};
+
+/// The answers so far, and those to come.
+class BatchOutput {
+ public:
+  explicit BatchOutput(const std::filesystem::path& path) : path_(path) {
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw system_error(path, "choose another --out");
+    struct stat status {};
+    if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
+      close();
+      throw Error(path.string(), "is no regular file", "choose another --out");
+    }
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      close();
+      throw Error(path.string(), "another run is writing to it", "wait for that one, or choose another --out");
+    }
+  }
+  ~BatchOutput() { close(); }
+  BatchOutput(const BatchOutput&) = delete;
+  BatchOutput& operator=(const BatchOutput&) = delete;
+
+  /// Marks the lines that are answered, and cuts off an answer that is not whole.
+  void resume(std::vector<Line>& lines) {
+    const std::shared_ptr<const MappedFile> file = MappedFile::open(path_);
+    if (file->text().empty()) return;
+    std::unordered_map<std::string_view, Line*> by_id;
+    for (Line& line : lines) by_id.emplace(line.id, &line);
+    const size_t whole = for_each_line(file->text(), [&](int64_t number, std::string_view text) {
+      const auto found = by_id.find(id_of(text, number));
+      if (found == by_id.end() || std::exchange(found->second->done, true)) {
+        throw Error(
+            path_.string(),
+            fmt::format("line {} answers no request of this input by this engine: one of them has changed", number),
+            "give another --out, or remove the file");
+      }
+    });
+    if (whole < file->text().size() && ::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0) {
+      throw system_error(path_, "check the disk");
+    }
+  }
+
+  void append(std::string line) {
+    line += '\n';
+    for (std::string_view rest = line; !rest.empty();) {
+      const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
+      if (count >= 0) {
+        rest.remove_prefix(static_cast<size_t>(count));
+      } else if (errno != EINTR) {
+        throw system_error(path_, "make room, and run it again to go on");
+      }
+    }
+    if (const auto now = Clock::now(); now - synced_ >= sync_interval) sync(now);
+  }
+  void finish() { sync(Clock::now()); }
+
+ private:
+  std::string id_of(std::string_view text, int64_t number) const {
+    const boost::json::value parsed = parse_json(text, fmt::format("{}, line {}", path_.string(), number));
+    const boost::json::object* object = parsed.if_object();
+    const boost::json::value* id = object == nullptr ? nullptr : object->if_contains("id");
+    return id != nullptr && id->is_string() ? std::string(id->get_string()) : std::string();
+  }
+
+  void sync(Clock::time_point now) {
+    if (::fdatasync(descriptor_) != 0) throw system_error(path_, "check the disk");
+    synced_ = now;
+  }
+  void close() {
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  }
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  Clock::time_point synced_ = Clock::now();
+};
+
+/// A request that was submitted.
+struct Running {
+  Line* line = nullptr;
+  BatchLine parsed;
+  std::string model;
+  BatchResult result;
+};
+
+class BatchRun {
+ public:
+  BatchRun(Session& session, BatchInput& input, BatchOutput& output, Progress& progress)
+      : session_(session), input_(input), output_(output), progress_(progress) {
+    const Engine& engine = session.executor().engine();
+    if (!engine.chat_template().empty()) {
+      chat_.emplace(engine.chat_template(), engine.path().string() + ": chat template");
+    }
+    model_ = engine.path().stem().string();
+    // Enough that a slot never waits for its next request.
+    most_running_ = static_cast<size_t>(session.executor().limits().slots) * 2;
+  }
+
+  /// False when interrupted.
+  bool run() {
+    const std::vector<Line>& lines = input_.lines();
+    progress_.stage("batch", std::ranges::count(lines, false, &Line::done), "requests");
+    for (size_t next = 0; next < lines.size() || !running_.empty();) {
+      while (next < lines.size() && running_.size() < most_running_) {
+        if (Line& line = input_.lines()[next++]; !line.done) submit(line);
+      }
+      session_.step();
+      write_finished();
+      progress_.advance(0);
+      if (interrupted()) return false;
+    }
+    output_.finish();
+    progress_.finish();
+    return true;
+  }
+
+  int64_t answered() const { return answered_; }
+  int64_t refused() const { return refused_; }
+  int64_t tokens() const { return tokens_; }
+
+ private:
+  void submit(Line& line) {
+    std::optional<std::string> custom_id;
+    try {
+      boost::json::value parsed;
+      try {
+        parsed = parse_json(line.text, fmt::format("line {}", line.number));
+      } catch (const Error& error) {
+        throw BadRequest("", error.what());
+      }
+      if (const auto* object = parsed.if_object(); object != nullptr && object->contains("custom_id")) {
+        if (const auto* id = object->at("custom_id").if_string()) custom_id = std::string(*id);
+      }
+      Running running{&line, parse_batch_line(parsed), model_, {}};
+      const BatchContext context{session_, chat_ ? &*chat_ : nullptr};
+      Request request = parse_batch_body(parsed, running.parsed, context, line.seed);
+      if (const auto* model = parsed.at("body").as_object().if_contains("model");
+          model != nullptr && model->is_string()) {
+        running.model = std::string(model->get_string());
+      }
+      start(std::move(request), std::move(running));
+    } catch (const BadRequest& fault) {
+      refuse(line, custom_id, fault);
+    }
+  }
+
+  void start(Request request, Running running) {
+    try {
+      const auto hear = [this](const TokenEvent& event) {
+        Running& one = running_.at(event.id);
+        one.result.text += event.text;
+        one.result.prompt_tokens = event.prompt_tokens;
+        one.result.cached_tokens = event.cached_tokens;
+        one.result.new_tokens = event.new_tokens;
+        one.result.failure = event.failure;
+        one.result.finish = event.finish;
+        if (event.finish != FinishReason::none) finished_.push_back(event.id);
+      };
+      const SequenceId id = session_.submit(std::move(request), hear);
+      running_.emplace(id, std::move(running));
+    } catch (const Error& error) {  // longer than the context, an id outside the vocabulary …
+      throw BadRequest("", error.what());
+    }
+  }
+
+  void refuse(Line& line, const std::optional<std::string>& custom_id, const BadRequest& fault) {
+    output_.append(refusal_line(line.id, custom_id, fault));
+    ++refused_;
+    progress_.advance(1);
+  }
+
+  void write_finished() {
+    for (const SequenceId id : std::exchange(finished_, {})) {
+      const auto one = running_.extract(id);
+      const Running& running = one.mapped();
+      output_.append(answer_line(running.line->id, running.parsed, running.model, std::time(nullptr), running.result));
+      ++answered_;
+      tokens_ += running.result.new_tokens;
+      progress_.advance(1);
+    }
+  }
+
+  Session& session_;
+  BatchInput& input_;
+  BatchOutput& output_;
+  Progress& progress_;
+  std::optional<ChatTemplate> chat_;
+  std::string model_;
+  size_t most_running_ = 0;
+  std::map<SequenceId, Running> running_;
+  std::vector<SequenceId> finished_;
+  int64_t answered_ = 0, refused_ = 0, tokens_ = 0;
+};
+
+}  // namespace
+
+int run_batch(Session& session, const BatchFiles& files) {
+  std::error_code hidden;
+  if (std::filesystem::equivalent(files.input, files.output, hidden)) {
+    throw Error(files.output.string(), "is the input too", "choose another --out");
+  }
+  BatchInput input(files.input, session.executor().engine());
+  BatchOutput output(files.output);
+  output.resume(input.lines());
+  const auto before = std::ranges::count(input.lines(), true, &Line::done);
+  Progress progress;
+  BatchRun run(session, input, output, progress);
+  const auto start = Clock::now();
+  const bool whole = run.run();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const int64_t done = run.answered() + run.refused();
+  fmt::print(stderr, "{}: {} answered, {} refused{}; {:.1f} tokens/s{}\n", files.output.string(), run.answered(),
+             run.refused(), before > 0 ? fmt::format(", {} were there before", before) : "",
+             static_cast<double>(run.tokens()) / std::max(seconds, 1e-9),
+             whole ? ""
+                   : fmt::format("; interrupted, {} are left: run it again to go on",
+                                 static_cast<int64_t>(input.lines().size()) - before - done));
+  return whole ? 0 : exit_interrupted;
+}
+
+}  // namespace incipit::cli

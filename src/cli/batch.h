@@ -1,0 +1,21 @@
+// incipit run --batch: answers a file of requests, many at once.
+#pragma once
+
+#include <filesystem>
+
+#include "session/session.h"
+
+namespace incipit::cli {
+
+struct BatchFiles {
+  std::filesystem::path input;   // a request a line: the OpenAI API's batch format
+  std::filesystem::path output;  // an answer a line, in the order in which they are done
+};
+
+/// Answers every request of the input that the output does not hold yet. Each answer is appended as one whole line, so
+/// that a run may be killed at any moment and the next one goes on; what was cut off in the middle is done again.
+/// Returns the exit status. Throws Error for files that cannot be read or written, a custom_id that is there twice, and
+/// an output that belongs to another input or another engine.
+int run_batch(Session& session, const BatchFiles& files);
+
+}  // namespace incipit::cli

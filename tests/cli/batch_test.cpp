@@ -1,0 +1,249 @@
+// incipit run --batch: every request is answered once, whatever happens on the way.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "base/file.h"
+#include "program.h"
+#include "support/shared_files.h"
+
+namespace incipit {
+namespace {
+
+using boost::json::object;
+using boost::json::value;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const TemporaryDirectory& place() {
+  static const TemporaryDirectory directory;
+  return directory;
+}
+
+std::string build_classics(const std::string& name, const std::vector<std::string>& options) {
+  const std::string target = place() / name;
+  std::vector<std::string> arguments{"build",
+                                     source_directory() / "models" / "classics-16m",
+                                     "-o",
+                                     target,
+                                     "--precision",
+                                     "f32",
+                                     "--no-tune",
+                                     "--no-baseline",
+                                     "--max-context",
+                                     "256",
+                                     "--max-batch",
+                                     "4"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  const Ran ran = run_program(arguments);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  return target;
+}
+
+std::string engine() {
+  static const std::string path = build_classics("classics.engine", {});
+  return path;
+}
+
+std::string request(const std::string& id, const object& body, const std::string& url = "/v1/completions") {
+  return boost::json::serialize(object{{"custom_id", id}, {"method", "POST"}, {"url", url}, {"body", body}}) + "\n";
+}
+
+void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+
+Ran run_batch(const std::filesystem::path& input, const std::filesystem::path& output) {
+  return run_program({"run", engine(), "--batch", input, "--out", output, "--threads", "2"});
+}
+
+/// The answers of a file by custom_id; each must be there once.
+std::map<std::string, object> answers(const std::filesystem::path& output) {
+  std::map<std::string, object> found;
+  std::istringstream lines(read_text_file(output));
+  for (std::string line; std::getline(lines, line);) {
+    const object answer = boost::json::parse(line).as_object();
+    const std::string id = answer.at("custom_id").is_null() ? "" : answer.at("custom_id").as_string().c_str();
+    EXPECT_TRUE(found.emplace(id, answer.at("response").as_object()).second) << id << " is answered twice";
+    EXPECT_TRUE(answer.at("error").is_null());
+  }
+  return found;
+}
+
+std::string text_of(const object& response) {
+  EXPECT_EQ(response.at("status_code"), 200) << boost::json::serialize(response);
+  const object& choice = response.at("body").at("choices").at(0).as_object();
+  return std::string(choice.contains("text") ? choice.at("text").as_string()
+                                             : choice.at("message").at("content").as_string());
+}
+
+TEST(Batch, AnswersEachRequestAsARunOfItsOwn) {
+  const TemporaryDirectory directory;
+  std::string lines;
+  for (int i = 0; i < 9; ++i) {
+    lines += request("greedy-" + std::to_string(i),
+                     {{"prompt", "Chapter " + std::to_string(i)}, {"max_tokens", 6 + i}, {"temperature", 0}});
+  }
+  lines += request(
+      "drawn",
+      {{"prompt", "It was"}, {"max_tokens", 12}, {"temperature", 0.9}, {"top_k", 20}, {"seed", 7}, {"model", "mine"}});
+  lines += request("stopped", {{"prompt", "Chapter 1"}, {"max_tokens", 40}, {"temperature", 0}, {"stop", {" the"}}});
+  write(directory / "in", lines);
+  const Ran ran = run_batch(directory / "in", directory / "out");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto found = answers(directory / "out");
+  ASSERT_EQ(found.size(), 11U);
+  const auto alone = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"run", engine(), "--json"});
+    const Ran one = run_program(options);
+    EXPECT_EQ(one.status, 0) << one.err;
+    return std::string(boost::json::parse(one.out).at("text").as_string());
+  };
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_EQ(text_of(found.at("greedy-" + std::to_string(i))),
+              alone({"Chapter " + std::to_string(i), "--greedy", "--max-tokens", std::to_string(6 + i)}));
+  }
+  EXPECT_EQ(text_of(found.at("drawn")),
+            alone({"It was", "--max-tokens", "12", "--temperature", "0.9", "--top-k", "20", "--seed", "7"}));
+  EXPECT_EQ(found.at("drawn").at("body").at("model"), "mine");
+  EXPECT_EQ(text_of(found.at("stopped")), alone({"Chapter 1", "--greedy", "--max-tokens", "40", "--stop", " the"}));
+  const value& usage = found.at("greedy-0").at("body").at("usage");
+  EXPECT_EQ(usage.at("completion_tokens"), 6);
+  EXPECT_EQ(usage.at("total_tokens").as_int64(), usage.at("prompt_tokens").as_int64() + 6);
+}
+
+TEST(Batch, RendersConversations) {
+  const TemporaryDirectory directory;
+  const boost::json::array messages{{{"role", "user"}, {"content", "Tell me a story."}}};
+  const boost::json::array parts{
+      {{"role", "user"},
+       {"content", {{{"type", "text"}, {"text", "Tell me "}}, {{"type", "text"}, {"text", "a story."}}}}}};
+  const std::string chat = "/v1/chat/completions";
+  write(directory / "in",
+        request("plain", {{"messages", messages}, {"max_tokens", 8}, {"temperature", 0}}, chat) +
+            request("parts", {{"messages", parts}, {"max_completion_tokens", 8}, {"temperature", 0}}, chat));
+  ASSERT_EQ(run_batch(directory / "in", directory / "out").status, 0);
+  const auto found = answers(directory / "out");
+  EXPECT_EQ(text_of(found.at("plain")), text_of(found.at("parts")));
+  EXPECT_EQ(found.at("plain").at("body").at("object"), "chat.completion");
+  EXPECT_EQ(found.at("plain").at("body").at("choices").at(0).at("message").at("role"), "assistant");
+}
+
+TEST(Batch, RefusesABadLineAndServesTheOthers) {
+  const TemporaryDirectory directory;
+  std::string lines = "this is no JSON\n\n";
+  lines += request("tools", {{"prompt", "x"}, {"tools", {1}}});
+  lines += request("two", {{"prompt", "x"}, {"n", 2}});
+  lines += request("none", object{});
+  lines += request("hot", {{"prompt", "x"}, {"temperature", 9}});
+  lines += request("url", {{"prompt", "x"}}, "/v1/embeddings");
+  lines += request("long", {{"prompt", boost::json::array(400, 5)}});
+  lines += request("id", {{"prompt", {999999}}});
+  lines += request("bias", {{"prompt", "x"}, {"logit_bias", {{"word", 1}}}});
+  lines += request("good", {{"prompt", "x"}, {"max_tokens", 2}, {"n", 1}, {"stream", nullptr}, {"logprobs", nullptr}});
+  write(directory / "in", lines);
+  const Ran ran = run_batch(directory / "in", directory / "out");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("1 answered, 9 refused"));
+  const auto found = answers(directory / "out");
+  ASSERT_EQ(found.size(), 10U);
+  const std::map<std::string, std::string> parameters{{"tools", "tools"},     {"two", "n"},   {"none", "prompt"},
+                                                      {"hot", "temperature"}, {"url", "url"}, {"bias", "logit_bias"}};
+  for (const auto& [id, response] : found) {
+    EXPECT_EQ(response.at("status_code"), id == "good" ? 200 : 400) << id;
+    if (id == "good") continue;
+    const value& error = response.at("body").at("error");
+    EXPECT_FALSE(error.at("message").as_string().empty());
+    if (parameters.contains(id)) {
+      EXPECT_EQ(error.at("param").as_string(), parameters.at(id));
+    }
+  }
+}
+
+TEST(Batch, RefusesAFileThatNamesARequestTwice) {
+  const TemporaryDirectory directory;
+  write(directory / "in",
+        request("a", {{"prompt", "x"}}) + request("b", {{"prompt", "x"}}) + request("a", {{"prompt", "y"}}));
+  const Ran ran = run_batch(directory / "in", directory / "out");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("lines 1 and 3"), HasSubstr("custom_id 'a'")));
+}
+
+TEST(Batch, GoesOnBehindATornLineAndNoticesAnotherInput) {
+  const TemporaryDirectory directory;
+  const auto line = [](int i) { return request(std::to_string(i), {{"prompt", "Once"}, {"max_tokens", 3}}); };
+  write(directory / "in", line(1) + line(2) + line(3));
+  ASSERT_EQ(run_batch(directory / "in", directory / "out").status, 0);
+  const std::string whole = read_text_file(directory / "out");
+  const auto before = answers(directory / "out");
+
+  write(directory / "out", whole.substr(0, whole.size() - 20));
+  const Ran again = run_batch(directory / "in", directory / "out");
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("1 answered, 0 refused, 2 were there before"));
+  const auto after = answers(directory / "out");
+  ASSERT_EQ(after.size(), 3U);
+  for (const auto& [id, response] : after) EXPECT_EQ(text_of(response), text_of(before.at(id)));
+
+  write(directory / "in", line(1) + request("2", {{"prompt", "Twice"}}) + line(3));
+  const Ran changed = run_batch(directory / "in", directory / "out");
+  EXPECT_EQ(changed.status, 1);
+  EXPECT_THAT(changed.err, HasSubstr("has changed"));
+  write(directory / "out", "something else\n");
+  EXPECT_EQ(run_batch(directory / "in", directory / "out").status, 1);
+  EXPECT_EQ(read_text_file(directory / "out"), "something else\n");
+}
+
+TEST(Batch, IsCompleteAfterBeingKilledAtAnyMoment) {
+  const TemporaryDirectory directory;
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    lines +=
+        request(std::to_string(i),
+                {{"prompt", "Chapter " + std::to_string(i % 7)}, {"max_tokens", 4 + i % 9}, {"temperature", i % 2}});
+  }
+  write(directory / "in", lines);
+  ASSERT_EQ(run_batch(directory / "in", directory / "expected").status, 0);
+  const auto expected = answers(directory / "expected");
+  ASSERT_EQ(expected.size(), 40U);
+
+  std::mt19937 random(5);
+  int killed = 0;
+  for (bool finished = false; !finished && killed < 200;) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int quiet = ::open("/dev/null", O_WRONLY);
+      ::dup2(quiet, STDERR_FILENO);
+      std::vector<std::string> arguments{"incipit",         "run",       engine(), "--batch", directory / "in", "--out",
+                                         directory / "out", "--threads", "1"};
+      std::vector<char*> argv;
+      for (std::string& argument : arguments) argv.push_back(argument.data());
+      ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
+    }
+    // Longer as time goes on, so that it ends on a slow machine too.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 60 + static_cast<unsigned>(killed) * 5));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    finished = WIFEXITED(status);
+    killed += !finished;
+    if (finished) {
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+    }
+  }
+  EXPECT_GT(killed, 0);
+  const auto found = answers(directory / "out");
+  ASSERT_EQ(found.size(), 40U);
+  for (const auto& [id, response] : found) EXPECT_EQ(text_of(response), text_of(expected.at(id))) << id;
+}
+
+}  // namespace
+}  // namespace incipit
