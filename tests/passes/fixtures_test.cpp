@@ -45,20 +45,40 @@ class Fixture : public ::testing::TestWithParam<Architecture> {
   std::span<const float> logits(int64_t index) const { return row<float>(logits_, index); }
   std::span<const int32_t> greedy(int64_t index) const { return row<int32_t>(greedy_, index); }
 
-  /// Every row of both prompts within 10⁻⁴ of the largest logit: float32 against float32 in another order of summation.
-  void expect_golden(const Graph& graph, int64_t chunk) const {
-    for (int64_t p = 0; p < ids_.shape()[0]; ++p) {
-      std::vector<int32_t> rows;
-      for (int32_t r = 0; r < std::ssize(prompt(p)); ++r) rows.push_back(r);
-      const std::vector<float> found = logits_of(graph, prompt(p), rows, chunk);
-      ASSERT_EQ(found.size(), logits(p).size());
-      double largest = 0, difference = 0;
-      for (size_t i = 0; i < found.size(); ++i) {
-        largest = std::max(largest, std::fabs(static_cast<double>(logits(p)[i])));
-        difference = std::max(difference, std::fabs(static_cast<double>(logits(p)[i]) - found[i]));
-      }
-      EXPECT_LE(difference, 1e-4 * largest) << "prompt " << p;
+  /// Logits of all rows of a prompt.
+  std::vector<float> run(const Graph& graph, int64_t p, int64_t chunk) const {
+    std::vector<int32_t> rows;
+    for (int32_t r = 0; r < std::ssize(prompt(p)); ++r) rows.push_back(r);
+    return logits_of(graph, prompt(p), rows, chunk);
+  }
+
+  /// Within 10⁻⁴ of the largest logit: float32 against float32 in another order of summation.
+  void expect_golden(const Graph& graph, int64_t p, int64_t chunk) const {
+    const std::vector<float> found = run(graph, p, chunk);
+    ASSERT_EQ(found.size(), logits(p).size());
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      largest = std::max(largest, std::fabs(static_cast<double>(logits(p)[i])));
+      difference = std::max(difference, std::fabs(static_cast<double>(logits(p)[i]) - found[i]));
     }
+    EXPECT_LE(difference, 1e-4 * largest) << "prompt " << p;
+  }
+
+  /// Of the relative errors (in roots of squares) of the first prompt's rows.
+  double median_row_error(const Graph& graph) const {
+    const std::vector<float> found = run(graph, 0, 0);
+    const size_t vocabulary = found.size() / prompt(0).size();
+    std::vector<double> all;
+    for (size_t row = 0; row < found.size(); row += vocabulary) {
+      double squares = 0, errors = 0;
+      for (size_t i = row; i < row + vocabulary; ++i) {
+        squares += std::pow(logits(0)[i], 2);
+        errors += std::pow(static_cast<double>(logits(0)[i]) - found[i], 2);
+      }
+      all.push_back(std::sqrt(errors / squares));
+    }
+    std::sort(all.begin(), all.end());
+    return all.at(all.size() / 2);
   }
 
   /// Plain argmax steps; one pass over the whole text, for the choices are checked against the expected ones.
@@ -90,12 +110,15 @@ class Fixture : public ::testing::TestWithParam<Architecture> {
   Tensor ids_, logits_, greedy_;
 };
 
-TEST_P(Fixture, ImportedGraphComputesTheGoldenLogits) { expect_golden(model_.graph, 0); }
+TEST_P(Fixture, ImportedGraphComputesTheGoldenLogits) {
+  expect_golden(model_.graph, 0, 0);
+  expect_golden(model_.graph, 1, 0);
+}
 
 TEST_P(Fixture, AllPassesKeepThem) {
   run_passes(model_.graph, {});
-  expect_golden(model_.graph, 0);
-  expect_golden(model_.graph, 7);
+  expect_golden(model_.graph, 0, 0);
+  expect_golden(model_.graph, 1, 7);
   expect_greedy(model_.graph);
 }
 
@@ -106,7 +129,22 @@ TEST_P(Fixture, EachPassCanBeOff) {
     PassOptions options;
     options.without = {std::string(pass.name)};
     run_passes(graph, options);
-    expect_golden(graph, 13);
+    expect_golden(graph, 0, 13);
+  }
+}
+
+// The formats' own errors, as in property_test.cpp: about four roundings a layer, each of 2⁻⁸ relative in bf16, 2⁻¹¹ in
+// fp16, 1/254 of the largest of a row in int8, summed as independent ones. The median row: some have small logits, and
+// a token whose second and third expert are nearly equal may get the other one, whatever the precision.
+TEST_P(Fixture, LowerPrecisionsStayNear) {
+  for (const auto& [precision, bound] :
+       {std::pair<const char*, double>{"bf16", 0.02}, {"fp16", 0.002}, {"int8", 0.07}}) {
+    SCOPED_TRACE(precision);
+    Graph graph = model_.graph.clone();
+    PassOptions options;
+    options.precision = precision;
+    run_passes(graph, options);
+    EXPECT_LE(median_row_error(graph), bound);
   }
 }
 
