@@ -1,0 +1,210 @@
+// Chat templates and conversations as a user meets them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/file.h"
+#include "program.h"
+#include "support/shared_files.h"
+
+namespace incipit {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
+const std::filesystem::path without_template = fixtures() / "reference" / "llama-gqa-tied";
+
+/// The bundled model with a context of 256 tokens, and one without a template.
+struct Engines {
+  TemporaryDirectory directory;
+  std::string classics_engine = directory / "classics.engine", bare_engine = directory / "bare.engine";
+  Engines() {
+    build(classics, classics_engine, {"--max-context", "256"});
+    build(without_template, bare_engine, {});
+  }
+  static void build(const std::filesystem::path& model, const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"build", model, "-o", out, "--precision", "f32", "--no-tune", "--no-baseline"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Ran ran = run_program(arguments);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+  }
+};
+
+const Engines& engines() {
+  static const Engines made;
+  return made;
+}
+
+std::string write_file(const TemporaryDirectory& directory, std::string_view name, std::string_view text) {
+  std::ofstream(directory / name, std::ios::binary) << text;
+  return directory / name;
+}
+
+void expect_refused(const Ran& ran, int status, const std::string& part) {
+  EXPECT_EQ(ran.status, status) << ran.out << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, AllOf(StartsWith("incipit: "), HasSubstr(part), EndsWith("\n")));
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+}
+
+constexpr std::string_view conversation =
+    R"({"messages": [{"role": "user", "content": " The old house stood at the end of the lane. "}],
+        "add_generation_prompt": true, "bos_token": "<|begin|>"})";
+
+TEST(Render, PrintsTheTextAndNothingElse) {
+  const TemporaryDirectory directory;
+  const std::string context = write_file(directory, "context.json", conversation);
+  for (const std::string& source :
+       {classics.string(), (classics / "chat_template.jinja").string(), engines().classics_engine}) {
+    const Ran ran = run_program({"render", source, "--context", context});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(ran.out, "<|begin|><|user|>\nThe old house stood at the end of the lane.<|end|>\n<|assistant|>\n");
+    EXPECT_EQ(ran.err, "");
+  }
+}
+
+TEST(Render, ReadsATokenizerConfig) {
+  const TemporaryDirectory directory;
+  const std::string context = write_file(directory, "context.json", R"({"x": "é"})");
+  write_file(directory, "tokenizer_config.json", R"({"chat_template": "a{{ x }}"})");
+  EXPECT_EQ(run_program({"render", directory.path(), "--context", context}).out, "aé");
+  write_file(directory, "tokenizer_config.json",
+             R"({"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})");
+  EXPECT_EQ(run_program({"render", directory.path(), "--context", context}).out, "d");
+  write_file(directory, "tokenizer_config.json", R"({"chat_template": 7})");
+  expect_refused(run_program({"render", directory.path(), "--context", context}), 1, "chat_template");
+}
+
+TEST(Render, RefusesInOneLine) {
+  const TemporaryDirectory directory;
+  const std::string context = write_file(directory, "context.json", "{}");
+  const std::string endless =
+      write_file(directory, "endless.jinja",
+                 "{% for i in range(100000) %}\n{% for j in range(100000) %}{% endfor %}\n{% endfor %}");
+  expect_refused(run_program({"render", endless, "--context", context}), 1, "line 2: it takes more than");
+  const std::string open = write_file(directory, "open.jinja", "{% if x %}");
+  expect_refused(run_program({"render", open, "--context", context}), 1, "'if' has no 'endif'");
+  expect_refused(run_program({"render", directory / "missing", "--context", context}), 1, "missing");
+  expect_refused(run_program({"render", directory.path(), "--context", context}), 1, "no chat template");
+  expect_refused(run_program({"render", engines().bare_engine, "--context", context}), 1, "no chat template");
+  expect_refused(run_program({"render", classics, "--context", write_file(directory, "list.json", "[1]")}), 1,
+                 "a list");
+  expect_refused(run_program({"render", classics, "--context", directory / "none.json"}), 1, "none.json");
+  expect_refused(run_program({"render", open}), 2, "--context");
+}
+
+TEST(Chat, AnswersEachLineAndKeepsWhatItHasComputed) {
+  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "12"},
+                              "The old house stood at the end of the lane.\n\nWho lived there?");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2) << ran.out;
+  EXPECT_THAT(ran.out, StartsWith("The house was a large one"));
+  EXPECT_EQ(ran.out.find('>'), std::string::npos) << "no prompt is drawn: " << ran.out;
+  const size_t second = ran.err.find('\n') + 1;
+  // As many tokens as Transformers makes of it: the template's begin token is the only one.
+  EXPECT_THAT(ran.err.substr(0, second), AllOf(StartsWith("TTFT "), HasSubstr("for 19 tokens, 0 of them cached")));
+  EXPECT_THAT(ran.err.substr(second), AllOf(HasSubstr(" of them cached"), testing::Not(HasSubstr(", 0 of them"))));
+}
+
+TEST(Chat, AnswersAsTheRenderedConversationGoesOn) {
+  const std::string rendered =
+      "<|begin|><|system|>\nYou are kind.<|end|>\n<|user|>\nWho are you?<|end|>\n<|assistant|>\n";
+  const Ran plain =
+      run_program({"run", engines().classics_engine, rendered, "--raw", "--greedy", "--max-tokens", "10"});
+  const Ran chat = run_program(
+      {"run", engines().classics_engine, "--chat", "--system", "You are kind.", "--greedy", "--max-tokens", "10"},
+      "Who are you?\n");
+  EXPECT_EQ(chat.status, 0) << chat.err;
+  EXPECT_EQ(chat.out, plain.out);
+}
+
+TEST(Chat, LeavesTheOldestTurnsOutWhenTheContextIsFull) {
+  std::string input;
+  for (int i = 0; i < 4; ++i)
+    input += "It was a dark night, and the wind blew from the sea over the town and the hills.\n";
+  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "60"}, input);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("outgrown the context of 256 tokens: its oldest turn"));
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 4) << ran.out;
+
+  std::string longest;
+  for (int i = 0; i < 300; ++i) longest += "word ";
+  const Ran too_long = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "5"},
+                                   longest + "\nShort.\n");
+  EXPECT_EQ(too_long.status, 0) << too_long.err;
+  EXPECT_THAT(too_long.err, AllOf(StartsWith("this message makes "), HasSubstr("say less at once")));
+  EXPECT_EQ(std::count(too_long.out.begin(), too_long.out.end(), '\n'), 1);
+}
+
+TEST(Chat, RefusesWhatCannotBe) {
+  expect_refused(run_program({"run", engines().bare_engine, "--chat"}, "Hello\n"), 1, "no tokenizer");
+  expect_refused(run_program({"run", engines().classics_engine, "--chat"}, "\xff\n"), 1, "not UTF-8");
+  expect_refused(run_program({"run", engines().classics_engine, "Hello", "--chat"}), 2, "PROMPT excludes --chat");
+  expect_refused(run_program({"run", engines().classics_engine, "Hello", "--system", "x"}), 2, "--system requires");
+  const TemporaryDirectory directory;
+  std::filesystem::copy(classics, directory.path(), std::filesystem::copy_options::recursive);
+  std::filesystem::remove(directory / "chat_template.jinja");
+  const std::string mute = directory / "mute.engine";
+  Engines::build(directory.path(), mute, {});
+  expect_refused(run_program({"run", mute, "--chat"}, "Hello\n"), 1, "no chat template");
+  write_file(directory, "chat_template.jinja", "\n{{ raise_exception('Not with me') }}");
+  const std::string unwilling = directory / "unwilling.engine";
+  Engines::build(directory.path(), unwilling, {});
+  expect_refused(run_program({"run", unwilling, "--chat"}, "Hello\n"), 1, "line 2: the template refuses: Not with me");
+}
+
+TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
+  const std::string engine = engines().classics_engine;
+  int to_child[2], from_child[2];
+  ASSERT_EQ(::pipe(to_child), 0);
+  ASSERT_EQ(::pipe(from_child), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::dup2(to_child[0], STDIN_FILENO);
+    ::dup2(from_child[1], STDOUT_FILENO);
+    for (const int end : {to_child[0], to_child[1], from_child[0], from_child[1]}) ::close(end);
+    // So seeded, the answer is long.
+    std::vector<std::string> arguments{"incipit", "run",           engine, "--chat", "--max-tokens",
+                                       "0",       "--temperature", "1.5",  "--seed", "4"};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
+  }
+  ::close(to_child[0]);
+  ::close(from_child[1]);
+  const auto say = [&](std::string_view text) {
+    return ::write(to_child[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  };
+  const auto read_line = [&] {
+    std::string line;
+    for (char c = 0; ::read(from_child[0], &c, 1) == 1 && c != '\n';) line += c;
+    return line;
+  };
+  EXPECT_TRUE(say("Tell me of the sea.\n"));
+  char first = 0;
+  EXPECT_EQ(::read(from_child[0], &first, 1), 1);
+  ::kill(child, SIGINT);
+  read_line();
+  EXPECT_TRUE(say("And of the hills.\n"));
+  EXPECT_EQ(::read(from_child[0], &first, 1), 1) << "the conversation goes on";
+  ::close(to_child[1]);
+  while (!read_line().empty()) {
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ::close(from_child[0]);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace incipit
