@@ -14,14 +14,16 @@
 
 namespace {
 
-/// Good tables to damage.
-const std::vector<std::byte>& good_tables() {
-  static const std::vector<std::byte> tables = [] {
-    std::ifstream file(INCIPIT_SOURCE_DIR "/tests/fuzz/corpus/tokenizer/components.json");
-    const std::string json((std::istreambuf_iterator<char>(file)), {});
-    return incipit::compile_tokenizer_json(json, "components.json");
-  }();
-  return tables;
+std::vector<std::byte> compile(const std::string& name) {
+  std::ifstream file(INCIPIT_SOURCE_DIR "/tests/fuzz/corpus/tokenizer/" + name);
+  const std::string json((std::istreambuf_iterator<char>(file)), {});
+  return incipit::compile_tokenizer_json(json, name);
+}
+
+/// Good tables to damage: of bytes, or of characters.
+const std::vector<std::byte>& good_tables(bool of_characters) {
+  static const std::vector<std::byte> bytes = compile("components.json"), characters = compile("metaspace.json");
+  return of_characters ? characters : bytes;
 }
 
 }  // namespace
@@ -29,11 +31,11 @@ const std::vector<std::byte>& good_tables() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const auto tables = std::make_shared<std::vector<std::byte>>();
-  if (data[0] % 2 == 0) {  // the tables themselves
+  if (data[0] % 3 == 0) {  // the tables themselves
     tables->resize(size - 1);
     if (size > 1) std::memcpy(tables->data(), data + 1, size - 1);
   } else {  // a list of (16-bit place, new byte) in good ones
-    *tables = good_tables();
+    *tables = good_tables(data[0] % 3 == 2);
     for (size_t i = 1; i + 3 <= size; i += 3) {
       (*tables)[(data[i] | data[i + 1] << 8) % tables->size()] = std::byte{data[i + 2]};
     }

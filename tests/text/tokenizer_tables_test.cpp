@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "text/compile_tokenizer.h"
 #include "text/tokenizer_tables.h"
 #include "tokenizer_testing.h"
@@ -15,6 +16,12 @@ namespace {
 using testing::HasSubstr;
 
 std::vector<std::byte> small_tables() { return compile_tokenizer_json(small_tokenizer_json(), "tokenizer.json"); }
+
+/// The same of SentencePiece's kind: normaliser steps, fallbacks, spellings.
+std::vector<std::byte> character_tables() {
+  return compile_tokenizer_json(read_text_file(source_path("tests/fuzz/corpus/tokenizer/metaspace.json")),
+                                "tokenizer.json");
+}
 
 /// Opens and uses tables; true when they were accepted. The copy has exactly their size, so that a sanitizer sees
 /// every read beyond it.
@@ -41,33 +48,39 @@ std::string refusal(const std::vector<std::byte>& tables) {
   return "accepted";
 }
 
-TEST(TokenizerTables, SameSourceSameBytes) { EXPECT_EQ(small_tables(), small_tables()); }
+TEST(TokenizerTables, SameSourceSameBytes) {
+  EXPECT_EQ(small_tables(), small_tables());
+  EXPECT_EQ(character_tables(), character_tables());
+}
 
 TEST(TokenizerTables, EveryTruncationIsRefused) {
-  const std::vector<std::byte> tables = small_tables();
-  ASSERT_TRUE(survives(tables));
-  for (size_t size = 0; size < tables.size(); size += size < 1024 ? 1 : 97) {
-    EXPECT_FALSE(survives({tables.begin(), tables.begin() + static_cast<ptrdiff_t>(size)})) << size;
+  for (const std::vector<std::byte>& tables : {small_tables(), character_tables()}) {
+    ASSERT_TRUE(survives(tables));
+    for (size_t size = 0; size < tables.size(); size += size < 1024 ? 1 : 97) {
+      EXPECT_FALSE(survives({tables.begin(), tables.begin() + static_cast<ptrdiff_t>(size)})) << size;
+    }
   }
 }
 
 TEST(TokenizerTables, EveryFlippedByteIsRefusedOrHarmless) {
-  const std::vector<std::byte> tables = small_tables();
-  for (size_t at = 0; at < tables.size(); ++at) {
-    std::vector<std::byte> damaged = tables;
-    damaged[at] ^= std::byte{static_cast<uint8_t>(at % 3 == 0 ? 0xff : 1 << at % 8)};
-    survives(damaged);
+  for (const std::vector<std::byte>& tables : {small_tables(), character_tables()}) {
+    for (size_t at = 0; at < tables.size(); ++at) {
+      std::vector<std::byte> damaged = tables;
+      damaged[at] ^= std::byte{static_cast<uint8_t>(at % 3 == 0 ? 0xff : 1 << at % 8)};
+      survives(damaged);
+    }
   }
 }
 
 TEST(TokenizerTables, RandomDamageIsRefusedOrHarmless) {
-  const std::vector<std::byte> tables = small_tables();
-  std::mt19937 random(1);
-  for (int i = 0; i < 3000; ++i) {
-    std::vector<std::byte> damaged = tables;
-    const size_t area = i % 2 == 0 ? sizeof(TokenizerTablesHeader) : damaged.size();
-    for (int n = 0; n < 4; ++n) damaged[random() % area] = static_cast<std::byte>(random());
-    survives(damaged);
+  for (const std::vector<std::byte>& tables : {small_tables(), character_tables()}) {
+    std::mt19937 random(1);
+    for (int i = 0; i < 3000; ++i) {
+      std::vector<std::byte> damaged = tables;
+      const size_t area = i % 2 == 0 ? sizeof(TokenizerTablesHeader) : damaged.size();
+      for (int n = 0; n < 4; ++n) damaged[random() % area] = static_cast<std::byte>(random());
+      survives(damaged);
+    }
   }
 }
 
