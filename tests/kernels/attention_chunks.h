@@ -82,9 +82,10 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
 
 /// Holds two sequences in steps of odd sizes, together and alone, against the same in one step: bit for bit.
 inline void check_chunking(std::span<const Kernel<Attention>> table) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
+    const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
     for (const int32_t window : {0, 50}) {
-      const Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, dtype, dtype};
+      const Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype};
       std::mt19937_64 random(3);
       std::vector<Whole> two, second;
       two.emplace_back(problem, 301, random);
