@@ -249,6 +249,32 @@ TEST_P(ExecutorTest, ACopiedPageIsTheSequencesOwn) {
   expect_close(logits_of(*executor, std::vector<Share>{{&fork, tail, all_rows(10), {}}}), rows_of(expected, 20, 10));
 }
 
+TEST_P(ExecutorTest, AHistoryBegunWithKnownTokensIsThatOfOneWhoComputedThem) {
+  const std::vector<int32_t> text = some_text(40, 9);
+  const auto executor = make();
+  Sequences sequences(executor->limits());
+  Sequence computed = sequences.add(), begun = sequences.add();
+  const SamplingParameters parameters = lively(5);  // with penalties
+  // Some of the cached tokens were generated, as those of a sequence that was preempted are.
+  executor->configure(computed.slot, parameters, 20);
+  const std::vector<int32_t> head(text.begin(), text.begin() + 32), tail(text.begin() + 32, text.end());
+  ids_of(*executor, std::vector<Share>{{&computed, head, {}, {}}});
+  executor->configure(begun.slot, parameters, 20, head);
+  for (size_t g = 0; g < begun.pages.size(); ++g) {
+    for (size_t page = 0; page < 32U / static_cast<size_t>(executor->limits().groups[g].page_tokens); ++page) {
+      begun.pages[g][page] = computed.pages[g][page];
+    }
+  }
+  begun.position = 32;
+  std::vector<std::vector<int32_t>> ids;
+  for (Sequence* sequence : {&computed, &begun}) {
+    ids.push_back(ids_of(*executor, std::vector<Share>{{sequence, tail, {7}, {}}}));
+    for (int i = 0; i < 20; ++i)
+      ids.back().push_back(ids_of(*executor, std::vector<Share>{{sequence, {}, {0}, {}}})[0]);
+  }
+  EXPECT_EQ(ids[1], ids[0]);
+}
+
 TEST_P(ExecutorTest, SlotsDrawByTheirOwnParameters) {
   const std::vector<int32_t> text = some_text(10, 6);
   const std::vector<float> logits = tiny().model.forward(text);

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <stdexcept>
 
 #include "base/error.h"
+#include "engine/plan_items.h"
 #include "golden.h"
 
 namespace incipit {
@@ -21,6 +23,7 @@ struct Heard {
   FinishReason finish = FinishReason::none;
   std::string failure;
   int32_t events_after_the_end = 0;
+  int32_t cached_tokens = 0;
 
   Session::Listener listener() {
     return [this](const TokenEvent& event) {
@@ -29,6 +32,7 @@ struct Heard {
       text += event.text;
       finish = event.finish;
       failure = event.failure;
+      cached_tokens = event.cached_tokens;
       if (event.token.id >= 0) {
         EXPECT_EQ(event.new_tokens, static_cast<int32_t>(ids.size()));
       }
@@ -145,6 +149,68 @@ TEST_P(SessionGreedy, StaggeredArrivalsChangeNothing) {
   for (size_t i = 0; i < heard.size(); ++i) EXPECT_EQ(heard[i].ids, golden.continuation(i % 2));
 }
 
+TEST_P(SessionGreedy, APrefixThatIsFoundChangesNothing) {
+  const Golden golden = Golden::of(model());
+  Session session(reference_engine(model()), options());
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < golden.sequences(); ++i) {
+      Heard heard;
+      session.submit(greedy_request(golden.prompt(i), 16), heard.listener());
+      session.run();
+      EXPECT_EQ(heard.ids, golden.continuation(i));
+      EXPECT_EQ(heard.cached_tokens, round == 0 ? 0 : static_cast<int32_t>(golden.prompt(i).size()) - 1);
+    }
+  }
+}
+
+TEST_P(SessionGreedy, LongTextsThatShareBeginningsAreWhatTheyAreAlone) {
+  const auto engine = reference_engine(model(), 300);
+  std::mt19937 random(11);
+  const auto vocabulary = static_cast<uint32_t>(engine->plan().vocabulary());
+  std::vector<int32_t> text(260);
+  for (int32_t& id : text) id = static_cast<int32_t>(random() % vocabulary);
+  std::vector<Request> requests;
+  for (const size_t shared : {260, 100, 101, 33, 200, 260, 64, 259, 32}) {
+    std::vector<int32_t> prompt(text.begin(), text.begin() + static_cast<int64_t>(shared));
+    for (size_t i = random() % 20; i > 0; --i) prompt.push_back(static_cast<int32_t>(random() % vocabulary));
+    requests.push_back(greedy_request(prompt, 20));
+  }
+  SessionOptions without = options();
+  without.prefix_cache = false;
+  Session alone(engine, without), roomy(engine, options()), tight(engine, tight_pools(engine, options()));
+  int32_t found = 0;
+  std::vector<Heard> expected(requests.size()), in_turn(requests.size()), together(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    alone.submit(requests[i], expected[i].listener());
+    alone.run();
+    roomy.submit(requests[i], in_turn[i].listener());
+    roomy.run();
+    found += in_turn[i].cached_tokens;
+    EXPECT_EQ(expected[i].cached_tokens, 0);
+    EXPECT_EQ(in_turn[i].ids, expected[i].ids) << "request " << i;
+    tight.submit(requests[i], together[i].listener());
+  }
+  tight.run();
+  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(together[i].ids, expected[i].ids) << "request " << i;
+  EXPECT_GT(found, 300);
+}
+
+TEST_P(SessionGreedy, AConversationGoesOnBehindItsLastAnswer) {
+  const auto engine = reference_engine(model(), 300);
+  Session session(engine, options());
+  std::vector<int32_t> text = Golden::of(model()).prompt(0);
+  int32_t known = 0;
+  for (int turn = 0; turn < 4; ++turn) {
+    Heard heard;
+    session.submit(greedy_request(text, 20), heard.listener());
+    session.run();
+    EXPECT_EQ(heard.cached_tokens, known);
+    text.insert(text.end(), heard.ids.begin(), heard.ids.end());
+    known = static_cast<int32_t>(text.size()) - 1;  // the last sample was never fed
+    text.insert(text.end(), {3, 1, 4, 1, 5});
+  }
+}
+
 std::string greedy_name(const testing::TestParamInfo<std::tuple<std::string, std::string>>& info) {
   std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
   std::replace(name.begin(), name.end(), '-', '_');
@@ -152,7 +218,8 @@ std::string greedy_name(const testing::TestParamInfo<std::tuple<std::string, std
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SessionGreedy,
-                         testing::Combine(testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2"),
+                         testing::Combine(testing::Values("llama-mha", "llama-gqa-tied", "llama3-rope", "qwen2",
+                                                          "mistral-window", "gemma2", "gemma3", "mixtral"),
                                           testing::Values("cpu", "shadow")),
                          greedy_name);
 
