@@ -229,6 +229,7 @@ SequenceId Session::submit(Request request, Listener listener) {
   one.max_tokens = prompt + new_tokens;
   if (state.tokenizer != nullptr && request.detokenize) {
     one.detokenizer = std::make_unique<StreamingDetokenizer>(state.tokenizer);
+    one.detokenizer->follow(request.prompt);
   }
   one.stops = StopTextFilter(request.stop_texts);
   one.request = std::move(request);

@@ -10,10 +10,12 @@ StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> toke
     : tokenizer_(std::move(tokenizer)), skip_special_(skip_special), start_(tokenizer_->decoding_start()) {}
 
 void StreamingDetokenizer::follow(std::span<const int32_t> ids) {
+  size_t first = ids.size();
+  while (first > 0 && !tokenizer_->is_special(ids[first - 1])) --first;
   std::string before;
-  for (const int32_t id : ids) {
-    if (!tokenizer_->is_special(id)) tokenizer_->append_token(id, start_, before);
-    if (!before.empty()) break;
+  for (const int32_t id : ids.subspan(first)) {
+    if (!start_.first_token && start_.strippable == 0) break;
+    tokenizer_->append_token(id, start_, before);
   }
 }
 

@@ -16,8 +16,8 @@ class StreamingDetokenizer {
  public:
   explicit StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special = true);
 
-  /// Ids that came before, whose text is not asked for: when there is any, the text goes on instead of beginning, and
-  /// keeps a space that would be left out at its beginning.
+  /// Ids that came before, whose text is not asked for. The text to come goes on with theirs and keeps a space that
+  /// would be left out at its beginning; behind a special token it begins anew.
   void follow(std::span<const int32_t> ids);
 
   /// The text that `id` completes: often empty, never part of a character.
