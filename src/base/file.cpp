@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 
@@ -24,6 +25,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return descriptor_; }
+  int release() { return std::exchange(descriptor_, -1); }
 
  private:
   int descriptor_;
@@ -73,7 +75,7 @@ size_t page_size() {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   struct stat status {};
   // Without O_NONBLOCK, a named pipe would wait for a writer before it is refused.
-  const Descriptor descriptor(open_for_reading(path, status, O_NONBLOCK));
+  Descriptor descriptor(open_for_reading(path, status, O_NONBLOCK));
   if (!S_ISREG(status.st_mode)) throw Error(path.string(), "is not a regular file", "name a file on disk");
 
   std::shared_ptr<MappedFile> file(new MappedFile);
@@ -84,11 +86,25 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   if (memory == MAP_FAILED) cannot("map", path, errno);
   file->data_ = static_cast<const std::byte*>(memory);
   file->size_ = size;
+  file->descriptor_ = descriptor.release();
   return file;
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::read(size_t offset, std::span<std::byte> out) const {
+  INCIPIT_ASSERT(offset <= size_ && out.size() <= size_ - offset);
+  while (!out.empty()) {
+    const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) cannot("read", path_, errno);
+    if (count == 0) throw Error(path_.string(), "has become shorter while it was read", "leave it alone and try again");
+    out = out.subspan(static_cast<size_t>(count));
+    offset += static_cast<size_t>(count);
+  }
 }
 
 // Both are hints: a range outside the file is cut, and a refusal of the system changes nothing.

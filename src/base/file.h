@@ -22,6 +22,9 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  /// Copies [offset, offset + out.size()), which lies in the file, without bringing the mapping's pages into residence:
+  /// a fault maps as much around it as the system likes. Throws Error when the file cannot be read there any more.
+  void read(size_t offset, std::span<std::byte> out) const;
   /// Tells the system that [offset, offset+size) will be wanted soon, or never again (drops it from residence).
   void will_need(size_t offset, size_t size) const;
   void done_with(size_t offset, size_t size) const;
@@ -29,6 +32,7 @@ class MappedFile {
  private:
   MappedFile() = default;
   std::filesystem::path path_;
+  int descriptor_ = -1;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -68,6 +68,11 @@ class FileConstant : public MappedConstant {
   ConstantPtr reshaped(const Shape& shape) const override {
     return std::make_shared<FileConstant>(dtype(), shape, file_, offset_of(data()));
   }
+  void read(int64_t first, int64_t count, std::byte* out) const override {
+    const size_t row_bytes = static_cast<size_t>(row_elements()) * size_of(dtype());
+    const size_t bytes = static_cast<size_t>(count) * row_bytes;
+    if (bytes > 0) file_->read(offset_of(data()) + static_cast<size_t>(first) * row_bytes, {out, bytes});
+  }
 
  private:
   size_t offset_of(const std::byte* place) const { return static_cast<size_t>(place - file_->bytes().data()); }

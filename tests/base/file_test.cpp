@@ -55,6 +55,19 @@ TEST(MappedFileTest, HintsNeverChangeTheContent) {
   EXPECT_EQ(file->text(), content);
 }
 
+TEST(MappedFileTest, ReadsPiecesAsTheyStandInTheFile) {
+  const TemporaryDirectory directory;
+  put(directory / "file", "0123456789");
+  const auto file = MappedFile::open(directory / "file");
+  std::string piece(4, ' ');
+  file->read(3, std::as_writable_bytes(std::span(piece)));
+  EXPECT_EQ(piece, "3456");
+  file->read(10, {});
+  fs::resize_file(directory / "file", 5);
+  EXPECT_EQ(message_of([&] { file->read(3, std::as_writable_bytes(std::span(piece))); }),
+            (directory / "file").string() + ": has become shorter while it was read; leave it alone and try again");
+}
+
 TEST(MappedFileTest, OutlivesItsName) {
   const TemporaryDirectory directory;
   put(directory / "file", "still here");
