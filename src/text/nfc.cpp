@@ -136,18 +136,35 @@ void append_composed(std::string& text, std::vector<Character>& characters) {
   characters.clear();
 }
 
+/// Below U+0300 (0xCC 0x80) nothing combines with what is before it, and nothing is decomposed for good.
+bool begins_stable(char first_byte) { return static_cast<uint8_t>(first_byte) < 0xcc; }
+
+/// How much from the beginning on comes out as it is: the last character before one that may combine does not count.
+size_t stable_run(std::string_view text) {
+  size_t end = 0;
+  while (end < text.size() && begins_stable(text[end])) ++end;
+  if (end == text.size() || end == 0) return end;
+  do --end;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80);
+  return end;
+}
+
 }  // namespace
 
-bool is_surely_nfc(std::string_view text) {
-  // Below U+0300 (0xCC 0x80) nothing combines and nothing is decomposed for good.
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0xcc; });
-}
+bool is_surely_nfc(std::string_view text) { return std::all_of(text.begin(), text.end(), begins_stable); }
 
 std::string to_nfc(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   std::vector<Character> characters;
   for (size_t position = 0; position < text.size();) {
+    const size_t stable = stable_run(text.substr(position));
+    if (stable > 0) {
+      append_composed(result, characters);
+      result.append(text.substr(position, stable));
+      position += stable;
+      continue;
+    }
     const Utf8Unit unit = utf8_unit_at(text, position);
     if (unit.kind == Utf8Unit::Kind::character) {
       append_decomposed(characters, unit.code_point);
