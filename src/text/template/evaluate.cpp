@@ -183,7 +183,11 @@ Value Interpreter::call_method(const Method& method, const Arguments& arguments)
   const Value& self = method.self;
   if (self.is_string()) {
     const Value result = call_string_method(*this, method.name, self.text(), arguments);
-    return self.is_markup() && result.is_string() ? result.with_markup(true) : result;
+    if (!self.is_markup()) return result;
+    if (result.has_list()) {
+      for (Value& part : result.list().items) part = part.with_markup(true);
+    }
+    return result.is_string() ? result.with_markup(true) : result;
   }
   if (self.is(Kind::loop)) return call_loop_method(self.loop(), method.name, arguments);
   if (self.is(Kind::cycler)) {

@@ -120,7 +120,7 @@ std::string indentation(Heap& heap, const Value& width, std::string_view filter)
 Value indent(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   Heap& heap = interpreter.heap();
   const auto [width, first, blank] = match_arguments(arguments, "indent", Names3{"width", "first", "blank"});
-  const std::string_view text = text_of(heap, input);
+  const std::string_view text = text_argument(input, "indent");
   const std::string space = indentation(heap, width.value_or(Value::integer(4)), "indent");
   const bool blank_too = blank && truth(*blank);
   heap.step_bytes(text.size());
@@ -215,7 +215,7 @@ Value trim(Interpreter& interpreter, const Value& input, const Arguments& argume
 Value truncate(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   const auto [length_argument, kill, end_argument, leeway_argument] =
       match_arguments(arguments, "truncate", std::array<std::string_view, 4>{"length", "killwords", "end", "leeway"});
-  const std::string_view text = text_of(interpreter.heap(), input);
+  const std::string_view text = text_argument(input, "truncate");
   const int64_t most = length_argument ? integer_argument(*length_argument, "truncate") : 255;
   const std::string_view end = end_argument ? text_argument(*end_argument, "truncate") : "...";
   const bool has_leeway = leeway_argument && !leeway_argument->is(Kind::none);

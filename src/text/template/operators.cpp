@@ -151,6 +151,20 @@ Value joined_texts(Heap& heap, std::string_view left, std::string_view right) {
 
 bool repeats(const Value& value) { return value.is_string() || value.is(Kind::list) || value.is(Kind::tuple); }
 
+/// Every `stride`th number from number `first` of a range to number `end`.
+Range sliced(const Range& range, int64_t first, int64_t end, int64_t stride) {
+  Range result{};
+  const auto number = [&](int64_t position, int64_t& value) {
+    int64_t offset = 0;
+    refuse_overflow(__builtin_mul_overflow(position, range.step, &offset));
+    refuse_overflow(__builtin_add_overflow(range.start, offset, &value));
+  };
+  number(first, result.start);
+  number(end, result.stop);
+  refuse_overflow(__builtin_mul_overflow(range.step, stride, &result.step));
+  return result;
+}
+
 int64_t slice_bound(const std::optional<Value>& bound, int64_t otherwise, int64_t size, bool backwards) {
   if (!bound || bound->is(Kind::none)) return otherwise;
   require_defined(*bound);
@@ -239,7 +253,8 @@ Value slice(Heap& heap, const Value& object, const std::optional<Value>& start, 
   require_defined(object);
   const bool text = object.is_string();
   if (!text && !object.is(Kind::list) && !object.is(Kind::tuple) && !object.is(Kind::range)) {
-    return Value::missing(object, "slice");
+    if (object.is(Kind::dict)) throw Fault("unhashable type: 'slice'");
+    throw Fault(fmt::format("'{}' object is not subscriptable", type_name(object)));
   }
   int64_t stride = 1;
   if (step && !step->is(Kind::none)) {
@@ -259,6 +274,7 @@ Value slice(Heap& heap, const Value& object, const std::optional<Value>& start, 
     const auto characters = static_cast<size_t>(std::max<int64_t>(0, end - first));
     return Value::string(rest.substr(0, byte_of_character(rest, characters))).with_markup(object.is_markup());
   }
+  if (object.is(Kind::range)) return Value::range(heap.make<Range>(sliced(object.range(), first, end, stride)));
   const Range picked{first, end, stride};
   const int64_t count = picked.size();
   heap.step(count);
@@ -277,9 +293,7 @@ Value slice(Heap& heap, const Value& object, const std::optional<Value>& start, 
   }
   List* const result = heap.make<List>(heap);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t at = picked.at(i);
-    result->add(heap, object.is(Kind::range) ? Value::integer(object.range().at(at))
-                                             : object.list().items[static_cast<size_t>(at)]);
+    result->add(heap, object.list().items[static_cast<size_t>(picked.at(i))]);
   }
   return object.is(Kind::tuple) ? Value::tuple(result) : Value::list(result);
 }

@@ -154,7 +154,7 @@ void append_repr(Heap& heap, std::string& text, const Value& value, int depth) {
     case Kind::string:
       heap.step_bytes(value.text().size());
       heap.check_string(text.size() + value.text().size());
-      text += python_quoted(value.text());
+      text += value.is_markup() ? fmt::format("Markup({})", python_quoted(value.text())) : python_quoted(value.text());
       break;
     case Kind::list:
       text += '[';

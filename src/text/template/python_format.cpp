@@ -132,7 +132,9 @@ class PercentValues {
   }
   bool all_used() const {
     if (values_.is(Kind::tuple)) return used_ >= values_.list().items.size();
-    return used_ > 0 || values_.is(Kind::dict) || values_.is(Kind::list);
+    // Whatever has items may be a mapping, of which not all need be used.
+    return used_ > 0 || values_.is(Kind::dict) || values_.is(Kind::list) || values_.is(Kind::range) ||
+           values_.is_undefined();
   }
 
  private:

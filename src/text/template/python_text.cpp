@@ -34,7 +34,11 @@ uint32_t to_lower(uint32_t c) {
   return unicode() == nullptr ? c : static_cast<uint32_t>(::towlower_l(static_cast<wint_t>(c), unicode()));
 }
 
-bool has_case(uint32_t c) { return to_upper(c) != c || to_lower(c) != c; }
+bool has_case(uint32_t c) {
+  if (to_upper(c) != c || to_lower(c) != c) return true;
+  // Small letters without a capital of their own, such as ß.
+  return !is_ascii(c) && unicode() != nullptr && ::iswlower_l(static_cast<wint_t>(c), unicode()) != 0;
+}
 
 void append_upper(std::string& text, uint32_t c) {
   constexpr uint32_t sharp_s = 0xdf;  // the one common letter whose capital form is two

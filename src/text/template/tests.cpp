@@ -1,10 +1,12 @@
 // What may follow `is`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
 #include "text/template/interpreter.h"
+#include "text/template/print.h"
 #include "text/template/python_text.h"
 
 namespace incipit::jinja {
@@ -28,15 +30,14 @@ constexpr std::pair<std::string_view, One> plain_tests[] = {
     {"iterable", [](const Value& v) { return can_iterate(v) || v.is(Kind::loop); }},
     {"sequence",
      [](const Value& v) {
-       return v.is_string() || v.is(Kind::list) || v.is(Kind::tuple) || v.is(Kind::range) || v.is(Kind::dict);
+       return v.is_undefined() || v.is_string() || v.is(Kind::list) || v.is(Kind::tuple) || v.is(Kind::range) ||
+              v.is(Kind::dict);
      }},
     {"callable",
      [](const Value& v) {
        return v.is(Kind::function) || v.is(Kind::method) || v.is(Kind::macro) || v.is(Kind::joiner) || v.is(Kind::loop);
      }},
     {"escaped", [](const Value& v) { return v.is_markup(); }},
-    {"lower", [](const Value& v) { return v.is_string() && is_lower(v.text()); }},
-    {"upper", [](const Value& v) { return v.is_string() && is_upper(v.text()); }},
     {"filter", [](const Value& v) { return v.is_string() && is_filter(v.text()); }},
     {"test", [](const Value& v) { return v.is_string() && is_test(v.text()); }},
 };
@@ -66,11 +67,9 @@ constexpr std::pair<std::string_view, Two> relations[] = {
     {"sameas", [](Heap&, const Value& left, const Value& right) { return identical(left, right); }},
 };
 
-bool leaves_no_rest(Heap& heap, const Value& value, const Value& divisor) {
-  return equal(heap, apply(heap, Operator::modulo, value, divisor), Value::integer(0));
+bool leaves(Heap& heap, const Value& value, const Value& divisor, int64_t rest) {
+  return equal(heap, apply(heap, Operator::modulo, value, divisor), Value::integer(rest));
 }
-
-bool is_even(Heap& heap, const Value& value) { return leaves_no_rest(heap, value, Value::integer(2)); }
 
 }  // namespace
 
@@ -81,7 +80,8 @@ bool is_test(std::string_view name) {
   for (const auto& [known, test] : relations) {
     if (known == name) return true;
   }
-  return name == "odd" || name == "even" || name == "divisibleby";
+  constexpr std::string_view others[] = {"odd", "even", "divisibleby", "lower", "upper"};
+  return std::find(std::begin(others), std::end(others), name) != std::end(others);
 }
 
 bool apply_test(Interpreter& interpreter, std::string_view name, const Value& input, const Arguments& arguments) {
@@ -91,16 +91,21 @@ bool apply_test(Interpreter& interpreter, std::string_view name, const Value& in
     expect_no_arguments(arguments, name);
     return test(input);
   }
+  if (name == "lower" || name == "upper") {
+    expect_no_arguments(arguments, name);
+    const std::string_view text = text_of(heap, input);
+    return name == "lower" ? is_lower(text) : is_upper(text);
+  }
   if (name == "odd" || name == "even") {
     expect_no_arguments(arguments, name);
-    return is_even(heap, input) == (name == "even");
+    return leaves(heap, input, Value::integer(2), name == "odd" ? 1 : 0);
   }
   if (!is_test(name)) throw Fault(fmt::format("No test named '{}'.", name));
   const auto [other] = match_arguments(arguments, name, std::array<std::string_view, 1>{"other"}, 1);
   for (const auto& [known, test] : relations) {
     if (known == name) return test(heap, input, *other);
   }
-  return leaves_no_rest(heap, input, *other);
+  return leaves(heap, input, *other, 0);
 }
 
 }  // namespace incipit::jinja
