@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "runtime/allocation_count.h"
-#include "runtime/sequences.h"
 #include "runtime/tiny_model.h"
+#include "support/sequences.h"
 
 namespace incipit {
 namespace {

@@ -8,20 +8,22 @@
 #include <span>
 #include <vector>
 
+#include "base/error.h"
 #include "runtime/executor.h"
 
 namespace incipit {
 
-/// A sequence with pages from a common, shuffled list.
+/// A sequence with pages from a common, shuffled list: no kernel can rely on neighbours.
 struct Sequence {
   int32_t slot = 0;
   std::vector<std::vector<int32_t>> pages;  // a group
   int32_t position = 0;                     // of the next token
 };
 
-/// Hands out slots and pages at full context, in no order.
+/// Hands out slots in order and pages in none. Pages never come back.
 class Sequences {
  public:
+  /// `limits` outlives this.
   explicit Sequences(const ExecutorLimits& limits, uint32_t seed = 1) : limits_(limits) {
     std::mt19937 random(seed);
     for (const ExecutorLimits::Group& group : limits.groups) {
@@ -31,16 +33,24 @@ class Sequences {
     }
   }
 
+  /// A sequence with pages for its whole context.
   Sequence add() {
-    Sequence sequence;
-    sequence.slot = next_slot_++;
-    for (size_t g = 0; g < free_.size(); ++g) {
-      const int32_t page_tokens = limits_.groups[g].page_tokens;
-      const auto needed = static_cast<size_t>((limits_.max_context + page_tokens - 1) / page_tokens);
-      sequence.pages.emplace_back(free_[g].end() - static_cast<int64_t>(needed), free_[g].end());
-      free_[g].resize(free_[g].size() - needed);
-    }
+    Sequence sequence = add_empty();
+    reserve(sequence, limits_.max_context);
     return sequence;
+  }
+  Sequence add_empty() { return {next_slot_++, std::vector<std::vector<int32_t>>(free_.size()), 0}; }
+
+  /// Sees to it that the sequence has pages for `tokens` tokens.
+  void reserve(Sequence& sequence, int32_t tokens) {
+    for (size_t g = 0; g < free_.size(); ++g) {
+      std::vector<int32_t>& table = sequence.pages[g];
+      while (static_cast<int32_t>(table.size()) * limits_.groups[g].page_tokens < tokens) {
+        INCIPIT_ASSERT(!free_[g].empty());
+        table.push_back(free_[g].back());
+        free_[g].pop_back();
+      }
+    }
   }
 
  private:
@@ -63,11 +73,25 @@ inline std::vector<int32_t> all_rows(size_t tokens) {
   return rows;
 }
 
+/// The sequence's page tables. Pages behind the window of the next token may belong to another sequence by now: their
+/// numbers lead nowhere.
+inline std::vector<std::vector<int32_t>> visible_pages(const Sequence& sequence, const ExecutorLimits& limits) {
+  std::vector<std::vector<int32_t>> tables = sequence.pages;
+  for (size_t g = 0; g < tables.size(); ++g) {
+    const ExecutorLimits::Group& group = limits.groups[g];
+    if (group.window == 0) continue;
+    std::fill_n(tables[g].begin(), std::max(0, sequence.position - group.window + 1) / group.page_tokens, INT32_MAX);
+  }
+  return tables;
+}
+
 /// Submits the shares and moves the sequences on.
 inline Ticket submit(Executor& executor, std::span<const Share> shares, bool want_logits = false) {
+  std::vector<std::vector<std::vector<int32_t>>> tables;
   std::vector<std::vector<std::span<const int32_t>>> pages;
   for (const Share& share : shares) {
-    pages.emplace_back(share.sequence->pages.begin(), share.sequence->pages.end());
+    tables.push_back(visible_pages(*share.sequence, executor.limits()));
+    pages.emplace_back(tables.back().begin(), tables.back().end());
   }
   std::vector<BatchEntry> entries;
   for (size_t i = 0; i < shares.size(); ++i) {
