@@ -25,6 +25,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/batch_request.h"
+#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "text/template/chat_template.h"
 
@@ -202,6 +203,7 @@ class BatchRun {
     const Engine& engine = session.executor().engine();
     if (!engine.chat_template().empty()) {
       chat_.emplace(engine.chat_template(), engine.path().string() + ": chat template");
+      if (session.tokenizer() != nullptr) chat_variables_ = chat_variables(engine, *session.tokenizer());
     }
     model_ = engine.path().stem().string();
     // Enough that a slot never waits for its next request.
@@ -244,7 +246,7 @@ class BatchRun {
         if (const auto* id = object->at("custom_id").if_string()) custom_id = std::string(*id);
       }
       Running running{&line, parse_batch_line(parsed), model_, {}};
-      const BatchContext context{session_, chat_ ? &*chat_ : nullptr};
+      const BatchContext context{session_, chat_ ? &*chat_ : nullptr, &chat_variables_};
       Request request = parse_batch_body(parsed, running.parsed, context, line.seed);
       if (const auto* model = parsed.at("body").as_object().if_contains("model");
           model != nullptr && model->is_string()) {
@@ -297,6 +299,7 @@ class BatchRun {
   BatchOutput& output_;
   Progress& progress_;
   std::optional<ChatTemplate> chat_;
+  boost::json::object chat_variables_;
   std::string model_;
   size_t most_running_ = 0;
   std::map<SequenceId, Running> running_;

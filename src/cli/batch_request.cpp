@@ -247,11 +247,8 @@ array read_messages(const object& body) {
 std::vector<int32_t> read_chat(const object& body, const BatchContext& context) {
   const Tokenizer& tokenizer = tokenizer_for(context, "messages");
   if (context.chat == nullptr) throw BadRequest("messages", "the engine has no chat template: use /v1/completions");
-  object variables{{"messages", read_messages(body)}, {"add_generation_prompt", true}};
-  if (const auto bos = tokenizer.bos_id()) variables["bos_token"] = std::string(tokenizer.token_bytes(*bos));
-  if (!tokenizer.eos_ids().empty()) {
-    variables["eos_token"] = std::string(tokenizer.token_bytes(tokenizer.eos_ids().front()));
-  }
+  object variables = *context.chat_variables;
+  variables["messages"] = read_messages(body);
   try {
     // The template writes the model's own tokens itself.
     return tokenizer.encode(context.chat->render(variables), {.add_special_tokens = false});

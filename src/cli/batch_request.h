@@ -32,7 +32,8 @@ class BadRequest : public std::runtime_error {
 /// What requests are read against.
 struct BatchContext {
   const Session& session;
-  const ChatTemplate* chat = nullptr;  // null when the engine has none
+  const ChatTemplate* chat = nullptr;                   // null when the engine has none
+  const boost::json::object* chat_variables = nullptr;  // what it is given beside the messages
 };
 
 /// An input line, as far as every line must be readable.

@@ -10,8 +10,8 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/progress.h"
+#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
@@ -57,23 +57,6 @@ class LineReader {
   std::string kept_;
 };
 
-/// The variables of a template beside the messages, as Transformers gives them.
-boost::json::object template_variables(const Engine& engine, const Tokenizer& tokenizer) {
-  boost::json::object variables{{"add_generation_prompt", true}, {"tools", nullptr}, {"documents", nullptr}};
-  const auto put_token = [&](const char* name, int32_t id) {
-    variables[name] = std::string(tokenizer.token_bytes(id));
-  };
-  if (const auto id = tokenizer.bos_id()) put_token("bos_token", *id);
-  if (!tokenizer.eos_ids().empty()) put_token("eos_token", tokenizer.eos_ids().front());
-  if (engine.generation_defaults().empty()) return variables;
-  const auto defaults = parse_json(engine.generation_defaults(), engine.path().string() + ": generation defaults");
-  const auto* tokens = defaults.is_object() ? defaults.get_object().if_contains("special_tokens") : nullptr;
-  if (tokens != nullptr && tokens->is_object()) {
-    for (const auto& [name, text] : tokens->get_object()) variables[name] = text;
-  }
-  return variables;
-}
-
 std::string_view template_of(const Engine& engine) {
   if (engine.chat_template().empty()) {
     throw Error(engine.path().string(), "the engine has no chat template",
@@ -113,7 +96,7 @@ class Chat {
         options_(options),
         tokenizer_(tokenizer_of(session)),
         template_(template_of(session.executor().engine()), session.executor().engine().path().string() + ": template"),
-        variables_(template_variables(session.executor().engine(), tokenizer_)),
+        variables_(chat_variables(session.executor().engine(), tokenizer_)),
         context_(session.executor().limits().max_context) {
     if (options.system) messages_.push_back({{"role", "system"}, {"content", *options.system}});
     first_turn_ = messages_.size();

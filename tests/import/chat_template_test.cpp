@@ -1,0 +1,46 @@
+// What a published model says about conversations.
+#include "import/hf/chat_template.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+
+#include "base/error.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+void write(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+
+TEST(PublishedChat, TokensAreTextsOrObjects) {
+  const TemporaryDirectory directory;
+  EXPECT_TRUE(read_special_tokens(directory.path()).empty());
+  write(directory / "tokenizer_config.json",
+        R"({"bos_token": {"__type": "AddedToken", "content": "<s>"}, "eos_token": "</s>", "unk_token": null,
+            "pad_token": 7, "model_max_length": 5, "additional_special_tokens": ["<a>", {"content": "<b>"}]})");
+  EXPECT_EQ(boost::json::serialize(read_special_tokens(directory.path())),
+            R"({"bos_token":"<s>","eos_token":"</s>","additional_special_tokens":["<a>","<b>"]})");
+}
+
+TEST(PublishedChat, TheJinjaFileComesFirst) {
+  const TemporaryDirectory directory;
+  EXPECT_EQ(read_chat_template(directory.path()), "");
+  write(directory / "tokenizer_config.json", R"({"chat_template": "from the config"})");
+  EXPECT_EQ(read_chat_template(directory.path()), "from the config");
+  write(directory / "chat_template.jinja", "from the file");
+  EXPECT_EQ(read_chat_template(directory.path()), "from the file");
+}
+
+TEST(PublishedChat, RefusesWhatIsNoConfiguration) {
+  const TemporaryDirectory directory;
+  write(directory / "tokenizer_config.json", "[1]");
+  EXPECT_THAT(message_of([&] { read_chat_template(directory.path()); }), testing::HasSubstr("tokenizer_config.json"));
+  EXPECT_THAT(message_of([&] { read_special_tokens(directory.path()); }), testing::HasSubstr("a list"));
+}
+
+}  // namespace
+}  // namespace incipit
