@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/measure.h"
@@ -65,9 +66,17 @@ std::vector<int32_t> baseline_prompts(const Engine& engine) {
   return prompts;
 }
 
+/// A build's memory stays below a quarter of the engine and 1 GB, on machines of any size. Running an engine maps all
+/// of it and takes some for a sequence, which fits in there up to about this many bytes.
+constexpr uint64_t largest_measured = 1'000'000'000;
+
 /// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
-std::vector<Measurement> append_baseline(const BuildOptions& options, Progress& progress) {
+std::vector<Measurement> append_baseline(const BuildOptions& options, uint64_t engine_bytes, Progress& progress) {
   if (!cpu_features().includes(target_features(options.to_compile.target))) return {};
+  if (engine_bytes > largest_measured) {
+    spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
+    return {};
+  }
   const auto session = open_session(options.output, "cpu", options.to_compile.threads, SessionUse::measure);
   MeasureOptions measured;
   measured.prompts = baseline_prompts(session->executor().engine());
@@ -97,7 +106,9 @@ int build(const BuildOptions& options) {
   }
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
   std::vector<Measurement> baseline;
-  if (!options.no_baseline) baseline = append_baseline(options, progress);
+  if (!options.no_baseline) {
+    baseline = append_baseline(options, report.engine_bytes, progress);
+  }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string line = fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
                                  options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
@@ -146,7 +157,8 @@ void add_build(CLI::App& app, Action& action) {
   CLI::Option* geometry =
       command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
   command->add_option("--seed", options->seed, "Of the random weights")->needs(geometry)->capture_default_str();
-  command->add_flag("--no-baseline", options->no_baseline, "Do not measure the finished engine");
+  command->add_flag("--no-baseline", options->no_baseline,
+                    "Do not measure the finished engine (one above 1 GB never is)");
   command->callback([options, &action] {
     if (options->model.empty() == options->geometry.empty()) {
       throw CLI::ValidationError("MODEL_DIR", "give a model directory or --geometry, and not both");
