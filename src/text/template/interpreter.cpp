@@ -54,12 +54,13 @@ void Interpreter::put_out(std::string_view text) {
   *output_ += text;
 }
 
-std::string_view Interpreter::captured(const Body& body, Scope& scope) {
-  std::string text;
-  std::string* const outer = std::exchange(output_, &text);
-  run_body(body, scope);
+Interpreter::Flow Interpreter::capture(const Body& body, Scope& scope, std::string_view& text) {
+  std::string buffer;
+  std::string* const outer = std::exchange(output_, &buffer);
+  const Flow flow = run_body(body, scope);
   output_ = outer;  // a Fault ends the whole rendering: nobody puts out anything after it
-  return heap_.keep(text);
+  text = heap_.keep(buffer);
+  return flow;
 }
 
 Interpreter::Flow Interpreter::run_body(const Body& body, Scope& scope) {
@@ -82,12 +83,7 @@ Interpreter::Flow Interpreter::run_statement(const Statement& statement, Scope& 
     case Statement::Kind::condition: return run_condition(statement, scope);
     case Statement::Kind::loop: run_loop(statement, scope, evaluate(*statement.expressions[0], scope), 0); break;
     case Statement::Kind::assign: assign(*statement.target, evaluate(*statement.expressions[0], scope), scope); break;
-    case Statement::Kind::assign_block: {
-      Value value = Value::string(captured(statement.bodies[0], *heap_.make<Scope>(heap_, &scope)));
-      if (statement.expressions[0] != nullptr) value = evaluate_filter(*statement.expressions[0], scope, &value);
-      assign(*statement.target, value, scope);
-      break;
-    }
+    case Statement::Kind::assign_block: return run_assign_block(statement, scope);
     case Statement::Kind::macro:
       for (Scope* one = &scope; one != nullptr; one = one->parent) one->kept = true;
       set_variable(scope, statement.text, Value::macro(heap_.make<Macro>(Macro{&statement, &scope})));
@@ -101,12 +97,8 @@ Interpreter::Flow Interpreter::run_statement(const Statement& statement, Scope& 
       put_out(text_of(heap_, call(callee, arguments)));
       break;
     }
-    case Statement::Kind::filter_block: {
-      const Value value = Value::string(captured(statement.bodies[0], *heap_.make<Scope>(heap_, &scope)));
-      put_out(text_of(heap_, evaluate_filter(*statement.expressions[0], scope, &value)));
-      break;
-    }
-    case Statement::Kind::with: run_with(statement, scope); break;
+    case Statement::Kind::filter_block: return run_filter_block(statement, scope);
+    case Statement::Kind::with: return run_with(statement, scope);
     case Statement::Kind::scope: return run_body(statement.bodies[0], *heap_.make<Scope>(heap_, &scope));
     case Statement::Kind::leave_loop: return Flow::leave_loop;
     case Statement::Kind::next_item: return Flow::next_item;
@@ -122,7 +114,27 @@ Interpreter::Flow Interpreter::run_condition(const Statement& statement, Scope& 
   return Flow::onward;
 }
 
-void Interpreter::run_with(const Statement& statement, Scope& scope) {
+/// A block that a loop is left from puts out nothing, and assigns nothing.
+Interpreter::Flow Interpreter::run_assign_block(const Statement& statement, Scope& scope) {
+  std::string_view text;
+  const Flow flow = capture(statement.bodies[0], *heap_.make<Scope>(heap_, &scope), text);
+  if (flow != Flow::onward) return flow;
+  Value value = Value::string(text);
+  if (statement.expressions[0] != nullptr) value = evaluate_filter(*statement.expressions[0], scope, &value);
+  assign(*statement.target, value, scope);
+  return Flow::onward;
+}
+
+Interpreter::Flow Interpreter::run_filter_block(const Statement& statement, Scope& scope) {
+  std::string_view text;
+  const Flow flow = capture(statement.bodies[0], *heap_.make<Scope>(heap_, &scope), text);
+  if (flow != Flow::onward) return flow;
+  const Value value = Value::string(text);
+  put_out(text_of(heap_, evaluate_filter(*statement.expressions[0], scope, &value)));
+  return Flow::onward;
+}
+
+Interpreter::Flow Interpreter::run_with(const Statement& statement, Scope& scope) {
   Scope& inner = *heap_.make<Scope>(heap_, &scope);
   // All values are of the scope outside, whatever the names before them.
   std::vector<Value> values;
@@ -130,7 +142,7 @@ void Interpreter::run_with(const Statement& statement, Scope& scope) {
     values.push_back(evaluate(*statement.expressions[i], scope));
   }
   for (size_t i = 0; i < values.size(); ++i) assign(*statement.expressions[2 * i], values[i], inner);
-  run_body(statement.bodies[0], inner);
+  return run_body(statement.bodies[0], inner);
 }
 
 /// The next item that the loop's condition lets through.
@@ -241,7 +253,9 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& arguments) {
     }
     set_variable(scope, parameters.names[i], value);
   }
-  return Value::string(captured(definition.bodies[0], scope));
+  std::string_view text;
+  capture(definition.bodies[0], scope, text);
+  return Value::string(text);
 }
 
 Value Interpreter::call_loop(Loop& loop, const Arguments& arguments) {

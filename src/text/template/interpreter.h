@@ -79,13 +79,16 @@ class Interpreter {
   Flow run_statement(const Statement& statement, Scope& scope);
   Flow run_condition(const Statement& statement, Scope& scope);
   void run_loop(const Statement& statement, Scope& scope, const Value& iterable, int32_t depth);
-  void run_with(const Statement& statement, Scope& scope);
+  Flow run_with(const Statement& statement, Scope& scope);
+  Flow run_assign_block(const Statement& statement, Scope& scope);
+  Flow run_filter_block(const Statement& statement, Scope& scope);
   bool next_item(Loop& loop, Value& item);
   bool fetch(Loop& loop, Value& item);
   /// Looks at the item after the current one.
   bool peek(Loop& loop, Value& item);
   int64_t loop_length(Loop& loop);
-  std::string_view captured(const Body& body, Scope& scope);
+  /// Runs a body of which `text` becomes what it puts out.
+  Flow capture(const Body& body, Scope& scope, std::string_view& text);
   void put_out(std::string_view text);
   void assign(const Expression& target, const Value& value, Scope& scope);
 
