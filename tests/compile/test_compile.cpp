@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/engine.h"
 #include "engine/plan_generated.h"
 #include "import/import.h"
+#include "import/safetensors.h"
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 #include "support/shared_files.h"
@@ -207,6 +209,27 @@ TEST(Compile, RefusesAPrecisionThatNoPassWouldGive) {
     CompileOptions options = untuned(precision);
     options.without = {"quantize"};
     EXPECT_THAT(refusal(options), HasSubstr("nothing would be stored as " + precision));
+  }
+}
+
+TEST(Compile, NamesAWeightThatFp16CannotHold) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy_file(reference("qwen2") / "config.json", directory / "config.json");
+  const SafetensorsFile file = SafetensorsFile::open(reference("qwen2") / "model.safetensors");
+  for (const std::string bad : {"model.layers.1.mlp.down_proj.weight", "model.embed_tokens.weight"}) {
+    std::map<std::string, Tensor> tensors;
+    for (const std::string& name : file.names()) tensors.emplace(name, file.load(name));
+    tensors.at(bad).as<float>().back() = -70000;
+    write_safetensors(directory / "model.safetensors", tensors);
+    const int64_t last_row = tensors.at(bad).shape()[0] - 1;
+    try {
+      compile_quietly(directory.path(), untuned("fp16"), directory / "out.engine");
+      ADD_FAILURE() << "accepted " << bad;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(bad + ", row " + std::to_string(last_row) + ": holds -70000, and fp16"));
+    }
+    EXPECT_FALSE(std::filesystem::exists(directory / "out.engine"));
+    compile_quietly(directory.path(), untuned("bf16"), directory / "bf16.engine");
   }
 }
 
