@@ -2,11 +2,15 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "text/nfc.h"
 #include "text/utf8.h"
 
 namespace incipit {
 namespace {
+
+// Three times is what spaces that become U+2581, and composition, can do.
+constexpr size_t growth_limit = 64;
 
 std::string_view strip_left(std::string_view text) {
   while (!text.empty()) {
@@ -57,7 +61,7 @@ std::string replace_literal(std::string_view text, std::string_view pattern, std
   return result;
 }
 
-Normalizer::Normalizer(const std::vector<NormalizerStep>& steps, std::string_view thing) {
+Normalizer::Normalizer(const std::vector<NormalizerStep>& steps, std::string_view thing) : thing_(thing) {
   for (const NormalizerStep& step : steps) {
     Step made{step, {}};
     if (step.kind == NormalizerStepKind::replace_pattern) made.regex.emplace(step.pattern, thing);
@@ -89,6 +93,9 @@ std::string Normalizer::normalize(std::string_view text, bool first) const {
       case NormalizerStepKind::replace_pattern: result = replace_matches(*step.regex, result, step.what.content); break;
       case NormalizerStepKind::strip_left: result = std::string(strip_left(result)); break;
       case NormalizerStepKind::strip_right: result = std::string(strip_right(result)); break;
+    }
+    if (result.size() > growth_limit * text.size() + growth_limit) {
+      throw Error(thing_, "its normaliser makes a text too long", "take the model's own tokenizer files");
     }
   }
   return result;

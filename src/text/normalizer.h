@@ -1,6 +1,7 @@
 // What is done to a text before it is cut. Source: Hugging Face tokenizers' `normalizer` component, normalizers/*.rs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,10 +24,13 @@ enum class NormalizerStepKind : uint32_t {
 };
 constexpr uint32_t normalizer_step_kind_count = 7;
 
+/// Bounds how much a step can add to a text.
+constexpr size_t max_normalizer_content = 64;
+
 struct NormalizerStep {
   NormalizerStepKind kind = NormalizerStepKind::nfc;
   std::string pattern;  // not empty where the kind takes one; PCRE2's dialect for replace_pattern
-  std::string content;
+  std::string content;  // at most max_normalizer_content bytes
 };
 
 class Normalizer {
@@ -37,7 +41,8 @@ class Normalizer {
   /// Whether `text` surely comes out as it went in, so that it need not be copied.
   bool leaves_alone(std::string_view text) const;
 
-  /// `text` is a part between added tokens; `first` when the whole text begins with it. Broken bytes are kept.
+  /// `text` is a part between added tokens; `first` when the whole text begins with it. Broken bytes are kept. Throws
+  /// Error when steps make much more of it than any real tokenizer's do.
   std::string normalize(std::string_view text, bool first) const;
 
  private:
@@ -45,6 +50,7 @@ class Normalizer {
     NormalizerStep what;
     std::optional<Regex> regex;  // of replace_pattern
   };
+  std::string thing_;
   std::vector<Step> steps_;
 };
 

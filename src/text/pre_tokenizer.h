@@ -37,7 +37,7 @@ struct PreTokenizerStep {
   PreTokenizerStepKind kind = PreTokenizerStepKind::split;
   SplitBehavior behavior = SplitBehavior::isolated;
   bool invert = false;  // gaps count as matches and matches as gaps
-  std::string pattern;  // of a split, in PCRE2's dialect
+  std::string pattern;  // of a split, in PCRE2's dialect; of metaspace, the one character that spaces become
 };
 
 /// What one thread needs while cutting.

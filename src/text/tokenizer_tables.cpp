@@ -119,14 +119,16 @@ TokenizerTables::TokenizerTables(std::span<const std::byte> block) {
     const auto kind = static_cast<NormalizerStepKind>(step.kind);
     const bool takes_pattern = kind == NormalizerStepKind::replace || kind == NormalizerStepKind::replace_pattern;
     if (step.kind >= normalizer_step_kind_count || !is_string(step.pattern_offset, step.pattern_size) ||
-        !is_string(step.content_offset, step.content_size) || (takes_pattern && step.pattern_size == 0)) {
+        !is_string(step.content_offset, step.content_size) || step.content_size > max_normalizer_content ||
+        (takes_pattern && step.pattern_size == 0)) {
       damaged("normaliser steps");
     }
   }
   for (const PreTokenizerStepRecord& step : steps_) {
     if (step.kind >= pre_tokenizer_step_kind_count || step.behavior >= split_behavior_count || step.invert > 1 ||
         !is_string(step.pattern_offset, step.pattern_size) ||
-        (is_metaspace(static_cast<PreTokenizerStepKind>(step.kind)) && step.pattern_size == 0)) {
+        (is_metaspace(static_cast<PreTokenizerStepKind>(step.kind)) &&
+         !is_one_character(string(step.pattern_offset, step.pattern_size)))) {
       damaged("pre-tokenizer steps");
     }
   }

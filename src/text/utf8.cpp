@@ -50,6 +50,12 @@ size_t valid_utf8_prefix(std::string_view text) {
   return position;
 }
 
+bool is_one_character(std::string_view text) {
+  if (text.empty()) return false;
+  const Utf8Unit unit = utf8_unit_at(text, 0);
+  return unit.kind == Utf8Unit::Kind::character && unit.size == text.size();
+}
+
 void append_utf8(std::string& text, uint32_t code_point) {
   const auto put = [&](uint32_t byte) { text.push_back(static_cast<char>(byte)); };
   if (code_point < 0x80) {

@@ -26,6 +26,9 @@ Utf8Unit utf8_unit_at(std::string_view text, size_t position);
 /// Bytes of the longest prefix that is well-formed UTF-8.
 size_t valid_utf8_prefix(std::string_view text);
 
+/// Whether `text` is one well-formed character.
+bool is_one_character(std::string_view text);
+
 /// `code_point` must be a scalar value (no surrogate, at most 0x10FFFF).
 void append_utf8(std::string& text, uint32_t code_point);
 

@@ -132,6 +132,22 @@ TEST(CompileTokenizer, WhatIsNotSupported) {
               HasSubstr("exactly one ByteLevel"));
 }
 
+TEST(CompileTokenizer, WhatPutsTextIntoTextsIsBounded) {
+  EXPECT_THAT(refusal_with("/normalizer", boost::json::object{{"type", "Prepend"}, {"prepend", std::string(65, 'a')}}),
+              HasSubstr("normalizer.prepend has 65 bytes, more than 64"));
+  EXPECT_THAT(
+      refusal_with("/pre_tokenizer/pretokenizers/0", boost::json::object{{"type", "Metaspace"}, {"replacement", "  "}}),
+      HasSubstr("replacement is not one character"));
+}
+
+TEST(CompileTokenizer, DecodersThatMultiplyAreRefused) {
+  const value doubling = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  value document = boost::json::parse(small_tokenizer_json());
+  document.as_object().erase("pre_tokenizer");
+  document.as_object()["decoder"] = {{"type", "Sequence"}, {"decoders", boost::json::array(50, doubling)}};
+  EXPECT_THAT(refusal(boost::json::serialize(document)), HasSubstr("its decoder makes a token too long"));
+}
+
 TEST(CompileTokenizer, StandInsForUnknownBytes) {
   EXPECT_EQ(refusal_with("/model/unk_token", value("t")), "accepted");
   value document = boost::json::parse(small_tokenizer_json());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "text/nfc.h"
 
 namespace incipit {
@@ -59,6 +60,12 @@ TEST(Normalizer, Steps) {
   EXPECT_EQ(normalized({{Kind::strip_left, {}, {}}}, "\u3000\n a "), "a ");
   EXPECT_EQ(normalized({{Kind::strip_right, {}, {}}}, " a\u00a0\n\u3000"), " a");
   EXPECT_EQ(normalized({{Kind::strip_left, {}, {}}, {Kind::strip_right, {}, {}}}, " \n "), "");
+}
+
+TEST(Normalizer, StepsThatMultiplyEndInAnError) {
+  const std::vector<NormalizerStep> steps(40, {NormalizerStepKind::replace, "a", "aa"});
+  EXPECT_EQ(normalized(steps, "b"), "b");
+  EXPECT_THROW(normalized(steps, "a"), Error);
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ TEST(TokenizerProperty, ATextBeginsWithoutTheSpaceThatItGoesOnWith) {
   EXPECT_EQ(streamed(), "the");
   detokenizer.follow(prompt);
   EXPECT_EQ(streamed(), " the");
-  EXPECT_EQ(streamed(), "the");                    // flush begins anew
+  EXPECT_EQ(streamed(), "the");                     // flush begins anew
   detokenizer.follow(tokenizer->encode("the<s>"));  // behind a special token a text begins
   EXPECT_EQ(streamed(), "the");
   StreamingDetokenizer bytes(classics_tokenizer());

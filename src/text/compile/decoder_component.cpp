@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/error.h"
 #include "text/byte_alphabet.h"
 #include "text/compile/json_field.h"
 #include "text/compile/tokenizer_source.h"
@@ -43,10 +44,13 @@ void make_byte(Decoded& token) {
   token.is_byte = true;
 }
 
-void give_bytes(const std::vector<TokenRule>& rules, TokenizerSource& source) {
+void give_bytes(const std::vector<TokenRule>& rules, std::string_view file, TokenizerSource& source) {
   const auto give = [&](const std::string& text, int32_t id) {
     Decoded token{text, false};
-    for (const TokenRule& rule : rules) rule(token);
+    for (const TokenRule& rule : rules) {
+      rule(token);
+      if (token.text.size() > 64 * (text.size() + 1)) throw Error(file, "its decoder makes a token too long");
+    }
     source.token(id).bytes = std::move(token.text);
   };
   for (const auto& [text, id] : source.ids) give(text, id);
@@ -148,17 +152,17 @@ void read_decoder(const JsonField& root, TokenizerSource& source) {
   } else {
     // Without one, the source puts spaces between all tokens.
     if (!field) root.refuse("has no decoder, which is not supported");
-    give_bytes(reader.rules(), source);
+    give_bytes(reader.rules(), root.file(), source);
   }
 }
 
 void decode_byte_level(TokenizerSource& source) {
   // Spelled in symbols for bytes if it can be, itself otherwise: so added tokens keep their text.
-  give_bytes({[](Decoded& token) { token.text = bytes_of_symbols(token.text).value_or(token.text); }}, source);
+  give_bytes({[](Decoded& token) { token.text = bytes_of_symbols(token.text).value_or(token.text); }}, {}, source);
 }
 
 void decode_metaspace(TokenizerSource& source) {
-  give_bytes({replace_rule(std::string(metaspace), " "), make_byte}, source);
+  give_bytes({replace_rule(std::string(metaspace), " "), make_byte}, {}, source);
 }
 
 }  // namespace incipit

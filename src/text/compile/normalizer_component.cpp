@@ -7,9 +7,17 @@
 namespace incipit {
 namespace {
 
+std::string read_content(const JsonField& field) {
+  const std::string_view content = field.string();
+  if (content.size() > max_normalizer_content) {
+    field.refuse(fmt::format("has {} bytes, more than {}", content.size(), max_normalizer_content));
+  }
+  return std::string(content);
+}
+
 void read_replace(const JsonField& field, TokenizerSource& source) {
   const JsonField pattern = field.at("pattern");
-  std::string content(field.at("content").string());
+  std::string content = read_content(field.at("content"));
   if (const auto literal = pattern.find("String")) {
     if (literal->string().empty()) literal->refuse("is empty");
     source.normalizer.push_back({NormalizerStepKind::replace, std::string(literal->string()), std::move(content)});
@@ -29,7 +37,7 @@ void read(const JsonField& field, TokenizerSource& source) {
   } else if (type == "NFC") {
     source.normalizer.push_back({NormalizerStepKind::nfc, {}, {}});
   } else if (type == "Prepend") {
-    source.normalizer.push_back({NormalizerStepKind::prepend, {}, std::string(field.at("prepend").string())});
+    source.normalizer.push_back({NormalizerStepKind::prepend, {}, read_content(field.at("prepend"))});
   } else if (type == "Replace") {
     read_replace(field, source);
   } else if (type == "Strip") {

@@ -3,6 +3,7 @@
 
 #include "text/compile/json_field.h"
 #include "text/compile/tokenizer_source.h"
+#include "text/utf8.h"
 
 namespace incipit {
 
@@ -63,7 +64,7 @@ class Reader {
  private:
   void read_metaspace(const JsonField& field) {
     const JsonField replacement = field.at("replacement");
-    if (replacement.string().empty()) replacement.refuse("is empty");
+    if (!is_one_character(replacement.string())) replacement.refuse("is not one character");
     const std::string mark(replacement.string());
     steps_.push_back({metaspace_scheme(field), SplitBehavior::isolated, false, mark});
     if (field.flag("split", true)) add_split(pattern_of_literal(mark), SplitBehavior::merged_with_next, false);
