@@ -60,9 +60,7 @@ TEST(F16, CachesRoundAsTheScalarDoes) {
     GuardedBytes pool(static_cast<size_t>(pages * geometry.page_bytes()));
     const auto* rows = reinterpret_cast<const std::byte*>(values.data());
     const KvWrite::Args args{
-        1,       &span,    {pool.data(), geometry.page_bytes(), 0, table.data(), pages},
-        rows,    head_dim, rows,
-        head_dim};
+        1, &span, {pool.data(), geometry.page_bytes(), 0, table.data(), pages}, rows, head_dim, rows, head_dim};
     run_kernel<KvWrite>(kernel, problem, args, kernel.configs[0], span.tokens, TileOrder::shuffled);
     for (int64_t position = 0; position < span.tokens; ++position) {
       const auto* keys = reinterpret_cast<const f16*>(pool.data() + position / tokens * geometry.page_bytes());
