@@ -181,13 +181,37 @@ Constants constants_of(std::string_view text) {
   return found;
 }
 
+/// The remedy that a file's own helpers give where none is named: the one literal in a definition of `fail` and its
+/// like.
+std::string usual_remedy(std::string_view text) {
+  const Constants constants = constants_of(text);
+  std::set<std::string> found;
+  for (std::string_view name : {"fail(", "refuse(", "require("}) {
+    for (size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
+      const size_t line = text.rfind('\n', at) + 1;
+      if (text.substr(line, at - line).find("void ") == std::string_view::npos) continue;
+      const size_t body = text.find_first_of("{;", at), raised = text.find("throw Error(", at);
+      if (body == text.npos || text[body] == ';' || raised == text.npos) continue;
+      if (text.substr(body, raised - body).find("\n}") != std::string_view::npos) continue;
+      const std::vector<std::string> given = arguments(text, raised + std::string_view("throw Error").size());
+      if (given.size() < 3) continue;
+      std::string remedy = shown(given[2], constants);
+      for (const auto& [constant, value] : constants) {
+        if (given[2].find(constant + " :") != std::string::npos) remedy = value;
+      }
+      if (remedy.find(computed) == std::string::npos) found.insert(without_fields(remedy));
+    }
+  }
+  return found.size() == 1 ? *found.begin() : std::string();
+}
+
 struct Row {
   std::string fault, remedy;
   auto operator<=>(const Row&) const = default;
 };
 
 /// Errors raised in one file. Helpers named like `fail` take the fault first and the remedy after it.
-void collect(std::string_view text, std::set<Row>& rows) {
+void collect(std::string_view text, std::string_view usual, std::set<Row>& rows) {
   struct Raise {
     std::string_view name;
     size_t fault;
@@ -206,7 +230,7 @@ void collect(std::string_view text, std::set<Row>& rows) {
       row.fault = without_fields(row.fault);
       // Something must be left to read: declarations and forwarded texts have no literal.
       if (row.fault.find_first_not_of(" /…") == std::string::npos) continue;
-      if (row.remedy.find_first_not_of(" /…") == std::string::npos) row.remedy.clear();
+      if (row.remedy.find_first_not_of(" /…") == std::string::npos) row.remedy = raise.name == "Error" ? "" : usual;
       rows.insert(std::move(row));
     }
   }
@@ -240,9 +264,18 @@ int main(int count, char** words) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root / section.directory)) {
       if (entry.path().extension() == ".cpp" || entry.path().extension() == ".h") files.push_back(entry.path());
     }
+    std::map<std::filesystem::path, std::string> texts;
+    std::map<std::filesystem::path, std::set<std::string>> remedies;  // of each directory's helpers
     for (const std::filesystem::path& file : files) {
       std::ifstream stream(file);
-      collect(without_comments({std::istreambuf_iterator<char>(stream), {}}), rows);
+      texts[file] = without_comments({std::istreambuf_iterator<char>(stream), {}});
+      if (std::string usual = usual_remedy(texts[file]); !usual.empty()) remedies[file.parent_path()].insert(usual);
+    }
+    for (const auto& [file, text] : texts) {
+      std::string usual = usual_remedy(text);
+      const std::set<std::string>& around = remedies[file.parent_path()];
+      if (usual.empty() && around.size() == 1) usual = *around.begin();
+      collect(text, usual, rows);
     }
     if (rows.empty()) continue;
     std::cout << "\n## " << section.title << "\n\n| fault | remedy |\n|---|---|\n";

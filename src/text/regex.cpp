@@ -130,7 +130,8 @@ constexpr std::string_view words =
     R"(\p{L}\p{M}\p{N}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 
 [[noreturn]] void refuse(std::string_view thing, std::string_view pattern, std::string_view construct) {
-  throw Error(thing, fmt::format("pattern \"{}\" uses {}, which is not supported", pattern, construct));
+  throw Error(thing, fmt::format("pattern \"{}\" uses {}, which is not supported", pattern, construct),
+              "a tokenizer that needs it cannot be read yet");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "import/hf/decoder_geometry.h"
+#include "import/usual_remedy.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -79,7 +80,7 @@ TEST(DecoderGeometry, SizesOutOfRangeAreNamed) {
 
 TEST(DecoderGeometry, SizesThatDoNotFitOneAnotherAreNamed) {
   EXPECT_EQ(error_of(R"("num_key_value_heads":3)"),
-            "config.json: num_attention_heads 4 is not a multiple of num_key_value_heads 3");
+            "config.json: num_attention_heads 4 is not a multiple of num_key_value_heads 3" + usual_remedy);
   EXPECT_EQ(error_of(R"("num_attention_heads":5)"),
             "config.json: hidden_size 64 is not a multiple of num_attention_heads 5; give head_dim");
   EXPECT_EQ(error_of(R"("head_dim":15)"), "config.json: head_dim is 15; it must be even and at most 256");
@@ -95,18 +96,20 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
             "config.json: hidden_act 'mish' is not supported; this build computes silu, gelu, gelu_new, "
             "gelu_fast, gelu_pytorch_tanh and relu");
   EXPECT_EQ(error_of(R"("layer_types":["full_attention","sliding_attention"])"),
-            "config.json: layer_types has 'sliding_attention', which is not supported");
+            "config.json: layer_types has 'sliding_attention', which is not supported" + usual_remedy);
   EXPECT_EQ(error_of(R"("final_logit_softcapping":30.0)"),
-            "config.json: final_logit_softcapping 3E1 is not supported for this architecture");
+            "config.json: final_logit_softcapping 3E1 is not supported for this architecture" + usual_remedy);
   EXPECT_EQ(error_of(R"("sliding_window":4096)"),
-            "config.json: sliding_window 4096 is not supported for this architecture");
-  EXPECT_EQ(error_of(R"("add_cross_attention":true)"), "config.json: add_cross_attention is not supported");
+            "config.json: sliding_window 4096 is not supported for this architecture" + usual_remedy);
+  EXPECT_EQ(error_of(R"("add_cross_attention":true)"),
+            "config.json: add_cross_attention is not supported" + usual_remedy);
   EXPECT_EQ(error_of(R"("rope_parameters":{"rope_type":"proportional"})"),
             "config.json: rope_parameters.rope_type 'proportional' is not supported; this build reads default, linear, "
             "dynamic, llama3, yarn and longrope");
   EXPECT_EQ(error_of(R"("rope_parameters":{"full_attention":{"rope_type":"default"}})"),
             "config.json: rope_parameters.full_attention: rotary parameters by layer type are not supported for this "
-            "architecture");
+            "architecture" +
+                usual_remedy);
   EXPECT_EQ(error_of(R"("partial_rotary_factor":0.5)"),
             "config.json: partial_rotary_factor is 5E-1; this architecture is supported with 1 only");
   EXPECT_EQ(error_of(R"("rope_scaling":{"type":"linear"})"),

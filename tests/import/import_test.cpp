@@ -14,6 +14,7 @@
 #include "graph/ops/attention.h"
 #include "graph/ops/kv_write.h"
 #include "import/safetensors.h"
+#include "import/usual_remedy.h"
 #include "spoilable.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
@@ -181,7 +182,8 @@ TEST(ImportModel, ForeignModelsAreRefusedByName) {
             "MixtralForCausalLM, Qwen3MoeForCausalLM");
   model.edit("MambaForCausalLM", "LlamaForCausalLM");
   model.edit("\"pretraining_tp\"", "\"sliding_window\": 4096, \"pretraining_tp\"");
-  EXPECT_EQ(model.error(), "MODEL/config.json: sliding_window 4096 is not supported for this architecture");
+  EXPECT_EQ(model.error(),
+            "MODEL/config.json: sliding_window 4096 is not supported for this architecture" + usual_remedy);
 }
 
 /// The window of each layer's attention.
@@ -214,9 +216,10 @@ TEST(ImportModel, WindowsAreThoseThatHold) {
              "\"layer_types\": [\"sliding_attention\", \"full_attention\"], \"max_window_layers\"");
   EXPECT_THAT(windows(), ElementsAre(24, 0));
   model.edit("[\"sliding_attention\", ", "[");
-  EXPECT_EQ(model.error(), "MODEL/config.json: layer_types has 1 entries for 2 layers");
+  EXPECT_EQ(model.error(), "MODEL/config.json: layer_types has 1 entries for 2 layers" + usual_remedy);
   model.edit("[\"full_attention\"]", "[\"linear_attention\", \"full_attention\"]");
-  EXPECT_EQ(model.error(), "MODEL/config.json: layer_types has 'linear_attention', which is not supported");
+  EXPECT_EQ(model.error(),
+            "MODEL/config.json: layer_types has 'linear_attention', which is not supported" + usual_remedy);
 }
 
 TEST(ImportModel, DirectoriesWithoutAModelAreRefused) {

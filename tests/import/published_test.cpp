@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "import/usual_remedy.h"
 #include "spoilable.h"
 
 namespace incipit {
@@ -185,17 +186,17 @@ TEST(PublishedConfigs, WhatIsNotSupportedIsNamed) {
   EXPECT_EQ(error_with("granite", {}, R"("logits_scaling":0)"),
             "MODEL/config.json: logits_scaling is 0; it must lie in [1e-6, 1e6]");
   EXPECT_EQ(error_with("olmo2", {}, R"("residual_multiplier":0.5)"),
-            "MODEL/config.json: residual_multiplier 5E-1 is not supported for this architecture");
+            "MODEL/config.json: residual_multiplier 5E-1 is not supported for this architecture" + usual_remedy);
   EXPECT_EQ(error_with("gpt2", {"add_cross_attention"}, R"("add_cross_attention":true)"),
-            "MODEL/config.json: add_cross_attention is not supported");
+            "MODEL/config.json: add_cross_attention is not supported" + usual_remedy);
   EXPECT_EQ(error_with("gemma3", {}, R"("use_bidirectional_attention":true)"),
-            "MODEL/config.json: use_bidirectional_attention is not supported");
+            "MODEL/config.json: use_bidirectional_attention is not supported" + usual_remedy);
   EXPECT_EQ(error_with("gemma2", {}, R"("attn_logit_softcapping":-1)"),
             "MODEL/config.json: attn_logit_softcapping is -1; it must lie in [1e-6, 1e6]");
   EXPECT_EQ(error_with("gemma2", {}, R"("query_pre_attn_scalar":0)"),
             "MODEL/config.json: query_pre_attn_scalar is 0; it must lie in [1e-6, 1e6]");
   EXPECT_EQ(error_with("mixtral", {}, R"("hidden_act":"relu")"),
-            "MODEL/config.json: hidden_act 'relu' is not supported for experts");
+            "MODEL/config.json: hidden_act 'relu' is not supported for experts" + usual_remedy);
   EXPECT_EQ(error_with("mixtral", {}, R"("num_experts_per_tok":5)"),
             "MODEL/config.json: num_experts_per_tok is 5; it must be an integer in [1, 4]");
   EXPECT_EQ(error_with("mixtral", {"num_local_experts"}, ""),

@@ -188,7 +188,8 @@ TEST(Rope, APartOfAHeadMayTurn) {
   EXPECT_EQ(message_of([&] { rope_of(R"("rotary_pct":2)", 16, context); }),
             "config.json: rotary_pct is 2; it must lie in (0, 1]");
   EXPECT_EQ(message_of([&] { rope_of(R"("rotary_pct":0.01)", 16, context); }),
-            "config.json: rotary_pct 0.01 leaves nothing of a head to turn");
+            "config.json: rotary_pct 0.01 leaves nothing of a head to turn; check it against the publisher's file; a "
+            "model that needs it cannot be built yet");
 }
 
 TEST(Rope, LayerTypesHaveOptionsOfTheirOwn) {

@@ -47,14 +47,14 @@ void Rule::extent_is(size_t i, size_t axis, const Dim& wanted) const {
 }
 
 void Rule::require(bool ok, const std::string& fault) const {
-  if (!ok) throw Error(op_, fault);
+  if (!ok) throw Error(op_, fault, "mend the graph");
 }
 
 DType Rule::dtype(std::string_view attribute, std::string_view value, std::initializer_list<DType> allowed) const {
   for (const DType candidate : allowed) {
     if (name_of(candidate) == value) return candidate;
   }
-  throw Error(op_, std::string(attribute) + " cannot be '" + std::string(value) + "'");
+  throw Error(op_, std::string(attribute) + " cannot be '" + std::string(value) + "'", "mend the graph");
 }
 
 std::vector<float> floats(const Tensor& tensor) {

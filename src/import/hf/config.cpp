@@ -67,7 +67,8 @@ HfConfig HfConfig::read(const std::filesystem::path& directory) {
 }
 
 void HfConfig::fail(std::string_view fault, std::string_view remedy) const {
-  throw Error(name_, prefix_ + std::string(fault), remedy);
+  constexpr std::string_view usual = "check it against the publisher's file; a model that needs it cannot be built yet";
+  throw Error(name_, prefix_ + std::string(fault), remedy.empty() ? usual : remedy);
 }
 
 const boost::json::value* HfConfig::find(std::string_view key) const {

@@ -48,7 +48,7 @@ class HfConfig {
   HfConfig object(std::string_view key) const;
   /// Short text of whatever stands there ("4", "null", "\"gelu\""), for messages.
   std::string shown(std::string_view key) const;
-  /// Throws Error about this file.
+  /// Throws Error about this file; without a remedy of its own, with the usual one.
   [[noreturn]] void fail(std::string_view fault, std::string_view remedy = {}) const;
 
   /// eos_token_id, a number or a list: of generation_config.json, else of config.json. Ids that are not in

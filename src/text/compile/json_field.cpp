@@ -58,7 +58,10 @@ bool JsonField::is_array() const { return value_->is_array(); }
 bool JsonField::is_object() const { return value_->is_object(); }
 
 void JsonField::refuse(std::string_view fault, std::string_view remedy) const {
-  throw Error(file_, fmt::format("{} {}", path_.empty() ? "the document" : path_, fault), remedy);
+  constexpr std::string_view usual =
+      "check it against the publisher's file; a tokenizer that needs it cannot be read yet";
+  throw Error(file_, fmt::format("{} {}", path_.empty() ? "the document" : path_, fault),
+              remedy.empty() ? usual : remedy);
 }
 
 }  // namespace incipit

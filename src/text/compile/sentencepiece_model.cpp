@@ -65,7 +65,9 @@ class Reader {
 
  private:
   [[noreturn]] void refuse(const std::string& fault, std::string_view remedy = {}) const {
-    throw Error(file_, fault, remedy);
+    constexpr std::string_view usual =
+        "check it against the publisher's file; a tokenizer that needs it cannot be read yet";
+    throw Error(file_, fault, remedy.empty() ? usual : remedy);
   }
 
   void read_message() {
