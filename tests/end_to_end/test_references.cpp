@@ -12,6 +12,7 @@
 #include "engine/plan_generated.h"
 #include "import/safetensors.h"
 #include "support/driver.h"
+#include "support/reference_models.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -99,27 +100,13 @@ std::vector<int32_t> slice(const std::vector<int32_t>& tokens, size_t first, siz
           tokens.begin() + static_cast<std::ptrdiff_t>(std::min(first + count, tokens.size()))};
 }
 
-/// All of ../shared/reference; most are in every checkout.
-std::vector<std::string> models() {
-  return {"llama-mha",     "llama-gqa-tied", "llama-bias-hd", "llama-linear", "llama-yarn",
-          "llama3-rope",   "mistral-window", "qwen2",         "qwen3",        "phi3",
-          "phi3-longrope", "olmo2",          "granite",       "gpt2",         "gpt-neox",
-          "gemma2",        "gemma3",         "mixtral",       "qwen3-moe"};
-}
-
 /// The targets whose engines this machine runs: a kernel family each. TargetsNotHere tells of the others.
-const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"};
 std::vector<std::string> targets() {
   std::vector<std::string> here;
   for (const std::string& target : all_targets) {
     if (cpu_features().includes(target_features(target))) here.push_back(target);
   }
   return here;
-}
-
-std::filesystem::path checkpoint(const std::string& model) {
-  const std::filesystem::path mine = fixtures() / "reference" / model;
-  return std::filesystem::exists(mine) ? mine : shared_file("reference/" + model);
 }
 
 /// Engines are made once for a (model, target) and kept for the whole program.
@@ -135,7 +122,7 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
     options.target = target;
     options.tune = false;
     options.max_batch = 4;
-    engine = compile_for_test(checkpoint(model), directory / name, options);
+    engine = compile_for_test(reference_checkpoint(model), directory / name, options);
   }
   return engine;
 }
@@ -151,8 +138,8 @@ class References : public testing::TestWithParam<Case> {
 
   void set_up(const std::string& model, const std::string& target, const std::string& device,
               const std::string& precision) {
-    if (!std::filesystem::exists(checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
-    golden_ = read_golden(checkpoint(model) / "golden.safetensors");
+    if (!std::filesystem::exists(reference_checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
+    golden_ = read_golden(reference_checkpoint(model) / "golden.safetensors");
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
     const plan::Plan& plan = driver_->executor().engine().plan();
     const auto has_experts = [](const plan::Step* step) {
@@ -317,12 +304,12 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(models()), testing::ValuesIn(targets()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets()),
                                           testing::Values("cpu", "shadow")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(models()), testing::ValuesIn(targets()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets()),
                                           testing::Values("bf16", "fp16", "int8")),
                          case_name);
 
