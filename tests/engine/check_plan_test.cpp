@@ -52,6 +52,8 @@ const Case cases[] = {
     {"end", "an end id is 11", [](TestPlan& p) { p.end_ids[1] = 11; }},
     {"end_negative", "an end id is -1", [](TestPlan& p) { p.end_ids[1] = -1; }},
     {"precision", "precision is missing", [](TestPlan& p) { p.precision = ""; }},
+    {"no_experts", "experts is 0", [](TestPlan& p) { p.weights[0].experts = 0; }},
+    {"too_many_experts", "experts is", [](TestPlan& p) { p.weights[0].experts = ~0u; }},
     {"planes", "no planes", [](TestPlan& p) { p.weights[0].planes.clear(); }},
     {"plane_dtype", "unknown dtype 'f31'", [](TestPlan& p) { p.weights[0].planes[0].dtype = "f31"; }},
     {"plane_unaligned", "unaligned", [](TestPlan& p) { p.weights[0].planes[0].offset += 8; }},

@@ -38,6 +38,7 @@ struct TestWeight {
   uint32_t rows = 1, columns = 1;
   bool gated = false;
   std::vector<TestPlane> planes;
+  uint32_t experts = 1;
 };
 
 struct TestBuffer {
@@ -109,7 +110,7 @@ inline std::vector<std::byte> TestPlan::build() const {
       return plan::CreatePlaneDirect(builder, plane.kind.c_str(), plane.dtype.c_str(), plane.offset, plane.bytes);
     });
     return plan::CreateWeightDirect(builder, one.name.c_str(), one.layout.c_str(), one.format.c_str(), one.rows,
-                                    one.columns, one.gated, &planes);
+                                    one.columns, one.gated, &planes, one.experts);
   });
   const auto built_buffers = build_list(buffers, [&](const TestBuffer& one) {
     return plan::CreateBufferDirect(builder, one.name.c_str(), one.dtype.c_str(), one.axis, one.width);
