@@ -63,11 +63,10 @@ class RandomWeight {
   std::vector<int32_t> code_sums_;
 };
 
-inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {
-    {WeightFormat::f32, DType::f32},
-    {WeightFormat::bf16, DType::bf16},
-    {WeightFormat::f16, DType::f32},
-    {WeightFormat::i8, DType::i8}};
+inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {{WeightFormat::f32, DType::f32},
+                                                                    {WeightFormat::bf16, DType::bf16},
+                                                                    {WeightFormat::f16, DType::f32},
+                                                                    {WeightFormat::i8, DType::i8}};
 
 struct BoundedSum {
   double value, error;
