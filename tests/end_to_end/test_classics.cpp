@@ -12,6 +12,7 @@
 #include "session/evaluate.h"
 #include "session/session.h"
 #include "support/driver.h"
+#include "support/sanitized.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 #include "text/tokenizer.h"
@@ -123,12 +124,9 @@ double perplexity(const std::string& precision) {
 
 constexpr double transformers_perplexity = 29.10214241149196;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SKIP_LONG_TEXTS() \
+  if (sanitized)          \
   GTEST_SKIP() << "Classics perplexity skipped: whole books take minutes under sanitizers; the release run asserts it"
-#else
-#define SKIP_LONG_TEXTS() static_cast<void>(0)
-#endif
 
 TEST(Classics, HasThePerplexityOfTransformersInF32) {
   SKIP_LONG_TEXTS();

@@ -10,6 +10,7 @@
 #include "graph/constant.h"
 #include "import/safetensors.h"
 #include "support/driver.h"
+#include "support/sanitized.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -44,12 +45,6 @@ TEST_P(Memory, TheLeastThatABuildAcceptsHoldsASequenceAtRunTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Memory, testing::Values("f32", "bf16", "fp16", "int8"));
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SKIP_RESIDENCE() GTEST_SKIP() << "Build residence skipped: sanitizers keep memory of their own"
-#else
-#define SKIP_RESIDENCE() static_cast<void>(0)
-#endif
 
 /// Bytes in residence at most since reset_peak().
 int64_t peak_resident_bytes() {
@@ -104,7 +99,7 @@ void write_large_checkpoint(const std::filesystem::path& directory) {
 }
 
 TEST(BuildResidence, IsAFewSlabsHoweverLargeTheCheckpoint) {
-  SKIP_RESIDENCE();
+  if (sanitized) GTEST_SKIP() << "Build residence skipped: sanitizers keep memory of their own";
   const TemporaryDirectory directory;
   write_large_checkpoint(directory / "model");
   for (const std::string precision : {"f32", "bf16", "fp16", "int8"}) {

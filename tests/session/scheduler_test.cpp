@@ -11,6 +11,7 @@
 #include <set>
 
 #include "kernels/kv_pages.h"
+#include "support/sanitized.h"
 
 namespace incipit {
 namespace {
@@ -434,7 +435,7 @@ TEST_P(SchedulerProperty, SharesPrefixesAndNeverAPageThatIsWritten) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerProperty, testing::Range(0U, 200U));
+INSTANTIATE_TEST_SUITE_P(Seeds, SchedulerProperty, testing::Range(0U, sanitized ? 40U : 200U));
 
 TEST(Scheduler, PreemptionHappensInTheSimulatedWorkloads) {
   SchedulerLimits limits = small_limits();
