@@ -146,7 +146,7 @@ std::vector<int64_t> read_layer_windows(const HfConfig& config, const DecoderGeo
 
 float read_multiplier(const HfConfig& config, std::string_view key) {
   const double value = config.number_or(key, 1);
-  if (!(value >= 1e-6 && value <= 1e6)) {
+  if (value < 1e-6 || value > 1e6) {
     config.fail(fmt::format("{} is {}", key, config.shown(key)), "it must lie in [1e-6, 1e6]");
   }
   return static_cast<float>(value);

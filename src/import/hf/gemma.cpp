@@ -19,7 +19,7 @@ GeometryReading GemmaDecoder::reading() {
 AttentionSpec GemmaDecoder::attention_spec(const RotaryValue& rotary, float unmentioned_cap) const {
   AttentionSpec spec = decoder.plain_attention(rotary);
   const double scalar = config.number_or("query_pre_attn_scalar", 256);
-  if (!(scalar >= 1e-6 && scalar <= 1e6)) {
+  if (scalar < 1e-6 || scalar > 1e6) {
     config.fail(fmt::format("query_pre_attn_scalar is {}", config.shown("query_pre_attn_scalar")),
                 "it must lie in [1e-6, 1e6]");
   }
