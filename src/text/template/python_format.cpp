@@ -220,8 +220,9 @@ Field read_mark(std::string_view mark) {
 
 std::string brace_field(Heap& heap, const Field& field, const Value& value) {
   require_defined(value);
-  if (value.is_integral() && !is_one_of("eEfFgG%", field.type == '\0' ? 'd' : field.type) &&
-      !(value.is(Kind::boolean) && field.type == '\0')) {
+  const bool is_plain = field.type == '\0';
+  const bool as_integer = is_plain ? !value.is(Kind::boolean) : !is_one_of("eEfFgG%", field.type);
+  if (value.is_integral() && as_integer) {
     if (field.type == 's') throw Fault("Unknown format code 's' for object of type 'int'");
     return formatted_integer(field, value.integer());
   }

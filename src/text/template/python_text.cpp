@@ -1,12 +1,12 @@
 #include "text/template/python_text.h"
 
 #include <fmt/format.h>
-#include <locale.h>
-#include <wctype.h>
 
 #include <algorithm>
 #include <charconv>
+#include <clocale>
 #include <cmath>
+#include <cwctype>
 #include <limits>
 
 #include "text/utf8.h"
@@ -236,7 +236,7 @@ std::string title_words(std::string_view text) {
     } else {
       append_upper(result, c);
     }
-    inside = !(is_python_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<');
+    inside = !is_python_space(c) && c != '-' && c != '(' && c != '{' && c != '[' && c != '<';
   });
 }
 
