@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -22,7 +23,7 @@ int64_t multiply(int64_t a, int64_t b) {
   return product;
 }
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '?'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // sum := ['-'] product (('+' | '-') product)*;  product := factor ('*' factor)*;  factor := digits | symbol
@@ -180,6 +181,57 @@ Dim Dim::operator*(const Dim& other) const {
     }
   }
   return result;
+}
+
+bool Dim::is_unknown() const { return *this == unknown(); }
+
+bool Dim::is_unknown_symbol() const {
+  return terms_.size() == 1 && terms_.begin()->second == 1 && terms_.begin()->first.size() == 1 &&
+         terms_.begin()->first.front().starts_with('?');
+}
+
+std::optional<Dim> Dim::divided_by(const Dim& other) const {
+  if (other.terms_.empty()) return std::nullopt;
+  // Division by the leading term, as long as there is a rest; the leading terms fall, so it ends.
+  const auto& [divisor, divisor_coefficient] = *other.terms_.rbegin();
+  Dim rest = *this, quotient;
+  while (!rest.terms_.empty()) {
+    const auto& [monomial, coefficient] = *rest.terms_.rbegin();
+    if (!std::includes(monomial.begin(), monomial.end(), divisor.begin(), divisor.end())) return std::nullopt;
+    if (divisor_coefficient == -1 ? coefficient == INT64_MIN : coefficient % divisor_coefficient != 0) {
+      return std::nullopt;
+    }
+    Dim term;
+    Monomial left;
+    std::set_difference(monomial.begin(), monomial.end(), divisor.begin(), divisor.end(), std::back_inserter(left));
+    term.terms_[left] = coefficient / divisor_coefficient;
+    quotient = quotient + term;
+    const Dim next = rest - term * other;
+    if (next.terms_.size() > rest.terms_.size() + other.terms_.size()) return std::nullopt;
+    if (!next.terms_.empty() && !(next.terms_.rbegin()->first < rest.terms_.rbegin()->first)) return std::nullopt;
+    rest = next;
+  }
+  return quotient;
+}
+
+bool Dim::is_at_least(int64_t least) const {
+  int64_t constant_term = 0;
+  for (const auto& [symbols, coefficient] : terms_) {
+    if (symbols.empty()) {
+      constant_term = coefficient;
+    } else if (coefficient < 0) {
+      return false;
+    }
+  }
+  return constant_term >= least;
+}
+
+std::vector<std::string> Dim::symbols() const {
+  std::vector<std::string> found;
+  for (const auto& [symbols, coefficient] : terms_) found.insert(found.end(), symbols.begin(), symbols.end());
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
 }
 
 }  // namespace incipit

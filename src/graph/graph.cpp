@@ -15,7 +15,65 @@ Graph Graph::clone() const {
   copy.inputs_ = inputs_;
   copy.outputs_ = outputs_;
   copy.names_ = names_;
+  copy.unknowns_ = unknowns_;
   return copy;
+}
+
+ValueType type_of(const Constant& constant) {
+  ValueType type{constant.dtype(), {}};
+  type.shape.assign(constant.shape().begin(), constant.shape().end());
+  const bool is_integer = constant.dtype() == DType::i32 || constant.dtype() == DType::i64;
+  if (is_integer && type.shape.size() <= 1 && constant.rows() <= ValueType::max_contents) {
+    const std::vector<int64_t> values = constant.integers();
+    type.contents.emplace(values.begin(), values.end());
+  }
+  return type;
+}
+
+bool follows(const ValueType& type, const ValueType& inferred) {
+  const auto follow = [](const std::vector<Dim>& dims, const std::vector<Dim>& from) {
+    return std::equal(dims.begin(), dims.end(), from.begin(), from.end(), [](const Dim& dim, const Dim& source) {
+      return dim == source || (source.is_unknown() && dim.is_unknown_symbol());
+    });
+  };
+  return type.dtype == inferred.dtype && type.is_cache == inferred.is_cache && type.is_absent == inferred.is_absent &&
+         follow(type.shape, inferred.shape) && type.contents.has_value() == inferred.contents.has_value() &&
+         (!type.contents || follow(*type.contents, *inferred.contents));
+}
+
+// Unknown extents become symbols that no other value has; those that the value had already stay.
+void Graph::set_type(ValueId id, ValueType type) {
+  ValueType& stored = values_.at(static_cast<size_t>(id)).type;
+  const auto name_unknowns = [&](std::vector<Dim>& dims, const std::vector<Dim>* before, const char* kind) {
+    for (size_t i = 0; i < dims.size(); ++i) {
+      if (!dims[i].is_unknown()) continue;
+      if (before != nullptr && i < before->size() && (*before)[i].is_unknown_symbol() && !(*before)[i].is_unknown()) {
+        dims[i] = (*before)[i];
+        continue;
+      }
+      std::string symbol = "?" + std::to_string(id) + kind + std::to_string(i);
+      while (!unknowns_.insert(symbol).second) symbol += "_";
+      dims[i] = Dim::symbol(symbol);
+    }
+  };
+  name_unknowns(type.shape, &stored.shape, "_");
+  if (type.contents) name_unknowns(*type.contents, stored.contents ? &*stored.contents : nullptr, "v");
+  stored = std::move(type);
+}
+
+void Graph::refresh_types() {
+  for (const NodeId n : order_) {
+    const Node& refreshed = node(n);
+    std::vector<ValueType> types = infer_types(refreshed.name, *refreshed.op, refreshed.inputs);
+    INCIPIT_ASSERT(types.size() == refreshed.outputs.size());
+    for (size_t i = 0; i < types.size(); ++i) set_type(refreshed.outputs[i], std::move(types[i]));
+  }
+}
+
+void Graph::set_input_type(ValueId input, ValueType type) {
+  INCIPIT_ASSERT(std::find(inputs_.begin(), inputs_.end(), input) != inputs_.end());
+  set_type(input, std::move(type));
+  refresh_types();
 }
 
 std::string Graph::unique_name(std::string name) const {
@@ -31,7 +89,8 @@ ValueId Graph::add_value(std::string name, ValueType type) {
   const auto id = static_cast<ValueId>(values_.size());
   name = unique_name(std::move(name));
   names_.emplace(name, id);
-  values_.push_back({std::move(name), std::move(type), none, 0, nullptr});
+  values_.push_back({std::move(name), {}, none, 0, nullptr});
+  set_type(id, std::move(type));
   return id;
 }
 
@@ -42,9 +101,7 @@ ValueId Graph::add_input(std::string name, ValueType type) {
 
 ValueId Graph::add_constant(std::string name, ConstantPtr constant) {
   INCIPIT_ASSERT(constant != nullptr);
-  ValueType type{constant->dtype(), {}};
-  type.shape.assign(constant->shape().begin(), constant->shape().end());
-  const ValueId id = add_value(std::move(name), std::move(type));
+  const ValueId id = add_value(std::move(name), type_of(*constant));
   values_[static_cast<size_t>(id)].constant = std::move(constant);
   return id;
 }
@@ -136,7 +193,7 @@ void Graph::change_op(NodeId id, std::unique_ptr<Op> op) {
   INCIPIT_ASSERT(types.size() >= outputs.size());
   for (size_t i = 0; i < types.size(); ++i) {
     if (i < outputs.size()) {
-      values_[static_cast<size_t>(outputs[i])].type = types[i];
+      set_type(outputs[i], types[i]);
       continue;
     }
     outputs.push_back(add_value(value(outputs[0]).name + "." + std::to_string(i), types[i]));
@@ -177,7 +234,7 @@ void Graph::rename(ValueId id, std::string name) {
 void Graph::set_constant(ValueId id, ConstantPtr constant) {
   Value& changed = values_.at(static_cast<size_t>(id));
   INCIPIT_ASSERT(changed.constant && constant && changed.constant->shape() == constant->shape());
-  changed.type.dtype = constant->dtype();
+  changed.type = type_of(*constant);
   changed.constant = std::move(constant);
 }
 

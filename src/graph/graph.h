@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -117,20 +118,32 @@ class Graph {
   void set_constant(ValueId value, ConstantPtr constant);
   /// Restores topological order after rewrites (stable), and drops nothing.
   void sort();
+  /// Infers all types again, after rewrites that made more of them known. Throws the rules' Errors.
+  void refresh_types();
+  /// Gives an input another type, and what follows from it: a symbol becomes a number.
+  void set_input_type(ValueId input, ValueType type);
   /// Removes nodes and constants nothing depends on; returns how many nodes went.
   int32_t remove_unused();
 
  private:
+  friend class GraphParser;    // states the symbols of unknown extents
   friend struct GraphBreaker;  // the verifier's tests break rules through it that the members above keep
   std::vector<ValueType> infer_types(const std::string& name, const Op& op, const std::vector<ValueId>& inputs) const;
   ValueId add_value(std::string name, ValueType type);
+  void set_type(ValueId id, ValueType type);
   std::string unique_name(std::string name) const;
   std::vector<Value> values_;
   std::vector<Node> nodes_;
   std::vector<NodeId> order_;
   std::vector<ValueId> inputs_, outputs_;
   std::map<std::string, ValueId, std::less<>> names_;
+  std::set<std::string, std::less<>> unknowns_;  // symbols that stand for unknown extents
 };
+
+/// The type of a constant's value.
+ValueType type_of(const Constant& constant);
+/// Whether a type is what a shape rule inferred: equal, but that an unknown extent is a symbol of the value's own.
+bool follows(const ValueType& type, const ValueType& inferred);
 
 /// Says what a valid graph is; throws Error naming the first node that breaks a rule (also an internal error when it
 /// follows a pass): every input defined before use, types as the shape rules infer them now, unique names, one

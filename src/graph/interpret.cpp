@@ -39,10 +39,29 @@ Shape evaluate_shape(const ValueType& type, const std::map<std::string, int64_t>
   return shape;
 }
 
+// What came out must be of the type that was inferred; extents that were unknown before are known from now on.
+void bind_result(const std::string& node, const ValueType& type, const Tensor& result,
+                 std::map<std::string, int64_t>& symbols) {
+  bool fits = result.dtype() == type.dtype && result.shape().size() == type.shape.size();
+  for (size_t axis = 0; fits && axis < type.shape.size(); ++axis) {
+    const Dim& dim = type.shape[axis];
+    if (dim.is_unknown_symbol()) symbols[dim.text()] = result.shape()[axis];
+    const std::vector<std::string> names = dim.symbols();
+    const bool known =
+        std::all_of(names.begin(), names.end(), [&](const auto& name) { return symbols.contains(name); });
+    fits = !known || dim.evaluate(symbols) == result.shape()[axis];
+  }
+  if (fits) return;
+  ValueType made{result.dtype(), {}};
+  made.shape.assign(result.shape().begin(), result.shape().end());
+  throw Error(node, "made " + made.text() + " where its shape rule promises " + type.text(),
+              "the inputs' shapes do not fit the model's declarations");
+}
+
 }  // namespace
 
 std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor* const> inputs, ReferenceCache& cache) {
-  const std::map<std::string, int64_t> symbols = bind_symbols(graph, inputs);
+  std::map<std::string, int64_t> symbols = bind_symbols(graph, inputs);
   std::map<ValueId, Tensor> made;
   std::map<ValueId, const Tensor*> known;
   std::map<ValueId, NodeId> last_use;
@@ -65,7 +84,8 @@ std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor* const>
     std::vector<Tensor> results;
     for (const ValueId output : node.outputs) {
       const ValueType& type = graph.value(output).type;
-      results.push_back(type.is_cache ? Tensor() : Tensor(type.dtype, evaluate_shape(type, symbols)));
+      const bool makes_itself = type.is_cache || node.op->shapes_follow_values();
+      results.push_back(makes_itself ? Tensor() : Tensor(type.dtype, evaluate_shape(type, symbols)));
     }
     try {
       node.op->evaluate(arguments, results, cache);
@@ -73,6 +93,8 @@ std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor* const>
       throw Error(node.name, error.thing() + " " + error.fault(), error.remedy());
     }
     for (size_t i = 0; i < results.size(); ++i) {
+      const Value& output = graph.value(node.outputs[i]);
+      if (node.op->shapes_follow_values()) bind_result(node.name, output.type, results[i], symbols);
       known[node.outputs[i]] = &(made[node.outputs[i]] = std::move(results[i]));
     }
     // Weights and activations of a whole model need not be in memory at once.

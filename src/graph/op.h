@@ -5,11 +5,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/attributes.h"
 #include "base/tensor.h"
 #include "graph/dim.h"
 
@@ -20,24 +22,18 @@ namespace incipit {
 struct ValueType {
   DType dtype = DType::f32;
   std::vector<Dim> shape;
+  /// What a small integer tensor (i32 or i64, rank 0 or 1) holds, where that is known: shapes are computed with such
+  /// values. As many as the tensor has elements.
+  std::optional<std::vector<Dim>> contents = {};
   bool is_cache = false;
   bool is_absent = false;  // stands for an optional input that is not there, in Op::infer only
+  /// The most elements whose contents are kept.
+  static constexpr int64_t max_contents = 64;
   bool operator==(const ValueType&) const = default;
   static ValueType cache();
   static ValueType absent();
   /// "f32[T, 1024]", "cache".
   std::string text() const;
-};
-
-/// Sees an op's attributes by name: the text form's printer and parser, comparison, and lowering use it.
-class AttributeVisitor {
- public:
-  virtual ~AttributeVisitor() = default;
-  virtual void visit(std::string_view name, int64_t& value) = 0;
-  virtual void visit(std::string_view name, float& value) = 0;
-  virtual void visit(std::string_view name, bool& value) = 0;
-  virtual void visit(std::string_view name, std::string& value) = 0;
-  virtual void visit(std::string_view name, std::vector<int64_t>& value) = 0;
 };
 
 /// Keys and values of the layers seen so far, for the reference interpreter. One sequence; row p is position p.
@@ -55,14 +51,17 @@ class Op {
   virtual std::string_view name() const = 0;
   virtual std::unique_ptr<Op> clone() const = 0;
   virtual void attributes(AttributeVisitor&) {}
-  /// Output types from input types (ValueType::absent() where an optional input is not given). Throws Error naming the
-  /// op and the fault when they do not fit, whatever the attributes.
+  /// Output types from input types (ValueType::absent() where an optional input is not given). An extent that does not
+  /// follow from the types is Dim::unknown(); the graph gives it a symbol. Throws Error naming the op and the fault
+  /// when the inputs do not fit, whatever the attributes.
   virtual std::vector<ValueType> infer(std::span<const ValueType> inputs) const = 0;
-  /// Scalar reference. Inputs and outputs are dense; outputs are allocated with the inferred (evaluated) shapes. Cache
-  /// values are empty tensors; their contents are in `cache`. Absent inputs are null. Throws Error for values that do
-  /// not fit (an id outside the table).
+  /// Scalar reference. Inputs and outputs are dense; outputs are allocated with the inferred (evaluated) shapes unless
+  /// shapes_follow_values(). Cache values are empty tensors; their contents are in `cache`. Absent inputs are null.
+  /// Throws Error for values that do not fit (an id outside the table).
   virtual void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
                         ReferenceCache& cache) const = 0;
+  /// True when evaluate() makes its outputs itself, in shapes that may depend on the inputs' values.
+  virtual bool shapes_follow_values() const { return false; }
   /// True when row r of every output depends only on row r of the inputs that are neither constants nor caches: such
   /// an op commutes with gathering rows.
   virtual bool is_row_wise() const { return false; }

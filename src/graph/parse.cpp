@@ -189,9 +189,12 @@ class Reader : public AttributeVisitor {
   std::map<std::string, bool> taken_;
 };
 
-class Parser {
+}  // namespace
+
+// Not in the anonymous namespace: the graph knows it as a friend.
+class GraphParser {
  public:
-  explicit Parser(const ConstantResolver& resolve) : resolve_(resolve) {}
+  explicit GraphParser(const ConstantResolver& resolve) : resolve_(resolve) {}
 
   void read(std::string_view text, size_t number) {
     Line line(text, number);
@@ -393,9 +396,17 @@ class Parser {
     }
     if (made.size() != outputs.size()) line.fail("the op has " + std::to_string(made.size()) + " outputs");
     for (size_t i = 0; i < made.size(); ++i) {
-      if (graph_.value(made[i]).type != outputs[i].second) {
-        line.fail("the op makes " + graph_.value(made[i]).type.text() + ", not " + outputs[i].second.text());
+      // The text names unknown extents as the graph did that it was printed from.
+      ValueType stated = outputs[i].second;
+      ValueType& type = graph_.values_[static_cast<size_t>(made[i])].type;
+      stated.contents = type.contents;
+      bool fits = stated.shape.size() == type.shape.size();
+      for (size_t axis = 0; fits && axis < type.shape.size(); ++axis) {
+        if (!type.shape[axis].is_unknown_symbol() || !stated.shape[axis].is_unknown_symbol()) continue;
+        type.shape[axis] = stated.shape[axis];
+        graph_.unknowns_.insert(stated.shape[axis].text());
       }
+      if (type != stated) line.fail("the op makes " + type.text() + ", not " + stated.text());
     }
     // First out of the way of each other (a node's name may be that of a later output), then to their names.
     for (const ValueId id : made) graph_.rename(id, "\x01");
@@ -409,10 +420,8 @@ class Parser {
   bool started_ = false;
 };
 
-}  // namespace
-
 Graph parse_graph(std::string_view text, const ConstantResolver& resolve) {
-  Parser parser(resolve);
+  GraphParser parser(resolve);
   size_t number = 0;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());

@@ -52,8 +52,7 @@ void verify(const Graph& graph) {
   }
   for (const ValueId id : graph.constants()) {
     const Value& value = graph.value(id);
-    ValueType type{value.constant->dtype(), {}};
-    type.shape.assign(value.constant->shape().begin(), value.constant->shape().end());
+    const ValueType type = type_of(*value.constant);
     if (value.type != type) invalid("constant " + value.name, "is " + type.text() + ", not " + value.type.text());
     if (value.producer != none || defined.contains(id)) invalid("constant " + value.name, "is not only a constant");
     check_name(value, names);
@@ -88,7 +87,7 @@ void verify(const Graph& graph) {
           !defined.insert(node.outputs[i]).second) {
         invalid("value " + output.name, "has more than one producer");
       }
-      if (output.type != inferred[i]) {
+      if (!follows(output.type, inferred[i])) {
         invalid("value " + output.name,
                 "is " + output.type.text() + ", but " + std::string(node.op->name()) + " makes " + inferred[i].text());
       }

@@ -1,4 +1,4 @@
-// Every op, by name. A new op is its file and a line here.
+// Every op, by name. A new op is its file and a line here; primitives are listed in primitives/list.h.
 #include "graph/op.h"
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
@@ -13,6 +13,7 @@
 #include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/multiply.h"
+#include "graph/ops/primitive.h"
 #include "graph/ops/quantize_rows.h"
 #include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
@@ -54,12 +55,13 @@ std::unique_ptr<Op> make_op(std::string_view name) {
   for (const Entry& candidate : entries) {
     if (candidate.name == name) return candidate.make();
   }
-  return nullptr;
+  return ops::make_primitive(name);
 }
 
 std::vector<std::string_view> op_names() {
   std::vector<std::string_view> names;
   for (const Entry& candidate : entries) names.push_back(candidate.name);
+  for (const std::string_view name : ops::primitive_names()) names.push_back(name);
   return names;
 }
 

@@ -1,0 +1,38 @@
+// Primitives as ops of the graph: attributes and reference are the primitive's, the shape rule stands in a file
+// ops/*_types.cpp and is declared here.
+#pragma once
+
+#include "graph/op.h"
+#include "primitives/list.h"
+
+namespace incipit::ops {
+
+using InputTypes = std::span<const ValueType>;
+using OutputTypes = std::vector<ValueType>;
+
+// The shape rules. Contract as Op::infer's; `contents` of small integer results are given where those of the inputs are
+// known, because shapes are computed with them.
+OutputTypes infer_types(const primitives::Concat& op, InputTypes inputs);
+
+template <typename P>
+struct Primitive final : OpBase<Primitive<P>>, P {
+  static constexpr std::string_view op_name = P::op_name;
+  Primitive() = default;
+  explicit Primitive(P primitive) : P(std::move(primitive)) {}
+  const P& primitive() const { return *this; }
+  OutputTypes infer(InputTypes inputs) const override { return infer_types(primitive(), inputs); }
+  void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const override {
+    std::vector<Tensor> made = primitive().compute(inputs);
+    INCIPIT_ASSERT(made.size() == outputs.size());
+    std::move(made.begin(), made.end(), outputs.begin());
+  }
+  bool shapes_follow_values() const override { return true; }
+};
+
+using Concat = Primitive<primitives::Concat>;
+
+/// A primitive's op by its name; null for a name that is none.
+std::unique_ptr<Op> make_primitive(std::string_view name);
+std::vector<std::string_view> primitive_names();
+
+}  // namespace incipit::ops

@@ -1,0 +1,94 @@
+#include "graph/ops/primitive_rule.h"
+
+#include <algorithm>
+
+namespace incipit::ops {
+
+PrimitiveRule::PrimitiveRule(std::string_view op, std::span<const ValueType> inputs, size_t required)
+    : op_(op), inputs_(inputs) {
+  for (size_t i = 0; i < required; ++i) require(has(i), "input " + std::to_string(i) + " is missing");
+  for (size_t i = 0; i < inputs.size(); ++i) require(!inputs[i].is_cache, "input " + std::to_string(i) + " is a cache");
+}
+
+const ValueType& PrimitiveRule::type(size_t i) const {
+  require(has(i), "input " + std::to_string(i) + " is missing");
+  return inputs_[i];
+}
+
+const std::vector<Dim>* PrimitiveRule::contents(size_t i) const {
+  return has(i) && inputs_[i].contents ? &*inputs_[i].contents : nullptr;
+}
+
+std::optional<std::vector<int64_t>> PrimitiveRule::numbers(size_t i) const {
+  const std::vector<Dim>* dims = contents(i);
+  if (dims == nullptr) return std::nullopt;
+  std::vector<int64_t> values;
+  for (const Dim& dim : *dims) {
+    const std::optional<int64_t> number = dim.try_constant();
+    if (!number) return std::nullopt;
+    values.push_back(*number);
+  }
+  return values;
+}
+
+size_t PrimitiveRule::axis(int64_t axis, size_t rank) const {
+  const auto signed_rank = static_cast<int64_t>(rank);
+  require(axis >= -signed_rank && axis < signed_rank,
+          "axis " + std::to_string(axis) + " is outside of a tensor of rank " + std::to_string(rank));
+  return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
+void PrimitiveRule::same_dtype(size_t i, size_t j) const {
+  require(type(i).dtype == type(j).dtype, "inputs " + std::to_string(i) + " and " + std::to_string(j) + " are " +
+                                              std::string(name_of(type(i).dtype)) + " and " +
+                                              std::string(name_of(type(j).dtype)));
+}
+
+void PrimitiveRule::require(bool ok, const std::string& fault) const {
+  if (!ok) throw Error(op_, fault);
+}
+
+Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b) {
+  rule.require(!a.is_constant() || !b.is_constant() || a == b, "extents " + a.text() + " and " + b.text() + " differ");
+  if (a.is_constant()) return a;
+  if (b.is_constant() || a.is_unknown_symbol()) return b;
+  return a;
+}
+
+std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b) {
+  const size_t rank = std::max(a.size(), b.size());
+  std::vector<Dim> shape(rank);
+  for (size_t axis = 0; axis < rank; ++axis) {
+    // Aligned at the end.
+    const Dim left = axis + a.size() < rank ? Dim(1) : a[axis + a.size() - rank];
+    const Dim right = axis + b.size() < rank ? Dim(1) : b[axis + b.size() - rank];
+    if (left == right || right == Dim(1)) {
+      shape[axis] = left;
+    } else if (left == Dim(1)) {
+      shape[axis] = right;
+    } else if (left.is_constant() || right.is_constant()) {
+      rule.require(!left.is_constant() || !right.is_constant(),
+                   "extents " + left.text() + " and " + right.text() + " do not broadcast");
+      shape[axis] = left.is_constant() ? left : right;
+    } else {
+      shape[axis] = Dim::unknown();
+    }
+  }
+  return shape;
+}
+
+void give_contents(ValueType& type, std::vector<Dim> contents) {
+  const bool is_integer = type.dtype == DType::i32 || type.dtype == DType::i64;
+  const auto count = static_cast<int64_t>(contents.size());
+  if (!is_integer || type.shape.size() > 1 || count > ValueType::max_contents) return;
+  if (type.shape.empty() ? count != 1 : type.shape[0] != Dim(count)) return;
+  type.contents = std::move(contents);
+}
+
+Dim product(const std::vector<Dim>& shape, size_t first, size_t end) {
+  Dim total = 1;
+  for (size_t axis = first; axis < end; ++axis) total = total * shape[axis];
+  return total;
+}
+
+}  // namespace incipit::ops

@@ -1,0 +1,47 @@
+// What the shape rules of primitives have in common.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace incipit::ops {
+
+/// Checks of a primitive's inputs; each throws Error naming the op.
+class PrimitiveRule {
+ public:
+  /// Inputs 0 … required − 1 must be there.
+  PrimitiveRule(std::string_view op, std::span<const ValueType> inputs, size_t required);
+
+  bool has(size_t i) const { return i < inputs_.size() && !inputs_[i].is_absent; }
+  size_t count() const { return inputs_.size(); }
+  /// A tensor that is there.
+  const ValueType& type(size_t i) const;
+  /// What input i is known to hold, where it is there and known.
+  const std::vector<Dim>* contents(size_t i) const;
+  /// The same where all of it is numbers.
+  std::optional<std::vector<int64_t>> numbers(size_t i) const;
+  /// An axis of input i, or of a tensor of that rank, brought into 0 … rank − 1.
+  size_t axis(int64_t axis, size_t rank) const;
+  void same_dtype(size_t i, size_t j) const;
+  void require(bool ok, const std::string& fault) const;
+
+ private:
+  std::string_view op_;
+  std::span<const ValueType> inputs_;
+};
+
+/// An extent that must equal both: whichever is known; throws where they differ as numbers.
+Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b);
+/// The extents of two tensors that broadcast against one another (NumPy's rule). Where neither is known to be 1 and
+/// they are not known to be equal, the result is unknown.
+std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b);
+/// A small integer tensor: rank 0 or 1 and of as many elements as `contents` has, when they are not too many.
+void give_contents(ValueType& type, std::vector<Dim> contents);
+/// The product of extents from `first` up to `end`.
+Dim product(const std::vector<Dim>& shape, size_t first, size_t end);
+
+}  // namespace incipit::ops

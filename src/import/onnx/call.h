@@ -1,0 +1,100 @@
+// One node of an ONNX model on its way into the graph, and the tables of those who bring them there.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/ops/primitive.h"
+#include "import/onnx/model.h"
+
+namespace incipit::onnx {
+
+/// What a translation sees of a node and what it makes of it. All that throw name the node.
+class Call {
+ public:
+  Call(incipit::Graph& graph, const Node& node, int64_t opset, std::vector<ValueId> inputs);
+
+  /// The version of the node's domain that the model was written for.
+  int64_t opset() const { return opset_; }
+  const Node& node() const { return node_; }
+  incipit::Graph& graph() const { return graph_; }
+
+  // ---- inputs
+  size_t input_count() const { return inputs_.size(); }
+  bool has(size_t i) const { return i < inputs_.size() && inputs_[i] != none; }
+  /// An input that must be there.
+  ValueId input(size_t i) const;
+  /// … or may be absent (none).
+  ValueId optional(size_t i) const { return has(i) ? inputs_[i] : none; }
+  const std::vector<ValueId>& inputs() const { return inputs_; }
+  const ValueType& type(size_t i) const { return graph_.value(input(i)).type; }
+  size_t rank(size_t i) const { return type(i).shape.size(); }
+  /// The integers that input i holds, when they are known in the build: a constant, or computed from known extents.
+  std::optional<std::vector<int64_t>> known_integers(size_t i) const;
+
+  // ---- outputs
+  size_t output_count() const { return node_.outputs.size(); }
+  bool wants(size_t i) const { return i < node_.outputs.size() && !node_.outputs[i].empty(); }
+
+  // ---- attributes; a given attribute of another kind is an Error
+  const Attribute* attribute(std::string_view name) const;
+  int64_t integer(std::string_view name, int64_t otherwise) const;
+  int64_t required_integer(std::string_view name) const;
+  float number(std::string_view name, float otherwise) const;
+  std::string text(std::string_view name, std::string_view otherwise) const;
+  std::optional<std::vector<int64_t>> integers(std::string_view name) const;
+
+  // ---- making
+  /// A primitive's first output; all of them.
+  template <typename P>
+  ValueId add(P primitive, std::vector<ValueId> inputs) {
+    return add_all(std::move(primitive), std::move(inputs)).at(0);
+  }
+  template <typename P>
+  std::vector<ValueId> add_all(P primitive, std::vector<ValueId> inputs) {
+    return add_op(std::make_unique<ops::Primitive<P>>(std::move(primitive)), std::move(inputs));
+  }
+  std::vector<ValueId> add_op(std::unique_ptr<Op> op, std::vector<ValueId> inputs);
+  ValueId constant(Tensor tensor);
+  /// i64[n]; i64[].
+  ValueId list(const std::vector<int64_t>& values) {
+    return constant(Tensor::of({static_cast<int64_t>(values.size())}, std::span<const int64_t>(values)));
+  }
+  ValueId scalar(int64_t value);
+  /// A scalar of a floating or integer dtype.
+  ValueId scalar(DType dtype, double value);
+
+  [[noreturn]] void refuse(const std::string& fault, const std::string& remedy = {}) const;
+
+ private:
+  incipit::Graph& graph_;
+  const Node& node_;
+  int64_t opset_;
+  std::vector<ValueId> inputs_;
+};
+
+/// Makes the node's outputs, in order; as many as it has, or more.
+using Translate = std::vector<ValueId> (*)(Call& call);
+
+struct Translation {
+  std::string_view domain;  // "" is ai.onnx
+  std::string_view op_type;
+  Translate translate;
+};
+
+// The tables, one a file in ops/.
+std::span<const Translation> elementwise_translations();
+std::span<const Translation> quantization_translations();
+std::span<const Translation> layout_translations();    // shapes and moved elements
+std::span<const Translation> indexing_translations();  // gather, scatter, top-k …
+std::span<const Translation> reduction_translations();
+std::span<const Translation> network_translations();    // products, norms, attention …
+std::span<const Translation> microsoft_translations();  // com.microsoft
+
+/// Null where there is none. The list of tables is translations.cpp.
+const Translation* find_translation(std::string_view domain, std::string_view op_type);
+
+}  // namespace incipit::onnx
