@@ -75,9 +75,10 @@ std::string_view PreTokenizer::cut(std::string_view text, bool first, PreTokeniz
     }
     if (position > broken) scratch.pieces.push_back({broken, position});
   }
-  // Patterns see valid text only; broken pieces go through uncut.
+  // Patterns see valid text only; broken pieces go through uncut, also after a metaspace was put in front of them.
   const auto is_broken = [](std::string_view source, TextRange piece) {
-    return utf8_unit_at(source, piece.begin).kind != Utf8Unit::Kind::character;
+    const size_t size = piece.end - piece.begin;
+    return valid_utf8_prefix(source.substr(piece.begin, size)) != size;
   };
 
   for (const Step& step : steps_) {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "text/compile_tokenizer.h"
 #include "text/detokenizer.h"
+#include "text/pre_tokenizer.h"
 #include "text/utf8.h"
 #include "tokenizer_testing.h"
 
@@ -187,6 +188,20 @@ TEST(TokenizerProperty, OneLongPieceIsNotQuadratic) {
       EXPECT_LT(taken.count(), 10);
     }
   }
+}
+
+TEST(TokenizerProperty, PatternsSeeNoBrokenBytesBehindAMetaspace) {
+  PreTokenizerStep metaspace, split;
+  metaspace.kind = PreTokenizerStepKind::metaspace_always;
+  metaspace.pattern = "_";
+  split.pattern = "\\p{N}|_";
+  const PreTokenizer cutter({metaspace, split}, "a test");
+  PreTokenizerScratch scratch;
+  // The first piece is valid and is cut; the second is broken but for its metaspace and stays whole.
+  const std::string_view text = cutter.cut("a\xff", true, scratch);
+  std::vector<std::string_view> pieces;
+  for (const TextRange piece : scratch.pieces) pieces.push_back(text.substr(piece.begin, piece.end - piece.begin));
+  EXPECT_EQ(pieces, (std::vector<std::string_view>{"_", "a", "_\xff"}));
 }
 
 TEST(TokenizerProperty, ManyThreadsShareOne) {
