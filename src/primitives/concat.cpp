@@ -30,9 +30,7 @@ Outputs Concat::compute(Inputs inputs) const {
       to += bytes;
     }
   }
-  Outputs outputs;
-  outputs.push_back(std::move(joined));
-  return outputs;
+  return one_output(std::move(joined));
 }
 
 }  // namespace incipit::primitives

@@ -39,6 +39,12 @@ const Tensor& required_input(std::string_view op, Inputs inputs, size_t i) {
   return *input;
 }
 
+Outputs one_output(Tensor tensor) {
+  Outputs outputs;
+  outputs.push_back(std::move(tensor));
+  return outputs;
+}
+
 Tensor copy_of(const Tensor& tensor) { return reshaped(tensor, tensor.shape()); }
 
 Tensor reshaped(const Tensor& tensor, Shape shape) {

@@ -21,6 +21,7 @@ namespace incipit::primitives {
 using Inputs = std::span<const Tensor* const>;
 /// One tensor for each output of the operator that this primitive makes.
 using Outputs = std::vector<Tensor>;
+Outputs one_output(Tensor tensor);
 
 /// Input i, or null where it is absent.
 inline const Tensor* optional_input(Inputs inputs, size_t i) { return i < inputs.size() ? inputs[i] : nullptr; }
