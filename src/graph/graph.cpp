@@ -22,9 +22,13 @@ Graph Graph::clone() const {
 ValueType type_of(const Constant& constant) {
   ValueType type{constant.dtype(), {}};
   type.shape.assign(constant.shape().begin(), constant.shape().end());
-  const bool is_integer = constant.dtype() == DType::i32 || constant.dtype() == DType::i64;
+  const bool is_integer =
+      constant.dtype() == DType::i32 || constant.dtype() == DType::i64 || constant.dtype() == DType::boolean;
   if (is_integer && type.shape.size() <= 1 && constant.rows() <= ValueType::max_contents) {
-    const std::vector<int64_t> values = constant.integers();
+    std::vector<int64_t> values = constant.integers();
+    if (constant.dtype() == DType::boolean) {
+      for (int64_t& value : values) value = value != 0 ? 1 : 0;
+    }
     type.contents.emplace(values.begin(), values.end());
   }
   return type;

@@ -22,8 +22,8 @@ namespace incipit {
 struct ValueType {
   DType dtype = DType::f32;
   std::vector<Dim> shape;
-  /// What a small integer tensor (i32 or i64, rank 0 or 1) holds, where that is known: shapes are computed with such
-  /// values. As many as the tensor has elements.
+  /// What a small tensor of i32, i64 or bool (0 or 1), of rank 0 or 1, holds, where that is known: shapes are computed
+  /// with such values. As many as the tensor has elements.
   std::optional<std::vector<Dim>> contents = {};
   bool is_cache = false;
   bool is_absent = false;  // stands for an optional input that is not there, in Op::infer only

@@ -13,6 +13,18 @@ using OutputTypes = std::vector<ValueType>;
 // The shape rules. Contract as Op::infer's; `contents` of small integer results are given where those of the inputs are
 // known, because shapes are computed with them.
 OutputTypes infer_types(const primitives::Concat& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Binary& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Cast& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::BitCast& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Clip& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Cumulate& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::DequantizeLinear& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Dropout& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::DynamicQuantizeLinear& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::MatMulInteger& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::QuantizeLinear& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Unary& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Where& op, InputTypes inputs);
 
 template <typename P>
 struct Primitive final : OpBase<Primitive<P>>, P {
@@ -30,6 +42,18 @@ struct Primitive final : OpBase<Primitive<P>>, P {
 };
 
 using Concat = Primitive<primitives::Concat>;
+using Binary = Primitive<primitives::Binary>;
+using Cast = Primitive<primitives::Cast>;
+using BitCast = Primitive<primitives::BitCast>;
+using Clip = Primitive<primitives::Clip>;
+using Cumulate = Primitive<primitives::Cumulate>;
+using DequantizeLinear = Primitive<primitives::DequantizeLinear>;
+using Dropout = Primitive<primitives::Dropout>;
+using DynamicQuantizeLinear = Primitive<primitives::DynamicQuantizeLinear>;
+using MatMulInteger = Primitive<primitives::MatMulInteger>;
+using QuantizeLinear = Primitive<primitives::QuantizeLinear>;
+using Unary = Primitive<primitives::Unary>;
+using Where = Primitive<primitives::Where>;
 
 /// A primitive's op by its name; null for a name that is none.
 std::unique_ptr<Op> make_primitive(std::string_view name);

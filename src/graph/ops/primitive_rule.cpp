@@ -78,7 +78,7 @@ std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a,
 }
 
 void give_contents(ValueType& type, std::vector<Dim> contents) {
-  const bool is_integer = type.dtype == DType::i32 || type.dtype == DType::i64;
+  const bool is_integer = type.dtype == DType::i32 || type.dtype == DType::i64 || type.dtype == DType::boolean;
   const auto count = static_cast<int64_t>(contents.size());
   if (!is_integer || type.shape.size() > 1 || count > ValueType::max_contents) return;
   if (type.shape.empty() ? count != 1 : type.shape[0] != Dim(count)) return;

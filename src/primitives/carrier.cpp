@@ -1,0 +1,96 @@
+#include "primitives/carrier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace incipit::primitives {
+namespace {
+
+template <typename From, typename To>
+To converted(From value) {
+  if constexpr (std::is_same_v<To, bf16>) {
+    return to_bf16(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, f16>) {
+    return to_f16(static_cast<float>(value));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // The limits that are no powers of two round up in From, so that the upper one is compared by >=.
+    if (value >= static_cast<From>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
+    if (value <= static_cast<From>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
+    return std::isnan(value) ? To{0} : static_cast<To>(value);
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+template <typename To, typename From>
+void store_as(const From* from, std::byte* to, size_t count) {
+  if constexpr (std::is_same_v<To, From>) {
+    if (count > 0) std::memcpy(to, from, count * sizeof(To));
+  } else {
+    auto* const out = reinterpret_cast<To*>(to);
+    for (size_t i = 0; i < count; ++i) out[i] = converted<From, To>(from[i]);
+  }
+}
+
+}  // namespace
+
+Carrier carrier_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16: return Carrier::f32;
+    case DType::f64: return Carrier::f64;
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64: return Carrier::i64;
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::u64:
+    case DType::boolean: return Carrier::u64;
+  }
+  INCIPIT_ASSERT(!"dtype");
+  __builtin_unreachable();
+}
+
+template <typename T>
+void load_elements(DType dtype, const std::byte* from, T* to, size_t count) {
+  INCIPIT_ASSERT(dtype_of_carrier<T> == dtype || (carrier_of(dtype) == carrier_of(dtype_of_carrier<T>)));
+  if (dtype == DType::boolean) {
+    for (size_t i = 0; i < count; ++i) to[i] = from[i] != std::byte{0} ? T{1} : T{0};
+    return;
+  }
+  with_element_type(dtype, [&]<typename From>(ElementTag<From>) {
+    if constexpr (!std::is_same_v<From, bool> &&
+                  std::is_floating_point_v<arithmetic_t<From>> == std::is_floating_point_v<T> &&
+                  std::is_signed_v<arithmetic_t<From>> == std::is_signed_v<T> && sizeof(From) <= sizeof(T)) {
+      const auto* const in = reinterpret_cast<const From*>(from);
+      for (size_t i = 0; i < count; ++i) to[i] = load(in[i]);
+    }
+  });
+}
+
+template <typename T>
+void store_elements(const T* from, DType dtype, std::byte* to, size_t count) {
+  if (dtype == DType::boolean) {
+    for (size_t i = 0; i < count; ++i) to[i] = static_cast<std::byte>(from[i] != T{0});
+    return;
+  }
+  with_element_type(dtype, [&]<typename To>(ElementTag<To>) {
+    if constexpr (!std::is_same_v<To, bool>) store_as<To>(from, to, count);
+  });
+}
+
+template void load_elements(DType, const std::byte*, float*, size_t);
+template void load_elements(DType, const std::byte*, double*, size_t);
+template void load_elements(DType, const std::byte*, int64_t*, size_t);
+template void load_elements(DType, const std::byte*, uint64_t*, size_t);
+template void store_elements(const float*, DType, std::byte*, size_t);
+template void store_elements(const double*, DType, std::byte*, size_t);
+template void store_elements(const int64_t*, DType, std::byte*, size_t);
+template void store_elements(const uint64_t*, DType, std::byte*, size_t);
+
+}  // namespace incipit::primitives

@@ -1,0 +1,46 @@
+#include "primitives/clip.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "primitives/carrier.h"
+
+namespace incipit::primitives {
+
+Outputs Clip::compute(Inputs inputs) const {
+  const Tensor& x = required_input(op_name, inputs, 0);
+  if (x.dtype() == DType::boolean) refuse_dtype(op_name, x.dtype());
+  Outputs outputs;
+  Tensor& y = outputs.emplace_back(x.dtype(), x.shape());
+  const auto count = static_cast<size_t>(x.elements());
+  with_carrier(x.dtype(), [&]<typename T>(ElementTag<T>) {
+    const auto limit = [&](size_t i, T otherwise) {
+      const Tensor* input = optional_input(inputs, i);
+      if (input == nullptr) return otherwise;
+      if (input->dtype() != x.dtype() || input->elements() != 1) throw Error(op_name, "takes limits of one element");
+      T value{};
+      load_elements(x.dtype(), input->data(), &value, 1);
+      return value;
+    };
+    using Limits = std::numeric_limits<T>;
+    const T low = limit(1, Limits::has_infinity ? -Limits::infinity() : Limits::lowest());
+    const T high = limit(2, Limits::has_infinity ? Limits::infinity() : Limits::max());
+    const auto clip = [&](T value) { return std::min(std::max(value, low), high); };
+    if (x.dtype() == dtype_of_carrier<T>) {
+      const auto from = x.as<T>();
+      std::transform(from.begin(), from.end(), y.as<T>().begin(), clip);
+      return;
+    }
+    std::vector<T> chunk(std::min(count, chunk_elements));
+    for (size_t from = 0; from < count; from += chunk_elements) {
+      const size_t n = std::min(chunk_elements, count - from);
+      const size_t byte = from * size_of(x.dtype());
+      load_elements(x.dtype(), x.data() + byte, chunk.data(), n);
+      std::transform(chunk.begin(), chunk.begin() + static_cast<ptrdiff_t>(n), chunk.begin(), clip);
+      store_elements(chunk.data(), x.dtype(), y.data() + byte, n);
+    }
+  });
+  return outputs;
+}
+
+}  // namespace incipit::primitives

@@ -1,0 +1,213 @@
+#include "primitives/unary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "primitives/carrier.h"
+
+namespace incipit::primitives {
+namespace {
+
+/// y[i] = f(x[i]); y is not x.
+template <typename T>
+using Kernel = void (*)(const T* x, T* y, size_t count, T alpha, T beta);
+
+template <typename T, typename F>
+void map(const T* __restrict x, T* __restrict y, size_t count, T alpha, T beta) {
+  for (size_t i = 0; i < count; ++i) y[i] = F{}(x[i], alpha, beta);
+}
+
+struct Function {
+  std::string_view name;
+  Kernel<float> f32 = nullptr;
+  Kernel<double> f64 = nullptr;
+  Kernel<int64_t> i64 = nullptr;
+  Kernel<uint64_t> u64 = nullptr;
+  bool makes_bool = false;
+  bool takes_bool = false;  // and nothing else
+
+  template <typename T>
+  Kernel<T> kernel() const {
+    if constexpr (std::is_same_v<T, float>) return f32;
+    if constexpr (std::is_same_v<T, double>) return f64;
+    if constexpr (std::is_same_v<T, int64_t>) return i64;
+    if constexpr (std::is_same_v<T, uint64_t>) return u64;
+  }
+};
+
+template <typename F>
+constexpr Function floating(std::string_view name, F) {
+  return {name, map<float, F>, map<double, F>};
+}
+template <typename F>
+constexpr Function predicate(std::string_view name, F) {
+  return {name, map<float, F>, map<double, F>, nullptr, nullptr, true};
+}
+template <typename F>
+constexpr Function numeric(std::string_view name, F) {
+  return {name, map<float, F>, map<double, F>, map<int64_t, F>, map<uint64_t, F>};
+}
+
+template <typename T>
+T sigmoid(T x) {
+  return T{1} / (T{1} + std::exp(-x));
+}
+template <typename T>
+T softplus(T x) {
+  return std::max(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
+}
+template <typename T>
+T negated(T x) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return -x;
+  } else {
+    return static_cast<T>(uint64_t{0} - static_cast<uint64_t>(x));  // the least number is its own negative
+  }
+}
+
+// Named by what follows the arithmetic of ONNX's definitions; `a` is alpha, `b` is beta.
+constexpr Function functions[] = {
+    floating("exp", [](auto x, auto, auto) { return std::exp(x); }),
+    floating("log", [](auto x, auto, auto) { return std::log(x); }),
+    floating("sqrt", [](auto x, auto, auto) { return std::sqrt(x); }),
+    floating("reciprocal", [](auto x, auto, auto) { return 1 / x; }),
+    floating("floor", [](auto x, auto, auto) { return std::floor(x); }),
+    floating("ceil", [](auto x, auto, auto) { return std::ceil(x); }),
+    floating("round", [](auto x, auto, auto) { return std::nearbyint(x); }),
+    floating("sin", [](auto x, auto, auto) { return std::sin(x); }),
+    floating("cos", [](auto x, auto, auto) { return std::cos(x); }),
+    floating("tan", [](auto x, auto, auto) { return std::tan(x); }),
+    floating("asin", [](auto x, auto, auto) { return std::asin(x); }),
+    floating("acos", [](auto x, auto, auto) { return std::acos(x); }),
+    floating("atan", [](auto x, auto, auto) { return std::atan(x); }),
+    floating("sinh", [](auto x, auto, auto) { return std::sinh(x); }),
+    floating("cosh", [](auto x, auto, auto) { return std::cosh(x); }),
+    floating("tanh", [](auto x, auto, auto) { return std::tanh(x); }),
+    floating("asinh", [](auto x, auto, auto) { return std::asinh(x); }),
+    floating("acosh", [](auto x, auto, auto) { return std::acosh(x); }),
+    floating("atanh", [](auto x, auto, auto) { return std::atanh(x); }),
+    floating("erf", [](auto x, auto, auto) { return std::erf(x); }),
+    floating("sigmoid", [](auto x, auto, auto) { return sigmoid(x); }),
+    floating("softplus", [](auto x, auto, auto) { return softplus(x); }),
+    floating("softsign", [](auto x, auto, auto) { return x / (1 + std::abs(x)); }),
+    floating("leaky_relu", [](auto x, auto a, auto) { return x < 0 ? a * x : x; }),
+    floating("elu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x) : x; }),
+    floating("selu", [](auto x, auto a, auto b) { return b * (x <= 0 ? a * std::expm1(x) : x); }),
+    floating("celu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x / a) : x; }),
+    floating("thresholded_relu", [](auto x, auto a, auto) { return x <= a ? decltype(x){0} : x; }),
+    floating("hard_sigmoid",
+             [](auto x, auto a, auto b) { return std::max(decltype(x){0}, std::min(decltype(x){1}, a * x + b)); }),
+    floating("hard_swish",
+             [](auto x, auto, auto) {
+               using T = decltype(x);
+               return x * std::max(T{0}, std::min(T{1}, x / T{6} + T{0.5}));
+             }),
+    floating("swish", [](auto x, auto a, auto) { return x * sigmoid(a * x); }),
+    floating("mish", [](auto x, auto, auto) { return x * std::tanh(softplus(x)); }),
+    floating("gelu_erf",
+             [](auto x, auto, auto) {
+               using T = decltype(x);
+               return T{0.5} * x * (T{1} + std::erf(x * (std::numbers::sqrt2_v<T> / 2)));
+             }),
+    floating("gelu_tanh",
+             [](auto x, auto, auto) {
+               using T = decltype(x);
+               constexpr T sqrt_2_over_pi = std::numbers::sqrt2_v<T> * std::numbers::inv_sqrtpi_v<T>;
+               return T{0.5} * x * (T{1} + std::tanh(sqrt_2_over_pi * (x + static_cast<T>(0.044715) * x * x * x)));
+             }),
+    numeric("abs",
+            [](auto x, auto, auto) {
+              if constexpr (std::is_floating_point_v<decltype(x)>)
+                return std::abs(x);
+              else
+                return std::is_unsigned_v<decltype(x)> || x > 0 ? x : negated(x);
+            }),
+    numeric("neg", [](auto x, auto, auto) { return negated(x); }),
+    numeric("sign",
+            [](auto x, auto, auto) {
+              using T = decltype(x);
+              return x > 0                            ? T{1}
+                     : x == 0                         ? T{0}
+                     : std::is_unsigned_v<T> || x < 0 ? static_cast<T>(-1)
+                                                      : x;  // NaN stays
+            }),
+    numeric("relu", [](auto x, auto, auto) { return x < 0 ? decltype(x){0} : x; }),
+    predicate("is_nan", [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isnan(x)); }),
+    predicate("is_inf", [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isinf(x)); }),
+    predicate(
+        "is_positive_inf",
+        [](auto x, auto, auto) { return static_cast<decltype(x)>(x == std::numeric_limits<decltype(x)>::infinity()); }),
+    predicate("is_negative_inf",
+              [](auto x, auto, auto) {
+                return static_cast<decltype(x)>(x == -std::numeric_limits<decltype(x)>::infinity());
+              }),
+};
+
+struct Not {
+  template <typename T>
+  T operator()(T x, T, T) const {
+    return static_cast<T>(x == 0);
+  }
+};
+struct BitwiseNot {
+  template <typename T>
+  T operator()(T x, T, T) const {
+    return ~x;
+  }
+};
+constexpr Function bit_functions[] = {
+    {"not", nullptr, nullptr, nullptr, map<uint64_t, Not>, true, true},
+    {"bitwise_not", nullptr, nullptr, map<int64_t, BitwiseNot>, map<uint64_t, BitwiseNot>},
+};
+
+const Function& find(std::string_view name) {
+  for (const Function& function : functions) {
+    if (function.name == name) return function;
+  }
+  for (const Function& function : bit_functions) {
+    if (function.name == name) return function;
+  }
+  throw Error(Unary::op_name, "has no function '" + std::string(name) + "'");
+}
+
+}  // namespace
+
+DType unary_result(std::string_view function, DType dtype) {
+  const Function& found = find(function);
+  const bool has_kernel =
+      with_carrier(dtype, [&]<typename T>(ElementTag<T>) { return found.template kernel<T>() != nullptr; });
+  if (!has_kernel || (dtype == DType::boolean) != found.takes_bool) {
+    throw Error(Unary::op_name,
+                "'" + std::string(function) + "' does not take elements of type " + std::string(name_of(dtype)));
+  }
+  return found.makes_bool ? DType::boolean : dtype;
+}
+
+Outputs Unary::compute(Inputs inputs) const {
+  const Tensor& x = required_input(op_name, inputs, 0);
+  const DType result = unary_result(function, x.dtype());
+  Outputs outputs;
+  Tensor& y = outputs.emplace_back(result, x.shape());
+  const auto count = static_cast<size_t>(x.elements());
+  with_carrier(x.dtype(), [&]<typename T>(ElementTag<T>) {
+    const Kernel<T> kernel = find(function).template kernel<T>();
+    const T a = static_cast<T>(std::is_floating_point_v<T> ? alpha : 0);
+    const T b = static_cast<T>(std::is_floating_point_v<T> ? beta : 0);
+    if (x.dtype() == dtype_of_carrier<T> && result == x.dtype()) {
+      kernel(x.as<T>().data(), y.as<T>().data(), count, a, b);
+      return;
+    }
+    std::vector<T> loaded(std::min(count, chunk_elements)), made(loaded.size());
+    for (size_t from = 0; from < count; from += chunk_elements) {
+      const size_t n = std::min(chunk_elements, count - from);
+      load_elements(x.dtype(), x.data() + from * size_of(x.dtype()), loaded.data(), n);
+      kernel(loaded.data(), made.data(), n, a, b);
+      store_elements(made.data(), result, y.data() + from * size_of(result), n);
+    }
+  });
+  return outputs;
+}
+
+}  // namespace incipit::primitives

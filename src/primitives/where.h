@@ -1,0 +1,14 @@
+// Choice between two tensors, element by element.
+#pragma once
+
+#include "primitives/primitive.h"
+
+namespace incipit::primitives {
+
+/// condition (bool), x, y (of one dtype, any), broadcast against one another → x where the condition holds, else y.
+struct Where {
+  static constexpr std::string_view op_name = "Where";
+  Outputs compute(Inputs inputs) const;
+};
+
+}  // namespace incipit::primitives
