@@ -11,16 +11,6 @@ namespace {
 /// Values above this many characters are given up: polynomials of polynomials could grow without end.
 constexpr size_t longest_value = 256;
 
-/// At least `least` whatever its symbols are. Extents are 0 or more, but an unknown value may be negative.
-bool is_surely_at_least(const Dim& value, int64_t least) {
-  const std::vector<std::string> symbols = value.symbols();
-  return std::none_of(symbols.begin(), symbols.end(),
-                      [](const std::string& name) {
-                        return name.starts_with('?') && (name == "?" || name.find('v') != std::string::npos);
-                      }) &&
-         value.is_at_least(least);
-}
-
 /// A truth that is known, or not.
 using Truth = std::optional<bool>;
 

@@ -44,8 +44,33 @@ void PrimitiveRule::same_dtype(size_t i, size_t j) const {
                                               std::string(name_of(type(j).dtype)));
 }
 
+void PrimitiveRule::integer_list(size_t i, bool may_be_scalar) const {
+  const ValueType& list = type(i);
+  require(list.dtype == DType::i32 || list.dtype == DType::i64,
+          "input " + std::to_string(i) + " is " + std::string(name_of(list.dtype)) + ", not i64");
+  require(list.shape.size() == 1 || (may_be_scalar && list.shape.empty()),
+          "input " + std::to_string(i) + " is no list of numbers");
+}
+
+size_t PrimitiveRule::list_length(size_t i) const {
+  integer_list(i);
+  const std::optional<int64_t> length = type(i).shape[0].try_constant();
+  require(length.has_value(), "how many elements input " + std::to_string(i) + " has is not known in the build");
+  require(*length <= static_cast<int64_t>(max_rank),
+          "input " + std::to_string(i) + " has " + std::to_string(*length) + " elements, more than a tensor has axes");
+  return static_cast<size_t>(*length);
+}
+
 void PrimitiveRule::require(bool ok, const std::string& fault) const {
   if (!ok) throw Error(op_, fault);
+}
+
+bool is_surely_at_least(const Dim& value, int64_t least) {
+  for (const std::string& symbol : value.symbols()) {
+    // The graph calls unknown extents "?12_0", and unknown contents otherwise.
+    if (symbol.starts_with('?') && symbol.find_first_not_of("?0123456789_") != std::string::npos) return false;
+  }
+  return !value.is_unknown() && value.is_at_least(least);
 }
 
 Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b) {

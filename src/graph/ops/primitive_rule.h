@@ -27,6 +27,10 @@ class PrimitiveRule {
   /// An axis of input i, or of a tensor of that rank, brought into 0 … rank − 1.
   size_t axis(int64_t axis, size_t rank) const;
   void same_dtype(size_t i, size_t j) const;
+  /// Input i is a list of axes, sizes or indices: i32 or i64 and of rank 1 (or, where `may_be_scalar`, 0).
+  void integer_list(size_t i, bool may_be_scalar = false) const;
+  /// How many elements the list in input i has, which decides a rank and must be known in the build.
+  size_t list_length(size_t i) const;
   void require(bool ok, const std::string& fault) const;
 
  private:
@@ -34,6 +38,9 @@ class PrimitiveRule {
   std::span<const ValueType> inputs_;
 };
 
+/// True when what a tensor holds is at least that, whatever the symbols are: extents are never negative, but a symbol
+/// for a value that nothing is known of may be anything.
+bool is_surely_at_least(const Dim& value, int64_t least);
 /// An extent that must equal both: whichever is known; throws where they differ as numbers.
 Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b);
 /// The extents of two tensors that broadcast against one another (NumPy's rule). Where neither is known to be 1 and
@@ -41,6 +48,8 @@ Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b);
 std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b);
 /// A small integer tensor: rank 0 or 1 and of as many elements as `contents` has, when they are not too many.
 void give_contents(ValueType& type, std::vector<Dim> contents);
+/// The most axes that a tensor may have.
+constexpr size_t max_rank = 64;
 /// The product of extents from `first` up to `end`.
 Dim product(const std::vector<Dim>& shape, size_t first, size_t end);
 

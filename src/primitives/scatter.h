@@ -1,0 +1,51 @@
+// What writes elements into a copy of a tensor.
+#pragma once
+
+#include <string>
+
+#include "primitives/primitive.h"
+
+namespace incipit::primitives {
+
+/// data, indices (as many axes, none longer but `axis`), updates (of the indices' shape) → data, where each update took
+/// the place that element_offsets (gather.h) says. Reductions: none (the last one stays), add, mul, max, min.
+struct ScatterElements {
+  static constexpr std::string_view op_name = "ScatterElements";
+  int64_t axis = 0;
+  std::string reduction = "none";
+  template <typename V>
+  void fields(V& v) {
+    v.visit("axis", axis);
+    v.visit("reduction", reduction);
+  }
+  Outputs compute(Inputs inputs) const;
+};
+
+/// data, indices i64[…, k], updates […, slice…] → data, where each update took the place of the slice behind data's
+/// first k axes that its indices name. Reductions as ScatterElements'.
+struct ScatterND {
+  static constexpr std::string_view op_name = "ScatterND";
+  std::string reduction = "none";
+  template <typename V>
+  void fields(V& v) {
+    v.visit("reduction", reduction);
+  }
+  Outputs compute(Inputs inputs) const;
+};
+
+/// cache [batch, …], update (the cache's shape, shorter along `axis`), write_indices i64[batch] (absent: 0) → the cache
+/// with each batch's update from its write index on. Modes: linear (must fit), circular (what goes beyond the end
+/// begins again at the front).
+struct TensorScatter {
+  static constexpr std::string_view op_name = "TensorScatter";
+  int64_t axis = -2;
+  std::string mode = "linear";
+  template <typename V>
+  void fields(V& v) {
+    v.visit("axis", axis);
+    v.visit("mode", mode);
+  }
+  Outputs compute(Inputs inputs) const;
+};
+
+}  // namespace incipit::primitives

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+#include "primitives/primitive.h"
+
+namespace incipit::primitives {
+
+/// data […, rows, columns], k (absent: 0; one element of i64) → data with zeros below the k-th diagonal (upper), or
+/// above it.
+struct Trilu {
+  static constexpr std::string_view op_name = "Trilu";
+  bool upper = true;
+  template <typename V>
+  void fields(V& v) {
+    v.visit("upper", upper);
+  }
+  Outputs compute(Inputs inputs) const;
+};
+
+/// A matrix of that shape (whatever is in it) → one of `dtype` (empty: the input's) with ones on the k-th diagonal,
+/// zeros elsewhere.
+struct EyeLike {
+  static constexpr std::string_view op_name = "EyeLike";
+  std::string dtype;
+  int64_t k = 0;
+  template <typename V>
+  void fields(V& v) {
+    v.visit("dtype", dtype);
+    v.visit("k", k);
+  }
+  Outputs compute(Inputs inputs) const;
+};
+
+}  // namespace incipit::primitives
