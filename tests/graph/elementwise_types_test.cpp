@@ -1,0 +1,123 @@
+// What the shape rules of elementwise primitives make of known values.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "graph/graph.h"
+#include "graph/ops/primitive.h"
+
+namespace incipit {
+namespace {
+
+using ops::infer_types;
+using ::testing::ElementsAre;
+
+ValueType known(DType dtype, std::vector<Dim> values) {
+  return {dtype, {static_cast<int64_t>(values.size())}, std::move(values)};
+}
+ValueType known(DType dtype, Dim value) { return {dtype, {}, std::vector<Dim>{std::move(value)}}; }
+
+const Dim t = Dim::symbol("T"), s = Dim::symbol("S"), unknown = Dim::unknown();
+
+std::vector<Dim> values(const std::vector<ValueType>& types) {
+  return types.at(0).contents.value_or(std::vector<Dim>{Dim::symbol("none")});
+}
+
+std::vector<Dim> binary(const char* function, const ValueType& x, const ValueType& y) {
+  return values(infer_types(primitives::Binary{function}, std::array{x, y}));
+}
+
+TEST(ElementwiseTypes, ArithmeticOfExtents) {
+  const ValueType x = known(DType::i64, {t, t * s * 2, 7}), two = known(DType::i64, Dim(2));
+  EXPECT_THAT(binary("add", x, two), ElementsAre(t + 2, t * s * 2 + 2, 9));
+  EXPECT_THAT(binary("sub", x, x), ElementsAre(0, 0, 0));
+  EXPECT_THAT(binary("mul", two, x), ElementsAre(t * 2, t * s * 4, 14));
+  EXPECT_THAT(binary("div", x, two), ElementsAre(unknown, t * s, 3));
+  EXPECT_THAT(binary("mod", x, two), ElementsAre(unknown, unknown, 1));
+  EXPECT_THAT(binary("max", known(DType::i64, {t, t, t + 3}), known(DType::i64, {0, 1, 2})),
+              ElementsAre(t, unknown, t + 3));
+  EXPECT_THAT(binary("min", known(DType::i64, {t, t}), known(DType::i64, {t + s, 0})), ElementsAre(t, 0));
+}
+
+TEST(ElementwiseTypes, ComparisonsOfExtents) {
+  const ValueType x = known(DType::i64, {t, t, t + 1, 4}), y = known(DType::i64, {-1, 0, 0, 4});
+  EXPECT_THAT(binary("equal", x, y), ElementsAre(0, unknown, 0, 1));
+  EXPECT_THAT(binary("less", x, y), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(binary("greater", x, y), ElementsAre(1, unknown, 1, 0));
+  EXPECT_THAT(binary("greater_equal", x, y), ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(binary("less_equal", x, y), ElementsAre(0, unknown, 0, 1));
+}
+
+// What PyTorch exports of expand(shape) compute: −1 stands for what the tensor has.
+TEST(ElementwiseTypes, ExtentsThatAreChosen) {
+  const ValueType shape = known(DType::i64, {t, -1, 8}), ones = known(DType::i64, {1, 1, 1});
+  const ValueType is_kept = infer_types(primitives::Binary{"equal"}, std::array{shape, known(DType::i64, Dim(-1))})[0];
+  EXPECT_EQ(is_kept.dtype, DType::boolean);
+  EXPECT_THAT(values(infer_types(primitives::Where{}, std::array{is_kept, ones, shape})), ElementsAre(t, 1, 8));
+  // Not known which, but both are the same.
+  const ValueType some{DType::boolean, {3}};
+  EXPECT_THAT(values(infer_types(primitives::Where{},
+                                 std::array{some, known(DType::i64, {1, 2, t}), known(DType::i64, {1, 3, t})})),
+              ElementsAre(1, unknown, t));
+}
+
+TEST(ElementwiseTypes, CastsKeepValues) {
+  const ValueType x = known(DType::i64, {t, t + 1, 0, int64_t{1} << 40});
+  EXPECT_THAT(values(infer_types(primitives::Cast{"i32"}, std::array{x})), ElementsAre(t, t + 1, 0, 0));
+  EXPECT_THAT(values(infer_types(primitives::Cast{"bool"}, std::array{x})), ElementsAre(unknown, 1, 0, 1));
+  EXPECT_FALSE(infer_types(primitives::Cast{"f32"}, std::array{x})[0].contents);
+}
+
+TEST(ElementwiseTypes, FunctionsOfOneExtent) {
+  const ValueType x = known(DType::i64, {t, -3, t - s});
+  EXPECT_THAT(values(infer_types(primitives::Unary{"neg"}, std::array{x})), ElementsAre(t * -1, 3, s - t));
+  EXPECT_THAT(values(infer_types(primitives::Unary{"abs"}, std::array{x})), ElementsAre(t, 3, unknown));
+  EXPECT_THAT(values(infer_types(primitives::Unary{"relu"}, std::array{x})), ElementsAre(t, 0, unknown));
+  EXPECT_THAT(
+      values(infer_types(primitives::Clip{}, std::array{x, known(DType::i64, Dim(0)), known(DType::i64, Dim(-1))})),
+      ElementsAre(-1, -1, unknown));
+}
+
+TEST(ElementwiseTypes, WrappedAndUnknownValuesAreNotTrusted) {
+  const ValueType most = known(DType::i32, Dim(INT32_MAX)), one = known(DType::i32, Dim(1));
+  EXPECT_THAT(binary("add", most, one), ElementsAre(INT32_MIN));
+  // Nothing says that two unknown values are equal, or that one is not negative.
+  const ValueType any = known(DType::i64, unknown), value = known(DType::i64, Dim::symbol("?3v0"));
+  EXPECT_THAT(binary("equal", any, any), ElementsAre(unknown));
+  EXPECT_THAT(binary("sub", any, any), ElementsAre(unknown));
+  EXPECT_THAT(binary("equal", value, known(DType::i64, Dim(-1))), ElementsAre(unknown));
+  EXPECT_THAT(binary("equal", value, value), ElementsAre(1));
+  // Coefficients that overflow, polynomials that grow.
+  ValueType power = known(DType::i64, t + s + 1);
+  const ValueType large = known(DType::i64, t * INT64_MAX);
+  EXPECT_THAT(binary("mul", large, large), ElementsAre(unknown));
+  for (int i = 0; i < 100; ++i) power = infer_types(primitives::Binary{"mul"}, std::array{power, power})[0];
+  EXPECT_EQ(power.contents->front(), unknown);
+}
+
+TEST(ElementwiseTypes, ShapesBroadcast) {
+  const ValueType x{DType::f32, {t, 1, 4}}, y{DType::f32, {s, 4}}, z{DType::f32, {3}};
+  EXPECT_EQ(infer_types(primitives::Binary{"add"}, std::array{x, y})[0].shape, (std::vector<Dim>{t, s, 4}));
+  EXPECT_THROW(infer_types(primitives::Binary{"add"}, std::array{x, z}), Error);
+  EXPECT_THROW(infer_types(primitives::Binary{"add"}, std::array{x, ValueType{DType::i32, {}}}), Error);
+  EXPECT_EQ(infer_types(primitives::Binary{"less"}, std::array{x, y})[0].dtype, DType::boolean);
+  EXPECT_THROW(infer_types(primitives::Unary{"sine"}, std::array{x}), Error);
+  EXPECT_THROW(infer_types(primitives::Unary{"sin"}, std::array{ValueType::absent()}), Error);
+  EXPECT_THROW(infer_types(primitives::Cast{"i4"}, std::array{x}), Error);
+}
+
+TEST(QuantizationTypes, ScalesMustFit) {
+  const ValueType x{DType::f32, {t, 4}}, scale{DType::f32, {}}, four{DType::f32, {4}}, three{DType::f32, {3}};
+  const ValueType zero{DType::i8, {}};
+  EXPECT_EQ(infer_types(primitives::QuantizeLinear{}, std::array{x, scale})[0].dtype, DType::u8);
+  EXPECT_NO_THROW(infer_types(primitives::QuantizeLinear{}, std::array{x, four}));
+  EXPECT_THROW(infer_types(primitives::QuantizeLinear{}, std::array{x, three}), Error);
+  EXPECT_THROW(infer_types(primitives::QuantizeLinear{}, std::array{x, scale, zero}), Error);
+  EXPECT_THROW(infer_types(primitives::QuantizeLinear{9}, std::array{x, four}), Error);
+  EXPECT_THROW(infer_types(primitives::DequantizeLinear{}, std::array{x, scale}), Error);
+  const ValueType a{DType::i8, {t, 4}}, b{DType::u8, {4, s}};
+  EXPECT_EQ(infer_types(primitives::MatMulInteger{}, std::array{a, b})[0].shape, (std::vector<Dim>{t, s}));
+  EXPECT_THROW(infer_types(primitives::MatMulInteger{}, std::array{a, ValueType{DType::u8, {5, s}}}), Error);
+}
+
+}  // namespace
+}  // namespace incipit
