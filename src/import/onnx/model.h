@@ -2,14 +2,17 @@
 // protobuf. Source: onnx.proto of ONNX (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "graph/constant.h"
 #include "graph/dim.h"
 
@@ -18,8 +21,9 @@ namespace incipit::onnx {
 struct Graph;
 
 struct Attribute {
-  enum class Kind : uint8_t { number, integer, text, tensor, graph, numbers, integers, texts, reference };
-  Kind kind = Kind::integer;
+  /// `other`: lists of tensors and graphs, sparse tensors and types, which no supported operator has.
+  enum class Kind : uint8_t { number, integer, text, tensor, graph, numbers, integers, texts, reference, other };
+  Kind kind = Kind::other;
   float number = 0;
   int64_t integer = 0;
   std::string text;  // of a reference: the function's attribute that it stands for
@@ -34,6 +38,7 @@ struct Node {
   std::string name;    // may be empty
   std::string domain;  // "" is ai.onnx
   std::string op_type;
+  std::string overload;             // which of a function's
   std::vector<std::string> inputs;  // an empty name: absent
   std::vector<std::string> outputs;
   std::map<std::string, Attribute> attributes;
@@ -53,10 +58,11 @@ struct Graph {
   std::map<std::string, ConstantPtr> initializers;
   std::vector<ValueInfo> inputs;  // those that are initializers too are left out
   std::vector<ValueInfo> outputs;
+  std::vector<ValueInfo> values;  // what is declared of those in between
 };
 
 struct Function {
-  std::string domain, name;
+  std::string domain, name, overload;
   std::vector<std::string> inputs, outputs;
   std::vector<std::string> attributes;        // without a default
   std::map<std::string, Attribute> defaults;  // attributes with one
@@ -70,7 +76,8 @@ struct Model {
   std::map<std::string, int64_t> opsets;  // by domain; "" is ai.onnx
   Graph graph;
   std::vector<Function> functions;
-  std::vector<std::filesystem::path> files;  // the model's own first, then those of external data
+  /// The model's own first (of a parsed model: its name), then those of external data.
+  std::vector<std::filesystem::path> files;
 };
 
 /// Reads a model and maps its external data, whose files must lie in the model's directory. Initializers stay where
