@@ -85,7 +85,9 @@ Dim extent_left(std::vector<Dim> elements, std::vector<Dim> others) {
       other = others.erase(other);
     }
   }
-  return product(elements, 0, elements.size()).divided_by(product(others, 0, others.size())).value_or(Dim::unknown());
+  const Dim dividend = product(elements, 0, elements.size()), divisor = product(others, 0, others.size());
+  if (dividend.is_unknown() || divisor.is_unknown()) return Dim::unknown();
+  return dividend.divided_by(divisor).value_or(Dim::unknown());
 }
 
 }  // namespace
@@ -112,6 +114,8 @@ OutputTypes infer_types(const primitives::Reshape& op, InputTypes inputs) {
         extent = data.shape[axis];
       } else {
         rule.require(!asked.is_constant() || asked.constant() >= 0, "extent " + asked.text() + " is negative");
+        // (A symbol that turns out to be 0 copies an extent, too. Where that leaves a tensor at all, it is an empty one
+        // of other extents than these, and refused.)
         if (is_surely_at_least(asked, 0)) extent = asked;
       }
     }
@@ -222,7 +226,7 @@ OutputTypes infer_types(const primitives::Tile& op, InputTypes inputs) {
     for (size_t axis = 0; axis < data.shape.size(); ++axis) {
       const Dim& times = (*repeats)[axis];
       rule.require(!times.is_constant() || times.constant() >= 0, "repeats of " + times.text() + " are negative");
-      if (is_surely_at_least(times, 0)) result.shape[axis] = data.shape[axis] * times;
+      if (is_surely_at_least(times, 0)) result.shape[axis] = product({data.shape[axis], times}, 0, 2);
     }
   }
   return {result};

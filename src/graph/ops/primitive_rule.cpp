@@ -110,9 +110,17 @@ void give_contents(ValueType& type, std::vector<Dim> contents) {
   type.contents = std::move(contents);
 }
 
+namespace {
+constexpr size_t longest_product = 1024;  // characters
+}
+
 Dim product(const std::vector<Dim>& shape, size_t first, size_t end) {
   Dim total = 1;
-  for (size_t axis = first; axis < end; ++axis) total = total * shape[axis];
+  for (size_t axis = first; axis < end; ++axis) {
+    total = total * shape[axis];
+    // Products of sums of products could grow without end.
+    if (total.text().size() > longest_product) return Dim::unknown();
+  }
   return total;
 }
 

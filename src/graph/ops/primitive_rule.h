@@ -50,7 +50,7 @@ std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a,
 void give_contents(ValueType& type, std::vector<Dim> contents);
 /// The most axes that a tensor may have.
 constexpr size_t max_rank = 64;
-/// The product of extents from `first` up to `end`.
+/// The product of extents from `first` up to `end`; unknown where it would be absurdly long.
 Dim product(const std::vector<Dim>& shape, size_t first, size_t end);
 
 }  // namespace incipit::ops

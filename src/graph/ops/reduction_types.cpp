@@ -29,9 +29,10 @@ OutputTypes infer_types(const primitives::Reduce& op, InputTypes inputs) {
   }
   // Numbers of elements are computed so.
   const std::vector<Dim>* contents = rule.contents(0);
-  if (contents != nullptr && rank == 1 && gone[0] && (op.kind == "sum" || op.kind == "prod")) {
-    Dim total = op.kind == "sum" ? 0 : 1;
-    for (const Dim& element : *contents) total = op.kind == "sum" ? total + element : total * element;
+  const bool is_sum = op.kind == "sum";
+  if (contents != nullptr && data.dtype == DType::i64 && rank == 1 && gone[0] && (is_sum || op.kind == "prod")) {
+    Dim total = is_sum ? Dim(0) : product(*contents, 0, contents->size());
+    for (size_t i = 0; is_sum && i < contents->size(); ++i) total = total + (*contents)[i];
     give_contents(result, {total});
   }
   return {result};
