@@ -1,6 +1,8 @@
 // One node of an ONNX model on its way into the graph, and the tables of those who bring them there.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,10 +14,28 @@
 
 namespace incipit::onnx {
 
+/// A graph that a node holds (a branch, the body of a loop), as a graph of its own.
+struct Body {
+  std::shared_ptr<const incipit::Graph> graph;
+  /// Values of the graph around it that it uses, in the order of the inputs that it has for them, which are its last.
+  std::vector<ValueId> captured;
+};
+
+/// Who makes them: the importer.
+class Bodies {
+ public:
+  virtual ~Bodies() = default;
+  /// A graph whose inputs are of these types, as many as the body declares; extents that are no numbers are unknown in
+  /// it, and so is what inputs hold. Throws Error.
+  virtual Body make_body(const Graph& body, std::span<const ValueType> inputs) = 0;
+  /// Puts the body's nodes into the graph around it and returns the body's outputs.
+  virtual std::vector<ValueId> inline_body(const Graph& body, std::span<const ValueId> inputs) = 0;
+};
+
 /// What a translation sees of a node and what it makes of it. All that throw name the node.
 class Call {
  public:
-  Call(incipit::Graph& graph, const Node& node, int64_t opset, std::vector<ValueId> inputs);
+  Call(incipit::Graph& graph, const Node& node, int64_t opset, std::vector<ValueId> inputs, Bodies* bodies = nullptr);
 
   /// The version of the node's domain that the model was written for.
   int64_t opset() const { return opset_; }
@@ -46,6 +66,9 @@ class Call {
   float number(std::string_view name, float otherwise) const;
   std::string text(std::string_view name, std::string_view otherwise) const;
   std::optional<std::vector<int64_t>> integers(std::string_view name) const;
+  /// A graph that must be there, and who makes something of it.
+  const Graph& body(std::string_view name) const;
+  Bodies& bodies() const;
 
   // ---- making
   /// A primitive's first output; all of them.
@@ -70,10 +93,13 @@ class Call {
   [[noreturn]] void refuse(const std::string& fault, const std::string& remedy = {}) const;
 
  private:
+  /// Null where the node does not have it.
+  const Attribute* attribute(std::string_view name, Attribute::Kind kind, std::string_view what) const;
   incipit::Graph& graph_;
   const Node& node_;
   int64_t opset_;
   std::vector<ValueId> inputs_;
+  Bodies* bodies_;
 };
 
 /// Makes the node's outputs, in order; as many as it has, or more.
@@ -91,6 +117,7 @@ std::span<const Translation> quantization_translations();
 std::span<const Translation> layout_translations();    // shapes and moved elements
 std::span<const Translation> indexing_translations();  // gather, scatter, top-k …
 std::span<const Translation> reduction_translations();
+std::span<const Translation> control_translations();    // If, Loop, Scan
 std::span<const Translation> network_translations();    // products, norms, attention …
 std::span<const Translation> microsoft_translations();  // com.microsoft
 

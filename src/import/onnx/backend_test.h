@@ -1,0 +1,27 @@
+// Tests in the layout of ONNX's own backend tests: a directory with model.onnx and test_data_set_N/input_M.pb and
+// output_M.pb, which hold a TensorProto each. Source: onnx/backend/test/runner of ONNX.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace incipit::onnx {
+
+struct TestResult {
+  enum class Outcome : uint8_t { passed, failed, skipped };
+  std::string name;  // of its directory
+  Outcome outcome = Outcome::passed;
+  std::string reason;  // one line; empty when it passed
+};
+
+/// The tests in a directory, which is one itself or holds some, at any depth; sorted. Throws Error when there are none.
+std::vector<std::filesystem::path> find_tests(const std::filesystem::path& directory);
+
+/// Imports the model, interprets it on every data set and compares what it makes: element types and shapes exactly,
+/// integers and bools too, floating numbers to |a − b| ≤ 1e-7 + 1e-3·|b| with NaN equal to NaN. A test is skipped that
+/// needs an element type that this project does not have, or a sequence, optional or string. Never throws for a test.
+TestResult run_test(const std::filesystem::path& directory);
+
+}  // namespace incipit::onnx
