@@ -51,6 +51,15 @@ OutputTypes infer_types(const primitives::MatMulInteger& op, InputTypes inputs);
 OutputTypes infer_types(const primitives::QuantizeLinear& op, InputTypes inputs);
 OutputTypes infer_types(const primitives::Unary& op, InputTypes inputs);
 OutputTypes infer_types(const primitives::Where& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::CausalConv& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Einsum& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::LayerNormalization& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::LinearAttention& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::MatMul& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::RmsNormalization& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::RotaryEmbedding& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Sdpa& op, InputTypes inputs);
+OutputTypes infer_types(const primitives::Softmax& op, InputTypes inputs);
 
 template <typename P>
 struct Primitive final : OpBase<Primitive<P>>, P {
@@ -106,6 +115,15 @@ using MatMulInteger = Primitive<primitives::MatMulInteger>;
 using QuantizeLinear = Primitive<primitives::QuantizeLinear>;
 using Unary = Primitive<primitives::Unary>;
 using Where = Primitive<primitives::Where>;
+using CausalConv = Primitive<primitives::CausalConv>;
+using Einsum = Primitive<primitives::Einsum>;
+using LayerNormalization = Primitive<primitives::LayerNormalization>;
+using LinearAttention = Primitive<primitives::LinearAttention>;
+using MatMul = Primitive<primitives::MatMul>;
+using RmsNormalization = Primitive<primitives::RmsNormalization>;
+using RotaryEmbedding = Primitive<primitives::RotaryEmbedding>;
+using Sdpa = Primitive<primitives::Sdpa>;
+using Softmax = Primitive<primitives::Softmax>;
 
 /// A primitive's op by its name; null for a name that is none.
 std::unique_ptr<Op> make_primitive(std::string_view name);

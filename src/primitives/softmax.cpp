@@ -1,0 +1,54 @@
+#include "primitives/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "primitives/strided.h"
+#include "primitives/widened.h"
+
+namespace incipit::primitives {
+namespace {
+
+template <typename T>
+void softmax_line(const T* x, T* y, int64_t count, int64_t stride, bool logarithm) {
+  T most = x[0];
+  for (int64_t i = 1; i < count; ++i) most = std::max(most, x[i * stride]);
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const T shifted = x[i * stride] - most, power = std::exp(shifted);
+    sum += static_cast<double>(power);
+    y[i * stride] = logarithm ? shifted : power;
+  }
+  const T change = logarithm ? static_cast<T>(std::log(sum)) : static_cast<T>(1 / sum);
+  for (int64_t i = 0; i < count; ++i) {
+    if (logarithm) {
+      y[i * stride] -= change;
+    } else {
+      y[i * stride] *= change;
+    }
+  }
+}
+
+}  // namespace
+
+Outputs Softmax::compute(Inputs inputs) const {
+  const Tensor& x = required_input(op_name, inputs, 0);
+  with_float_type(op_name, x.dtype(), [](auto) {});
+  const Shape& shape = x.shape();
+  const size_t along = normal_axis(op_name, axis, shape.size());
+  const int64_t outer = count_of(shape, 0, along), inner = count_of(shape, along + 1, shape.size());
+  const int64_t count = shape[along];
+  Tensor storage;
+  const Tensor& wide = widened(x, storage);
+  Tensor y(wide.dtype(), shape);
+  const auto run = [&]<typename T>(T) {
+    for (int64_t line = 0; count > 0 && line < outer * inner; ++line) {
+      const int64_t first = line / inner * count * inner + line % inner;
+      softmax_line(wide.as<T>().data() + first, y.as<T>().data() + first, count, inner, logarithm);
+    }
+  };
+  wide.dtype() == DType::f64 ? run(double{}) : run(float{});
+  return one_output(narrowed(std::move(y), x.dtype()));
+}
+
+}  // namespace incipit::primitives
