@@ -192,12 +192,22 @@ bool Dim::is_unknown_symbol() const {
 
 std::optional<Dim> Dim::divided_by(const Dim& other) const {
   if (other.terms_.empty()) return std::nullopt;
-  // Division by the leading term, as long as there is a rest; the leading terms fall, so it ends.
-  const auto& [divisor, divisor_coefficient] = *other.terms_.rbegin();
+  // The terms' own order is not kept by products (T comes after S*T, but 1 before S): leading is the highest degree.
+  const auto leading = [](const Dim& dim) {
+    return *std::max_element(dim.terms_.begin(), dim.terms_.end(), [](const auto& a, const auto& b) {
+      return a.first.size() != b.first.size() ? a.first.size() < b.first.size() : a.first < b.first;
+    });
+  };
+  // Division by the leading term, as long as there is a rest; its leading terms fall, so it ends. Not always soon: a
+  // quotient that is longer than any shape needs is given up.
+  constexpr int most_terms = 100;
+  const auto [divisor, divisor_coefficient] = leading(other);
   Dim rest = *this, quotient;
-  while (!rest.terms_.empty()) {
-    const auto& [monomial, coefficient] = *rest.terms_.rbegin();
-    if (!std::includes(monomial.begin(), monomial.end(), divisor.begin(), divisor.end())) return std::nullopt;
+  for (int terms = 0; !rest.terms_.empty(); ++terms) {
+    const auto [monomial, coefficient] = leading(rest);
+    if (terms == most_terms || !std::includes(monomial.begin(), monomial.end(), divisor.begin(), divisor.end())) {
+      return std::nullopt;
+    }
     if (divisor_coefficient == -1 ? coefficient == INT64_MIN : coefficient % divisor_coefficient != 0) {
       return std::nullopt;
     }
@@ -206,10 +216,7 @@ std::optional<Dim> Dim::divided_by(const Dim& other) const {
     std::set_difference(monomial.begin(), monomial.end(), divisor.begin(), divisor.end(), std::back_inserter(left));
     term.terms_[left] = coefficient / divisor_coefficient;
     quotient = quotient + term;
-    const Dim next = rest - term * other;
-    if (next.terms_.size() > rest.terms_.size() + other.terms_.size()) return std::nullopt;
-    if (!next.terms_.empty() && !(next.terms_.rbegin()->first < rest.terms_.rbegin()->first)) return std::nullopt;
-    rest = next;
+    rest = rest - term * other;
   }
   return quotient;
 }

@@ -86,5 +86,22 @@ TEST(Dim, ConstantsAndSymbols) {
   EXPECT_THROW(Dim::symbol("T").evaluate({}), Error);
 }
 
+TEST(Dim, DivisionIsExactOrNothing) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    const Dim a = random_dim(random, 3), b = random_dim(random, 2);
+    if (b == Dim(0)) continue;
+    EXPECT_EQ((a * b).divided_by(b), a) << a.text() << " and " << b.text();
+    if (const std::optional<Dim> quotient = a.divided_by(b)) {
+      EXPECT_EQ(*quotient * b, a);
+    }
+  }
+  const Dim s = Dim::symbol("S"), t = Dim::symbol("T");
+  EXPECT_EQ(t.divided_by(s * t + t), std::nullopt);
+  EXPECT_EQ((t + 1).divided_by(2), std::nullopt);
+  EXPECT_EQ(t.divided_by(0), std::nullopt);
+  EXPECT_EQ(Dim(INT64_MIN).divided_by(-1), std::nullopt);
+}
+
 }  // namespace
 }  // namespace incipit

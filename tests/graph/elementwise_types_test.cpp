@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
 #include "graph/graph.h"
 #include "graph/ops/primitive.h"
 
@@ -92,6 +95,77 @@ TEST(ElementwiseTypes, WrappedAndUnknownValuesAreNotTrusted) {
   EXPECT_THAT(binary("mul", large, large), ElementsAre(unknown));
   for (int i = 0; i < 100; ++i) power = infer_types(primitives::Binary{"mul"}, std::array{power, power})[0];
   EXPECT_EQ(power.contents->front(), unknown);
+}
+
+/// A value as the shape rules know it, and as it is.
+struct Both {
+  ValueType type;
+  Tensor tensor;
+};
+
+template <typename P>
+Both applied(const P& primitive, const std::vector<const Both*>& inputs) {
+  std::vector<ValueType> types;
+  std::vector<const Tensor*> tensors;
+  for (const Both* input : inputs) types.push_back(input->type), tensors.push_back(&input->tensor);
+  return {infer_types(primitive, types).at(0), std::move(primitive.compute(tensors).at(0))};
+}
+
+// Random expressions of extents: what is known of their values is what comes out.
+TEST(ElementwiseTypes, KnownValuesAreTheComputedOnes) {
+  const char* const integers[] = {"add", "sub", "mul", "div", "mod", "fmod", "power", "min", "max"};
+  const char* const comparisons[] = {"equal", "less", "less_equal", "greater", "greater_equal"};
+  const char* const functions[] = {"neg", "abs", "sign", "relu", "bitwise_not"};
+  int known_symbols = 0;
+  for (unsigned seed = 0; seed < 100; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](const auto& from) -> const auto& { return from[random() % std::size(from)]; };
+    // No extent is 0: a division by it is taken for exact.
+    const std::map<std::string, int64_t> extents{{"T", 1 + random() % 5}, {"S", 1 + random() % 5}};
+    std::vector<Both> numbers, truths;
+    for (int i = 0; i < 6; ++i) {
+      const size_t count = random() % 3 == 0 ? 1 : 3;
+      std::vector<Dim> contents;
+      for (size_t k = 0; k < count; ++k) {
+        contents.push_back(
+            std::array<Dim, 6>{t, s, t * s, t + 2, -1, static_cast<int64_t>(random() % 5)}[random() % 6]);
+      }
+      std::vector<int64_t> values;
+      for (const Dim& dim : contents) values.push_back(dim.evaluate(extents));
+      const Shape shape = count == 1 && random() % 2 == 0 ? Shape{} : Shape{static_cast<int64_t>(count)};
+      ValueType type{DType::i64, {shape.begin(), shape.end()}, std::move(contents)};
+      numbers.push_back({std::move(type), Tensor::of(shape, std::span<const int64_t>(values))});
+    }
+    truths.push_back(applied(primitives::Binary{"less"}, {&numbers[0], &numbers[1]}));
+    for (int step = 0; step < 30; ++step) {
+      const Both *x = &pick(numbers), *y = &pick(numbers), *z = &pick(numbers), *truth = &pick(truths);
+      Both made;
+      switch (random() % 7) {
+        case 0:
+        case 1: made = applied(primitives::Binary{pick(integers)}, {x, y}); break;
+        case 2: made = applied(primitives::Binary{pick(comparisons)}, {x, y}); break;
+        case 3: made = applied(primitives::Where{}, {truth, x, y}); break;
+        case 4: made = applied(primitives::Unary{pick(functions)}, {x}); break;
+        case 5:
+          made = applied(primitives::Cast{random() % 2 == 0 ? "bool" : "i64"}, {random() % 2 == 0 ? x : truth});
+          break;
+        default:
+          if (y->tensor.elements() != 1 || z->tensor.elements() != 1) continue;
+          made = applied(primitives::Clip{}, {x, y, z});
+      }
+      ASSERT_EQ(made.type.dtype, made.tensor.dtype());
+      ASSERT_EQ(made.type.shape, std::vector<Dim>(made.tensor.shape().begin(), made.tensor.shape().end()));
+      const std::vector<int64_t> values = primitives::integers(made.tensor);
+      for (size_t i = 0; made.type.contents && i < values.size(); ++i) {
+        const Dim& dim = made.type.contents->at(i);
+        if (dim.is_unknown()) continue;
+        ASSERT_EQ(dim.evaluate(extents), values[i]) << "seed " << seed << ": " << dim.text();
+        known_symbols += dim.is_constant() ? 0 : 1;
+      }
+      (made.type.dtype == DType::boolean ? truths : numbers).push_back(std::move(made));
+    }
+  }
+  EXPECT_GT(known_symbols, 300);
 }
 
 TEST(ElementwiseTypes, ShapesBroadcast) {
