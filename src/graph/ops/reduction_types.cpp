@@ -12,7 +12,7 @@ OutputTypes infer_types(const primitives::Reduce& op, InputTypes inputs) {
   std::optional<std::vector<int64_t>> axes(std::in_place);
   if (rule.has(1)) {
     const size_t count = rule.list_length(1);
-    axes = rule.numbers(1);
+    if (count > 0) axes = rule.numbers(1);
     if (!axes) {
       rule.require(count <= rank, "more axes are reduced than there are");
       return {{data.dtype, std::vector<Dim>(op.keepdims ? rank : rank - count, Dim::unknown())}};
