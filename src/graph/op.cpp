@@ -45,7 +45,7 @@ std::string ValueType::text() const {
 }
 
 bool same_op(const Op& a, const Op& b) {
-  if (a.name() != b.name()) return false;
+  if (a.name() != b.name() || a.bodies() != b.bodies()) return false;
   Collector left, right;
   a.clone()->attributes(left);
   b.clone()->attributes(right);

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/attributes.h"
@@ -16,6 +17,8 @@
 #include "graph/dim.h"
 
 namespace incipit {
+
+class Graph;
 
 /// Type of a value: element type and symbolic shape. `cache` values (dtype and shape unused) order KvWrite before
 /// Attention; they name a layer's keys and values.
@@ -60,6 +63,8 @@ class Op {
   /// Throws Error for values that do not fit (an id outside the table).
   virtual void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
                         ReferenceCache& cache) const = 0;
+  /// Graphs of the op's own that it computes with (a branch, the body of a loop), and what each is.
+  virtual std::vector<std::pair<std::string_view, const Graph*>> bodies() const { return {}; }
   /// True when evaluate() makes its outputs itself, in shapes that may depend on the inputs' values.
   virtual bool shapes_follow_values() const { return false; }
   /// True when row r of every output depends only on row r of the inputs that are neither constants nor caches: such
@@ -85,7 +90,7 @@ class OpBase : public Op {
 std::unique_ptr<Op> make_op(std::string_view name);
 std::vector<std::string_view> op_names();
 
-/// Same kind and same attributes.
+/// Same kind, same attributes and the same bodies.
 bool same_op(const Op& a, const Op& b);
 
 }  // namespace incipit

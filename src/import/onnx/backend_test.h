@@ -21,7 +21,8 @@ std::vector<std::filesystem::path> find_tests(const std::filesystem::path& direc
 
 /// Imports the model, interprets it on every data set and compares what it makes: element types and shapes exactly,
 /// integers and bools too, floating numbers to |a − b| ≤ 1e-7 + 1e-3·|b| with NaN equal to NaN. A test is skipped that
-/// needs an element type that this project does not have, or a sequence, optional or string. Never throws for a test.
+/// needs an element type that this project does not have, or a sequence, optional or string. Where ranks depend on what
+/// small integer inputs hold, the model is imported with their values. Never throws for a test.
 TestResult run_test(const std::filesystem::path& directory);
 
 }  // namespace incipit::onnx

@@ -57,6 +57,15 @@ Dim extent_symbol(const std::string& input, size_t axis, std::set<std::string>& 
   return Dim::symbol(symbol);
 }
 
+ConstantPtr known_constant(const std::string& thing, const ValueType& type, const Tensor& tensor) {
+  bool fits = tensor.dtype() == type.dtype && tensor.shape().size() == type.shape.size();
+  for (size_t axis = 0; fits && axis < type.shape.size(); ++axis) {
+    fits = !type.shape[axis].is_constant() || type.shape[axis] == Dim(tensor.shape()[axis]);
+  }
+  if (!fits) throw Error(thing, "is " + type.text() + ", which the value given for it is not", "give one that fits");
+  return make_constant(primitives::copy_of(tensor));
+}
+
 }  // namespace
 
 /// Makes the bodies of one node's graphs, whose names are looked for in its scope.
@@ -113,8 +122,9 @@ class Importer::ScopeBodies : public Bodies {
   Scope& scope_;
 };
 
-Importer::Importer(const Model& model)
+Importer::Importer(const Model& model, const std::map<std::string, Tensor>& known)
     : model_(model),
+      known_(known),
       thing_(model.files.empty() ? std::string("ONNX model") : model.files.front().string()),
       functions_(model, thing_) {}
 
@@ -157,7 +167,10 @@ void Importer::add_inputs(Scope& scope, const std::vector<ValueInfo>& inputs) co
       type.shape.push_back(dim.is_unknown() ? extent_symbol(input.name, axis, symbols) : dim);
     }
     if (!scope.values.emplace(input.name, none).second) throw Error(thing, "is there twice", again);
-    scope.values[input.name] = scope.graph.add_input(input.name, std::move(type));
+    const auto known = known_.find(input.name);
+    scope.values[input.name] = known == known_.end()
+                                   ? scope.graph.add_input(input.name, std::move(type))
+                                   : scope.graph.add_constant(input.name, known_constant(thing, type, known->second));
   }
 }
 
@@ -394,6 +407,8 @@ void Importer::give_outputs(Scope& scope, const Graph& graph) {
 
 namespace incipit {
 
-Graph import_onnx_graph(const onnx::Model& model) { return onnx::Importer(model).import_model(); }
+Graph import_onnx_graph(const onnx::Model& model, const std::map<std::string, Tensor>& known) {
+  return onnx::Importer(model, known).import_model();
+}
 
 }  // namespace incipit

@@ -17,7 +17,7 @@ namespace incipit::onnx {
 
 class Importer {
  public:
-  explicit Importer(const Model& model);
+  Importer(const Model& model, const std::map<std::string, Tensor>& known);
   incipit::Graph import_model();
 
  private:
@@ -58,7 +58,8 @@ class Importer {
   void give_outputs(Scope& scope, const Graph& graph);
 
   const Model& model_;
-  std::string thing_;  // the file's name
+  const std::map<std::string, Tensor>& known_;  // inputs that become constants
+  std::string thing_;                           // the file's name
   Functions functions_;
   std::vector<const Function*> calls_;  // that are being put in place
   size_t depth_ = 0;                    // of graphs in nodes
