@@ -21,8 +21,8 @@ class Unknowns {
   }
 
   ValueType named(ValueType type) {
-    name(type.shape);
-    if (type.contents) name(*type.contents);
+    name(type.shape, "?_");
+    if (type.contents) name(*type.contents, "?v");
     return type;
   }
 
@@ -38,12 +38,13 @@ class Unknowns {
       for (const std::string& symbol : dim.symbols()) taken_.insert(symbol);
     }
   }
-  void name(std::vector<Dim>& dims) {
+  // As the graph calls them: those of extents have no letter in their names.
+  void name(std::vector<Dim>& dims, const std::string& kind) {
     for (Dim& dim : dims) {
       if (!dim.is_unknown()) continue;
       std::string symbol;
       do {
-        symbol = "?b" + std::to_string(next_++);
+        symbol = kind + std::to_string(next_++);
       } while (!taken_.insert(symbol).second);
       own_.insert(symbol);
       dim = Dim::symbol(symbol);

@@ -72,7 +72,12 @@ Values flatten(Call& call) { return {call.add(p::Flatten{call.integer("axis", 1)
 
 Values squeeze(Call& call) { return {call.add(p::Squeeze{}, {call.input(0), list_of(call, 1, "axes")})}; }
 
-Values unsqueeze(Call& call) { return {call.add(p::Unsqueeze{}, {call.input(0), required_list(call, 1, "axes")})}; }
+Values unsqueeze(Call& call) {
+  ValueId axes = required_list(call, 1, "axes");
+  // One axis may stand without a list around it, which ONNX's own functions make use of.
+  if (call.graph().value(axes).type.shape.empty()) axes = call.add(p::Reshape{}, {axes, call.list({1})});
+  return {call.add(p::Unsqueeze{}, {call.input(0), axes})};
+}
 
 Values transpose(Call& call) {
   return {call.add(p::Transpose{call.integers("perm").value_or(std::vector<int64_t>())}, {call.input(0)})};
