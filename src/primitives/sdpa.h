@@ -25,7 +25,7 @@ struct Sdpa {
   float soft_cap = 0;
   /// What the second output is: "product" (scale·(q·k)), "capped", "masked" (−∞ where not seen), "softmax"; empty:
   /// none.
-  std::string scores;
+  std::string scores = {};
   template <typename V>
   void fields(V& v) {
     v.visit("scale", scale), v.visit("causal", causal), v.visit("window", window), v.visit("soft_cap", soft_cap);

@@ -1,0 +1,107 @@
+// Operators of ONNX Runtime's own that are no attention: domain com.microsoft.
+// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+#include "graph/block_constant.h"
+#include "import/onnx/call.h"
+#include "import/onnx/ops/heads.h"
+#include "import/onnx/ops/microsoft_attention.h"
+
+namespace incipit::onnx {
+namespace {
+
+using Values = std::vector<ValueId>;
+namespace p = primitives;
+
+ValueId add(Call& call, ValueId a, ValueId b) { return b == none ? a : call.add(p::Binary{"add"}, {a, b}); }
+
+Values fast_gelu(Call& call) { return {call.add(p::Unary{"gelu_tanh"}, {add(call, call.input(0), call.optional(1))})}; }
+
+Values gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {call.input(0)})}; }
+
+Values bias_gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {add(call, call.input(0), call.input(1))})}; }
+
+Values quick_gelu(Call& call) { return {call.add(p::Unary{"swish", call.number("alpha", 1.702F)}, {call.input(0)})}; }
+
+/// x + skip + bias, normalised; the sum is the output after the two statistics.
+Values skip_layer_normalization(Call& call) {
+  const bool is_simple = call.node().op_type == "SkipSimplifiedLayerNormalization";
+  const size_t bias = is_simple ? 3 : 4;
+  const ValueId sum = add(call, add(call, call.input(0), call.input(1)), call.optional(bias));
+  const float epsilon = call.number("epsilon", 1e-12F);
+  if (is_simple) return {call.add(p::RmsNormalization{-1, epsilon}, {sum, call.input(2)}), none, none, sum};
+  const Values made = call.add_all(p::LayerNormalization{-1, epsilon}, {sum, call.input(2), call.optional(3)});
+  return {made[0], made[1], made[2], sum};
+}
+
+Values simplified_layer_normalization(Call& call) {
+  return {call.add(p::RmsNormalization{call.integer("axis", -1), call.number("epsilon", 1e-5F)},
+                   {call.input(0), call.input(1)})};
+}
+
+Values fused_mat_mul(Call& call) {
+  for (const std::string_view attribute : {"transBatchA", "transBatchB"}) {
+    if (call.integer(attribute, 0) != 0) call.refuse("has the attribute " + std::string(attribute));
+  }
+  const auto factor = [&](size_t i, std::string_view attribute) {
+    const size_t rank = call.rank(i);
+    if (call.integer(attribute, 0) == 0 || rank < 2) return call.input(i);
+    std::vector<int64_t> order(rank);
+    for (size_t axis = 0; axis < rank; ++axis) order[axis] = static_cast<int64_t>(axis);
+    std::swap(order[rank - 2], order[rank - 1]);
+    return call.add(p::Transpose{order}, {call.input(i)});
+  };
+  const ValueId a = factor(0, "transA"), b = factor(1, "transB");
+  const ValueId product = call.add(p::MatMul{}, {a, b});
+  const float alpha = call.number("alpha", 1);
+  if (alpha == 1) return {product};
+  return {call.add(p::Binary{"mul"}, {product, call.scalar(call.type(0).dtype, alpha)})};
+}
+
+ConstantPtr constant_of(const Call& call, size_t i) {
+  const ConstantPtr& constant = call.graph().value(call.input(i)).constant;
+  if (!constant) call.refuse("computes its input " + std::to_string(i) + ", which must be a constant");
+  return constant;
+}
+
+/// The weight becomes a constant that is dequantised as it is read.
+Values mat_mul_n_bits(Call& call) {
+  if (call.has(4)) call.refuse("orders its columns by groups (g_idx)", "quantise the model without reordering");
+  if (call.integer("weight_prepacked", 0) != 0) call.refuse("has weights packed for one runtime");
+  BlockCodes parts{constant_of(call, 1),
+                   constant_of(call, 2),
+                   call.has(3) ? constant_of(call, 3) : nullptr,
+                   call.required_integer("K"),
+                   call.required_integer("block_size"),
+                   call.integer("bits", 4)};
+  const int64_t rows = call.required_integer("N");
+  const ConstantPtr weight = dequantize_blocks("its weight", std::move(parts));
+  if (weight->rows() != rows) {
+    call.refuse("has a weight of " + std::to_string(weight->rows()) + " rows for an N of " + std::to_string(rows));
+  }
+  const Value& codes = call.graph().value(call.input(1));
+  const std::string name = codes.name + "/dequantised";
+  const ValueId factor = call.graph().add_constant(name, transpose(convert(weight, call.type(0).dtype)));
+  return {add(call, call.add(p::MatMul{}, {call.input(0), factor}), call.optional(5))};
+}
+
+constexpr std::string_view domain = "com.microsoft";
+constexpr Translation table[] = {
+    {domain, "Attention", microsoft_attention},
+    {domain, "BiasGelu", bias_gelu},
+    {domain, "FastGelu", fast_gelu},
+    {domain, "FusedMatMul", fused_mat_mul},
+    {domain, "Gelu", gelu},
+    {domain, "GroupQueryAttention", group_query_attention},
+    {domain, "MatMulNBits", mat_mul_n_bits},
+    {domain, "MultiHeadAttention", multi_head_attention},
+    {domain, "QuickGelu", quick_gelu},
+    {domain, "RotaryEmbedding", microsoft_rotary_embedding},
+    {domain, "SimplifiedLayerNormalization", simplified_layer_normalization},
+    {domain, "SkipLayerNormalization", skip_layer_normalization},
+    {domain, "SkipSimplifiedLayerNormalization", skip_layer_normalization},
+};
+
+}  // namespace
+
+std::span<const Translation> microsoft_translations() { return table; }
+
+}  // namespace incipit::onnx
