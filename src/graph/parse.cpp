@@ -200,6 +200,7 @@ class GraphParser {
     Line line(text, number);
     last_line_ = number;
     if (line.at_end() || line.peek('#')) return;
+    if (line.peek('|')) line.fail("graphs of an If, Loop or Scan can be printed, but not read back");
     if (!started_) {
       read_signature(line);
     } else if (line.take("const ")) {
@@ -354,7 +355,7 @@ class GraphParser {
     line.expect("=");
     const std::string op_name(line.until("( "));
     std::unique_ptr<Op> op = make_op(op_name);
-    if (!op) line.fail("there is no op '" + op_name + "'");
+    if (!op) line.fail("there is no op '" + op_name + "' that a text can make");
     line.expect("(");
     std::vector<ValueId> inputs;
     while (!line.take(")")) {

@@ -41,10 +41,11 @@ class Writer : public AttributeVisitor {
 std::string attributes_text(const Op& op) {
   Writer mine, defaults;
   op.clone()->attributes(mine);
-  make_op(op.name())->attributes(defaults);
+  // Ops with bodies are none without them.
+  if (const std::unique_ptr<Op> usual = make_op(op.name())) usual->attributes(defaults);
   std::string text;
   for (size_t i = 0; i < mine.attributes.size(); ++i) {
-    if (mine.attributes[i] == defaults.attributes[i]) continue;
+    if (i < defaults.attributes.size() && mine.attributes[i] == defaults.attributes[i]) continue;
     text += (text.empty() ? " {" : ", ") + mine.attributes[i].first + " = " + mine.attributes[i].second;
   }
   return text.empty() ? text : text + "}";
@@ -124,6 +125,19 @@ std::string name_text(std::string_view name) {
   return plain ? std::string(name) : quoted(name);
 }
 
+namespace {
+
+// Each line of a body begins with a bar, and those of a body in it with two.
+void print_bodies(const Op& op, std::ostream& out) {
+  for (const auto& [name, body] : op.bodies()) {
+    out << "| " << name << ":\n";
+    std::istringstream lines(to_text(*body));
+    for (std::string line; std::getline(lines, line);) out << "| " << line << '\n';
+  }
+}
+
+}  // namespace
+
 void print(const Graph& graph, std::ostream& out) {
   const auto list = [&](const std::vector<ValueId>& ids, bool with_types) {
     out << '(';
@@ -160,6 +174,7 @@ void print(const Graph& graph, std::ostream& out) {
     out << attributes_text(*node.op);
     if (node.outputs.empty() || node.name != graph.value(node.outputs[0]).name) out << "  # " << name_text(node.name);
     out << '\n';
+    print_bodies(*node.op, out);
   }
 }
 

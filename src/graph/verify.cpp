@@ -81,6 +81,7 @@ void verify(const Graph& graph) {
       invalid("node " + node.name,
               "has " + std::to_string(node.outputs.size()) + " outputs, its op " + std::to_string(inferred.size()));
     }
+    for (const auto& [name, body] : node.op->bodies()) verify(*body);
     for (size_t i = 0; i < inferred.size(); ++i) {
       const Value& output = graph.value(node.outputs[i]);
       if (output.producer != n || output.producer_output != static_cast<int32_t>(i) ||

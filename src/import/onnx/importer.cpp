@@ -84,7 +84,7 @@ class Importer::ScopeBodies : public Bodies {
       inner.values.insert_or_assign(name, graph->add_input(name, general(inputs[i])));
     }
     importer_.add_nodes(inner, body.nodes);
-    importer_.give_outputs(inner, body);
+    graph->set_outputs(importer_.outputs_of(inner, body));
     graph->remove_unused();
     return {std::move(graph), std::move(inner.captured)};
   }
