@@ -18,8 +18,10 @@ int64_t element_count(std::span<const int64_t> shape) {
 void Tensor::Free::operator()(std::byte* p) const { std::free(p); }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
-  if (static_cast<uint64_t>(elements()) > PTRDIFF_MAX / size_of(dtype))
-    throw Error("shape", "its bytes overflow 64 bits");
+  // Whatever a model claims, no tensor is that large; and allocators differ in what they do when asked for it.
+  constexpr uint64_t most_bytes = (uint64_t{1} << 40) - 4096;
+  if (static_cast<uint64_t>(elements()) > most_bytes / size_of(dtype))
+    throw Error("shape", "it has more bytes than 1 TiB");
   const size_t padded = (bytes() + 127) / 64 * 64;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, padded));
   if (memory == nullptr) throw std::bad_alloc();
