@@ -43,6 +43,20 @@ template <typename T>
   for (int64_t r = 0; r < rows; ++r) std::memcpy(c + r * c_stride, &sums[r], bytes);
 }
 
+/// c += b · factor, for `width` elements.
+template <typename T>
+[[gnu::always_inline]] inline void add_scaled(const T* b, T factor, T* c, int64_t width) {
+  typedef T Vector __attribute__((vector_size(vector_bytes)));
+  for (; width >= lanes<T>; width -= lanes<T>, b += lanes<T>, c += lanes<T>) {
+    Vector from, to;
+    std::memcpy(&from, b, sizeof(from));
+    std::memcpy(&to, c, sizeof(to));
+    to += factor * from;
+    std::memcpy(c, &to, sizeof(to));
+  }
+  for (int64_t i = 0; i < width; ++i) c[i] += factor * b[i];
+}
+
 template <typename T>
 struct Product {
   const T* a;
@@ -59,11 +73,8 @@ template <typename T>
     for (int64_t column = 0; column < p.n; column += chunk) {
       const int64_t width = std::min(chunk, p.n - column);
       for (int64_t i = 0; i < p.k; ++i) {
-        const T* __restrict b = p.b + i * p.n + column;
         for (int64_t row = 0; row < p.m; ++row) {
-          const T factor = p.a[row * p.k + i];
-          T* __restrict c = p.c + row * p.n + column;
-          for (int64_t j = 0; j < width; ++j) c[j] += factor * b[j];
+          add_scaled(p.b + i * p.n + column, p.a[row * p.k + i], p.c + row * p.n + column, width);
         }
       }
     }
