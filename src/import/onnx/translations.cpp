@@ -6,15 +6,6 @@
 #include "import/onnx/call.h"
 
 namespace incipit::onnx {
-#if !__has_include("import/onnx/ops/network.cpp")
-std::span<const Translation> network_translations() { return {}; }
-#endif
-#if !__has_include("import/onnx/ops/microsoft.cpp")
-std::span<const Translation> microsoft_translations() { return {}; }
-#endif
-#if !__has_include("import/onnx/ops/control.cpp")
-std::span<const Translation> control_translations() { return {}; }
-#endif
 namespace {
 
 using Key = std::pair<std::string_view, std::string_view>;
