@@ -1,4 +1,5 @@
-// ONNX Runtime's operators against scalar formulas written down here once more.
+// ONNX Runtime's operators, and what ONNX's own tests leave out of its, against scalar formulas written down here once
+// more.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +60,7 @@ struct NodeTest {
   size_t outputs = 1;
   bool inputs_are_constants = false;
   std::string domain = "com.microsoft";
+  int64_t opset = 1;
 
   /// What the node makes, translated into a graph whose extents are symbols where `symbolic`.
   std::vector<Tensor> run(bool symbolic = false) const {
@@ -87,7 +89,7 @@ struct NodeTest {
     for (size_t i = 0; i < outputs; ++i) node.outputs.push_back("y" + std::to_string(i));
     const onnx::Translation* translation = onnx::find_translation(domain, op_type);
     INCIPIT_ASSERT(translation != nullptr);
-    onnx::Call call(graph, node, 1, values);
+    onnx::Call call(graph, node, opset, values);
     const std::vector<ValueId> made = translation->translate(call);
     std::vector<ValueId> results;
     std::copy_if(made.begin(), made.begin() + static_cast<ptrdiff_t>(outputs), std::back_inserter(results),
@@ -381,6 +383,46 @@ TEST(MicrosoftAttention, ProjectsAndKeepsBothPastsInOne) {
     second.sees = [](int64_t b, int64_t s, int64_t j) { return j <= s + 2 && !(b == 1 && j == 0); };
     expect_near(made[0], second.rows());
   }
+}
+
+TEST(OnnxAttention, TakesACacheFromOutsideAndShortMasks) {
+  const Tensor q = numbers({2, 2, 2, 4}, 1), k = numbers({2, 1, 6, 4}, 2), v = numbers({2, 1, 6, 3}, 3);
+  const Tensor lengths = i64({2}, {5, 3}), mask = numbers({2, 5}, 4);
+  NodeTest node{"Attention",
+                {{"is_causal", attribute(int64_t{1})}},
+                {&q, &k, &v, &mask, nullptr, nullptr, &lengths},
+                1,
+                false,
+                "",
+                24};
+  // The queries are the last of each sequence, and the mask's missing key is not seen.
+  Attention expected{2, 2, 1, 2, 6, 4, 3, by_head(q), by_head(k), by_head(v)};
+  expected.sees = [](int64_t b, int64_t row, int64_t j) { return j < 5 && j <= row + (b == 0 ? 3 : 1); };
+  expected.bias = [&](int64_t, int64_t, int64_t row, int64_t j) {
+    return static_cast<double>(mask.as<float>()[static_cast<size_t>(row * 5 + j)]);
+  };
+  for (const bool symbolic : {false, true}) {
+    const Tensor y = std::move(node.run(symbolic)[0]);
+    ASSERT_EQ(y.shape(), (Shape{2, 2, 2, 3}));
+    const std::vector<double> rows = expected.rows();
+    for (int64_t i = 0; i < y.elements(); ++i) {
+      const int64_t b = i / 12, h = i / 6 % 2, row = i / 3 % 2, e = i % 3;
+      EXPECT_NEAR(y.as<float>()[static_cast<size_t>(i)], rows[static_cast<size_t>(((b * 2 + row) * 2 + h) * 3 + e)],
+                  1e-5);
+    }
+  }
+}
+
+TEST(OnnxSoftmax, OfOldTookAllAxesFromOneOnTogether) {
+  const Tensor x = numbers({2, 3, 2}, 1);
+  const NodeTest node{"Softmax", {}, {&x}, 1, false, "", 11};
+  std::vector<double> expected;
+  for (size_t i = 0; i < 12; ++i) {
+    double total = 0;
+    for (size_t j = 0; j < 6; ++j) total += std::exp(static_cast<double>(x.as<float>()[i / 6 * 6 + j]));
+    expected.push_back(std::exp(static_cast<double>(x.as<float>()[i])) / total);
+  }
+  for (const bool symbolic : {false, true}) expect_near(node.run(symbolic)[0], expected);
 }
 
 TEST(MicrosoftRotaryEmbedding, TakesOffsetsAndPositions) {

@@ -127,7 +127,14 @@ Values attention(Call& call) {
   return {is_flat ? join_heads(call, made[0]) : made[0], k, v, made.size() > 1 ? made[1] : none};
 }
 
+/// ONNX Runtime had these two first, with more attributes.
+void refuse_set(const Call& call, std::string_view attribute, int64_t usual) {
+  const int64_t value = call.integer(attribute, usual);
+  if (value != usual) call.refuse("has " + std::string(attribute) + " " + std::to_string(value));
+}
+
 Values linear_attention(Call& call) {
+  refuse_set(call, "state_window", 0);
   const p::LinearAttention op{head_count(call, "q_num_heads"), head_count(call, "kv_num_heads"),
                               call.text("update_rule", "gated_delta"), call.number("scale", 0)};
   return call.add_all(
@@ -135,6 +142,7 @@ Values linear_attention(Call& call) {
 }
 
 Values causal_conv_with_state(Call& call) {
+  refuse_set(call, "ndim", 1);
   const std::string activation = call.text("activation", "none");
   if (activation != "none" && activation != "silu" && activation != "swish") {
     call.refuse("has the unknown activation '" + activation + "'");
@@ -157,6 +165,8 @@ constexpr Translation table[] = {
     {"", "RotaryEmbedding", rotary_embedding},
     {"", "SimplifiedLayerNormalization", rms_normalization},
     {"", "Softmax", softmax},
+    {"com.microsoft", "CausalConvWithState", causal_conv_with_state},
+    {"com.microsoft", "LinearAttention", linear_attention},
 };
 
 }  // namespace
