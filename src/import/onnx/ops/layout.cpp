@@ -20,7 +20,9 @@ Values constant(Call& call) {
   }
   if (has("value_floats")) {
     const Attribute& value = *call.attribute("value_floats");
-    if (value.kind != Attribute::Kind::numbers) call.refuse("attribute value_floats is no list of numbers");
+    // An empty list without a type cannot be told from another kind.
+    const bool is_list = value.kind == Attribute::Kind::numbers || value.kind == Attribute::Kind::other;
+    if (!is_list) call.refuse("attribute value_floats is no list of numbers");
     return {call.constant(Tensor::of({static_cast<int64_t>(value.numbers.size())}, std::span(value.numbers)))};
   }
   if (has("value_int")) return {call.scalar(call.integer("value_int", 0))};
