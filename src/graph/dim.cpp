@@ -23,6 +23,9 @@ int64_t multiply(int64_t a, int64_t b) {
   return product;
 }
 
+// A model could ask for polynomials that no memory holds, by multiplying them with themselves again and again.
+constexpr size_t most_terms = 4096, highest_degree = 64;
+
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '?'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -171,8 +174,13 @@ Dim Dim::operator-(const Dim& other) const { return *this + other * Dim(-1); }
 
 Dim Dim::operator*(const Dim& other) const {
   Dim result;
+  const auto check = [](bool fits) {
+    if (!fits) throw Error("dimension", "is too long a polynomial");
+  };
+  check(terms_.empty() || other.terms_.size() <= most_terms / terms_.size());
   for (const auto& [left, a] : terms_) {
     for (const auto& [right, b] : other.terms_) {
+      check(left.size() + right.size() <= highest_degree);
       Monomial symbols(left.size() + right.size());
       std::merge(left.begin(), left.end(), right.begin(), right.end(), symbols.begin());
       int64_t& term = result.terms_[symbols];

@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <random>
+#include <string>
 
 #include "base/error.h"
 
@@ -22,6 +23,14 @@ Dim random_dim(std::mt19937& random, int depth) {
     case 1: return a - b;
     default: return a * b;
   }
+}
+
+TEST(Dim, PolynomialsEndSomewhere) {
+  Dim power = Dim::symbol("T"), sum;
+  EXPECT_THROW(for (int i = 0; i < 40; ++i) power = power * power, Error);
+  for (int i = 0; i < 60; ++i) sum = sum + Dim::symbol("s" + std::to_string(i));
+  const Dim square = sum * sum;
+  EXPECT_THROW(square * square, Error);
 }
 
 TEST(Dim, EvaluationIsAHomomorphism) {

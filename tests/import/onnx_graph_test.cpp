@@ -81,6 +81,9 @@ TEST(OnnxGraphs, RefuseWhatDoesNotHangTogether) {
             "m.onnx: has a cycle: node 'first' (Add) needs node 'third' (Relu) needs node 'second' (Relu) needs node "
             "'first' (Add); export it again");
   EXPECT_THAT(refusal(model(of_x({node("Relu", {"x"}, {"z"})}))), HasSubstr("has the output 'y', which no node makes"));
+  OnnxGraph silent = of_x({node("Relu", {"x"}, {"y"})});
+  silent.outputs.clear();
+  EXPECT_THAT(refusal(model(silent)), HasSubstr("has a graph without outputs"));
   OnnxGraph shapeless = of_x({node("Relu", {"x"}, {"y"})});
   shapeless.inputs = {bytes(1, "x") + bytes(2, bytes(1, number(1, f32)))};
   EXPECT_THAT(refusal(model(shapeless)), HasSubstr("input 'x': has no shape"));

@@ -373,6 +373,7 @@ void Importer::call(Scope& scope, const Node& node, const Function& function) {
 
 std::vector<ValueId> Importer::outputs_of(Scope& scope, const Graph& graph) {
   std::vector<ValueId> outputs;
+  if (graph.outputs.empty()) throw Error(thing_, "has a graph without outputs", again);
   for (const ValueInfo& output : graph.outputs) {
     outputs.push_back(find(scope, output.name));
     if (outputs.back() == none) {
