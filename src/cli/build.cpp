@@ -25,7 +25,7 @@ namespace incipit::cli {
 namespace {
 
 struct BuildOptions {
-  std::filesystem::path model, output, tuning_cache;
+  std::filesystem::path model, tokenizer, output, tuning_cache;
   std::string geometry, memory = "0";
   uint64_t seed = 0;
   CompileOptions to_compile;
@@ -94,8 +94,9 @@ int build(const BuildOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Progress progress;
   progress.stage("reading the model", 0);
-  Model model = options.geometry.empty() ? import_model(options.model, {options.to_compile.max_context})
-                                         : import_geometry(options.geometry, options.seed);
+  Model model = options.geometry.empty()
+                    ? import_from(options.model, options.tokenizer, {options.to_compile.max_context})
+                    : import_geometry(options.geometry, options.seed);
   progress.finish();
   CompileOptions compiled = options.to_compile;
   compiled.memory = parse_size(options.memory, "--memory");
@@ -126,7 +127,10 @@ int build(const BuildOptions& options) {
 void add_build(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("build", "Compile a model into an engine for one kind of processor");
   const auto options = std::make_shared<BuildOptions>();
-  command->add_option("MODEL_DIR", options->model, "A Hugging Face model: config.json, safetensors, tokenizer.json");
+  command->add_option("MODEL", options->model,
+                      "A Hugging Face model's directory (config.json, safetensors, tokenizer.json), or an ONNX file");
+  command->add_option("--tokenizer", options->tokenizer,
+                      "Where an ONNX model's config.json and tokenizer.json are (default: beside it)");
   command->add_option("-o,--output", options->output, "The engine file")->required();
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
       ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
@@ -144,7 +148,7 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--memory", options->memory, "Most memory at run time, such as 1500M or 2G (default: no bound)");
   command
       ->add_option("--without", options->to_compile.without,
-                   "A pass to leave out (see: incipit inspect MODEL_DIR --passes)")
+                   "A pass to leave out (see: incipit inspect MODEL --passes)")
       ->allow_extra_args(false);
   command->add_option("--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
   command->add_flag("--deterministic", options->to_compile.deterministic,
@@ -161,7 +165,7 @@ void add_build(CLI::App& app, Action& action) {
                     "Do not measure the finished engine (one above 1 GB never is)");
   command->callback([options, &action] {
     if (options->model.empty() == options->geometry.empty()) {
-      throw CLI::ValidationError("MODEL_DIR", "give a model directory or --geometry, and not both");
+      throw CLI::ValidationError("MODEL", "give a model or --geometry, and not both");
     }
     action = [options] { return build(*options); };
   });

@@ -142,23 +142,24 @@ void print_passes(const std::vector<PassReport>& reports) {
     const auto pass = std::ranges::find(list, report.name, &Pass::name);
     print(fmt::format("{:<24} {:9.2f} {:7} {:7}  {}\n", report.name, report.ms, report.nodes_before, report.nodes_after,
                       pass == list.end() ? "" : pass->purpose));
+    if (!report.note.empty()) print(fmt::format("{:<24} not done: {}\n", "", report.note));
   }
 }
 
-void print_model_summary(const Model& model) {
-  print(fmt::format("{}: {}, {} layers, hidden {}, vocabulary {}, context {}, {} parameters\n",
-                    model.directory.string(), model.architecture, model.layers, model.hidden, model.vocabulary,
-                    model.max_position, parameter_count(model.graph)));
+void print_model_summary(const std::filesystem::path& path, const Model& model) {
+  print(fmt::format("{}: {}, {} layers, hidden {}, vocabulary {}, context {}, {} parameters\n", path.string(),
+                    model.architecture, model.layers, model.hidden, model.vocabulary, model.max_position,
+                    parameter_count(model.graph)));
   for (const OpCount& op : op_counts(model.graph)) print(fmt::format("  {:5} {}\n", op.nodes, op.op));
 }
 
 int inspect_model(const InspectOptions& options) {
   if (options.plan || options.manifest || options.trailer || options.check) {
-    throw Error(options.path.string(), "is a model directory, and no engine", "give an engine file");
+    throw Error(options.path.string(), "is a model, and no engine", "give an engine file");
   }
-  Model model = import_model(options.path);
+  Model model = import_from(options.path, {}, {});
   if (!options.passes && options.after.empty()) {
-    options.graph ? print(to_text(model.graph)) : print_model_summary(model);
+    options.graph ? print(to_text(model.graph)) : print_model_summary(options.path, model);
     return 0;
   }
   PassOptions pass_options;
@@ -181,15 +182,15 @@ int inspect_model(const InspectOptions& options) {
 }
 
 int inspect(const InspectOptions& options) {
-  return std::filesystem::is_directory(options.path) ? inspect_model(options) : inspect_engine(options);
+  return is_model(options.path) ? inspect_model(options) : inspect_engine(options);
 }
 
 }  // namespace
 
 void add_inspect(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("inspect", "Show what is in an engine, or what a model directory becomes");
+  CLI::App* command = app.add_subcommand("inspect", "Show what is in an engine, or what a model becomes");
   const auto options = std::make_shared<InspectOptions>();
-  command->add_option("PATH", options->path, "An engine file, or a model directory")->required();
+  command->add_option("PATH", options->path, "An engine file, or a model: a directory or an ONNX file")->required();
   command->add_flag("--plan", options->plan, "The engine's plan: buffers, weights, steps and their kernels");
   command->add_flag("--manifest", options->manifest, "Where the engine came from, as JSON");
   command->add_flag("--trailer", options->trailer, "What was measured of the engine");

@@ -17,6 +17,8 @@
 #include "compile/pack.h"
 #include "compile/write_plan.h"
 #include "engine/writer.h"
+#include "graph/ops/embedding.h"
+#include "graph/ops/kv_write.h"
 #include "graph/summary.h"
 #include "kernels/kv_pages.h"
 #include "kernels/problem.h"
@@ -33,6 +35,33 @@ constexpr int32_t smallest_row_bound = 64;  // sampled rows a step can have, at 
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// What an ONNX model does not say, its decoder shows: how many layers, how wide, and how many positions have a learned
+/// embedding. Throws Error for a graph that is no decoder, or where nothing tells how long a sequence may be.
+void complete_from_graph(Model& model, const CompileOptions& options, const CompileReport& report) {
+  const Graph& graph = model.graph;
+  if (graph.find("ids") == none || graph.find("position") == none || graph.find("rows") == none) {
+    std::string why = "it has no input_ids, or inputs that decoders do not have";
+    for (const PassReport& pass : report.passes) {
+      if (pass.name == "pack_tokens" && !pass.note.empty()) why = pass.note;
+    }
+    throw Error("the model", "is no decoder: " + why, "only decoders can be built into engines");
+  }
+  int64_t layers = 0, positions = 0;
+  for (const NodeId n : graph.order()) {
+    layers += graph.op_as<ops::KvWrite>(n) != nullptr ? 1 : 0;
+    if (graph.op_as<ops::Embedding>(n) == nullptr) continue;
+    const std::vector<Dim>& table = graph.value(graph.node(n).inputs.at(1)).type.shape;
+    model.hidden = table.at(1).constant();
+    if (graph.node(n).inputs.at(0) == graph.find("position")) positions = table.at(0).constant();
+  }
+  model.layers = layers;
+  if (positions > 0) model.max_position = model.max_position > 0 ? std::min(model.max_position, positions) : positions;
+  if (model.max_position == 0) model.max_position = options.max_context;
+  if (model.max_position == 0) {
+    throw Error("the model", "does not say how long a sequence may be", "give --max-context");
+  }
 }
 
 /// The parts that options and model fix.
@@ -205,14 +234,14 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   }
   const CpuFeatures features = target_features(options.target);
   CompileReport report;
-  PlanParts parts = bounds_of(model, options);
-
   auto start = std::chrono::steady_clock::now();
   report.parameters = parameter_count(model.graph);
   PassOptions pass_options;
   pass_options.precision = options.precision;
   pass_options.without = options.without;
   report.passes = run_passes(model.graph, pass_options);
+  if (model.layers == 0) complete_from_graph(model, options, report);
+  PlanParts parts = bounds_of(model, options);
   PlanDraft draft = lower(model, LowerOptions{});
   for (const BucketBounds& bucket : parts.buckets)
     parts.arenas.push_back(plan_arena(draft, bucket.tokens, bucket.rows));

@@ -4,46 +4,15 @@
 #include <array>
 #include <string_view>
 
-#include "base/digest.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "import/hf/architectures.h"
 #include "import/hf/checkpoint.h"
 #include "import/hf/config.h"
+#include "import/sources.h"
 
 namespace incipit {
 namespace {
-
-/// Everything that can shape an engine, beside the weights.
-constexpr std::string_view small_files[] = {"config.json",
-                                            "generation_config.json",
-                                            "tokenizer.json",
-                                            "tokenizer_config.json",
-                                            "tokenizer.model",
-                                            "vocab.json",
-                                            "merges.txt",
-                                            "added_tokens.json",
-                                            "special_tokens_map.json",
-                                            "chat_template.jinja"};
-
-/// Reads the file once, in pieces that it lets go of again.
-SourceFile digest_source(const std::filesystem::path& directory, std::string_view name) {
-  constexpr size_t piece = size_t{16} << 20;
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(directory / name);
-  const std::span<const std::byte> bytes = file->bytes();
-  Digester digester;
-  for (size_t offset = 0; offset < bytes.size(); offset += piece) {
-    check_interrupt();
-    const size_t size = std::min(piece, bytes.size() - offset);
-    const size_t next = offset + size;
-    if (next < bytes.size()) file->will_need(next, std::min(piece, bytes.size() - next));
-    digester.update(bytes.subspan(offset, size));
-    file->done_with(offset, size);
-  }
-  return {std::string(name), static_cast<int64_t>(bytes.size()), digester.finish().hex()};
-}
 
 /// Older checkpoints store the rotary frequencies, which config.json determines, and masks.
 bool is_known_surplus(std::string_view tensor) {
@@ -64,7 +33,8 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
 
 Model import_model(const std::filesystem::path& directory, const ImportOptions& options) {
   if (!std::filesystem::is_directory(directory)) {
-    throw Error(directory.string(), "is no directory", "give a directory with config.json and safetensors files");
+    throw Error(directory.string(), "is no directory",
+                "give a directory with config.json and safetensors files, or an ONNX file");
   }
   const HfConfig config = HfConfig::read(directory);
   const HfArchitecture& architecture = find_architecture(config);
@@ -79,11 +49,22 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
   model.generation_defaults = config.generation_defaults();
   model.chat_template = config.chat_template();
   model.directory = directory;
-  for (std::string_view name : small_files) {
-    if (std::filesystem::exists(directory / name)) model.sources.push_back(digest_source(directory, name));
-  }
+  add_small_sources(directory, model.sources);
   for (const std::string& name : checkpoint.file_names()) model.sources.push_back(digest_source(directory, name));
   return model;
+}
+
+bool is_model(const std::filesystem::path& path) {
+  return std::filesystem::is_directory(path) || path.extension() == ".onnx";
+}
+
+Model import_from(const std::filesystem::path& path, const std::filesystem::path& companions,
+                  const ImportOptions& options) {
+  if (!std::filesystem::is_directory(path) && std::filesystem::exists(path)) return import_onnx(path, companions);
+  if (!companions.empty()) {
+    throw Error(path.string(), "brings its own tokenizer", "give --tokenizer with an ONNX file only");
+  }
+  return import_model(path, options);
 }
 
 }  // namespace incipit

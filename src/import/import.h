@@ -22,6 +22,19 @@ struct ImportOptions {
 /// checkpoint once. Throws Error naming the file, tensor or option at fault.
 Model import_model(const std::filesystem::path& directory, const ImportOptions& options = {});
 
+/// Reads an ONNX model (with its external data) as the graph of primitives that it is; passes raise it to a decoder
+/// where it is one. `companions`: the directory of config.json, tokenizer.json and what else says how to use it; empty:
+/// the model's own. What ONNX does not say (layers, hidden) is 0, as is max_position where no config.json tells it.
+/// Throws Error naming the file, node or operators at fault.
+Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions = {});
+
+/// Whether a path is what import_from takes: a directory, or a file called *.onnx.
+bool is_model(const std::filesystem::path& path);
+/// By whichever door: import_model for a directory, import_onnx for a file. Companions are an ONNX file's only; Error
+/// otherwise.
+Model import_from(const std::filesystem::path& path, const std::filesystem::path& companions,
+                  const ImportOptions& options);
+
 /// A model of a known geometry with random weights that depend only on `seed`: for measuring speed. Throws Error naming
 /// the geometries there are.
 Model import_geometry(std::string_view name, uint64_t seed);

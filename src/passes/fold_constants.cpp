@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "graph/graph.h"
 #include "passes/passes.h"
@@ -13,14 +14,16 @@ constexpr int64_t largest_folded = 1 << 16;  // elements
 int64_t elements_of(const Graph& graph, ValueId id) {
   const ValueType& type = graph.value(id).type;
   int64_t count = 1;
-  for (const Dim& dim : type.shape) count *= std::min(dim.constant(), largest_folded + 1);
+  for (const Dim& dim : type.shape) {
+    count = std::min(count, largest_folded + 1) * std::min(dim.constant(), largest_folded + 1);
+  }
   return type.is_cache ? largest_folded + 1 : count;
 }
 
 bool is_small(const Graph& graph, ValueId id) {
   const ValueType& type = graph.value(id).type;
   const bool known = std::all_of(type.shape.begin(), type.shape.end(), [](const Dim& d) { return d.is_constant(); });
-  return known && type.shape.size() <= 2 && elements_of(graph, id) <= largest_folded;
+  return known && elements_of(graph, id) <= largest_folded;
 }
 
 bool can_fold(const Graph& graph, const Node& node) {
@@ -29,10 +32,40 @@ bool can_fold(const Graph& graph, const Node& node) {
          std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return is_small(graph, id); });
 }
 
+// The integers of a value that is known though what it comes from is not: an extent of a tensor.
+std::optional<Tensor> known_value(const Graph& graph, ValueId id) {
+  const ValueType& type = graph.value(id).type;
+  if (!type.contents) return std::nullopt;
+  Tensor tensor(type.dtype, type.shape.empty() ? Shape{} : Shape{static_cast<int64_t>(type.contents->size())});
+  for (size_t i = 0; i < type.contents->size(); ++i) {
+    const Dim& dim = (*type.contents)[i];
+    if (!dim.is_constant()) return std::nullopt;
+    if (type.dtype == DType::i64) tensor.as<int64_t>()[i] = dim.constant();
+    if (type.dtype == DType::i32) tensor.as<int32_t>()[i] = static_cast<int32_t>(dim.constant());
+    if (type.dtype == DType::boolean) tensor.as<bool>()[i] = dim.constant() != 0;
+  }
+  return tensor;
+}
+
+// The node's only output becomes a constant where its value is known.
+bool fold_known(Graph& graph, NodeId n) {
+  const std::vector<ValueId> made = graph.node(n).outputs;
+  if (made.size() != 1 || graph.is_output(made[0])) return false;
+  std::optional<Tensor> value = known_value(graph, made[0]);
+  if (!value) return false;
+  std::string name = graph.value(made[0]).name;
+  const ValueId constant = graph.add_constant("folded", make_constant(std::move(*value)));
+  graph.replace_uses(made[0], constant);
+  graph.remove_node(n);
+  graph.rename(constant, std::move(name));
+  return true;
+}
+
 }  // namespace
 
 void fold_constants(Graph& graph, const PassContext&) {
   for (const NodeId n : std::vector<NodeId>(graph.order())) {
+    if (fold_known(graph, n)) continue;
     const Node& node = graph.node(n);
     if (!can_fold(graph, node)) continue;
     std::vector<Tensor> inputs, outputs;

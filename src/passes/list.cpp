@@ -10,12 +10,19 @@
 namespace incipit {
 namespace {
 
-// Why this order: folding sees the importer's plain nodes; numbers go into norm gains before these go into weights, and
-// both before weights are merged; pruning
-// decides which products still share their input, so it precedes merging; the gate is fused from merged products;
-// epilogues from whatever is left; quantize sees the final products; conversions follow it.
+// Why this order: folding sees the importer's plain nodes; primitives are raised to what they mean before their tokens
+// are packed, and what follows sees the same decoder whatever door it came in by; numbers go into norm gains before
+// these go into weights, and both before weights are merged; pruning decides which products still share their input, so
+// it precedes merging; the gate is fused from merged products; epilogues from whatever is left; quantize sees the final
+// products; conversions follow it.
 constexpr Pass list[] = {
     {"fold_constants", "compute what depends on small constants only", fold_constants},
+    {"simplify_primitives", "drop primitives that change nothing", simplify_primitives},
+    {"raise_activations", "activation functions that are spelled out", raise_activations},
+    {"raise_norms", "norms that are spelled out", raise_norms},
+    {"raise_rotary", "rotations that are spelled out", raise_rotary},
+    {"raise_attention", "attention that is spelled out, and its mask", raise_attention},
+    {"pack_tokens", "one axis of tokens, and a cache", pack_tokens},
     {"remove_unused", "drop what no output depends on", remove_unused},
     {"fold_scale", "multiply numbers into weights, gains and scales", fold_scale},
     {"fold_norm_gain", "multiply norm gains into the weights behind them", fold_norm_gain},
@@ -36,7 +43,7 @@ constexpr Pass list[] = {
 std::span<const Pass> passes() { return list; }
 
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
-  const PassContext context{weight_format(options.precision)};
+  const WeightFormatInfo& format = weight_format(options.precision);
   for (const std::string& name : options.without) {
     if (std::none_of(std::begin(list), std::end(list), [&](const Pass& pass) { return pass.name == name; })) {
       std::string known;
@@ -50,6 +57,7 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   for (const Pass& pass : list) {
     if (std::find(options.without.begin(), options.without.end(), pass.name) != options.without.end()) continue;
     PassReport report{pass.name, 0, static_cast<int32_t>(graph.order().size()), 0};
+    const PassContext context{format, report.note};
     const auto start = std::chrono::steady_clock::now();
     pass.run(graph, context);
     report.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();

@@ -17,6 +17,7 @@ struct WeightFormatInfo;
 /// What passes may depend on.
 struct PassContext {
   const WeightFormatInfo& format;  // of the weights: --precision
+  std::string& note;               // what whoever builds should know of what the pass could not do
 };
 
 struct Pass {
@@ -40,6 +41,7 @@ struct PassReport {
   double ms = 0;
   int32_t nodes_before = 0;
   int32_t nodes_after = 0;
+  std::string note = {};
 };
 
 /// Runs the list over `graph`. Throws Error for an unknown precision or pass name; a graph that a pass leaves invalid

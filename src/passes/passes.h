@@ -6,8 +6,21 @@ namespace incipit {
 class Graph;
 struct PassContext;
 
-/// Nodes whose inputs are all small constants become constants.
+/// Nodes whose inputs are all small constants become constants, and so do integers that shapes are computed with where
+/// they are known.
 void fold_constants(Graph& graph, const PassContext& context);
+/// Primitives that change nothing go: conversions to the type that is there, reshapes to the same shape, dropout.
+void simplify_primitives(Graph& graph, const PassContext& context);
+/// x·sigmoid(x) and the two forms of GELU become one function.
+void raise_activations(Graph& graph, const PassContext& context);
+/// x / sqrt(mean(x²) + ε) and its relatives become RmsNormalization and LayerNormalization, with gain and bias.
+void raise_norms(Graph& graph, const PassContext& context);
+/// x·cos + turn(x)·sin becomes RotaryEmbedding.
+void raise_rotary(Graph& graph, const PassContext& context);
+/// softmax(q·kᵀ·scale + mask)·v becomes Sdpa, which repeats no keys and values; a causal mask becomes an attribute.
+void raise_attention(Graph& graph, const PassContext& context);
+/// A decoder [batch, seq] gets one axis of tokens, and a cache that is written and read; others stay as they are.
+void pack_tokens(Graph& graph, const PassContext& context);
 /// Drops nodes and constants that no output depends on.
 void remove_unused(Graph& graph, const PassContext& context);
 /// A multiplication by a number goes into a constant or attribute of what makes the value: an embedding's scale, a

@@ -39,13 +39,14 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
     const Projections heads{part("q_proj", 0), part("k_proj", 1), part("v_proj", 2)};
     const ValueId attended =
         decoder.linear(attention + ".dense", decoder.attend(attention, layer, heads, spec), hidden, bias_if(has_bias));
-    const ValueId with_attention = decoder.add(module + ".attention_residual", x, attended);
-    const ValueId mlp_input =
-        decoder.layer_norm(module + ".post_attention_layernorm", is_parallel ? x : with_attention);
+    const ValueId mlp_source = is_parallel ? x : decoder.add(module + ".attention_residual", x, attended);
+    const ValueId mlp_input = decoder.layer_norm(module + ".post_attention_layernorm", mlp_source);
     const ValueId inner = decoder.linear(mlp + ".dense_h_to_4h", mlp_input, geometry.feed_forward, Bias::present);
     const ValueId mixed =
         decoder.linear(mlp + ".dense_4h_to_h", decoder.activate(mlp + ".act", inner), hidden, Bias::present);
-    x = decoder.add(module + ".mlp_residual", with_attention, mixed);
+    // Side by side they are summed in the order of Transformers.
+    x = is_parallel ? decoder.add(module + ".residual", decoder.add(module + ".attention_residual", mixed, attended), x)
+                    : decoder.add(module + ".mlp_residual", mlp_source, mixed);
   }
   const ValueId last = decoder.layer_norm("gpt_neox.final_layer_norm", decoder.sampled_rows(x));
   decoder.finish(decoder.output_head("embed_out", last), model);

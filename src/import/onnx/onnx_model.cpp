@@ -1,0 +1,62 @@
+// A model file of ONNX, and the small files that stand beside it or in a folder of their own.
+#include <algorithm>
+
+#include "base/error.h"
+#include "import/hf/config.h"
+#include "import/import.h"
+#include "import/onnx/import_onnx.h"
+#include "import/sources.h"
+
+namespace incipit {
+namespace {
+
+/// The extent of the logits' last axis; 0 where the graph has no such output.
+int64_t vocabulary_of(const Graph& graph) {
+  const ValueId named = graph.find("logits");
+  const ValueId logits = named != none && graph.is_output(named) ? named : graph.outputs().front();
+  const std::vector<Dim>& shape = graph.value(logits).type.shape;
+  return shape.empty() ? 0 : shape.back().try_constant().value_or(0);
+}
+
+/// What a config says of the longest sequence; 0 where it says nothing.
+int64_t max_position_of(const HfConfig& config) {
+  constexpr int64_t largest = int64_t{1} << 30;
+  for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx"}) {
+    if (config.has(key)) return config.integer(key, 1, largest);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions) {
+  const onnx::Model source = onnx::read_model(file);
+  Model model;
+  model.graph = import_onnx_graph(source);
+  model.architecture = "ONNX";
+  if (!source.producer.empty()) model.architecture += " of " + source.producer;
+  model.vocabulary = vocabulary_of(model.graph);
+  model.generation_defaults = "{}";
+  if (!companions.empty() && !std::filesystem::is_directory(companions)) {
+    throw Error(companions.string(), "is no directory", "give the one with tokenizer.json and config.json");
+  }
+  const std::filesystem::path beside = file.has_parent_path() ? file.parent_path() : ".";
+  model.directory = companions.empty() ? beside : companions;
+  if (std::filesystem::exists(model.directory / "config.json")) {
+    const HfConfig config = HfConfig::read(model.directory);
+    model.max_position = max_position_of(config);
+    if (model.vocabulary > 0) {
+      model.end_ids = config.end_ids(model.vocabulary);
+      model.begin_id = config.begin_id(model.vocabulary);
+    }
+    model.generation_defaults = config.generation_defaults();
+    model.chat_template = config.chat_template();
+  }
+  add_small_sources(model.directory, model.sources);
+  for (const std::filesystem::path& part : source.files) {
+    model.sources.push_back(digest_source(part.parent_path(), part.filename().string()));
+  }
+  return model;
+}
+
+}  // namespace incipit

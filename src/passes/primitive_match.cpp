@@ -1,0 +1,120 @@
+#include "passes/primitive_match.h"
+
+#include <algorithm>
+
+#include "passes/rewrite.h"
+
+namespace incipit {
+
+std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value, std::string_view function) {
+  const auto* op = graph.producer_as<ops::Binary>(value);
+  if (op == nullptr || op->function != function) return std::nullopt;
+  const std::vector<ValueId>& inputs = graph.node(graph.value(value).producer).inputs;
+  return std::pair(inputs.at(0), inputs.at(1));
+}
+
+ValueId match_unary(const Graph& graph, ValueId value, std::string_view function) {
+  const auto* op = graph.producer_as<ops::Unary>(value);
+  if (op == nullptr || op->function != function) return none;
+  return graph.node(graph.value(value).producer).inputs.at(0);
+}
+
+bool is_floating(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
+}
+
+ValueId past_casts(const Graph& graph, ValueId value) {
+  while (value != none && graph.producer_as<ops::Cast>(value) != nullptr) {
+    const ValueId source = graph.node(graph.value(value).producer).inputs.at(0);
+    if (!is_floating(graph.value(source).type.dtype) || !is_floating(graph.value(value).type.dtype)) break;
+    value = source;
+  }
+  return value;
+}
+
+std::optional<double> number_of(const Graph& graph, ValueId value) {
+  if (!is_constant(graph, value)) return std::nullopt;
+  const Constant& constant = *graph.value(value).constant;
+  if (constant.rows() * constant.row_elements() != 1) return std::nullopt;
+  if (constant.dtype() == DType::f64) return constant.materialise().as<double>()[0];
+  float number = 0;
+  constant.read_floats(0, 1, &number);
+  return number;
+}
+
+std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, std::string_view function) {
+  const auto operands = match_binary(graph, value, function);
+  if (!operands) return std::nullopt;
+  if (const auto number = number_of(graph, operands->second)) return WithNumber{operands->first, *number};
+  if (function != "add" && function != "mul") return std::nullopt;
+  if (const auto number = number_of(graph, operands->first)) return WithNumber{operands->second, *number};
+  return std::nullopt;
+}
+
+bool is_last_axis_vector(const Graph& graph, ValueId value, const Dim& width) {
+  if (!is_constant(graph, value) || !is_floating(graph.value(value).type.dtype)) return false;
+  const std::vector<Dim>& shape = graph.value(value).type.shape;
+  if (shape.empty() || shape.back() != width) return false;
+  return std::all_of(shape.begin(), shape.end() - 1, [](const Dim& dim) { return dim == Dim(1); });
+}
+
+ValueId as_vector(Graph& graph, ValueId constant) {
+  const Value& value = graph.value(constant);
+  if (value.type.shape.size() == 1) return constant;
+  return graph.add_constant(value.name, reshape(value.constant, {value.type.shape.back().constant()}));
+}
+
+size_t rank_of(const Graph& graph, ValueId value) { return graph.value(value).type.shape.size(); }
+
+const Dim& extent_of(const Graph& graph, ValueId value, int64_t axis) {
+  const std::vector<Dim>& shape = graph.value(value).type.shape;
+  return shape.at(static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis));
+}
+
+bool is_last_axis(int64_t axis, size_t rank) { return axis == -1 || axis == static_cast<int64_t>(rank) - 1; }
+
+std::optional<std::vector<int64_t>> known_integers(const Graph& graph, ValueId value) {
+  if (value == none || !graph.value(value).type.contents) return std::nullopt;
+  std::vector<int64_t> numbers;
+  for (const Dim& dim : *graph.value(value).type.contents) {
+    if (!dim.is_constant()) return std::nullopt;
+    numbers.push_back(dim.constant());
+  }
+  return numbers;
+}
+
+ValueId integer_list(Graph& graph, const std::vector<int64_t>& values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return graph.add_constant("integers", make_constant(Tensor::of({count}, std::span<const int64_t>(values))));
+}
+
+ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64_t> order) {
+  if (const auto* inner = graph.producer_as<ops::Transpose>(value); inner != nullptr && !inner->perm.empty()) {
+    const std::vector<int64_t> first = inner->perm;
+    for (int64_t& axis : order) axis = first.at(static_cast<size_t>(axis));
+    value = graph.node(graph.value(value).producer).inputs.at(0);
+  }
+  if (std::is_sorted(order.begin(), order.end())) return value;
+  primitives::Transpose op;
+  op.perm = std::move(order);
+  return graph.insert(before, "transposed", ops::Transpose(op), {value});
+}
+
+ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model) {
+  const DType dtype = graph.value(model).type.dtype;
+  if (graph.value(value).type.dtype == dtype) return value;
+  primitives::Cast op;
+  op.to = std::string(name_of(dtype));
+  return graph.insert(before, "converted", ops::Cast(op), {value});
+}
+
+void replace(Graph& graph, ValueId old, ValueId replacement) {
+  const bool is_new = graph.value(replacement).producer > graph.value(old).producer;
+  graph.replace_uses(old, replacement);
+  if (!is_new) return;
+  std::string name = graph.value(old).name;
+  graph.rename(old, "replaced");
+  graph.rename(replacement, std::move(name));
+}
+
+}  // namespace incipit

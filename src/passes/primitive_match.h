@@ -1,0 +1,52 @@
+// Matching among primitives: what raising passes have in common.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/ops/primitive.h"
+
+namespace incipit {
+
+/// The operands of Binary `function` where that makes `value`.
+std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value, std::string_view function);
+/// The operand of Unary `function` where that makes `value`, else none.
+ValueId match_unary(const Graph& graph, ValueId value, std::string_view function);
+bool is_floating(DType dtype);
+/// Before conversions among floating types: exporters compute norms and softmax in f32 whatever the model's type.
+ValueId past_casts(const Graph& graph, ValueId value);
+/// The number that a constant of one element holds.
+std::optional<double> number_of(const Graph& graph, ValueId value);
+/// Of `function`'s two operands the one that is no number, and the number: in either order, or on the right where order
+/// matters.
+struct WithNumber {
+  ValueId value = none;
+  double number = 0;
+};
+std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, std::string_view function);
+/// A floating constant whose elements lie along the last axis only: [W], [1, 1, W].
+bool is_last_axis_vector(const Graph& graph, ValueId value, const Dim& width);
+/// The same as a constant [W].
+ValueId as_vector(Graph& graph, ValueId constant);
+
+size_t rank_of(const Graph& graph, ValueId value);
+const Dim& extent_of(const Graph& graph, ValueId value, int64_t axis);  // from the end where negative
+/// Whether an attribute `axis` of a tensor of that rank is its last one.
+bool is_last_axis(int64_t axis, size_t rank);
+/// The integers that a value is known to hold.
+std::optional<std::vector<int64_t>> known_integers(const Graph& graph, ValueId value);
+ValueId integer_list(Graph& graph, const std::vector<int64_t>& values);
+
+/// `value` with its axes in another order, inserted before `before`; transpositions that cancel leave nothing.
+ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64_t> order);
+/// `value` converted to the type of `model`, where it is of another.
+ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model);
+
+/// One value takes the place of another in all its uses, and its name if it was made after it; what nothing uses any
+/// more goes later, with remove_unused.
+void replace(Graph& graph, ValueId old, ValueId replacement);
+
+}  // namespace incipit

@@ -1,0 +1,41 @@
+// What a value is for given extents: masks, positions and tables of cosines are written in many ways, but what they
+// hold is always the same. A probe computes such a value with the scalar references, without touching ids or products.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "passes/decoder_inputs.h"
+
+namespace incipit {
+
+class Probe {
+ public:
+  /// One sequence of `past` earlier and `seq` new tokens, whose positions follow one another from 0 and of which none
+  /// is padding.
+  Probe(const Graph& graph, const DecoderInputs& inputs, int64_t past, int64_t seq);
+
+  /// The value, or null where it depends on ids, on earlier keys and values, or on a tensor of more than
+  /// `most_elements`.
+  const Tensor* value(ValueId id);
+
+  static constexpr int64_t most_elements = int64_t{1} << 25;
+
+ private:
+  bool needs_inputs(ValueId id) const;
+  std::optional<Tensor> compute(ValueId id) const;
+  std::optional<Tensor> input(ValueId id) const;
+  std::optional<std::vector<int64_t>> numbers(const std::vector<Dim>& dims) const;
+
+  const Graph& graph_;
+  const DecoderInputs& inputs_;
+  int64_t past_, seq_;
+  std::map<std::string, int64_t> symbols_;
+  std::map<ValueId, std::optional<Tensor>> known_;
+};
+
+}  // namespace incipit

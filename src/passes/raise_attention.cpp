@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <set>
+
+#include "passes/decoder_inputs.h"
+#include "passes/passes.h"
+#include "passes/primitive_match.h"
+#include "passes/probe.h"
+
+namespace incipit {
+namespace {
+
+constexpr double hidden = -1e4;  // what is not above hides a position: −inf, a type's lowest number, −10000
+
+struct Scores {
+  ValueId query = none, key = none;  // key [B, H, D, L], as the product takes it
+  double scale = 1, soft_cap = 0;
+  ValueId mask = none;
+};
+
+std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth);
+
+// cap·tanh(scores / cap).
+std::optional<Scores> match_soft_cap(const Graph& graph, ValueId value, int depth) {
+  const auto outer = match_with_number(graph, value, "mul");
+  const ValueId inner = outer ? match_unary(graph, past_casts(graph, outer->value), "tanh") : none;
+  const auto divided = inner == none ? std::nullopt : match_with_number(graph, inner, "div");
+  if (!divided || divided->number != outer->number || outer->number <= 0) return std::nullopt;
+  std::optional<Scores> scores = match_scores(graph, divided->value, depth);
+  if (!scores || scores->mask != none || scores->soft_cap != 0) return std::nullopt;
+  scores->soft_cap = outer->number;
+  return scores;
+}
+
+// What goes into softmax: a product of queries and keys, scaled, capped and masked, in this order.
+std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth) {
+  value = past_casts(graph, value);
+  if (depth == 0 || value == none || graph.value(value).producer == none) return std::nullopt;
+  const Node& node = graph.node(graph.value(value).producer);
+  if (graph.producer_as<ops::MatMul>(value) != nullptr) return Scores{node.inputs[0], node.inputs[1]};
+  if (std::optional<Scores> capped = match_soft_cap(graph, value, depth - 1)) return capped;
+  for (const std::string_view function : {"mul", "div"}) {
+    const auto scaled = match_with_number(graph, value, function);
+    if (!scaled) continue;
+    std::optional<Scores> scores = match_scores(graph, scaled->value, depth - 1);
+    if (!scores || scores->mask != none || scores->soft_cap != 0) return std::nullopt;
+    scores->scale *= function == "mul" ? scaled->number : 1 / scaled->number;
+    return scores;
+  }
+  const auto masked = [&](ValueId inner, ValueId mask) {
+    std::optional<Scores> scores = match_scores(graph, inner, depth - 1);
+    if (scores && scores->mask != none) scores.reset();
+    if (scores) scores->mask = mask;
+    return scores;
+  };
+  if (const auto sum = match_binary(graph, value, "add")) {
+    if (std::optional<Scores> scores = masked(sum->first, sum->second)) return scores;
+    return masked(sum->second, sum->first);
+  }
+  if (graph.producer_as<ops::Where>(value) != nullptr) {
+    const std::optional<double> otherwise = number_of(graph, node.inputs[2]);
+    if (otherwise && *otherwise <= hidden) return masked(node.inputs[1], node.inputs[0]);
+  }
+  return std::nullopt;
+}
+
+// x of x·number, collecting the number: scales are also written into queries and keys.
+ValueId unscaled(const Graph& graph, ValueId value, double& scale) {
+  for (;;) {
+    if (const auto product = match_with_number(graph, value, "mul")) {
+      scale *= product->number;
+      value = product->value;
+    } else if (const auto quotient = match_with_number(graph, value, "div")) {
+      scale /= quotient->number;
+      value = quotient->value;
+    } else {
+      return value;
+    }
+  }
+}
+
+// Keys or values [B, K, L, D] of which each was repeated for a group of query heads: [B, K, 1, L, D], expanded and
+// reshaped to [B, H, L, D]. The value itself where it is no such thing.
+ValueId unrepeated(const Graph& graph, ValueId value) {
+  if (graph.producer_as<ops::Reshape>(value) == nullptr) return value;
+  const ValueId wide = graph.node(graph.value(value).producer).inputs[0];
+  if (graph.producer_as<ops::Expand>(wide) == nullptr || rank_of(graph, wide) != 5) return value;
+  const ValueId single = graph.node(graph.value(wide).producer).inputs[0];
+  const NodeId adding = graph.value(single).producer;
+  if (rank_of(graph, single) != 5 || extent_of(graph, single, 2) != Dim(1) || adding == none) return value;
+  if (graph.op_as<ops::Unsqueeze>(adding) == nullptr && graph.op_as<ops::Reshape>(adding) == nullptr) return value;
+  const ValueId source = graph.node(adding).inputs[0];
+  if (rank_of(graph, source) != 4) return value;
+  const std::vector<Dim>& narrow = graph.value(source).type.shape;
+  const std::vector<Dim>& repeated = graph.value(wide).type.shape;
+  const std::vector<Dim>& joined = graph.value(value).type.shape;
+  const bool one_axis_more =
+      graph.value(single).type.shape == std::vector<Dim>{narrow[0], narrow[1], 1, narrow[2], narrow[3]};
+  const bool repeats = repeated == std::vector<Dim>{narrow[0], narrow[1], repeated[2], narrow[2], narrow[3]};
+  const bool joins = joined == std::vector<Dim>{narrow[0], narrow[1] * repeated[2], narrow[2], narrow[3]};
+  return one_axis_more && repeats && joins ? source : value;
+}
+
+// Which keys a mask shows to a query, from computing it: it may be built in many ways.
+class SeenMask {
+ public:
+  SeenMask(const Graph& graph, const DecoderInputs& inputs, ValueId mask, int64_t past, int64_t seq)
+      : past_(past), seq_(seq), probe_(graph, inputs, past, seq) {
+    const Tensor* tensor = probe_.value(mask);
+    if (tensor == nullptr || tensor->shape().size() < 2 || tensor->shape().back() != past + seq ||
+        tensor->shape()[tensor->shape().size() - 2] != seq || tensor->elements() != seq * (past + seq)) {
+      return;
+    }
+    is_flag_ = tensor->dtype() == DType::boolean;
+    values_.resize(static_cast<size_t>(tensor->elements()));
+    convert_to_float(tensor->dtype(), tensor->data(), values_.data(), values_.size());
+  }
+  /// How many keys the last query sees; 0 where the mask could not be computed.
+  int64_t seen_by_last() const {
+    if (values_.empty()) return 0;
+    return std::count_if(values_.end() - static_cast<ptrdiff_t>(past_ + seq_), values_.end(),
+                         [&](float value) { return is_flag_ ? value != 0 : value > hidden; });
+  }
+  /// Whether each query sees exactly the `window` (0: all) positions up to its own, unweighted.
+  bool is_causal(int64_t window) const {
+    for (int64_t i = 0; i < seq_; ++i) {
+      for (int64_t j = 0; j < past_ + seq_; ++j) {
+        const int64_t query = past_ + i;
+        const bool wanted = j <= query && (window == 0 || j > query - window);
+        const float value = values_[static_cast<size_t>(i * (past_ + seq_) + j)];
+        if (is_flag_ ? (value != 0) != wanted : wanted ? value != 0 : !(value <= hidden)) return false;
+      }
+    }
+    return !values_.empty();
+  }
+
+ private:
+  int64_t past_, seq_;
+  Probe probe_;
+  bool is_flag_ = false;
+  std::vector<float> values_;  // [seq, past + seq]
+};
+
+// The largest number among the constants that a mask is made from: a window is no wider.
+int64_t widest_constant(const Graph& graph, ValueId mask) {
+  std::set<ValueId> wanted{mask};
+  int64_t widest = 0;
+  for (auto n = graph.order().rbegin(); n != graph.order().rend(); ++n) {
+    const Node& node = graph.node(*n);
+    if (std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return wanted.contains(id); })) {
+      continue;
+    }
+    for (const ValueId input : node.inputs) {
+      if (input == none) continue;
+      wanted.insert(input);
+      const std::optional<double> number = number_of(graph, input);
+      if (number && *number > 0 && *number < 1 << 20) widest = std::max(widest, static_cast<int64_t>(*number));
+    }
+  }
+  return widest;
+}
+
+// The window of a causal mask, 0 where it has none; nothing where it is no causal mask.
+std::optional<int64_t> causal_window(const Graph& graph, const DecoderInputs& inputs, ValueId mask) {
+  // Where there are earlier tokens, one query far from the beginning shows the window; else a prompt that is longer
+  // than any window that the constants allow.
+  const bool has_past = !inputs.past.empty();
+  constexpr int64_t far = 1 << 17, longest_prompt = 4'200;
+  const int64_t past = has_past ? far : 0;
+  const int64_t seq = has_past ? 1 : std::min(widest_constant(graph, mask) + 2, longest_prompt);
+  const SeenMask wide(graph, inputs, mask, past, seq);
+  const int64_t window = wide.seen_by_last() == past + seq ? 0 : wide.seen_by_last();
+  if (!wide.is_causal(window)) return std::nullopt;
+  for (const auto& [before, now] : {std::pair<int64_t, int64_t>{0, 7}, {5, 4}, {1, 1}, {0, 33}}) {
+    if (before > 0 && !has_past) continue;
+    if (!SeenMask(graph, inputs, mask, before, now).is_causal(window)) return std::nullopt;
+  }
+  return window;
+}
+
+}  // namespace
+
+void raise_attention(Graph& graph, const PassContext&) {
+  const std::optional<DecoderInputs> inputs = find_decoder_inputs(graph);
+  constexpr int deepest = 12;  // nodes between softmax and the product
+  for (const NodeId n : std::vector<NodeId>(graph.order())) {
+    if (graph.op_as<ops::MatMul>(n) == nullptr) continue;
+    const ValueId result = graph.node(n).outputs.front();
+    const ValueId weights = past_casts(graph, graph.node(n).inputs[0]);
+    const auto* softmax = graph.producer_as<ops::Softmax>(weights);
+    if (softmax == nullptr || rank_of(graph, weights) != 4 || !is_last_axis(softmax->axis, 4)) continue;
+    std::optional<Scores> scores = match_scores(graph, graph.node(graph.value(weights).producer).inputs[0], deepest);
+    if (!scores) continue;
+    const ValueId query = past_casts(graph, unscaled(graph, past_casts(graph, scores->query), scores->scale));
+    ValueId key = unscaled(graph, past_casts(graph, scores->key), scores->scale);
+    const ValueId value = past_casts(graph, graph.node(n).inputs[1]);
+    if (rank_of(graph, query) != 4 || rank_of(graph, key) != 4 || rank_of(graph, value) != 4) continue;
+    key = past_casts(graph, unscaled(graph, transposed(graph, n, key, {0, 1, 3, 2}), scores->scale));
+
+    primitives::Sdpa op;
+    op.scale = static_cast<float>(scores->scale);
+    op.softcap = static_cast<float>(scores->soft_cap);
+    std::vector<ValueId> operands{query, unrepeated(graph, key), unrepeated(graph, value)};
+    if (scores->mask != none) {
+      const ValueId mask = past_casts(graph, scores->mask);
+      const std::optional<int64_t> window = inputs ? causal_window(graph, *inputs, mask) : std::nullopt;
+      op.causal = window.has_value();
+      op.window = window.value_or(0);
+      if (!window) operands.push_back(mask);
+    }
+    const ValueId attended = graph.insert(n, "attention", ops::Sdpa(op), operands);
+    replace(graph, result, converted_like(graph, n, attended, result));
+  }
+  graph.remove_unused();
+}
+
+}  // namespace incipit

@@ -1,0 +1,149 @@
+#include "passes/rotary_fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "passes/primitive_match.h"
+#include "passes/probe.h"
+
+namespace incipit {
+namespace {
+
+/// Rows of cosines and sines, and the position of the first; the others follow.
+struct Tables {
+  int64_t first_position = 0, rows = 0, pairs = 0;
+  std::vector<float> cosines, sines;  // [rows, pairs]
+  double rounding = 0;                // of the type that they were stored in
+};
+
+std::vector<float> floats_of(const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.elements()));
+  convert_to_float(tensor.dtype(), tensor.data(), values.data(), values.size());
+  return values;
+}
+
+std::optional<Tables> tables_of(const Tensor* cosines, const Tensor* sines, int64_t first, int64_t rows) {
+  if (cosines == nullptr || sines == nullptr || cosines->shape().empty() || cosines->shape() != sines->shape()) {
+    return std::nullopt;
+  }
+  const int64_t pairs = cosines->shape().back();
+  if (pairs < 1 || rows < 1 || cosines->elements() != rows * pairs) return std::nullopt;
+  const DType dtype = cosines->dtype();
+  const double rounding = dtype == DType::f16 ? 0x1p-10 : dtype == DType::bf16 ? 0x1p-7 : 0x1p-21;
+  return Tables{first, rows, pairs, floats_of(*cosines), floats_of(*sines), rounding};
+}
+
+bool fits(const Tables& tables, const RotaryFit& fit) {
+  const double factor = fit.factor;
+  for (int64_t row = 0; row < tables.rows; ++row) {
+    for (int64_t j = 0; j < tables.pairs; ++j) {
+      const auto at = static_cast<size_t>(row * tables.pairs + j);
+      const double angle = static_cast<double>(tables.first_position + row) *
+                           static_cast<double>(fit.inverse_frequency[static_cast<size_t>(j)]);
+      // The angle itself was rounded to f32.
+      const double allowed = factor * (tables.rounding + std::abs(angle) * 0x1p-22);
+      const double cosine = tables.cosines[at], sine = tables.sines[at];
+      if (!(std::abs(cosine - factor * std::cos(angle)) <= allowed)) return false;
+      if (!(std::abs(sine - factor * std::sin(angle)) <= allowed)) return false;
+    }
+  }
+  return true;
+}
+
+/// Floating constants of at most so many elements that the values are computed from.
+std::vector<ConstantPtr> constants_behind(const Graph& graph, const std::vector<ValueId>& values, int64_t most) {
+  std::set<ValueId> wanted(values.begin(), values.end());
+  std::vector<ConstantPtr> found;
+  for (auto n = graph.order().rbegin(); n != graph.order().rend(); ++n) {
+    const Node& node = graph.node(*n);
+    if (std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return wanted.contains(id); })) {
+      continue;
+    }
+    for (const ValueId input : node.inputs) {
+      if (input == none || !wanted.insert(input).second) continue;
+      const ConstantPtr& constant = graph.value(input).constant;
+      if (!constant || constant->rows() * constant->row_elements() > most) continue;
+      if (is_floating(constant->dtype()) && constant->dtype() != DType::f64) found.push_back(constant);
+    }
+  }
+  return found;
+}
+
+std::optional<RotaryFit> fit(const Graph& graph, const Tables& tables, const std::vector<ValueId>& sources) {
+  if (tables.first_position != 0 || tables.rows < 2) return std::nullopt;
+  RotaryFit shown;
+  shown.factor = tables.cosines[0];
+  const auto pairs = static_cast<size_t>(tables.pairs);
+  for (size_t j = 0; j < pairs; ++j) {
+    const double cosine = tables.cosines[pairs + j], sine = tables.sines[pairs + j];
+    shown.inverse_frequency.push_back(static_cast<float>(std::atan2(sine, cosine)));
+  }
+  // What the table shows is rounded; the constants behind it are what it was made with.
+  RotaryFit exact = shown;
+  bool has_frequencies = false;
+  const auto slack = static_cast<float>(4 * tables.rounding);
+  const auto near = [&](float value, float wanted) {
+    return std::abs(value - wanted) <= slack * std::max(std::abs(wanted), 0.25F);
+  };
+  for (const ConstantPtr& constant : constants_behind(graph, sources, 2 * tables.pairs)) {
+    std::vector<float> values(static_cast<size_t>(constant->rows() * constant->row_elements()));
+    constant->read_floats(0, constant->rows(), values.data());
+    if (values.size() == 1 && near(values[0], shown.factor)) exact.factor = values[0];
+    if (values.size() != pairs && values.size() != 2 * pairs) continue;
+    bool all = true;
+    for (size_t j = 0; j < pairs; ++j) all = all && near(values[j], shown.inverse_frequency[j]);
+    if (!all) continue;
+    exact.inverse_frequency.assign(values.begin(), values.begin() + static_cast<ptrdiff_t>(pairs));
+    has_frequencies = true;
+  }
+  if (has_frequencies && fits(tables, exact)) return exact;
+  return tables.rounding <= 0x1p-20 && fits(tables, shown) ? std::optional(shown) : std::nullopt;
+}
+
+}  // namespace
+
+bool is_position(const Graph& graph, const DecoderInputs& inputs, ValueId value) {
+  const DType dtype = graph.value(value).type.dtype;
+  if (dtype != DType::i32 && dtype != DType::i64) return false;
+  for (const auto& [past, seq] : {std::pair<int64_t, int64_t>{0, 7}, {3, 4}}) {
+    if (past > 0 && inputs.past.empty()) continue;
+    Probe probe(graph, inputs, past, seq);
+    const Tensor* seen = probe.value(value);
+    if (seen == nullptr || seen->elements() != seq) return false;
+    for (int64_t i = 0; i < seq; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const int64_t position = dtype == DType::i64 ? seen->as<int64_t>()[at] : seen->as<int32_t>()[at];
+      if (position != past + i) return false;
+    }
+  }
+  return true;
+}
+
+std::optional<RotaryFit> fit_rotary(const Graph& graph, const DecoderInputs& inputs, const Node& rotary) {
+  const ValueId cosines = rotary.inputs.at(1), sines = rotary.inputs.at(2);
+  const std::vector<ValueId> sources{cosines, sines};
+  if (rotary.inputs.size() > 3 && rotary.inputs[3] != none) {
+    // Tables of all positions, from which rows are taken.
+    if (!is_position(graph, inputs, rotary.inputs[3])) return std::nullopt;
+    const ConstantPtr& first = graph.value(cosines).constant;
+    const ConstantPtr& second = graph.value(sines).constant;
+    if (!first || !second || first->shape().size() != 2) return std::nullopt;
+    const Tensor all_cosines = first->materialise(), all_sines = second->materialise();
+    const auto tables = tables_of(&all_cosines, &all_sines, 0, first->rows());
+    return tables ? fit(graph, *tables, sources) : std::nullopt;
+  }
+  constexpr int64_t near = 64, far = 5'000, prompt = 2'048;
+  Probe probe(graph, inputs, 0, near);
+  const auto tables = tables_of(probe.value(cosines), probe.value(sines), 0, near);
+  const std::optional<RotaryFit> found = tables ? fit(graph, *tables, sources) : std::nullopt;
+  if (!found) return std::nullopt;
+  // Far positions tell scaled rotations from those that only begin alike.
+  const bool can_be_far = !inputs.past.empty() || inputs.position != none;
+  const int64_t past = can_be_far ? far : 0, seq = can_be_far ? 3 : prompt;
+  Probe distant(graph, inputs, past, seq);
+  const auto more = tables_of(distant.value(cosines), distant.value(sines), past, seq);
+  return more && fits(*more, *found) ? found : std::nullopt;
+}
+
+}  // namespace incipit
