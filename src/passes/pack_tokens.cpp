@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "graph/ops/activate.h"
@@ -437,15 +438,22 @@ class Packer {
     put(node.outputs[0], packed_.add(node.name, std::move(norm), {x.value, gain, bias}), x.axes);
   }
 
+  /// Heads and their width, of [batch, heads, tokens, width].
+  std::pair<int64_t, int64_t> heads_of(ValueId value) const {
+    const Packed& x = tokens(value);
+    const auto within = [&](size_t axis) {
+      return x.axes.kind(axis) == Kind::feature || x.axes.kind(axis) == Kind::one;
+    };
+    if (x.axes.rank() != 4 || !within(1) || within(2) || !within(3)) throw Refusal{"works on what has no heads"};
+    return {extent_of(graph_, value, 1).constant(), extent_of(graph_, value, 3).constant()};
+  }
+
   void rotary(const Node& node, const ops::RotaryEmbedding& op) {
     const Packed& x = rows_of(node.inputs[0]);
-    const std::vector<int64_t> features = x.axes.features();
-    if (features.size() != 2 && op.num_heads == 0) throw Refusal{"rotates what is not divided into heads"};
     const std::optional<RotaryFit> fit = fit_rotary(graph_, inputs_, node);
     if (!fit) throw Refusal{"rotates by angles that are not proportional to the positions"};
     ops::Rotary rotary;
-    rotary.heads = features.size() == 2 ? features[0] : op.num_heads;
-    rotary.head_dim = x.axes.width() / rotary.heads;
+    std::tie(rotary.heads, rotary.head_dim) = heads_of(node.inputs[0]);
     rotary.factor = fit->factor;
     rotary.interleaved = op.interleaved;
     put(node.outputs[0], packed_.add(node.name, std::move(rotary), {x.value, position_, frequencies(*fit)}), x.axes);
@@ -463,27 +471,33 @@ class Packer {
   }
 
   void attention(const Node& node, const ops::Sdpa& op) {
-    if (!op.causal || (node.inputs.size() > 3 && node.inputs[3] != none)) {
+    const auto operand = [&](size_t i) { return i < node.inputs.size() ? node.inputs[i] : none; };
+    if (!op.causal || operand(3) != none || !op.scores.empty()) {
       throw Refusal{"lets tokens see others than those before them"};
+    }
+    if (!counts_tokens(graph_, inputs_, operand(4), 0) ||
+        (operand(5) != none && !counts_tokens(graph_, inputs_, operand(5), 1))) {
+      throw Refusal{"does not begin behind the earlier tokens"};
     }
     const Packed &query = rows_of(node.inputs[0]), &key = tokens(node.inputs[1]), &value = tokens(node.inputs[2]);
     const bool has_past = !inputs_.past.empty();
     if (key.holds_past != has_past || value.holds_past != has_past) {
       throw Refusal{"does not read the earlier tokens' keys and values"};
     }
-    const std::vector<int64_t> q = query.axes.features(), k = key.axes.features(), v = value.axes.features();
-    if (q.size() != 2 || k.size() != 2 || k != v || q[1] != k[1] || q[0] % k[0] != 0) {
+    const auto [heads, head_dim] = heads_of(node.inputs[0]);
+    const auto [kv_heads, key_dim] = heads_of(node.inputs[1]);
+    if (heads_of(node.inputs[2]) != std::pair(kv_heads, key_dim) || head_dim != key_dim || heads % kv_heads != 0) {
       throw Refusal{"has heads of different size for queries, keys and values"};
     }
     ops::KvWrite write;
     ops::Attention attend;
     write.layer = attend.layer = layers_++;
-    write.kv_heads = attend.kv_heads = k[0];
-    write.head_dim = attend.head_dim = k[1];
+    write.kv_heads = attend.kv_heads = kv_heads;
+    write.head_dim = attend.head_dim = head_dim;
     write.window = attend.window = op.window;
-    attend.heads = q[0];
+    attend.heads = heads;
     attend.scale = op.scale;
-    attend.soft_cap = op.softcap;
+    attend.soft_cap = op.soft_cap;
     const ValueId cache = packed_.add(node.name + ".kv_write", std::move(write), {key.value, value.value, position_});
     put(node.outputs[0], packed_.add(node.name, std::move(attend), {query.value, position_, cache}), query.axes);
   }

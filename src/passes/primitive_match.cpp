@@ -109,9 +109,15 @@ ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model
 }
 
 void replace(Graph& graph, ValueId old, ValueId replacement) {
-  const bool is_new = graph.value(replacement).producer > graph.value(old).producer;
+  const Value& taking = graph.value(replacement);
+  const bool is_new = taking.producer > graph.value(old).producer;
+  if (graph.is_output(old) && !is_new) {
+    // Outputs keep their names: an input, a constant or another output cannot become one.
+    if (taking.producer == none || graph.is_output(replacement)) return;
+  }
+  const bool takes_name = is_new || graph.is_output(old);
   graph.replace_uses(old, replacement);
-  if (!is_new) return;
+  if (!takes_name) return;
   std::string name = graph.value(old).name;
   graph.rename(old, "replaced");
   graph.rename(replacement, std::move(name));

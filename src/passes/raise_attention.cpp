@@ -177,6 +177,20 @@ std::optional<int64_t> causal_window(const Graph& graph, const DecoderInputs& in
   return window;
 }
 
+// The position of the first query, where there are more keys than queries: that of earlier tokens.
+ValueId first_position(Graph& graph, NodeId before, ValueId query, ValueId key) {
+  if (extent_of(graph, query, 2) == extent_of(graph, key, 2)) return none;
+  primitives::ShapeOf length;
+  length.start = 2;
+  length.end = 3;
+  const ValueId keys = graph.insert(before, "keys", ops::ShapeOf(length), {key});
+  const ValueId queries = graph.insert(before, "queries", ops::ShapeOf(length), {query});
+  primitives::Binary difference;
+  difference.function = "sub";
+  const ValueId earlier = graph.insert(before, "earlier", ops::Binary(difference), {keys, queries});
+  return graph.insert(before, "first", ops::Squeeze(), {earlier, integer_list(graph, {0})});
+}
+
 }  // namespace
 
 void raise_attention(Graph& graph, const PassContext&) {
@@ -187,7 +201,8 @@ void raise_attention(Graph& graph, const PassContext&) {
     const ValueId result = graph.node(n).outputs.front();
     const ValueId weights = past_casts(graph, graph.node(n).inputs[0]);
     const auto* softmax = graph.producer_as<ops::Softmax>(weights);
-    if (softmax == nullptr || rank_of(graph, weights) != 4 || !is_last_axis(softmax->axis, 4)) continue;
+    if (softmax == nullptr || softmax->logarithm || rank_of(graph, weights) != 4 || !is_last_axis(softmax->axis, 4))
+      continue;
     std::optional<Scores> scores = match_scores(graph, graph.node(graph.value(weights).producer).inputs[0], deepest);
     if (!scores) continue;
     const ValueId query = past_casts(graph, unscaled(graph, past_casts(graph, scores->query), scores->scale));
@@ -198,14 +213,15 @@ void raise_attention(Graph& graph, const PassContext&) {
 
     primitives::Sdpa op;
     op.scale = static_cast<float>(scores->scale);
-    op.softcap = static_cast<float>(scores->soft_cap);
+    op.soft_cap = static_cast<float>(scores->soft_cap);
     std::vector<ValueId> operands{query, unrepeated(graph, key), unrepeated(graph, value)};
     if (scores->mask != none) {
       const ValueId mask = past_casts(graph, scores->mask);
       const std::optional<int64_t> window = inputs ? causal_window(graph, *inputs, mask) : std::nullopt;
       op.causal = window.has_value();
       op.window = window.value_or(0);
-      if (!window) operands.push_back(mask);
+      operands.push_back(window ? none : mask);
+      if (window) operands.push_back(first_position(graph, n, query, key));
     }
     const ValueId attended = graph.insert(n, "attention", ops::Sdpa(op), operands);
     replace(graph, result, converted_like(graph, n, attended, result));

@@ -100,6 +100,11 @@ ConstantPtr ones(int64_t width) {
   return make_constant(Tensor::of({width}, std::span<const float>(values)));
 }
 
+ValueId of_type(Graph& graph, ValueId constant, DType dtype) {
+  if (constant == none || graph.value(constant).type.dtype == dtype || dtype == DType::f64) return constant;
+  return graph.add_constant(graph.value(constant).name, convert(graph.value(constant).constant, dtype));
+}
+
 }  // namespace
 
 void raise_norms(Graph& graph, const PassContext&) {
@@ -127,6 +132,8 @@ void raise_norms(Graph& graph, const PassContext&) {
     if (centred != none) {
       primitives::LayerNormalization op;
       op.epsilon = spread->epsilon;
+      gain = of_type(graph, gain, graph.value(x).type.dtype);
+      bias = of_type(graph, bias, graph.value(x).type.dtype);
       raised = graph.insert(place, "norm", ops::LayerNormalization(op), {x, gain, bias});
     } else {
       primitives::RmsNormalization op;

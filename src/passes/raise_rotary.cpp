@@ -145,17 +145,15 @@ void widen_partial(Graph& graph, NodeId n) {
   const ValueId result = graph.node(n).outputs.front();
   const auto parts = match_pair(graph, result);
   const auto* rotary = parts ? graph.producer_as<ops::RotaryEmbedding>(parts->first) : nullptr;
-  if (rotary == nullptr) return;
+  if (rotary == nullptr || extent_of(graph, parts->first, -1) == extent_of(graph, result, -1)) return;
   const std::vector<ValueId> inputs = graph.node(graph.value(parts->first).producer).inputs;
   const auto first = match_part(graph, inputs[0]), rest = match_part(graph, parts->second);
   if (!first || !rest || first->x != rest->x || first->step != 1 || rest->step != 1 || first->start != 0 ||
       first->end != rest->start || Dim(rest->end) != extent_of(graph, first->x, -1)) {
     return;
   }
-  primitives::RotaryEmbedding partial = rotary->primitive();
-  partial.rotary_dim = first->end;
   replace(graph, result,
-          graph.insert(n, "rotary", ops::RotaryEmbedding(partial), {first->x, inputs.at(1), inputs.at(2)}));
+          graph.insert(n, "rotary", ops::RotaryEmbedding(rotary->primitive()), {first->x, inputs.at(1), inputs.at(2)}));
 }
 
 }  // namespace

@@ -103,19 +103,40 @@ std::optional<RotaryFit> fit(const Graph& graph, const Tables& tables, const std
 
 }  // namespace
 
+namespace {
+
+std::optional<std::vector<int64_t>> probed_integers(const Graph& graph, const DecoderInputs& inputs, ValueId value,
+                                                    int64_t past, int64_t seq) {
+  Probe probe(graph, inputs, past, seq);
+  const Tensor* seen = probe.value(value);
+  if (seen == nullptr || (seen->dtype() != DType::i32 && seen->dtype() != DType::i64)) return std::nullopt;
+  return primitives::integers(*seen);
+}
+
+/// Extents that tell apart what depends on them in different ways; no earlier tokens where the graph takes none.
+std::vector<std::pair<int64_t, int64_t>> telling_extents(const DecoderInputs& inputs) {
+  if (inputs.past.empty()) return {{0, 7}, {0, 1}};
+  return {{0, 7}, {3, 4}, {6, 1}};
+}
+
+}  // namespace
+
 bool is_position(const Graph& graph, const DecoderInputs& inputs, ValueId value) {
-  const DType dtype = graph.value(value).type.dtype;
-  if (dtype != DType::i32 && dtype != DType::i64) return false;
-  for (const auto& [past, seq] : {std::pair<int64_t, int64_t>{0, 7}, {3, 4}}) {
-    if (past > 0 && inputs.past.empty()) continue;
-    Probe probe(graph, inputs, past, seq);
-    const Tensor* seen = probe.value(value);
-    if (seen == nullptr || seen->elements() != seq) return false;
+  for (const auto& [past, seq] : telling_extents(inputs)) {
+    const auto seen = probed_integers(graph, inputs, value, past, seq);
+    if (!seen || std::ssize(*seen) != seq) return false;
     for (int64_t i = 0; i < seq; ++i) {
-      const auto at = static_cast<size_t>(i);
-      const int64_t position = dtype == DType::i64 ? seen->as<int64_t>()[at] : seen->as<int32_t>()[at];
-      if (position != past + i) return false;
+      if ((*seen)[static_cast<size_t>(i)] != past + i) return false;
     }
+  }
+  return true;
+}
+
+bool counts_tokens(const Graph& graph, const DecoderInputs& inputs, ValueId value, int64_t new_tokens) {
+  if (value == none) return inputs.past.empty() && new_tokens == 0;
+  for (const auto& [past, seq] : telling_extents(inputs)) {
+    const auto seen = probed_integers(graph, inputs, value, past, seq);
+    if (!seen || seen->size() != 1 || seen->front() != past + new_tokens * seq) return false;
   }
   return true;
 }

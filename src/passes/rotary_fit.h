@@ -21,4 +21,8 @@ std::optional<RotaryFit> fit_rotary(const Graph& graph, const DecoderInputs& inp
 /// Whether an integer value [batch, seq], [1, seq] or [seq] holds the tokens' positions.
 bool is_position(const Graph& graph, const DecoderInputs& inputs, ValueId value);
 
+/// Whether an integer holds how many tokens there are before the new ones, plus `new_tokens` times those. An absent one
+/// holds 0.
+bool counts_tokens(const Graph& graph, const DecoderInputs& inputs, ValueId value, int64_t new_tokens);
+
 }  // namespace incipit
