@@ -12,6 +12,7 @@ namespace {
 using Values = std::vector<ValueId>;
 namespace p = primitives;
 
+/// Until the next value is made.
 const ValueType& type_of(const Call& call, ValueId value) { return call.graph().value(value).type; }
 
 /// An attribute that is not known here might change what the node computes.
@@ -68,7 +69,7 @@ struct Hidden {
 /// Input i hides keys where it is 0 ([B, L] or [B, S, L]) or says how many there are ([B]).
 Hidden hidden_by(Call& call, size_t i) {
   if (!call.has(i)) return {};
-  const std::vector<Dim>& shape = call.type(i).shape;
+  const std::vector<Dim> shape = call.type(i).shape;
   if (shape.size() == 1) {
     if (shape[0] != call.type(0).shape[0]) {
       call.refuse("has a mask " + call.type(i).text() + ", which is not a length for each sequence",

@@ -11,6 +11,7 @@ namespace {
 using Values = std::vector<ValueId>;
 namespace p = primitives;
 
+/// Until the next value is made.
 const ValueType& type_of(const Call& call, ValueId value) { return call.graph().value(value).type; }
 
 /// x times a number, x itself for 1.
@@ -75,7 +76,7 @@ Values rotary_embedding(Call& call) {
 
 /// A mask that may have fewer keys than there are (since opset 24): those that it lacks are not seen.
 ValueId widened_mask(Call& call, ValueId mask, ValueId keys) {
-  const ValueType& type = type_of(call, mask);
+  const ValueType type = type_of(call, mask);  // a copy: the graph grows
   if (call.opset() < 24 || type.shape.empty() || type.shape.back() == type_of(call, keys).shape[2]) return mask;
   const auto rank = static_cast<int64_t>(type.shape.size());
   const ValueId missing = call.add(p::Binary{"sub"}, {extent_of(call, keys, 2), extent_of(call, mask, rank - 1)});
