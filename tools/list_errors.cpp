@@ -31,6 +31,7 @@ constexpr Section sections[] = {
     {"import", "Reading a model"},
     {"text", "Tokenizers, templates and text"},
     {"graph", "Graphs"},
+    {"primitives", "Operators"},
     {"passes", "Passes"},
     {"quant", "Weight formats"},
     {"kernels", "Kernels"},

@@ -71,20 +71,20 @@ bool fits(const ValueType& declared, const ValueType& given) {
 
 }  // namespace
 
-void require(std::string_view op, bool ok, const std::string& fault) {
-  if (!ok) throw Error(op, fault, "check the model's branches and loops");
+void BodyRule::require(bool ok, const std::string& fault) const {
+  if (!ok) throw Error(op_, fault);
 }
 
 std::vector<ValueType> infer_body(std::string_view op, const Graph& body, std::span<const ValueType> inputs) {
-  require(op, inputs.size() == body.inputs().size(),
-          "has a body of " + std::to_string(body.inputs().size()) + " inputs, but " + std::to_string(inputs.size()) +
-              " for it");
+  BodyRule(op).require(inputs.size() == body.inputs().size(), "has a body of " + std::to_string(body.inputs().size()) +
+                                                                  " inputs, but " + std::to_string(inputs.size()) +
+                                                                  " for it");
   Unknowns unknowns(inputs);
   std::map<ValueId, ValueType> types;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Value& input = body.value(body.inputs()[i]);
-    require(op, fits(input.type, inputs[i]),
-            "gives its body's " + input.name + " " + inputs[i].text() + " instead of " + input.type.text());
+    BodyRule(op).require(fits(input.type, inputs[i]), "gives its body's " + input.name + " " + inputs[i].text() +
+                                                          " instead of " + input.type.text());
     types.emplace(body.inputs()[i], unknowns.named(inputs[i]));
   }
   const auto type_of_value = [&](ValueId id) {
@@ -113,8 +113,8 @@ std::vector<ValueType> infer_body(std::string_view op, const Graph& body, std::s
 }
 
 ValueType common_type(std::string_view op, const ValueType& a, const ValueType& b) {
-  require(op, a.dtype == b.dtype && a.shape.size() == b.shape.size() && !a.is_cache && !b.is_cache,
-          "makes " + a.text() + " or " + b.text() + ", which are of different types or ranks");
+  BodyRule(op).require(a.dtype == b.dtype && a.shape.size() == b.shape.size() && !a.is_cache && !b.is_cache,
+                       "makes " + a.text() + " or " + b.text() + ", which are of different types or ranks");
   ValueType common{a.dtype, a.shape};
   for (size_t axis = 0; axis < common.shape.size(); ++axis) {
     if (a.shape[axis] != b.shape[axis]) common.shape[axis] = Dim::unknown();
@@ -126,7 +126,7 @@ ValueType common_type(std::string_view op, const ValueType& a, const ValueType& 
 }
 
 std::span<const ValueType> from(std::string_view op, std::span<const ValueType> inputs, size_t first) {
-  require(op, inputs.size() >= first, "has too few inputs");
+  BodyRule(op).require(inputs.size() >= first, "has too few inputs");
   return inputs.subspan(first);
 }
 
@@ -169,7 +169,8 @@ Tensor stacked(std::string_view op, const std::vector<Tensor>& parts, size_t axi
   const Tensor& first = parts.at(0);
   Shape shape = first.shape();
   for (const Tensor& part : parts) {
-    require(op, part.dtype() == first.dtype() && part.shape() == shape, "collects tensors of different shapes");
+    BodyRule(op).require(part.dtype() == first.dtype() && part.shape() == shape,
+                         "collects tensors of different shapes");
   }
   const Around around(shape, axis, size_of(first.dtype()));
   shape.insert(shape.begin() + static_cast<ptrdiff_t>(axis), static_cast<int64_t>(parts.size()));
@@ -192,15 +193,16 @@ Tensor stacked_nothing(const ValueType& part, size_t axis) {
 
 int64_t single(std::string_view op, const Tensor& tensor) {
   const std::vector<int64_t> values = primitives::integers(tensor);
-  require(op, values.size() == 1, "takes one number where it gets " + std::to_string(values.size()));
+  BodyRule(op).require(values.size() == 1, "takes one number where it gets " + std::to_string(values.size()));
   return values.front();
 }
 
 void require_single(std::string_view op, const ValueType& type, DType dtype, std::string_view what) {
   const bool is_single =
       type.shape.empty() || (type.shape.size() == 1 && (!type.shape[0].is_constant() || type.shape[0] == Dim(1)));
-  require(op, type.dtype == dtype && is_single && !type.is_absent && !type.is_cache,
-          "takes " + std::string(what) + " as one " + std::string(name_of(dtype)) + ", not as " + type.text());
+  BodyRule(op).require(
+      type.dtype == dtype && is_single && !type.is_absent && !type.is_cache,
+      "takes " + std::string(what) + " as one " + std::string(name_of(dtype)) + ", not as " + type.text());
 }
 
 }  // namespace incipit::ops

@@ -29,7 +29,16 @@ ValueType common_type(std::string_view op, const ValueType& a, const ValueType& 
 
 /// Inputs from `first` on; throws Error naming `op` when there are fewer.
 std::span<const ValueType> from(std::string_view op, std::span<const ValueType> inputs, size_t first);
-void require(std::string_view op, bool ok, const std::string& fault);
+
+/// Checks of such an op; throws Error naming it.
+class BodyRule {
+ public:
+  explicit BodyRule(std::string_view op) : op_(op) {}
+  void require(bool ok, const std::string& fault) const;
+
+ private:
+  std::string_view op_;
+};
 
 /// The type that a tensor has, its extents known.
 ValueType type_of(const Tensor& tensor);
@@ -53,7 +62,7 @@ std::vector<ValueType> settled_types(std::string_view op, std::span<const ValueT
   // A round makes at least one more extent unknown, or is the last.
   for (;;) {
     const std::vector<ValueType> after = step(types);
-    require(op, after.size() >= types.size(), "has a body with fewer outputs than values that it carries");
+    BodyRule(op).require(after.size() >= types.size(), "has a body with fewer outputs than values that it carries");
     std::vector<ValueType> common;
     for (size_t i = 0; i < types.size(); ++i) common.push_back(common_type(op, types[i], after[i]));
     if (common == types) return types;

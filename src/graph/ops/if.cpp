@@ -12,10 +12,11 @@ std::vector<ValueType> If::infer(std::span<const ValueType> inputs) const {
   const std::span<const ValueType> captured = from(op_name, inputs, 1);
   require_single(op_name, inputs[0], DType::boolean, "its condition");
   const size_t first = then_branch->inputs().size();
-  require(op_name, captured.size() == first + else_branch->inputs().size(), "has other inputs than its branches");
+  BodyRule(op_name).require(captured.size() == first + else_branch->inputs().size(),
+                            "has other inputs than its branches");
   const std::vector<ValueType> a = infer_body(op_name, *then_branch, captured.first(first));
   const std::vector<ValueType> b = infer_body(op_name, *else_branch, captured.subspan(first));
-  require(op_name, a.size() == b.size(), "has branches with different numbers of outputs");
+  BodyRule(op_name).require(a.size() == b.size(), "has branches with different numbers of outputs");
   std::vector<ValueType> types;
   for (size_t i = 0; i < a.size(); ++i) types.push_back(common_type(op_name, a[i], b[i]));
   return types;

@@ -24,11 +24,11 @@ Tensor scalar(DType dtype, int64_t value) {
 
 std::vector<ValueType> Loop::step_types(std::span<const ValueType> inputs,
                                         std::vector<ValueType>& carried_types) const {
-  require(op_name, carried >= 0 && static_cast<size_t>(carried) < body->outputs().size(),
-          "has a body with fewer outputs than values that it carries");
+  BodyRule(op_name).require(carried >= 0 && static_cast<size_t>(carried) < body->outputs().size(),
+                            "has a body with fewer outputs than values that it carries");
   const auto count = static_cast<size_t>(carried);
   const std::span<const ValueType> given = from(op_name, inputs, 2);
-  require(op_name, given.size() >= count, "has too few inputs");
+  BodyRule(op_name).require(given.size() >= count, "has too few inputs");
   if (!inputs[0].is_absent) require_single(op_name, inputs[0], DType::i64, "its trip count");
   if (!inputs[1].is_absent) require_single(op_name, inputs[1], DType::boolean, "its condition");
   const auto step = [&](const std::vector<ValueType>& types) {
@@ -66,7 +66,7 @@ void Loop::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> out
   std::vector<const Tensor*> arguments(inputs.begin(), inputs.end());
   std::vector<std::vector<Tensor>> collected(outputs.size() - count);
   for (int64_t step = 0; step < trips && single(op_name, condition) != 0; ++step) {
-    require(op_name, step < most_steps, "does not end within " + std::to_string(most_steps) + " steps");
+    BodyRule(op_name).require(step < most_steps, "does not end within " + std::to_string(most_steps) + " steps");
     const Tensor number = scalar(DType::i64, step);
     arguments[0] = &number;
     arguments[1] = &condition;

@@ -9,11 +9,13 @@ namespace incipit::ops {
 
 Scan::Steps Scan::steps(std::span<const ValueType> inputs) const {
   const size_t sequences = input_axes.size(), count = static_cast<size_t>(states);
-  require(op_name, states >= 0 && count <= inputs.size() && sequences >= 1 && input_reversed.size() == sequences,
-          "has other inputs than its body");
+  BodyRule(op_name).require(
+      states >= 0 && count <= inputs.size() && sequences >= 1 && input_reversed.size() == sequences,
+      "has other inputs than its body");
   const size_t made = body->outputs().size();
-  require(op_name, count <= made && output_axes.size() == made - count && output_reversed.size() == made - count,
-          "has a body with other outputs");
+  BodyRule(op_name).require(
+      count <= made && output_axes.size() == made - count && output_reversed.size() == made - count,
+      "has a body with other outputs");
   const std::span<const ValueType> given = from(op_name, inputs, count + sequences);
   const PrimitiveRule rule(op_name, inputs, count + sequences);
   std::vector<ValueType> slices;
@@ -60,7 +62,7 @@ void Scan::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> out
   };
   const int64_t length = sequence(0).shape()[axis_of(0)];
   for (size_t i = 1; i < input_axes.size(); ++i) {
-    require(op_name, sequence(i).shape()[axis_of(i)] == length, "has sequences of different lengths");
+    BodyRule(op_name).require(sequence(i).shape()[axis_of(i)] == length, "has sequences of different lengths");
   }
   std::vector<Tensor> state(count), slices(input_axes.size());
   std::vector<const Tensor*> arguments(inputs.begin(), inputs.end());

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view again = "export it again";
 // A model of a hundred layers has some ten thousand; functions that call functions could make any number.
-constexpr size_t most_nodes = 200'000;
+constexpr size_t most_nodes = 100'000;
 constexpr size_t deepest_body = 8;
 constexpr size_t deepest_call = 64;
 

@@ -29,7 +29,7 @@ class Search {
     }
   }
 
-  void refuse(const std::string& thing) const {
+  void report(const std::string& thing) const {
     if (found_.empty()) return;
     std::string text = "has ";
     text += found_.size() == 1 ? "an operator that is not supported: "
@@ -77,7 +77,7 @@ const Function* Functions::find(const Node& node) const {
 void refuse_unsupported(const Graph& graph, const Functions& functions, const std::string& thing) {
   Search search(functions);
   search.look_at(graph.nodes);
-  search.refuse(thing);
+  search.report(thing);
 }
 
 }  // namespace incipit::onnx
