@@ -13,6 +13,7 @@
 #include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/reference_models.h"
+#include "support/sanitized.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -114,7 +115,8 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
                                          const std::string& precision) {
   static const TemporaryDirectory directory;
   static std::map<std::string, std::shared_ptr<const Engine>> made;
-  const std::string name = model + "-" + target + "-" + precision;
+  std::string name = model + "-" + target + "-" + precision;
+  std::ranges::replace(name, '/', '-');
   auto& engine = made[name];
   if (!engine) {
     CompileOptions options;
@@ -139,7 +141,7 @@ class References : public testing::TestWithParam<Case> {
   void set_up(const std::string& model, const std::string& target, const std::string& device,
               const std::string& precision) {
     if (!std::filesystem::exists(reference_checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
-    golden_ = read_golden(reference_checkpoint(model) / "golden.safetensors");
+    golden_ = read_golden(reference_golden(model));
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
     const plan::Plan& plan = driver_->executor().engine().plan();
     const auto has_experts = [](const plan::Step* step) {
@@ -299,13 +301,20 @@ TEST(ReferencesOf, TargetsNotHere) {
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param) + "_" + std::get<2>(info.param);
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '/' || c == '.'; }, '_');
   return name;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
                          testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets()),
                                           testing::Values("cpu", "shadow")),
+                         case_name);
+
+// The structure of an export's graph is its checkpoint's (tests/passes/doors_test.cpp): one kernel family is enough.
+INSTANTIATE_TEST_SUITE_P(Onnx, References,
+                         testing::Combine(testing::ValuesIn(sanitized ? own_exports : reference_exports()),
+                                          testing::Values(targets().back()), testing::Values("cpu", "shadow")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,

@@ -21,7 +21,7 @@ namespace incipit {
 inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::path& model,
                                                       const std::filesystem::path& out, CompileOptions options) {
   Progress quiet(false);
-  compile(import_model(model), options, out, quiet);
+  compile(import_from(model, {}, {}), options, out, quiet);
   return Engine::open(out);
 }
 

@@ -14,12 +14,32 @@ inline const std::vector<std::string> reference_models{
     "qwen2",     "qwen3",          "phi3",          "phi3-longrope", "olmo2",      "granite",     "gpt2",
     "gpt-neox",  "gemma2",         "gemma3",        "mixtral",       "qwen3-moe"};
 
+/// ONNX exports of ten of them: by two exporters without a cache, and with one.
+inline std::vector<std::string> reference_exports() {
+  std::vector<std::string> exports;
+  for (const char* model : {"llama-mha", "llama-gqa-tied", "llama3-rope", "mistral-window", "qwen2", "qwen3", "phi3",
+                            "gpt2", "gpt-neox", "gemma2"}) {
+    for (const char* file : {"plain_torchscript", "plain_dynamo", "past_torchscript"}) {
+      exports.push_back(std::string(model) + "/" + file + ".onnx");
+    }
+  }
+  return exports;
+}
+
+/// Those of them that are in every checkout.
+inline const std::vector<std::string> own_exports{"gpt-neox/plain_dynamo.onnx", "gemma2/past_torchscript.onnx"};
+
 inline const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"};
 
-/// Most are in every checkout; the path of one that is not may not exist.
+/// A model's directory, or an export's file. Most models and two exports are in every checkout; the path of one that is
+/// not may not exist.
 inline std::filesystem::path reference_checkpoint(const std::string& model) {
   const std::filesystem::path mine = fixtures() / "reference" / model;
   return std::filesystem::exists(mine) ? mine : shared_file("reference/" + model);
+}
+/// What Transformers computed of a model, whichever way it came.
+inline std::filesystem::path reference_golden(const std::string& model) {
+  return reference_checkpoint(model.substr(0, model.find('/'))) / "golden.safetensors";
 }
 
 }  // namespace incipit
