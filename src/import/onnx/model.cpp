@@ -10,7 +10,7 @@
 #include "import/onnx/dimension_names.h"
 #include "import/onnx/external_data.h"
 #include "import/onnx/wire.h"
-#include "onnx.pb.h"
+#include <onnx.pb.h>
 
 namespace incipit::onnx {
 namespace {
