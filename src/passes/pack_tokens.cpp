@@ -91,8 +91,9 @@ class Packer {
       // The cause is the first op that could not be packed, not those behind it.
       std::pair<std::string, std::string> reason{node.name, std::string(node.op->name()) + " " + refusal.fault};
       for (const ValueId input : node.inputs) {
+        // Integers are extents and masks, whose computation is of no tokens anyway.
         const auto earlier = reasons_.find(input);
-        if (earlier == reasons_.end()) continue;
+        if (earlier == reasons_.end() || !is_floating(graph_.value(input).type.dtype)) continue;
         reason = earlier->second;
         break;
       }

@@ -69,6 +69,40 @@ TEST_P(Doors, LeadToOneHouse) {
   }
 }
 
+/// What pack_tokens says of a graph that it leaves as it is.
+std::string refusal_of(const std::string& text) {
+  Graph graph = parse_graph(text);
+  for (const PassReport& report : run_passes(graph, {})) {
+    if (report.name == "pack_tokens") return report.note;
+  }
+  return {};
+}
+
+TEST(PackTokens, NamesTheFirstOpThatMixesTokens) {
+  const std::string start =
+      "graph (input_ids: i64[B, S]) -> (logits)\nconst table : f32[3, 4] = random(1, 1)\n"
+      "const axis : i64[1] = {1}\nconst weight : f32[4, 3] = random(2, 1)\n"
+      "x : f32[B, S, 4] = Gather(table, input_ids)\n";
+  EXPECT_EQ(refusal_of(start + "mean : f32[B, 1, 4] = Reduce(x, axis) {kind = \"mean\"}\n"
+                               "sum : f32[B, S, 4] = Binary(x, mean) {function = \"add\"}\n"
+                               "logits : f32[B, S, 3] = MatMul(sum, weight)\n"),
+            "mean: Reduce has no row-wise form");
+  EXPECT_EQ(refusal_of(start + "turned : f32[B, 4, S] = Transpose(x) {perm = [0, 2, 1]}\n"
+                               "scores : f32[B, S, S] = MatMul(x, turned)\n"
+                               "seen : f32[B, S, 4] = MatMul(scores, x)\n"
+                               "logits : f32[B, S, 3] = MatMul(seen, weight)\n"),
+            "scores: MatMul multiplies tokens with one another");
+  EXPECT_EQ(refusal_of(start + "logits : f32[B, S, 3] = MatMul(x, weight)\n"), "");
+}
+
+TEST(PackTokens, LeavesGraphsWithOtherInputsAlone) {
+  const std::string text =
+      "graph (x: f32[B, 4]) -> (y)\nconst weight : f32[4, 3] = random(2, 1)\ny : f32[B, 3] = MatMul(x, weight)\n";
+  Graph graph = parse_graph(text);
+  run_passes(graph, {});
+  EXPECT_EQ(to_text(graph), text);
+}
+
 std::vector<Export> all_exports() {
   std::vector<Export> exports;
   for (const char* model : {"gemma2", "gpt-neox", "gpt2", "llama-gqa-tied", "llama-mha", "llama3-rope",
