@@ -1,6 +1,7 @@
 #include "graph/constant.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/file.h"
@@ -39,12 +40,12 @@ class MappedConstant : public Constant {
     const std::byte* source = data_ + static_cast<size_t>(first) * row_bytes + static_cast<size_t>(column) * size;
     if (bytes == row_bytes) {
       std::memcpy(out, source, static_cast<size_t>(count) * row_bytes);
-    } else {
-      for (int64_t r = 0; r < count; ++r) {
-        std::memcpy(out + static_cast<size_t>(r) * bytes, source + static_cast<size_t>(r) * row_bytes, bytes);
-      }
+      return done_with(source, static_cast<size_t>(count) * row_bytes);
     }
-    done_with(source, static_cast<size_t>(count - 1) * row_bytes + bytes);
+    for (int64_t r = 0; r < count; ++r) {
+      std::memcpy(out + static_cast<size_t>(r) * bytes, source + static_cast<size_t>(r) * row_bytes, bytes);
+    }
+    done_with_part(count * columns);
   }
 
   ConstantPtr reshaped(const Shape& shape) const override {
@@ -57,6 +58,8 @@ class MappedConstant : public Constant {
  private:
   /// These bytes have been read.
   virtual void done_with(const std::byte*, size_t) const {}
+  /// So many elements have been read, a part of some rows.
+  virtual void done_with_part(int64_t) const {}
   const std::byte* data_;
   std::shared_ptr<const void> owner_;
 };
@@ -85,7 +88,15 @@ class FileConstant : public MappedConstant {
     const size_t after = piece - (address + bytes) % piece;
     file_->done_with(offset - before, before + bytes + after);
   }
+  // Parts of rows share pages: whoever transposes comes back to each of them with every slab. They leave residence when
+  // as many elements were read as there are.
+  void done_with_part(int64_t elements) const override {
+    const int64_t all = rows() * row_elements();
+    const int64_t before = parts_read_.fetch_add(elements, std::memory_order_relaxed);
+    if (before / all != (before + elements) / all) done_with(data(), static_cast<size_t>(all) * size_of(dtype()));
+  }
   std::shared_ptr<const MappedFile> file_;
+  mutable std::atomic<int64_t> parts_read_ = 0;
 };
 
 }  // namespace
