@@ -44,7 +44,7 @@ TEST(TensorTest, EmptyAndScalar) {
 }
 
 TEST(TensorTest, TooLargeForMemoryIsAnError) {
-  EXPECT_THAT(message_of([] { Tensor(DType::f64, {int64_t{1} << 61}); }), HasSubstr("overflow"));
+  EXPECT_THAT(message_of([] { Tensor(DType::f64, {int64_t{1} << 61}); }), HasSubstr("more bytes than 1 TiB"));
 }
 
 TEST(TensorTest, OfCopiesValues) {

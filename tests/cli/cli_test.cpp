@@ -93,7 +93,7 @@ TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
   expect_refused(run_program({"build", "m"}), 2, "--output");
   expect_refused(run_program({"bench", "x.engine", "--repeat", "0"}), 2, "not in range 1 to 2147483647");
   expect_refused(run_program({"build", "m", "-o", "x", "--geometry", "llama-0.5b"}), 2, "not both");
-  expect_refused(run_program({"build", "-o", "x"}), 2, "model directory");
+  expect_refused(run_program({"build", "-o", "x"}), 2, "give a model or --geometry");
   expect_refused(run_program({"run", "x.engine", "Once", "--ids", "1"}), 2, "PROMPT excludes --ids");
   expect_refused(run_program({"run", "x.engine", "Once", "--greedy", "--temperature", "1"}), 2,
                  "--temperature excludes --greedy");
@@ -362,7 +362,7 @@ TEST(Inspect, ShowsAModelsGraphAndPasses) {
   EXPECT_THAT(run_program({"inspect", tiny_model, "--passes"}).out, HasSubstr("merge_qkv"));
   EXPECT_THAT(run_program({"inspect", tiny_model}).out, HasSubstr("LlamaForCausalLM"));
   expect_refused(run_program({"inspect", tiny_model, "--after", "prayer"}), 1, "prayer");
-  expect_refused(run_program({"inspect", tiny_model, "--plan"}), 1, "model directory");
+  expect_refused(run_program({"inspect", tiny_model, "--plan"}), 1, "is a model, and no engine");
   expect_refused(run_program({"inspect", tiny_engine(), "--graph"}), 1, "is an engine");
 }
 

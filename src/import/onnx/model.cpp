@@ -1,5 +1,7 @@
 #include "import/onnx/model.h"
 
+#include <onnx.pb.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -10,7 +12,6 @@
 #include "import/onnx/dimension_names.h"
 #include "import/onnx/external_data.h"
 #include "import/onnx/wire.h"
-#include <onnx.pb.h>
 
 namespace incipit::onnx {
 namespace {
