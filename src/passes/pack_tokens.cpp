@@ -21,6 +21,7 @@
 #include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
+#include "graph/same_contents.h"
 #include "passes/decoder_inputs.h"
 #include "passes/pass.h"
 #include "passes/passes.h"
@@ -40,16 +41,6 @@ struct Packed {
   TokenAxes axes;           // what its axes are in the graph it comes from
   bool holds_past = false;  // keys or values of earlier tokens stand before these
 };
-
-/// Whether two constants of one shape and dtype hold the same: told by a few elements, else by digests of all.
-bool same_contents(const ConstantPtr& a, const ConstantPtr& b) {
-  const int64_t columns = std::min<int64_t>(a->row_elements(), 16);
-  if (a == b || a->rows() == 0 || columns == 0) return true;
-  std::vector<std::byte> left(static_cast<size_t>(columns) * size_of(a->dtype())), right(left.size());
-  a->read_columns(0, 1, 0, columns, left.data());
-  b->read_columns(0, 1, 0, columns, right.data());
-  return left == right && a->digest() == b->digest();
-}
 
 /// Why an op is not row-wise.
 struct Refusal {
@@ -179,11 +170,7 @@ class Packer {
   /// Weights are found by content: a tied head reads the embedding's table.
   ValueId add_weight(const std::string& name, const ConstantPtr& constant) {
     for (const ValueId known : weights_) {
-      const ConstantPtr& other = packed_.value(known).constant;
-      if (other->shape() == constant->shape() && other->dtype() == constant->dtype() &&
-          same_contents(other, constant)) {
-        return known;
-      }
+      if (same_contents(*packed_.value(known).constant, *constant)) return known;
     }
     weights_.push_back(packed_.add_constant(name, constant));
     return weights_.back();

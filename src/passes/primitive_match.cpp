@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/ops/primitive_rule.h"
 #include "passes/rewrite.h"
 
 namespace incipit {
@@ -74,13 +75,7 @@ const Dim& extent_of(const Graph& graph, ValueId value, int64_t axis) {
 bool is_last_axis(int64_t axis, size_t rank) { return axis == -1 || axis == static_cast<int64_t>(rank) - 1; }
 
 std::optional<std::vector<int64_t>> known_integers(const Graph& graph, ValueId value) {
-  if (value == none || !graph.value(value).type.contents) return std::nullopt;
-  std::vector<int64_t> numbers;
-  for (const Dim& dim : *graph.value(value).type.contents) {
-    if (!dim.is_constant()) return std::nullopt;
-    numbers.push_back(dim.constant());
-  }
-  return numbers;
+  return value == none ? std::nullopt : ops::known_integers(graph.value(value).type);
 }
 
 ValueId integer_list(Graph& graph, const std::vector<int64_t>& values) {

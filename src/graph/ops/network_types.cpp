@@ -48,16 +48,7 @@ OutputTypes infer_types(const primitives::MatMul& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 2);
   rule.same_dtype(0, 1);
   rule.require(rule.type(0).dtype != DType::boolean, "multiplies no elements of type bool");
-  std::vector<Dim> a = rule.type(0).shape, b = rule.type(1).shape;
-  rule.require(!a.empty() && !b.empty(), "takes no scalars");
-  const bool is_row = a.size() == 1, is_column = b.size() == 1;
-  if (is_row) a.insert(a.begin(), 1);
-  if (is_column) b.emplace_back(1);
-  same_extent(rule, a.back(), b[b.size() - 2]);
-  std::vector<Dim> shape = broadcast(rule, {a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
-  if (!is_row) shape.push_back(a[a.size() - 2]);
-  if (!is_column) shape.push_back(b.back());
-  return {{rule.type(0).dtype, shape}};
+  return {{rule.type(0).dtype, product_shape(rule)}};
 }
 
 OutputTypes infer_types(const primitives::Einsum& op, InputTypes inputs) {

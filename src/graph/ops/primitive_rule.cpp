@@ -20,15 +20,7 @@ const std::vector<Dim>* PrimitiveRule::contents(size_t i) const {
 }
 
 std::optional<std::vector<int64_t>> PrimitiveRule::numbers(size_t i) const {
-  const std::vector<Dim>* dims = contents(i);
-  if (dims == nullptr) return std::nullopt;
-  std::vector<int64_t> values;
-  for (const Dim& dim : *dims) {
-    const std::optional<int64_t> number = dim.try_constant();
-    if (!number) return std::nullopt;
-    values.push_back(*number);
-  }
-  return values;
+  return has(i) ? known_integers(inputs_[i]) : std::nullopt;
 }
 
 size_t PrimitiveRule::axis(int64_t axis, size_t rank) const {
@@ -122,6 +114,30 @@ Dim product(const std::vector<Dim>& shape, size_t first, size_t end) {
     if (total.text().size() > longest_product) return Dim::unknown();
   }
   return total;
+}
+
+std::vector<Dim> product_shape(const PrimitiveRule& rule) {
+  std::vector<Dim> a = rule.type(0).shape, b = rule.type(1).shape;
+  rule.require(!a.empty() && !b.empty(), "takes no scalars");
+  const bool is_row = a.size() == 1, is_column = b.size() == 1;
+  if (is_row) a.insert(a.begin(), 1);
+  if (is_column) b.emplace_back(1);
+  same_extent(rule, a.back(), b[b.size() - 2]);
+  std::vector<Dim> shape = broadcast(rule, {a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
+  if (!is_row) shape.push_back(a[a.size() - 2]);
+  if (!is_column) shape.push_back(b.back());
+  return shape;
+}
+
+std::optional<std::vector<int64_t>> known_integers(const ValueType& type) {
+  if (!type.contents) return std::nullopt;
+  std::vector<int64_t> numbers;
+  for (const Dim& dim : *type.contents) {
+    const std::optional<int64_t> number = dim.try_constant();
+    if (!number) return std::nullopt;
+    numbers.push_back(*number);
+  }
+  return numbers;
 }
 
 }  // namespace incipit::ops

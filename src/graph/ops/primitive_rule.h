@@ -53,4 +53,9 @@ constexpr size_t max_rank = 64;
 /// The product of extents from `first` up to `end`; unknown where it would be absurdly long.
 Dim product(const std::vector<Dim>& shape, size_t first, size_t end);
 
+/// The shape of a product of inputs 0 and 1, [..., m, k] · [..., k, n] or vectors of k, as NumPy's matmul has it.
+std::vector<Dim> product_shape(const PrimitiveRule& rule);
+/// The integers that a value of that type is known to hold, where all of them are numbers.
+std::optional<std::vector<int64_t>> known_integers(const ValueType& type);
+
 }  // namespace incipit::ops

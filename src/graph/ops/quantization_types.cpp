@@ -64,18 +64,9 @@ OutputTypes infer_types(const primitives::MatMulInteger& op, InputTypes inputs) 
   for (const size_t i : {size_t{0}, size_t{1}}) {
     const DType dtype = rule.type(i).dtype;
     rule.require(dtype == DType::i8 || dtype == DType::u8, "takes codes of 8 bits");
-    rule.require(!rule.type(i).shape.empty(), "takes no scalars");
     if (rule.has(i + 2)) rule.same_dtype(i + 2, i);
   }
-  std::vector<Dim> a = rule.type(0).shape, b = rule.type(1).shape;
-  const bool is_row = a.size() == 1, is_column = b.size() == 1;
-  if (is_row) a.insert(a.begin(), 1);
-  if (is_column) b.emplace_back(1);
-  same_extent(rule, a.back(), b[b.size() - 2]);
-  std::vector<Dim> shape = broadcast(rule, {a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
-  if (!is_row) shape.push_back(a[a.size() - 2]);
-  if (!is_column) shape.push_back(b.back());
-  return {{DType::i32, shape}};
+  return {{DType::i32, product_shape(rule)}};
 }
 
 }  // namespace incipit::ops

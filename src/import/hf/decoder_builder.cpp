@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/progress.h"
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
 #include "graph/ops/attention.h"
@@ -27,27 +26,10 @@
 #include "graph/ops/scale.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/ops/weighted_sum.h"
+#include "graph/same_contents.h"
 
 namespace incipit {
 namespace {
-
-/// Equal bytes; stops at the first slab that differs.
-bool same_contents(const Constant& a, const Constant& b) {
-  if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
-  const auto row_bytes = static_cast<size_t>(a.row_elements()) * size_of(a.dtype());
-  const int64_t step = std::max<int64_t>(1, (int64_t{1} << 20) / static_cast<int64_t>(std::max<size_t>(row_bytes, 1)));
-  std::vector<std::byte> left, right;
-  for (int64_t first = 0; first < a.rows(); first += step) {
-    check_interrupt();  // tables of a gigabyte may come from a slow disk
-    const int64_t count = std::min(step, a.rows() - first);
-    left.resize(static_cast<size_t>(count) * row_bytes);
-    right.resize(left.size());
-    a.read(first, count, left.data());
-    b.read(first, count, right.data());
-    if (left != right) return false;
-  }
-  return true;
-}
 
 /// Rows of all parts; as f32 where a checkpoint mixes element types.
 ConstantPtr concatenate_mixed(std::vector<ConstantPtr> parts) {

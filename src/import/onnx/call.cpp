@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "graph/ops/primitive_rule.h"
+
 namespace incipit::onnx {
 namespace {
 
@@ -26,19 +28,7 @@ ValueId Call::input(size_t i) const {
 }
 
 std::optional<std::vector<int64_t>> Call::known_integers(size_t i) const {
-  const Value& value = graph_.value(input(i));
-  if (value.type.contents) {
-    std::vector<int64_t> numbers;
-    for (const Dim& dim : *value.type.contents) {
-      if (!dim.is_constant()) return std::nullopt;
-      numbers.push_back(dim.constant());
-    }
-    return numbers;
-  }
-  const DType dtype = value.type.dtype;
-  const bool is_floating = dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
-  if (!value.constant || is_floating) return std::nullopt;
-  return value.constant->integers();
+  return has(i) ? ops::known_integers(graph_.value(inputs_[i]).type) : std::nullopt;
 }
 
 const Attribute* Call::attribute(std::string_view name) const {
