@@ -36,6 +36,7 @@ void measure(benchmark::State& state, const Kernel<Family>& kernel, const Kernel
   for (int i = 0; i < pool().threads(); ++i) scratch.emplace_back(scratch_bytes);
   const int64_t tiles = kernel.tiles(step.problem, data.args(), config);
   for (auto _ : state) {
+    for (GuardedBytes& bytes : scratch) begin_step(bytes.data(), scratch_bytes);
     pool().parallel_for(tiles, [&](int64_t tile, int worker) {
       kernel.run(step.problem, data.args(), config, tile, scratch[static_cast<size_t>(worker)].data());
     });

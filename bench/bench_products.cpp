@@ -121,6 +121,7 @@ void measure(const Product& product, ThreadPool& pool, const Ceilings& ceilings)
   while (ours.size() < least_runs || Clock::now() - start < std::chrono::duration<double>(seconds_a_product)) {
     const Linear::Args args = workload.next(product.rows);
     ours.push_back(milliseconds_of([&] {
+      for (int i = 0; i < pool.threads(); ++i) begin_step(memory + static_cast<size_t>(i) * stride, stride);
       pool.parallel_for(kernel->tiles(problem, args, *config), [&](int64_t tile, int worker) {
         kernel->run(problem, args, *config, tile, memory + static_cast<size_t>(worker) * stride);
       });

@@ -18,6 +18,7 @@ HostMemory::HostMemory(size_t bytes, int protection, std::string_view what) : si
                 "build the engine with a smaller --max-context, --max-batch or --memory");
   }
   data_ = static_cast<std::byte*>(memory);
+  if (protection != PROT_NONE) ::madvise(memory, size_, MADV_HUGEPAGE);  // a refusal costs speed only
 }
 
 HostMemory::HostMemory(size_t bytes, std::string_view what) : HostMemory(bytes, PROT_READ | PROT_WRITE, what) {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/thread_pool.h"
 #include "runtime/device.h"
@@ -12,7 +13,7 @@ namespace incipit {
 /// All calls but reserve_scratch() and workers() come from one thread, which is worker 0.
 class KernelRunner {
  public:
-  explicit KernelRunner(int threads) : pool_(threads) {}
+  explicit KernelRunner(int threads);
 
   void run(const Launch& launch);
   /// Not while a launch runs.
@@ -23,6 +24,7 @@ class KernelRunner {
   ThreadPool pool_;
   HostMemory scratch_;
   size_t scratch_stride_ = 0;
+  uint64_t launches_ = 0;
 };
 
 }  // namespace incipit

@@ -64,6 +64,9 @@ struct Tuner::State {
     auto* base =
         reinterpret_cast<std::byte*>(round_up(static_cast<int64_t>(reinterpret_cast<uintptr_t>(scratch.data())), 64));
     const auto start = Clock::now();
+    for (int worker = 0; worker < pool.threads(); ++worker) {
+      begin_step(base + static_cast<size_t>(worker) * scratch_stride, scratch_stride);
+    }
     pool.parallel_for(kernel.tiles(problem, args, config), [&](int64_t tile, int worker) {
       kernel.run(problem, args, config, tile, base + static_cast<size_t>(worker) * scratch_stride);
     });

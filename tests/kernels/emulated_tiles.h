@@ -37,6 +37,10 @@ class EmulatedTiles {
     }
   }
   template <int tile>
+  static void load_streamed(const void* base, int64_t stride_bytes) {
+    load<tile>(base, stride_bytes);
+  }
+  template <int tile>
   static void store(void* base, int64_t stride_bytes) {
     INCIPIT_ASSERT(config_.rows[tile] > 0);
     for (int row = 0; row < config_.rows[tile]; ++row) {

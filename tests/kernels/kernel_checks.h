@@ -29,7 +29,10 @@ void run_kernel(const Kernel<Family>& kernel, const typename Family::Problem& pr
   if (order == TileOrder::pool) {
     static ThreadPool pool(3);
     std::vector<GuardedBytes> scratch;
-    for (int i = 0; i < pool.threads(); ++i) scratch.emplace_back(scratch_bytes);
+    for (int i = 0; i < pool.threads(); ++i) {
+      scratch.emplace_back(scratch_bytes);
+      begin_step(scratch.back().data(), scratch_bytes);
+    }
     pool.parallel_for(tiles, [&](int64_t tile, int worker) {
       kernel.run(problem, args, config, tile, scratch[static_cast<size_t>(worker)].data());
     });
@@ -37,6 +40,7 @@ void run_kernel(const Kernel<Family>& kernel, const typename Family::Problem& pr
     return;
   }
   GuardedBytes scratch(scratch_bytes);
+  begin_step(scratch.data(), scratch_bytes);
   std::vector<int64_t> tile_order(static_cast<size_t>(tiles));
   std::iota(tile_order.begin(), tile_order.end(), 0);
   std::shuffle(tile_order.begin(), tile_order.end(), std::mt19937_64(7));

@@ -26,7 +26,7 @@ TEST(LinearAmx, MatchesTheReferenceOnEmulatedTiles) {
        accepts_linear<WeightFormat::bf16>,
        amx_configs,
        amx_scratch,
-       linear_tiles,
+       amx_tiles,
        run_amx<EmulatedTiles, DotBf16>},
       {"emulated/amx_i8",
        1,
@@ -34,12 +34,12 @@ TEST(LinearAmx, MatchesTheReferenceOnEmulatedTiles) {
        accepts_linear<WeightFormat::i8>,
        amx_configs,
        amx_scratch,
-       linear_tiles,
+       amx_tiles,
        run_amx<EmulatedTiles, DotI8>},
   };
   check_kernels<Linear>(table);
   // Several passes over k: the standard problems fit in one.
-  const KernelConfig passes{"rows64_panels4_k128", {64, 4, 128}};
+  const KernelConfig passes{"rows64_panels4_steps2", {64, 4, 2}};
   for (const Kernel<Linear>& kernel : table) {
     const bool codes = kernel.name == "emulated/amx_i8";
     const Linear::Problem problem{150,

@@ -1,4 +1,4 @@
-// The tile registers of AMX: their configuration, and the six instructions that kernels use, behind an interface that
+// The tile registers of AMX: their configuration, and the instructions that kernels use, behind an interface that
 // the tests also implement in software. Source: Intel's Instruction Set Extensions reference, "Intel AMX".
 #pragma once
 
@@ -40,6 +40,11 @@ struct HardwareTiles {
   template <int tile>
   static void load(const void* base, int64_t stride_bytes) {
     asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(tile), "r"(base), "r"(stride_bytes) : "memory");
+  }
+  /// For what is not read again soon: it takes no place in the first-level cache.
+  template <int tile>
+  static void load_streamed(const void* base, int64_t stride_bytes) {
+    asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(tile), "r"(base), "r"(stride_bytes) : "memory");
   }
   template <int tile>
   static void store(void* base, int64_t stride_bytes) {

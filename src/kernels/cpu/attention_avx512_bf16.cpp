@@ -20,14 +20,13 @@ constexpr int value_rows = 4, value_vectors = 4;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return reinterpret_cast<Halves>(_mm512_cvtneps_pbh(v)); }
-[[gnu::always_inline]] inline Floats widen(Halves v) {
-  return as_floats(reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(v))) << 16);
-}
 [[gnu::always_inline]] inline Floats widen_f16(Halves v) {
   return reinterpret_cast<Floats>(_mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(v)));
 }
 
 #include "kernels/cpu/attention_flash.inc"
+
+#include "kernels/cpu/attention_weights_avx512.inc"
 
 #include "kernels/cpu/dot_bf16.inc"
 
@@ -58,7 +57,7 @@ Kernel<Attention> attention_avx512_bf16() {
     return accepts_attention(problem) && problem.cache == DType::bf16;
   };
   return {"attention/avx512_bf16",
-          1,
+          2,
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16),
           accepts,
           configs,

@@ -72,7 +72,7 @@ struct ExpertScratch {
     scales = place(problem.input == DType::i8 ? rows * 4 : 0);
     input = place(rows * input_stride * static_cast<int64_t>(size_of(problem.input)));
     output = place(rows * output_stride * static_cast<int64_t>(size_of(problem.output)));
-    product = place(static_cast<int64_t>(product_bytes));
+    product = place(std::max<int64_t>(static_cast<int64_t>(product_bytes), scratch_memory_bytes));
     bytes = end;
   }
 };
@@ -125,6 +125,7 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
   if (product.weight.code_sums != nullptr) product.weight.code_sums += share.first_panel * panel_width;
 
   const auto multiply = [&] {
+    begin_step(memory + scratch.product, scratch_memory_bytes);
     linear.run(share.product, product, config, 0, memory + scratch.product);
     for (int64_t i = 0; i < product.rows; ++i) {
       const int64_t row = slots[i] / problem.top_k, slot = slots[i] % problem.top_k;

@@ -1,6 +1,7 @@
 // bf16 and int8 products with the AMX tiles; what becomes of the sums is AVX-512's, which every AMX processor has.
 #if defined(__x86_64__)
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/amx_tiles.h"
@@ -30,22 +31,22 @@ namespace incipit {
 
 Kernel<Linear> linear_amx_bf16() {
   return {"linear/amx_bf16",
-          1,
+          2,
           avx512.with(CpuFeature::amx_bf16),
           accepts_linear<WeightFormat::bf16>,
           amx_configs,
           amx_scratch,
-          linear_tiles,
+          amx_tiles,
           run_amx<HardwareTiles, DotBf16>};
 }
 Kernel<Linear> linear_amx_i8() {
   return {"linear/amx_i8",
-          1,
+          2,
           avx512.with(CpuFeature::amx_int8),
           accepts_linear<WeightFormat::i8>,
           amx_configs,
           amx_scratch,
-          linear_tiles,
+          amx_tiles,
           run_amx<HardwareTiles, DotI8>};
 }
 
