@@ -1,15 +1,20 @@
+#include <algorithm>
+#include <set>
+
 #include "graph/graph.h"
 #include "graph/ops/add_rms_norm.h"
 #include "graph/ops/apply_rotary.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/convert.h"
 #include "graph/ops/expert_linear.h"
+#include "graph/ops/kv_write.h"
 #include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/quantize_rows.h"
 #include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
+#include "graph/ops/slice_columns.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
@@ -33,6 +38,83 @@ bool write_rounded(Graph& graph, ValueId value, std::string_view dtype) {
          write_as<ops::ApplyRotary>(graph, value, dtype);
 }
 
+/// Products whose results are rounded to bf16 by all that read them: keys and values on their way into a bf16 cache, and
+/// its queries. Written as bf16 they take half the bytes there and back. A rotation in between adds to the keys'
+/// rounding, which stays what a product in bf16 makes of them.
+class CacheInputs {
+ public:
+  explicit CacheInputs(Graph& graph) : graph_(graph) {
+    for (const NodeId n : graph_.order()) {
+      if (is_wide_product(n) && all_round(graph_.node(n).outputs[0])) products_.insert(n);
+    }
+    // KvWrite takes keys and values of one dtype.
+    for (bool settled = false; !settled;) {
+      settled = true;
+      for (const NodeId n : graph_.order()) {
+        if (!graph_.op_as<ops::KvWrite>(n)) continue;
+        const NodeId keys = product_of(input_of(graph_, n, 0)), values = product_of(input_of(graph_, n, 1));
+        if (products_.contains(keys) == products_.contains(values)) continue;
+        products_.erase(keys);
+        products_.erase(values);
+        settled = false;
+      }
+    }
+  }
+
+  void write_as_bf16() {
+    for (const NodeId n : products_) {
+      const ValueId result = graph_.node(n).outputs[0];
+      if (!write_as<ops::Linear>(graph_, result, "bf16")) write_as<ops::QuantizedLinear>(graph_, result, "bf16");
+      pass_on(result);
+    }
+  }
+
+ private:
+  bool is_wide_product(NodeId n) const {
+    const auto* linear = graph_.op_as<ops::Linear>(n);
+    const auto* quantized = graph_.op_as<ops::QuantizedLinear>(n);
+    return (linear && linear->output == "f32") || (quantized && quantized->output == "f32");
+  }
+
+  bool all_round(ValueId value) const {
+    const auto uses = graph_.uses(value);
+    return !uses.empty() && !graph_.is_output(value) &&
+           std::all_of(uses.begin(), uses.end(), [&](const auto& use) { return rounds(use.first, use.second); });
+  }
+
+  bool rounds(NodeId user, size_t index) const {
+    if (const auto* write = graph_.op_as<ops::KvWrite>(user)) return write->cache == "bf16" && index < 2;
+    if (const auto* attention = graph_.op_as<ops::Attention>(user)) return attention->cache == "bf16" && index == 0;
+    if (const auto* rotary = graph_.op_as<ops::ApplyRotary>(user)) {
+      return index == 0 && (rotary->output == "bf16" || all_round(graph_.node(user).outputs[0]));
+    }
+    return graph_.op_as<ops::SliceColumns>(user) && all_round(graph_.node(user).outputs[0]);
+  }
+
+  /// The product behind slices and rotations.
+  NodeId product_of(ValueId value) const {
+    while (graph_.producer_as<ops::SliceColumns>(value) || graph_.producer_as<ops::ApplyRotary>(value)) {
+      value = input_of(graph_, graph_.value(value).producer, 0);
+    }
+    return graph_.value(value).producer;
+  }
+
+  void pass_on(ValueId value) {
+    for (const auto& [user, index] : graph_.uses(value)) {
+      const ValueId result = graph_.node(user).outputs[0];
+      if (graph_.op_as<ops::SliceColumns>(user)) {
+        graph_.change<ops::SliceColumns>(user, [](auto&) {});  // its result has its input's dtype
+        pass_on(result);
+      } else {
+        write_as<ops::ApplyRotary>(graph_, result, "bf16");
+      }
+    }
+  }
+
+  Graph& graph_;
+  std::set<NodeId> products_;
+};
+
 bool write_quantized(Graph& graph, ValueId value) {
   return write_as<ops::RmsNorm>(graph, value, "i8") || write_as<ops::AddRmsNorm>(graph, value, "i8", 1) ||
          write_as<ops::LayerNorm>(graph, value, "i8");
@@ -49,7 +131,11 @@ void fuse_conversions(Graph& graph, const PassContext&) {
       graph.replace_uses(graph.node(n).outputs[0], x);
       graph.remove_node(n);
     } else if (const auto* quantize = graph.op_as<ops::QuantizeRows>(n)) {
-      if (quantize->groups != 1 || !write_quantized(graph, x)) continue;
+      if (quantize->groups != 1 || !write_quantized(graph, x)) {
+        // Eight of the bits that codes keep seven of.
+        write_rounded(graph, x, "bf16");
+        continue;
+      }
       const std::vector<ValueId> outputs = graph.node(n).outputs;
       const ValueId scales = graph.node(graph.value(x).producer).outputs.back();
       graph.replace_uses(outputs[0], x);
@@ -61,6 +147,7 @@ void fuse_conversions(Graph& graph, const PassContext&) {
       write_as<ops::ApplyRotary>(graph, x, "bf16");
     }
   }
+  CacheInputs(graph).write_as_bf16();
 }
 
 }  // namespace incipit
