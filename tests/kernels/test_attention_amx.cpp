@@ -1,5 +1,6 @@
 // The AMX attention over tiles in software.
 #include <cstring>
+#include <utility>
 
 #include "attention_chunks.h"
 #include "emulated_tiles.h"

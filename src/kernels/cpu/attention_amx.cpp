@@ -1,5 +1,6 @@
 // Attention over a bf16 cache with the AMX tiles; the softmax is AVX-512's, which every AMX processor has.
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/amx_tiles.h"
 #include "kernels/cpu/attention_tiles.h"

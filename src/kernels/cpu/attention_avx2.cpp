@@ -1,5 +1,6 @@
 // Attention by AVX2 and fused multiply-add, for any dtypes.
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/isa.h"

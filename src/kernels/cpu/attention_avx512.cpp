@@ -1,5 +1,6 @@
 // Attention by AVX-512 in f32 arithmetic, for any dtypes.
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/isa.h"

@@ -1,5 +1,6 @@
 // Attention over a bf16 cache by VDPBF16PS: queries and softmax weights are rounded to bf16, sums are f32.
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/isa.h"

@@ -1,5 +1,6 @@
 // Attention in portable C++, for any processor and any dtypes.
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/row_kernels.h"
