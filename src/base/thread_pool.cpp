@@ -65,8 +65,12 @@ struct ThreadPool::State {
   void* context = nullptr;
   int32_t tiles = 0;
 
-  // A worker that comes late finds no tile, or a tile of the next loop; either is right.
-  alignas(64) std::atomic<int32_t> unclaimed{0};
+  /// Unclaimed tiles of a worker's share, which are its last ones. A worker that comes late finds none, or some of the
+  /// next loop; either is right.
+  struct alignas(64) Share {
+    std::atomic<int32_t> unclaimed{0};
+  };
+  std::vector<Share> shares;
   alignas(64) std::atomic<int32_t> unfinished{0};
   // Counts loops; a change wakes the workers. (Changed with the default, total order: a notification skips
   // the system call where it sees no sleeper, and must not look before the change is out.)
@@ -76,17 +80,27 @@ struct ThreadPool::State {
   std::chrono::microseconds spin{0};
   std::vector<std::thread> workers;
 
-  /// Claims and runs tiles until none is left.
+  /// The first tile of a share; of the one behind the last, the number of tiles.
+  int32_t first_of(size_t share) const {
+    return static_cast<int32_t>(static_cast<int64_t>(tiles) * static_cast<int64_t>(share) /
+                                static_cast<int64_t>(shares.size()));
+  }
+
+  /// Claims and runs tiles until none is left: the worker's own first, then those of the workers after it.
   void run_tiles(int worker) {
     int32_t finished = 0;
-    int32_t left = unclaimed.load(std::memory_order_acquire);
-    while (left > 0) {
-      // A failed exchange reloads `left`. Success reads the caller's store (or a later claim of the same release
-      // sequence), so that the loop's fields are visible.
-      if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire)) continue;
-      body(context, tiles - left, worker);
-      ++finished;
-      left = unclaimed.load(std::memory_order_acquire);
+    for (size_t i = 0; i < shares.size(); ++i) {
+      const size_t share = (static_cast<size_t>(worker) + i) % shares.size();
+      std::atomic<int32_t>& unclaimed = shares[share].unclaimed;
+      int32_t left = unclaimed.load(std::memory_order_acquire);
+      while (left > 0) {
+        // A failed exchange reloads `left`. Success reads the caller's store (or a later claim of the same release
+        // sequence), so that the loop's fields are visible.
+        if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire)) continue;
+        body(context, first_of(share + 1) - left, worker);
+        ++finished;
+        left = unclaimed.load(std::memory_order_acquire);
+      }
     }
     if (finished > 0 && unfinished.fetch_sub(finished) == finished) unfinished.notify_one();
   }
@@ -112,6 +126,7 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   const int cores = available_cores();
   if (threads <= 0) threads = cores;
+  state_->shares = std::vector<State::Share>(static_cast<size_t>(threads));
   // With more threads than cores a spinning one keeps a working one from its core.
   if (threads <= cores) state_->spin = spin_limit;
   // Under a quota the mask names more cores than are ours, and containers would all crowd on the first ones.
@@ -151,7 +166,9 @@ void ThreadPool::parallel_for(int64_t tiles, Body body, void* context) {
   state.context = context;
   state.tiles = static_cast<int32_t>(tiles);
   state.unfinished.store(state.tiles, std::memory_order_relaxed);
-  state.unclaimed.store(state.tiles, std::memory_order_release);
+  for (size_t share = 0; share < state.shares.size(); ++share) {
+    state.shares[share].unclaimed.store(state.first_of(share + 1) - state.first_of(share), std::memory_order_release);
+  }
   state.generation.fetch_add(1);
   state.generation.notify_all();
 

@@ -1,4 +1,4 @@
-// A pool for kernels: the caller is worker 0, tiles are claimed from one atomic counter.
+// A pool for kernels: the caller is worker 0, tiles are claimed from a counter a worker.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,9 @@
 
 namespace incipit {
 
-/// Runs one parallel loop at a time. Workers claim coarse tiles from an atomic counter, so that a core stolen
-/// by the system delays one tile and not a whole share; between loops they spin at most 50 µs, then sleep.
+/// Runs one parallel loop at a time. Every worker begins with a share of its own, the same part of every loop, so that it
+/// finds in its caches what it made of the same rows before; then it claims coarse tiles of the others' shares, so that a
+/// core stolen by the system delays one tile and not a whole share. Between loops workers spin at most 50 µs, then sleep.
 /// parallel_for neither allocates nor throws; `body` must not throw.
 class ThreadPool {
  public:
