@@ -7,10 +7,10 @@
 
 namespace incipit {
 
-/// Runs one parallel loop at a time. Every worker begins with a share of its own, the same part of every loop, so that it
-/// finds in its caches what it made of the same rows before; then it claims coarse tiles of the others' shares, so that a
-/// core stolen by the system delays one tile and not a whole share. Between loops workers spin at most 50 µs, then sleep.
-/// parallel_for neither allocates nor throws; `body` must not throw.
+/// Runs one parallel loop at a time. Every worker begins with a share of its own, the same part of every loop, so that
+/// it finds in its caches what it made of the same rows before; then it claims coarse tiles of the others' shares, so
+/// that a core stolen by the system delays one tile and not a whole share. Between loops workers spin at most 50 µs,
+/// then sleep. parallel_for neither allocates nor throws; `body` must not throw.
 class ThreadPool {
  public:
   /// `threads` counts the caller; 0 means available_cores().

@@ -26,8 +26,8 @@ struct KernelConfig {
   int32_t values[4] = {};  // meaning is the kernel's own
 };
 
-/// A worker's scratch begins with this many bytes of memory from tile to tile: they are zero when a step begins, so that
-/// a kernel may note there what it has left behind them for its next tile.
+/// A worker's scratch begins with this many bytes of memory from tile to tile: they are zero when a step begins, so
+/// that a kernel may note there what it has left behind them for its next tile.
 constexpr size_t scratch_memory_bytes = 64;
 
 /// Called for a worker's scratch before its first tile of a step. `bytes`: of the scratch, which may have none.
@@ -48,8 +48,8 @@ struct Kernel {
   bool (*accepts)(const Problem&);
   /// At least one.
   std::span<const KernelConfig> configs;
-  /// Scratch bytes one worker needs, for steps of up to `rows` rows. 64-byte aligned when given to run(), and prepared by
-  /// begin_step().
+  /// Scratch bytes one worker needs, for steps of up to `rows` rows. 64-byte aligned when given to run(), and prepared
+  /// by begin_step().
   size_t (*scratch_bytes)(const Problem&, const KernelConfig&, int32_t rows);
   /// Number of independent tiles of this step; any tile may run on any worker, in any order, each exactly once.
   int64_t (*tiles)(const Problem&, const Args&, const KernelConfig&);

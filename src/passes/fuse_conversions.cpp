@@ -38,8 +38,8 @@ bool write_rounded(Graph& graph, ValueId value, std::string_view dtype) {
          write_as<ops::ApplyRotary>(graph, value, dtype);
 }
 
-/// Products whose results are rounded to bf16 by all that read them: keys and values on their way into a bf16 cache, and
-/// its queries. Written as bf16 they take half the bytes there and back. A rotation in between adds to the keys'
+/// Products whose results are rounded to bf16 by all that read them: keys and values on their way into a bf16 cache,
+/// and its queries. Written as bf16 they take half the bytes there and back. A rotation in between adds to the keys'
 /// rounding, which stays what a product in bf16 makes of them.
 class CacheInputs {
  public:

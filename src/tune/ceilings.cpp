@@ -216,7 +216,8 @@ double amx(float* sink) {
   uint32_t state = 1;
   for (int64_t i = 0; i < 1024; i += 2) {
     state = state * 1664525u + 1013904223u;
-    const auto value = static_cast<uint16_t>((state >> 16 & 0xbf7f) | 0x3c00);  // as bf16 between 2^-7 and 4, of either sign
+    const auto value =
+        static_cast<uint16_t>((state >> 16 & 0xbf7f) | 0x3c00);  // as bf16 between 2^-7 and 4, of either sign
     std::memcpy(memory + i, &value, sizeof value);
   }
   HardwareTiles::configure(config);

@@ -47,6 +47,7 @@ class EmulatedTiles {
       std::memcpy(static_cast<std::byte*>(base) + row * stride_bytes, tiles_[tile][row], config_.bytes_per_row[tile]);
     }
   }
+  static void space() {}
   template <int sums, int a, int b>
   static void dot_bf16() {
     dot<sums, a, b, float>([](float sum, const std::byte* x, const std::byte* w) {
