@@ -27,9 +27,9 @@ constexpr int value_rows = 4, value_vectors = 4;
 
 #include "kernels/cpu/attention_flash.inc"
 
-#include "kernels/cpu/attention_weights_avx512.inc"
-
 #include "kernels/cpu/dot_bf16.inc"
+
+#include "kernels/cpu/attention_weights_avx512.inc"
 
 /// bf16 cache, multiplied in pairs.
 struct PairUnits {
