@@ -15,7 +15,9 @@ int64_t element_count(std::span<const int64_t> shape) {
   return count;
 }
 
-void Tensor::Free::operator()(std::byte* p) const { std::free(p); }
+void Tensor::Free::operator()(std::byte* p) const {
+  if (owned) std::free(p);
+}
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
   // Whatever a model claims, no tensor is that large; and allocators differ in what they do when asked for it.
@@ -27,6 +29,14 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape
   if (memory == nullptr) throw std::bad_alloc();
   std::memset(memory, 0, padded);
   data_.reset(memory);
+}
+
+Tensor Tensor::borrowed(const TensorView& view) {
+  Tensor tensor;
+  tensor.dtype_ = view.dtype;
+  tensor.shape_ = view.shape;
+  tensor.data_ = std::unique_ptr<std::byte[], Free>(const_cast<std::byte*>(view.data), Free{false});
+  return tensor;
 }
 
 namespace {

@@ -32,12 +32,14 @@ struct TensorView {
   }
 };
 
-/// A dense, row-major tensor that owns its memory (64-byte aligned). Reference code and tests use it;
-/// the runtime does not.
+/// A dense, row-major tensor that owns its memory (64-byte aligned), or borrows it. References, tests and plain graphs
+/// use it; what runs a decoder does not.
 class Tensor {
  public:
   Tensor() = default;
   Tensor(DType dtype, Shape shape);
+  /// A constant over memory that somebody else keeps alive and aligned to the dtype; it may not be written to.
+  static Tensor borrowed(const TensorView& view);
 
   static Tensor of(Shape shape, std::span<const float> values);
   static Tensor of(Shape shape, std::span<const int32_t> values);
@@ -64,6 +66,9 @@ class Tensor {
 
  private:
   struct Free {
+    bool owned;
+    explicit Free(bool is_owned) : owned(is_owned) {}
+    Free() : Free(true) {}
     void operator()(std::byte* p) const;
   };
   DType dtype_ = DType::f32;

@@ -89,6 +89,12 @@ std::vector<Measurement> append_baseline(const BuildOptions& options, uint64_t e
   return results;
 }
 
+/// What is not what most builds make is told, and how much of it no kernel computes.
+void print_plain_graph(const BuildOptions& options, const CompileReport& report) {
+  print(fmt::format("{}: no decoder, but a plain graph for run-graph ({}); {} of its {} operations run on kernels\n",
+                    options.output.string(), report.plain, report.launches, report.steps));
+}
+
 int build(const BuildOptions& options) {
   check_output(options.output);
   const auto start = std::chrono::steady_clock::now();
@@ -106,8 +112,9 @@ int build(const BuildOptions& options) {
     throw Error("--tag", "is not UTF-8, as the manifest must be", "give other characters");
   }
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
+  if (!report.plain.empty()) print_plain_graph(options, report);
   std::vector<Measurement> baseline;
-  if (!options.no_baseline) {
+  if (!options.no_baseline && report.plain.empty()) {
     baseline = append_baseline(options, report.engine_bytes, progress);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -47,6 +47,7 @@ int parse_and_run(int argc, char** argv) {
   Action action;
   add_build(app, action);
   add_run(app, action);
+  add_run_graph(app, action);
   add_bench(app, action);
   add_inspect(app, action);
   add_verify(app, action);

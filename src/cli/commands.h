@@ -15,6 +15,7 @@ using Action = std::function<int()>;
 /// Each adds its subcommand to `app`; parsing it sets `action`.
 void add_build(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
+void add_run_graph(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);

@@ -4,12 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 #include <memory>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "engine/describe_plain_graph.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
 #include "graph/graph.h"
@@ -69,6 +71,37 @@ void print_portable_fallbacks(const boost::json::object& manifest) {
   }
 }
 
+/// How often each of a plain graph's primitives stands in it: what no kernel computes, it computes slowly.
+void print_plain_graph(const plan::Plan& plan) {
+  const auto line = [](std::string_view label, const std::string& value) {
+    print(fmt::format("{:<14} {}\n", label, value));
+  };
+  const plan::PlainGraph& graph = *plan.graph();
+  for (const plan::Port* port : items(graph.inputs()))
+    line("input", fmt::format("{} {}", text(port->name()), type_text(*port)));
+  for (const plan::Port* port : items(graph.outputs()))
+    line("output", fmt::format("{} {}", text(port->name()), type_text(*port)));
+  std::map<std::string_view, int> kernels, primitives;
+  for (const plan::Operation* operation : items(graph.operations())) {
+    if (!text(operation->op()).empty()) {
+      ++primitives[text(operation->op())];
+    } else {
+      ++kernels[text(plan.steps()->Get(operation->step())->kernels()->Get(count(plan.buckets()) - 1)->kernel())];
+    }
+  }
+  const auto list = [&](std::string_view label, const std::map<std::string_view, int>& counts) {
+    int sum = 0;
+    std::string each;
+    for (const auto& [name, number] : counts) {
+      sum += number;
+      each += fmt::format("{}{} {}", each.empty() ? ": " : ", ", number, name);
+    }
+    line(label, fmt::format("{} operations{}", sum, each));
+  };
+  list("on kernels", kernels);
+  list("on primitives", primitives);
+}
+
 void print_summary(const Engine& engine) {
   const plan::Plan& plan = engine.plan();
   const std::string name = engine.path().string();
@@ -83,9 +116,15 @@ void print_summary(const Engine& engine) {
   line("digest", engine.body_digest().hex());
   line("made by", "incipit " + json_text(manifest, "incipit"));
   if (const std::string tag = json_text(manifest, "version_tag"); !tag.empty()) line("tag", tag);
-  line("model",
-       fmt::format("{}, {} parameters, {} layers, hidden {}, vocabulary {}", json_text(manifest, "architecture"),
-                   json_text(manifest, "parameters"), plan.layers(), plan.hidden(), plan.vocabulary()));
+  const bool is_plain = plan.graph() != nullptr;
+  if (is_plain) {
+    line("model", fmt::format("{}, {} parameters, a plain graph: no decoder", json_text(manifest, "architecture"),
+                              json_text(manifest, "parameters")));
+  } else {
+    line("model",
+         fmt::format("{}, {} parameters, {} layers, hidden {}, vocabulary {}", json_text(manifest, "architecture"),
+                     json_text(manifest, "parameters"), plan.layers(), plan.hidden(), plan.vocabulary()));
+  }
   line("precision", fmt::format("{}, weights {}", text(plan.precision()),
                                 readable_bytes(static_cast<double>(engine.weights().size()))));
   const boost::json::value* flags = manifest.if_contains("flags");
@@ -93,6 +132,11 @@ void print_summary(const Engine& engine) {
       flags != nullptr && flags->is_object() && json_text(flags->get_object(), "deterministic") == "true";
   line("deterministic", deterministic ? "yes" : "no");
   line("needs", to_string(CpuFeatures{engine.header().cpu_features}));
+  if (is_plain) {
+    print_plain_graph(plan);
+    print_portable_fallbacks(manifest);
+    return;
+  }
   line("context", fmt::format("{} tokens, {} sequences at once", plan.max_context(), plan.max_sequences()));
   const plan::Bucket* largest = plan.buckets()->Get(count(plan.buckets()) - 1);
   line("plan", fmt::format("{} steps, {} buckets up to {} tokens, arena {}", count(plan.steps()), count(plan.buckets()),

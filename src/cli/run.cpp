@@ -18,6 +18,7 @@
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
+#include "runtime/plain/plain_graph.h"
 
 namespace incipit::cli {
 namespace {
@@ -82,7 +83,9 @@ std::string prompt_text(const RunOptions& options) {
   }
   // No tokenizer's tokens are anywhere near that long.
   constexpr size_t longest_token = 1024;
-  return read_standard_input(static_cast<size_t>(Engine::open(options.engine)->plan().max_context()) * longest_token);
+  const auto engine = Engine::open(options.engine);
+  require_decoder(*engine);
+  return read_standard_input(static_cast<size_t>(engine->plan().max_context()) * longest_token);
 }
 
 std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& text, Session& session) {

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "compile/buckets.h"
 #include "compile/lower.h"
+#include "compile/lower_plain_graph.h"
 #include "compile/manifest.h"
 #include "compile/memory_plan.h"
 #include "compile/pack.h"
@@ -37,17 +38,21 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+bool is_decoder(const Graph& graph) {
+  return graph.find("ids") != none && graph.find("position") != none && graph.find("rows") != none;
+}
+
+/// Why the passes did not make a decoder of the graph.
+std::string why_plain(const std::vector<PassReport>& passes) {
+  const auto packing = std::ranges::find(passes, "pack_tokens", &PassReport::name);
+  if (packing == passes.end()) return "pack_tokens was left out";
+  return packing->note.empty() ? "it has no input_ids, or inputs that decoders do not have" : packing->note;
+}
+
 /// What an ONNX model does not say, its decoder shows: how many layers, how wide, and how many positions have a learned
-/// embedding. Throws Error for a graph that is no decoder, or where nothing tells how long a sequence may be.
-void complete_from_graph(Model& model, const CompileOptions& options, const CompileReport& report) {
+/// embedding. Throws Error where nothing tells how long a sequence may be.
+void complete_from_graph(Model& model, const CompileOptions& options) {
   const Graph& graph = model.graph;
-  if (graph.find("ids") == none || graph.find("position") == none || graph.find("rows") == none) {
-    std::string why = "it has no input_ids, or inputs that decoders do not have";
-    for (const PassReport& pass : report.passes) {
-      if (pass.name == "pack_tokens" && !pass.note.empty()) why = pass.note;
-    }
-    throw Error("the model", "is no decoder: " + why, "only decoders can be built into engines");
-  }
   int64_t layers = 0, positions = 0;
   for (const NodeId n : graph.order()) {
     layers += graph.op_as<ops::KvWrite>(n) != nullptr ? 1 : 0;
@@ -80,6 +85,15 @@ PlanParts bounds_of(const Model& model, const CompileOptions& options) {
   parts.max_sequences = options.max_batch;
   const int32_t max_tokens = std::max(std::min(parts.max_context, largest_step), parts.max_sequences);
   parts.buckets = make_buckets(max_tokens, std::max(parts.max_sequences, smallest_row_bound), parts.max_sequences);
+  return parts;
+}
+
+/// A plain graph has no sequences: all that is decided is how many rows one launch has, in two sizes.
+PlanParts bounds_of_plain_graph(const CompileOptions& options) {
+  PlanParts parts;
+  parts.precision = options.precision;
+  for (const int32_t rows : {32, largest_step}) parts.buckets.push_back({rows, rows, 1});
+  parts.arenas.resize(parts.buckets.size());
   return parts;
 }
 
@@ -174,14 +188,16 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
     keep_results();
     throw;
   }
-  const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
-  const Sample::Problem sample{static_cast<int32_t>(model.vocabulary)};
-  parts.resolve_tokens = chooser.plan({"resolve_tokens", to_text(resolve), DraftAxis::tokens, {}, {}}, parts.buckets);
-  parts.sample = chooser.plan({"sample", to_text(sample), DraftAxis::rows, {}, {}}, parts.buckets);
+  if (!draft.graph) {
+    const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
+    const Sample::Problem sample{static_cast<int32_t>(model.vocabulary)};
+    parts.resolve_tokens = chooser.plan({"resolve_tokens", to_text(resolve), DraftAxis::tokens, {}, {}}, parts.buckets);
+    parts.sample = chooser.plan({"sample", to_text(sample), DraftAxis::rows, {}, {}}, parts.buckets);
+    note_portable_fallbacks(parts.resolve_tokens, features, report);
+    note_portable_fallbacks(parts.sample, features, report);
+  }
   progress.finish();
   for (const PlannedStep& planned : parts.steps) note_portable_fallbacks(planned, features, report);
-  note_portable_fallbacks(parts.resolve_tokens, features, report);
-  note_portable_fallbacks(parts.sample, features, report);
   for (const PortableFallback& fallback : report.portable_fallbacks) {
     const auto level = fallback.measured ? spdlog::level::info : spdlog::level::warn;
     spdlog::log(level, "{} steps run on {}, portable code, though the target has {}{}: {}", fallback.steps,
@@ -191,6 +207,18 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
   report.tuned_problems = chooser.problems();
   report.measured_problems = cache.changes();
   keep_results();
+}
+
+/// A plain graph's constants, which are read where they are mapped.
+std::vector<DraftWeight> constants_of(const PlanDraft& draft) {
+  std::vector<DraftWeight> constants;
+  if (!draft.graph) return constants;
+  for (const DraftConstant& constant : draft.graph->constants) {
+    DraftWeight& weight = constants.emplace_back();
+    weight.name = constant.name;
+    weight.values = constant.values;
+  }
+  return constants;
 }
 
 bool brings_tokenizer(const Model& model) {
@@ -203,21 +231,27 @@ bool brings_tokenizer(const Model& model) {
 void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
                   CpuFeatures features, const std::filesystem::path& target, CompileReport& report,
                   Progress& progress) {
-  for (const DraftWeight& weight : draft.weights) report.weight_bytes += weight_bytes(weight);
+  const std::vector<DraftWeight> constants = constants_of(draft);
+  for (const auto* list : {&draft.weights, &constants}) {
+    for (const DraftWeight& weight : *list) report.weight_bytes += weight_bytes(weight);
+  }
   EngineWriter writer(target, features);
   ThreadPool pool(options.threads);
   progress.stage("weights", static_cast<int64_t>(report.weight_bytes), "B");
-  for (const DraftWeight& weight : draft.weights) {
-    parts.planes.push_back(write_weight(weight, writer, pool, [&](int64_t bytes) { progress.advance(bytes); }));
-  }
+  const auto write = [&](const DraftWeight& weight) {
+    return write_weight(weight, writer, pool, [&](int64_t bytes) { progress.advance(bytes); });
+  };
+  for (const DraftWeight& weight : draft.weights) parts.planes.push_back(write(weight));
+  for (const DraftWeight& constant : constants) parts.constants.push_back(write(constant).at(0));
   progress.finish();
   const auto add_text = [&](SectionKind kind, std::string_view text) {
     writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));
   };
   writer.add_section(SectionKind::plan, write_plan(model, draft, parts));
   add_text(SectionKind::manifest, make_manifest(model, options, features, report));
-  if (brings_tokenizer(model)) writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
-  if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
+  if (!draft.graph && brings_tokenizer(model))
+    writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
+  if (!draft.graph && !model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
   add_text(SectionKind::generation, model.generation_defaults);
   check_interrupt();
   writer.commit();
@@ -239,14 +273,25 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   PassOptions pass_options;
   pass_options.precision = options.precision;
   pass_options.without = options.without;
+  const PortNames names = port_names(model.graph);
   report.passes = run_passes(model.graph, pass_options);
-  if (model.layers == 0) complete_from_graph(model, options, report);
-  PlanParts parts = bounds_of(model, options);
-  PlanDraft draft = lower(model, LowerOptions{});
-  for (const BucketBounds& bucket : parts.buckets)
-    parts.arenas.push_back(plan_arena(draft, bucket.tokens, bucket.rows));
-  parts.memory_limit = memory_for_state(model, options, draft, parts);
-  report.steps = static_cast<int32_t>(draft.steps.size());
+  PlanParts parts;
+  PlanDraft draft;
+  if (is_decoder(model.graph)) {
+    if (model.layers == 0) complete_from_graph(model, options);
+    parts = bounds_of(model, options);
+    draft = lower(model, LowerOptions{});
+    for (const BucketBounds& bucket : parts.buckets)
+      parts.arenas.push_back(plan_arena(draft, bucket.tokens, bucket.rows));
+    parts.memory_limit = memory_for_state(model, options, draft, parts);
+    report.steps = static_cast<int32_t>(draft.steps.size());
+  } else {
+    report.plain = why_plain(report.passes);
+    parts = bounds_of_plain_graph(options);
+    draft = lower_plain_graph(model.graph, names);
+    report.steps = static_cast<int32_t>(draft.graph->operations.size());
+    report.launches = static_cast<int32_t>(draft.steps.size());
+  }
   report.pass_seconds = seconds_since(start);
 
   start = std::chrono::steady_clock::now();

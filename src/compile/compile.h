@@ -37,10 +37,12 @@ struct PortableFallback {
 
 struct CompileReport {
   std::vector<PassReport> passes;
+  std::string plain;  // why the model is no decoder, and the engine holds a plain graph; empty: it is one
   uint64_t weight_bytes = 0;
   uint64_t engine_bytes = 0;
   int64_t parameters = 0;
-  int32_t steps = 0;
+  int32_t steps = 0;                                 // kernel launches; or a plain graph's operations, of which
+  int32_t launches = 0;                              // kernels compute so many, and primitives the others
   int32_t tuned_problems = 0;                        // distinct problems asked of the tuner, and
   int32_t measured_problems = 0;                     // those that the cache did not know
   std::vector<PortableFallback> portable_fallbacks;  // logged, and in the manifest
@@ -48,8 +50,9 @@ struct CompileReport {
 };
 
 /// Compiles `model` (consumed: its graph is rewritten) into `target_path`, which appears only when it is whole. The
-/// body is the same byte for byte for the same model, options and tuning cache. Throws Error (an option that cannot
-/// hold, a graph that is no decoder, a full disk); Ctrl-C throws too and leaves nothing behind.
+/// body is the same byte for byte for the same model, options and tuning cache. What the passes do not make a decoder
+/// becomes a plain graph (runtime/plain/). Throws Error (an option that cannot hold, control flow in a plain graph, a
+/// full disk); Ctrl-C throws too and leaves nothing behind.
 CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
                       Progress& progress);
 

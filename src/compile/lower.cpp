@@ -56,6 +56,7 @@ class Lowering {
  public:
   Lowering(const Model& model, const LowerOptions& options)
       : graph_(model.graph), options_(options), max_position_(model.max_position) {}
+  explicit Lowering(const Graph& plain) : graph_(plain), is_plain_(true) {}
 
   PlanDraft run() {
     bind_inputs();
@@ -70,6 +71,23 @@ class Lowering {
     const DraftOperand logits = ensure_whole(graph_.outputs()[0], "logits");
     draft_.logits = logits.index;
     return std::move(draft_);
+  }
+
+  RowSteps run_plain() {
+    RowSteps rows;
+    for (const NodeId id : graph_.order()) {
+      const Node& node = graph_.node(id);
+      if (node.op->shapes_follow_values()) continue;  // a primitive
+      for (const ValueId input : node.inputs) {
+        if (input == none || graph_.value(input).constant != nullptr || where_.contains(input)) continue;
+        new_buffer(input);
+      }
+      lower_node(node);
+      rows.steps[id] = narrow(static_cast<int64_t>(draft_.steps.size()) - 1);
+    }
+    for (const auto& [buffer, held] : roots_) rows.values.push_back(held.front().first);
+    rows.draft = std::move(draft_);
+    return rows;
   }
 
  private:
@@ -88,6 +106,7 @@ class Lowering {
   }
 
   DraftAxis axis_of(ValueId value) const {
+    if (is_plain_) return DraftAxis::tokens;
     const Dim& rows = graph_.value(value).type.shape.at(0);
     if (rows == token_axis_) return DraftAxis::tokens;
     if (rows == row_axis_) return DraftAxis::rows;
@@ -119,6 +138,7 @@ class Lowering {
 
   /// Puts `value` into the memory of `input` when nothing reads that memory after this node; else into a new buffer.
   DraftOperand in_place_or_new(ValueId value, ValueId input) {
+    if (is_plain_) return new_buffer(value);
     const DraftOperand operand = input == none ? DraftOperand{} : at(input);
     const bool fits = operand.space == DraftSpace::buffer && dtype_of(value) == dtype_of(input) &&
                       operand.width == width_of(value) && axis_of(value) == axis_of(input);
@@ -594,7 +614,8 @@ class Lowering {
 
   const Graph& graph_;
   LowerOptions options_;
-  int64_t max_position_;
+  int64_t max_position_ = 0;
+  bool is_plain_ = false;
   PlanDraft draft_;
   Dim token_axis_, row_axis_;
   int64_t now_ = 0;
@@ -610,5 +631,6 @@ class Lowering {
 }  // namespace
 
 PlanDraft lower(const Model& model, const LowerOptions& options) { return Lowering(model, options).run(); }
+RowSteps lower_rows(const Graph& graph) { return Lowering(graph).run_plain(); }
 
 }  // namespace incipit

@@ -14,4 +14,14 @@ struct LowerOptions {
 /// Throws Error naming the node when an op has no kernel family (the graph must be in decoder form).
 PlanDraft lower(const Model& model, const LowerOptions& options);
 
+/// The steps of those nodes of a plain graph that kernels compute. Each value that they read or make is a buffer of its
+/// own, whose rows are the value's last axis.
+struct RowSteps {
+  PlanDraft draft;
+  std::map<NodeId, int32_t> steps;  // of the draft
+  std::vector<ValueId> values;      // of its buffers
+};
+/// Throws Error for an op that is neither a primitive nor a kernel's.
+RowSteps lower_rows(const Graph& graph);
+
 }  // namespace incipit

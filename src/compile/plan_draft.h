@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "graph/constant.h"
+#include "graph/op.h"
 #include "kernels/layout.h"
 
 namespace incipit {
@@ -54,12 +57,41 @@ struct DraftCacheGroup {
   KvGeometry geometry;
 };
 
+// ---- a plain graph (plan.fbs): its values are numbered, inputs, constants, then what operations make
+
+struct DraftPort {
+  std::string name;
+  ValueType type;
+  int32_t value = 0;
+};
+
+struct DraftConstant {
+  std::string name;
+  ConstantPtr values;
+};
+
+/// One primitive, or the launch of one of the draft's steps.
+struct DraftOperation {
+  std::string name;
+  std::unique_ptr<Op> primitive;  // null: a launch
+  int32_t step = 0;               // what is launched
+  std::vector<int32_t> inputs;    // values; -1: absent. A launch has one for each of its step's inputs.
+  int32_t outputs = 0;            // how many values it makes
+};
+
+struct DraftGraph {
+  std::vector<DraftPort> inputs, outputs;
+  std::vector<DraftConstant> constants;
+  std::vector<DraftOperation> operations;
+};
+
 struct PlanDraft {
   std::vector<DraftBuffer> buffers;
   std::vector<DraftWeight> weights;
   std::vector<DraftStep> steps;
   std::vector<DraftCacheGroup> groups;
-  int32_t logits = -1;  // buffer
+  int32_t logits = -1;              // buffer
+  std::optional<DraftGraph> graph;  // a model that is no decoder has neither logits nor caches
 };
 
 }  // namespace incipit

@@ -3,6 +3,7 @@
 #include <span>
 #include <type_traits>
 
+#include "compile/write_plain_graph.h"
 #include "engine/plan_generated.h"
 
 namespace incipit {
@@ -44,8 +45,14 @@ class PlanWriter {
     const auto buckets =
         all(parts.buckets.size(), [&](size_t i) { return bucket(parts.buckets[i], parts.arenas.at(i)); });
     const auto groups = all(draft.groups.size(), [&](size_t i) { return group(draft.groups[i]); });
-    const auto resolve_tokens = step(parts.resolve_tokens);
-    const auto sample = step(parts.sample);
+    Offset<plan::Step> resolve_tokens, sample;
+    Offset<plan::PlainGraph> graph;
+    if (draft.graph) {
+      graph = write_plain_graph(builder_, *draft.graph, parts.constants);
+    } else {
+      resolve_tokens = step(parts.resolve_tokens);
+      sample = step(parts.sample);
+    }
     std::vector<int32_t> ends;
     for (int64_t id : model.end_ids) ends.push_back(static_cast<int32_t>(id));
     const auto end_ids = builder_.CreateVector(ends);
@@ -64,11 +71,12 @@ class PlanWriter {
     plan.add_weights(weights);
     plan.add_buffers(buffers);
     plan.add_steps(steps);
-    plan.add_logits(unsigned32(draft.logits));
+    if (!draft.graph) plan.add_logits(unsigned32(draft.logits));
     plan.add_buckets(buckets);
     plan.add_groups(groups);
     plan.add_resolve_tokens(resolve_tokens);
     plan.add_sample(sample);
+    plan.add_graph(graph);
     plan::FinishPlanBuffer(builder_, plan.Finish());
     const auto bytes = std::as_bytes(std::span(builder_.GetBufferPointer(), builder_.GetSize()));
     return {bytes.begin(), bytes.end()};

@@ -32,6 +32,7 @@ struct PlanParts {
   std::vector<PlannedStep> steps;                 // the draft's
   PlannedStep resolve_tokens, sample;             // the frame
   std::vector<std::vector<WrittenPlane>> planes;  // of every weight
+  std::vector<WrittenPlane> constants;            // of a plain graph
 };
 
 /// Deterministic: the same parts give the same bytes.

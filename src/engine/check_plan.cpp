@@ -6,7 +6,9 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "engine/check_plain_graph.h"
 #include "engine/header.h"
+#include "engine/plan_faults.h"
 #include "engine/plan_items.h"
 
 namespace incipit {
@@ -19,50 +21,29 @@ constexpr uint32_t largest_positions = 1u << 28;
 constexpr uint32_t largest_experts = 1u << 12;
 constexpr uint64_t largest_bytes = uint64_t{1} << 48;
 
-class PlanChecker {
+class PlanChecker : PlanFaults {
  public:
   PlanChecker(const plan::Plan& plan, uint64_t weights_begin, uint64_t weights_end, std::string_view engine)
-      : plan_(plan), weights_begin_(weights_begin), weights_end_(weights_end), engine_(engine) {}
+      : PlanFaults(engine), plan_(plan), weights_begin_(weights_begin), weights_end_(weights_end) {}
 
   void run() {
-    check_sizes();
+    if (plan_.graph() == nullptr) check_sizes();
+    check_text("precision", plan_.precision());
     for (uint32_t i = 0; i < count(plan_.weights()); ++i) check_weight(i);
     for (uint32_t i = 0; i < count(plan_.buffers()); ++i) check_buffer(i);
     check_buckets();
     for (uint32_t i = 0; i < count(plan_.groups()); ++i) check_group(i);
     for (uint32_t i = 0; i < count(plan_.steps()); ++i) check_step(fmt::format("step {}", i), plan_.steps()->Get(i));
+    if (plan_.graph() != nullptr) {
+      check_plain_graph(plan_, weights_begin_, weights_end_, engine());
+      return;
+    }
     check_step("resolve_tokens", plan_.resolve_tokens());
     check_step("sample", plan_.sample());
     check_logits();
   }
 
  private:
-  template <typename... Parts>
-  [[noreturn]] void fail(fmt::format_string<Parts...> format, Parts&&... parts) const {
-    throw Error(engine_, "its plan is inconsistent: " + fmt::format(format, std::forward<Parts>(parts)...),
-                "build the engine again");
-  }
-
-  void check_range(std::string_view what, uint64_t value, uint64_t lowest, uint64_t highest) const {
-    if (value < lowest || value > highest) {
-      fail("{} is {}, expected between {} and {}", what, value, lowest, highest);
-    }
-  }
-
-  std::string_view check_text(const std::string& what, const flatbuffers::String* string) const {
-    if (text(string).empty()) fail("{} is missing", what);
-    return text(string);
-  }
-
-  DType check_dtype(const std::string& what, const flatbuffers::String* string) const {
-    const std::string_view name = check_text(what + " dtype", string);
-    try {
-      return dtype_from_name(name);
-    } catch (const Error&) {
-      fail("{} has the unknown dtype '{}'", what, name);
-    }
-  }
-
   void check_axis(const std::string& what, plan::Axis axis) const {
     if (axis != plan::Axis::tokens && axis != plan::Axis::rows) {
       fail("{} has the unknown axis {}", what, static_cast<int>(axis));
@@ -76,7 +57,6 @@ class PlanChecker {
     check_range("max_context", plan_.max_context(), 1, largest_positions);
     check_range("max_sequences", plan_.max_sequences(), 1, largest_count);
     check_range("memory_limit", plan_.memory_limit(), 0, largest_bytes);
-    check_text("precision", plan_.precision());
     const auto check_token = [this](std::string_view what, int64_t id) {
       if (id >= plan_.vocabulary()) fail("{} is {}, outside of the vocabulary of {}", what, id, plan_.vocabulary());
     };
@@ -124,6 +104,7 @@ class PlanChecker {
       const std::string what = fmt::format("bucket {}", i);
       check_range(what + " tokens", bucket.tokens(), 1, largest_count);
       check_range(what + " rows", bucket.rows(), 1, bucket.tokens());
+      if (plan_.graph() != nullptr) continue;
       check_range(what + " sequences", bucket.sequences(), 1, std::min(bucket.tokens(), plan_.max_sequences()));
       check_range(what + " arena_bytes", bucket.arena_bytes(), 0, largest_bytes);
       if (i > 0) {
@@ -234,7 +215,6 @@ class PlanChecker {
 
   const plan::Plan& plan_;
   uint64_t weights_begin_, weights_end_;
-  std::string_view engine_;
 };
 
 }  // namespace

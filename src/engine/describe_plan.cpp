@@ -3,6 +3,7 @@
 #include <iterator>
 #include <string>
 
+#include "engine/describe_plain_graph.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
 
@@ -23,6 +24,13 @@ class PlanText {
   explicit PlanText(const plan::Plan& plan) : plan_(plan) {}
 
   std::string take() {
+    if (plan_.graph() != nullptr) {
+      line("plan precision={} of a plain graph", text(plan_.precision()));
+      describe_weights();
+      line("steps {}", count(plan_.steps()));
+      for (uint32_t i = 0; i < count(plan_.steps()); ++i) describe_step(static_cast<int>(i), *plan_.steps()->Get(i));
+      return text_ + describe_plain_graph(*plan_.graph());
+    }
     describe_sizes();
     describe_buckets();
     describe_groups();

@@ -23,6 +23,7 @@ constexpr Pass list[] = {
     {"raise_rotary", "rotations that are spelled out", raise_rotary},
     {"raise_attention", "attention that is spelled out, and its mask", raise_attention},
     {"pack_tokens", "one axis of tokens, and a cache", pack_tokens},
+    {"raise_rows", "products, norms and sums of a graph that is no decoder", raise_rows},
     {"remove_unused", "drop what no output depends on", remove_unused},
     {"fold_scale", "multiply numbers into weights, gains and scales", fold_scale},
     {"fold_norm_gain", "multiply norm gains into the weights behind them", fold_norm_gain},

@@ -21,6 +21,9 @@ void raise_rotary(Graph& graph, const PassContext& context);
 void raise_attention(Graph& graph, const PassContext& context);
 /// A decoder [batch, seq] gets one axis of tokens, and a cache that is written and read; others stay as they are.
 void pack_tokens(Graph& graph, const PassContext& context);
+/// In a graph that is no decoder, primitives on rows become the ops that kernels compute: products with weights, norms,
+/// sums and activations.
+void raise_rows(Graph& graph, const PassContext& context);
 /// Drops nodes and constants that no output depends on.
 void remove_unused(Graph& graph, const PassContext& context);
 /// A multiplication by a number goes into a constant or attribute of what makes the value: an embedding's scale, a

@@ -177,7 +177,7 @@ class Quantizer {
                        [&](const auto& use) { return use.second == 0 && is_product(use.first); });
   }
 
-  /// Products' weights are settled. A table keeps its dtype (in bf16 and fp16 it is rounded too), all else is read as
+  /// Products' weights are settled, and primitives want what they have. A table keeps its dtype (in bf16 and fp16 it is rounded too), all else is read as
   /// f32.
   void settle_dtype(ValueId id) {
     const ConstantPtr constant = graph_.value(id).constant;
@@ -186,6 +186,7 @@ class Quantizer {
     for (const auto& [user, index] : graph_.uses(id)) {
       if (is_product(user) && index == 1) return;
       if (graph_.op_as<ops::ExpertLinear>(user) && index == 2) return;
+      if (graph_.node(user).op->shapes_follow_values()) return;
       if (graph_.op_as<ops::Embedding>(user)) {
         if (format_.codes == DType::bf16 || format_.codes == DType::f16) graph_.set_constant(id, codes_of(constant));
         return;

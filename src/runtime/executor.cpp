@@ -12,6 +12,7 @@
 #include "kernels/slot_layout.h"
 #include "runtime/batch_view.h"
 #include "runtime/cache_pools.h"
+#include "runtime/plain/plain_graph.h"
 #include "runtime/slots.h"
 #include "runtime/staging.h"
 #include "runtime/step.h"
@@ -241,8 +242,11 @@ struct Executor::State {
   }
 };
 
-Executor::Executor(std::shared_ptr<const Engine> engine, std::unique_ptr<Device> device, const ExecutorOptions& options)
-    : state_(std::make_unique<State>(std::move(engine), std::move(device), options)) {}
+Executor::Executor(std::shared_ptr<const Engine> engine, std::unique_ptr<Device> device,
+                   const ExecutorOptions& options) {
+  require_decoder(*engine);
+  state_ = std::make_unique<State>(std::move(engine), std::move(device), options);
+}
 
 Executor::~Executor() {
   // What is still in the queue refers to memory that goes now.

@@ -7,7 +7,7 @@ namespace incipit::ops {
 std::vector<ValueType> Activate::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x"}, 1);
   rule.require(is_activation(kind), "has no kind '" + kind + "'");
-  return {{DType::f32, rule.tensor(0, 2, kernel_floats).shape}};
+  return {{DType::f32, rule.rows(0, kernel_floats).shape}};
 }
 
 void Activate::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {

@@ -6,14 +6,9 @@ namespace incipit::ops {
 
 std::vector<ValueType> AddRmsNorm::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "y", "gain"}, 2);
-  const std::vector<Dim>& shape = rule.tensor(0, 2, {DType::f32}).shape;
-  rule.tensor(1, 2, {DType::f32});
-  rule.extent_is(1, 0, shape[0]);
-  rule.extent_is(1, 1, shape[1]);
-  if (rule.has(2)) {
-    rule.tensor(2, 1, any_float);
-    rule.extent_is(2, 0, shape[1]);
-  }
+  const std::vector<Dim>& shape = rule.rows(0, {DType::f32}).shape;
+  rule.rows_as(1, 0, rule.columns(0), {DType::f32});
+  if (rule.has(2)) rule.vector_of(2, rule.columns(0));
   std::vector<ValueType> types{{DType::f32, shape}};
   append_norm_types(rule, output, shape, types);
   return types;

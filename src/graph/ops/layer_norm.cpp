@@ -8,11 +8,9 @@ namespace incipit::ops {
 
 std::vector<ValueType> LayerNorm::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "gain", "bias"}, 1);
-  const ValueType& x = rule.tensor(0, 2, {DType::f32});
+  const ValueType& x = rule.rows(0, {DType::f32});
   for (const size_t vector : {1u, 2u}) {
-    if (!rule.has(vector)) continue;
-    rule.tensor(vector, 1, any_float);
-    rule.extent_is(vector, 0, x.shape[1]);
+    if (rule.has(vector)) rule.vector_of(vector, rule.columns(0));
   }
   std::vector<ValueType> types;
   append_norm_types(rule, output, x.shape, types);
@@ -21,7 +19,7 @@ std::vector<ValueType> LayerNorm::infer(std::span<const ValueType> inputs) const
 
 void LayerNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
   const auto x = inputs[0]->as<float>();
-  const auto rows = static_cast<size_t>(inputs[0]->shape()[0]), width = static_cast<size_t>(inputs[0]->shape()[1]);
+  const size_t rows = count_of(*inputs[0]), width = width_of(*inputs[0]);
   const Tensor *gain = optional(inputs, 1), *bias = optional(inputs, 2);
   const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
   const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>(width, 0.0F);

@@ -6,20 +6,19 @@ namespace incipit::ops {
 
 std::vector<ValueType> Linear::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "weight", "bias", "residual"}, 2);
-  rule.tensor(0, 2, kernel_floats);
+  const ValueType& x = rule.rows(0, kernel_floats);
   rule.tensor(1, 2, any_float);
   rule.require(rule.type(0).dtype == DType::f32 || rule.type(1).dtype == DType::bf16,
                "takes bf16 rows only with a bf16 weight");
-  rule.extent_is(0, 1, rule.constant_extent(1, 1));
-  const Dim width = product_width(rule, activation, rule.extent(0, 0), 1, 2, 3);
-  return {{rule.dtype("output", output, kernel_floats), {rule.extent(0, 0), width}}};
+  rule.extent_is(0, x.shape.size() - 1, rule.constant_extent(1, 1));
+  const Dim width = product_width(rule, activation, 1, 2, 3);
+  return {{rule.dtype("output", output, kernel_floats), with_columns(x.shape, width)}};
 }
 
 void Linear::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
   const std::vector<float> x = floats(*inputs[0]), weight = floats(*inputs[1]);
-  const auto rows = static_cast<size_t>(inputs[0]->shape()[0]);
+  const size_t rows = count_of(*inputs[0]), width = width_of(outputs[0]);
   const auto products = static_cast<size_t>(inputs[1]->shape()[0]), depth = static_cast<size_t>(inputs[1]->shape()[1]);
-  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
   const Tensor* bias = optional(inputs, 2);
   const Tensor* residual = optional(inputs, 3);
   const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>();

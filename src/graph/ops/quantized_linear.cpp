@@ -7,15 +7,16 @@ namespace incipit::ops {
 std::vector<ValueType> QuantizedLinear::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"codes", "scales", "weight_codes", "weight_scales", "bias", "residual"}, 4);
   rule.require(format == "int8", "has no weight format '" + format + "'");
-  rule.tensor(0, 2, {DType::i8});
-  rule.tensor(1, 1, {DType::f32});
-  rule.extent_is(1, 0, rule.extent(0, 0));
+  const std::vector<Dim>& rows = rule.rows(0, {DType::i8}).shape;
+  const std::vector<Dim> scales = scales_shape(rows);
+  rule.tensor(1, scales.size(), {DType::f32});
+  for (size_t axis = 0; axis < scales.size(); ++axis) rule.extent_is(1, axis, scales[axis]);
   rule.tensor(2, 2, {DType::i8});
-  rule.extent_is(0, 1, rule.constant_extent(2, 1));
+  rule.extent_is(0, rows.size() - 1, rule.constant_extent(2, 1));
   rule.tensor(3, 1, {DType::f32});
   rule.extent_is(3, 0, rule.constant_extent(2, 0));
-  const Dim width = product_width(rule, activation, rule.extent(0, 0), 2, 4, 5);
-  return {{rule.dtype("output", output, kernel_floats), {rule.extent(0, 0), width}}};
+  const Dim width = product_width(rule, activation, 2, 4, 5);
+  return {{rule.dtype("output", output, kernel_floats), with_columns(rows, width)}};
 }
 
 void QuantizedLinear::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
@@ -24,9 +25,8 @@ void QuantizedLinear::evaluate(std::span<const Tensor* const> inputs, std::span<
   const auto scales = inputs[1]->as<float>();
   const auto weight_codes = inputs[2]->as<int8_t>();
   const auto weight_scales = inputs[3]->as<float>();
-  const auto rows = static_cast<size_t>(inputs[0]->shape()[0]);
+  const size_t rows = count_of(*inputs[0]), width = width_of(outputs[0]);
   const auto products = static_cast<size_t>(inputs[2]->shape()[0]), depth = static_cast<size_t>(inputs[2]->shape()[1]);
-  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
   const Tensor* bias = optional(inputs, 4);
   const Tensor* residual = optional(inputs, 5);
   const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>();

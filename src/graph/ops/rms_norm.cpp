@@ -6,12 +6,9 @@ namespace incipit::ops {
 
 std::vector<ValueType> RmsNorm::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "gain"}, 1);
-  const ValueType& x = rule.tensor(0, 2, {DType::f32});
+  const ValueType& x = rule.rows(0, {DType::f32});
   const Dim width = group_width(rule, groups);
-  if (rule.has(1)) {
-    rule.tensor(1, 1, any_float);
-    rule.extent_is(1, 0, width);
-  }
+  if (rule.has(1)) rule.vector_of(1, width);
   std::vector<ValueType> types;
   append_norm_types(rule, output, x.shape, types);
   return types;

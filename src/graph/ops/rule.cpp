@@ -33,6 +33,21 @@ const ValueType& Rule::tensor(size_t i, size_t rank, std::initializer_list<DType
   return found;
 }
 
+const ValueType& Rule::rows(size_t i, std::initializer_list<DType> dtypes) const {
+  return tensor(i, std::max<size_t>(type(i).shape.size(), 2), dtypes);
+}
+
+void Rule::vector_of(size_t i, const Dim& width) const {
+  tensor(i, 1, any_float);
+  extent_is(i, 0, width);
+}
+
+void Rule::rows_as(size_t i, size_t as, const Dim& width, std::initializer_list<DType> dtypes) const {
+  const std::vector<Dim> wanted = with_columns(type(as).shape, width);
+  tensor(i, wanted.size(), dtypes);
+  for (size_t axis = 0; axis < wanted.size(); ++axis) extent_is(i, axis, wanted[axis]);
+}
+
 int64_t Rule::constant_extent(size_t i, size_t axis) const {
   const std::optional<int64_t> number = extent(i, axis).try_constant();
   require(number.has_value(), "input " + std::string(names_[i]) + " is " + type(i).text() + ": dimension " +
@@ -100,15 +115,27 @@ double activate(std::string_view kind, double x) {
   return x;
 }
 
+std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns) {
+  rows.back() = columns;
+  return rows;
+}
+
+std::vector<Dim> scales_shape(const std::vector<Dim>& rows) {
+  return rows.size() == 2 ? std::vector<Dim>{rows[0]} : with_columns(rows, 1);
+}
+
+size_t width_of(const Tensor& rows) { return static_cast<size_t>(rows.shape().back()); }
+
+size_t count_of(const Tensor& rows) {
+  return static_cast<size_t>(element_count(std::span(rows.shape()).first(rows.shape().size() - 1)));
+}
+
 ValueType elementwise_pair(const Rule& rule) {
-  const ValueType& x = rule.tensor(0, 2, kernel_floats);
+  const ValueType& x = rule.rows(0, kernel_floats);
   if (rule.type(1).shape.size() == 1) {
-    rule.tensor(1, 1, any_float);
-    rule.extent_is(1, 0, x.shape[1]);
+    rule.vector_of(1, rule.columns(0));
   } else {
-    rule.tensor(1, 2, kernel_floats);
-    rule.extent_is(1, 0, x.shape[0]);
-    rule.extent_is(1, 1, x.shape[1]);
+    rule.rows_as(1, 0, rule.columns(0), kernel_floats);
   }
   return {DType::f32, x.shape};
 }
@@ -126,19 +153,11 @@ int64_t activated_width(const Rule& rule, std::string_view activation, int64_t p
 
 }  // namespace
 
-Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
-                  size_t residual) {
+Dim product_width(const Rule& rule, std::string_view activation, size_t weight, size_t bias, size_t residual) {
   const int64_t products = rule.constant_extent(weight, 0);
   const Dim width = activated_width(rule, activation, products);
-  if (rule.has(bias)) {
-    rule.tensor(bias, 1, any_float);
-    rule.extent_is(bias, 0, products);
-  }
-  if (rule.has(residual)) {
-    rule.tensor(residual, 2, {DType::f32});
-    rule.extent_is(residual, 0, rows);
-    rule.extent_is(residual, 1, width);
-  }
+  if (rule.has(bias)) rule.vector_of(bias, products);
+  if (rule.has(residual)) rule.rows_as(residual, 0, width, {DType::f32});
   return width;
 }
 
@@ -194,8 +213,8 @@ size_t ExpertShape::first_input(size_t row, size_t slot) const {
 }
 
 Dim group_width(const Rule& rule, int64_t groups) {
-  if (groups == 1) return rule.extent(0, 1);
-  const int64_t columns = rule.constant_extent(0, 1);
+  if (groups == 1) return rule.columns(0);
+  const int64_t columns = rule.constant_extent(0, rule.type(0).shape.size() - 1);
   rule.require(groups > 0 && columns % groups == 0,
                "cannot part " + std::to_string(columns) + " columns into " + std::to_string(groups) + " groups");
   return columns / groups;
@@ -205,11 +224,11 @@ void append_norm_types(const Rule& rule, std::string_view output, const std::vec
                        std::vector<ValueType>& types) {
   const DType dtype = rule.dtype("output", output, {DType::f32, DType::bf16, DType::i8});
   types.push_back({dtype, shape});
-  if (dtype == DType::i8) types.push_back({DType::f32, {shape[0]}});
+  if (dtype == DType::i8) types.push_back({DType::f32, scales_shape(shape)});
 }
 
 void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, int64_t groups, std::span<Tensor> outputs) {
-  const auto width = static_cast<size_t>(outputs[0].shape()[1] / groups);
+  const size_t width = width_of(outputs[0]) / static_cast<size_t>(groups);
   const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
   std::vector<float> normed(x.size());
   for (size_t first = 0; first < x.size(); first += width) {
@@ -226,7 +245,7 @@ void store_normed(std::span<const float> normed, std::span<Tensor> outputs) {
     store(normed, outputs[0]);
     return;
   }
-  const auto width = static_cast<size_t>(outputs[0].shape()[1]);
+  const size_t width = width_of(outputs[0]);
   const auto scales = outputs[1].as<float>();
   for (size_t r = 0; r < scales.size(); ++r) {
     scales[r] = quantize_row(normed.subspan(r * width, width), outputs[0].as<int8_t>().subspan(r * width, width));

@@ -21,6 +21,13 @@ class Rule {
   const Dim& extent(size_t i, size_t axis) const;
   /// A dense tensor of that rank and one of those dtypes.
   const ValueType& tensor(size_t i, size_t rank, std::initializer_list<DType> dtypes) const;
+  /// Rows: the same of two dimensions or more, the last of which are columns.
+  const ValueType& rows(size_t i, std::initializer_list<DType> dtypes) const;
+  const Dim& columns(size_t i) const { return type(i).shape.back(); }
+  /// Input i is a vector of so many elements, of any floating dtype.
+  void vector_of(size_t i, const Dim& width) const;
+  /// Input i is rows like those of input `as`, of so many columns.
+  void rows_as(size_t i, size_t as, const Dim& width, std::initializer_list<DType> dtypes) const;
   /// An extent that must be a known number.
   int64_t constant_extent(size_t i, size_t axis) const;
   void extent_is(size_t i, size_t axis, const Dim& wanted) const;
@@ -55,12 +62,19 @@ bool is_gate(std::string_view a);
 /// An ungated activation (or "none") of a number. gelu_tanh, gelu_erf: Hendrycks, Gimpel, 2016.
 double activate(std::string_view kind, double x);
 
+/// Rows of another width.
+std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns);
+/// Shape of the scales of rows: a vector for a matrix, else rows of one column.
+std::vector<Dim> scales_shape(const std::vector<Dim>& rows);
+/// How many columns rows have, and how many rows there are.
+size_t width_of(const Tensor& rows);
+size_t count_of(const Tensor& rows);
+
 /// Add's and Multiply's rule: rows x, and y of the same shape or one row for all of x's; returns the output's type.
 ValueType elementwise_pair(const Rule& rule);
 
 /// Linear's and QuantizedLinear's common part: the checks of bias, residual and activation; returns M'.
-Dim product_width(const Rule& rule, std::string_view activation, const Dim& rows, size_t weight, size_t bias,
-                  size_t residual);
+Dim product_width(const Rule& rule, std::string_view activation, size_t weight, size_t bias, size_t residual);
 /// … and bias, activation and residual of row `r` of the product; `sums` has M elements, `out` M'.
 void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
                         const float* residual, float* out);

@@ -102,15 +102,19 @@ incipit::Graph import_for(const Model& model, std::vector<Tensor>& inputs) {
   }
 }
 
-std::string run_set(const Model& model, const fs::path& set) {
+std::vector<Tensor> interpreted(incipit::Graph graph, std::span<const Tensor* const> inputs) {
+  ReferenceCache cache;
+  return interpret(graph, inputs, cache);
+}
+
+std::string run_set(const Model& model, const fs::path& set, const GraphRunner& run) {
   std::vector<Tensor> inputs = read_tensors(set, "input");
-  const incipit::Graph graph = import_for(model, inputs);
+  incipit::Graph graph = import_for(model, inputs);
   verify(graph);
   const std::vector<Tensor> wanted = read_tensors(set, "output");
   std::vector<const Tensor*> given;
   for (const Tensor& input : inputs) given.push_back(&input);
-  ReferenceCache cache;
-  const std::vector<Tensor> made = interpret(graph, given, cache);
+  const std::vector<Tensor> made = run(std::move(graph), given);
   const std::string where = set.filename().string() + ": ";
   if (wanted.empty()) return where + "has no outputs to compare with";
   if (made.size() != wanted.size()) {
@@ -124,7 +128,7 @@ std::string run_set(const Model& model, const fs::path& set) {
 }
 
 /// Why the test failed; empty where it did not.
-std::string run_sets(const fs::path& directory) {
+std::string run_sets(const fs::path& directory, const GraphRunner& run) {
   const Model model = read_model(directory / "model.onnx");
   for (const std::vector<ValueInfo>* list : {&model.graph.inputs, &model.graph.outputs}) {
     for (const ValueInfo& one : *list) {
@@ -141,7 +145,7 @@ std::string run_sets(const fs::path& directory) {
   std::sort(sets.begin(), sets.end());
   if (sets.empty()) return "has no test_data_set_N";
   for (const fs::path& set : sets) {
-    if (std::string found = run_set(model, set); !found.empty()) return found;
+    if (std::string found = run_set(model, set, run); !found.empty()) return found;
   }
   return {};
 }
@@ -168,12 +172,12 @@ std::vector<fs::path> find_tests(const fs::path& directory) {
   return tests;
 }
 
-TestResult run_test(const fs::path& directory) {
+TestResult run_test(const fs::path& directory, const GraphRunner& run) {
   using Outcome = TestResult::Outcome;
   const fs::path plain = directory.lexically_normal();
   TestResult result{(plain.has_filename() ? plain : plain.parent_path()).filename().string(), Outcome::passed, {}};
   try {
-    result.reason = one_line(run_sets(directory));
+    result.reason = one_line(run_sets(directory, run ? run : interpreted));
     if (!result.reason.empty()) result.outcome = Outcome::failed;
   } catch (const UnsupportedType& error) {
     result.outcome = Outcome::skipped;

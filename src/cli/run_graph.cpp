@@ -1,0 +1,43 @@
+// incipit run-graph: tensors through an engine that is no decoder.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "engine/engine.h"
+#include "import/safetensors.h"
+#include "runtime/plain/plain_graph.h"
+
+namespace incipit::cli {
+namespace {
+
+struct RunGraphOptions {
+  std::filesystem::path engine, inputs, outputs;
+  int threads = 0;
+};
+
+int run_graph(const RunGraphOptions& options) {
+  PlainGraph graph(Engine::open(options.engine), options.threads);
+  const SafetensorsFile file = SafetensorsFile::open(options.inputs);
+  std::map<std::string, Tensor> inputs;
+  for (const std::string& name : file.names()) inputs.emplace(name, file.load(name));
+  write_safetensors(options.outputs, graph.run(inputs));
+  return 0;
+}
+
+}  // namespace
+
+void add_run_graph(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("run-graph", "Give tensors to an engine that is no decoder, and take its own");
+  const auto options = std::make_shared<RunGraphOptions>();
+  command->add_option("ENGINE", options->engine, "An engine file that holds a plain graph")->required();
+  command->add_option("--inputs", options->inputs, "A safetensors file with a tensor for each input, by name")
+      ->required();
+  command->add_option("--outputs", options->outputs, "The safetensors file to write the outputs to")->required();
+  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  command->callback([options, &action] { action = [options] { return run_graph(*options); }; });
+}
+
+}  // namespace incipit::cli

@@ -1,0 +1,31 @@
+// One operation of a plain graph, resolved.
+#pragma once
+
+#include <memory>
+
+#include "primitives/primitive.h"
+#include "runtime/device.h"
+#include "runtime/step.h"
+
+namespace incipit {
+
+namespace plan {
+struct Operation;
+}
+
+class PlainOperation {
+ public:
+  virtual ~PlainOperation() = default;
+  /// Throws Error for tensors that do not fit.
+  virtual primitives::Outputs compute(primitives::Inputs inputs) = 0;
+};
+
+/// A primitive with the plan's attributes. Throws Error for a primitive or attribute that this program does not have.
+std::unique_ptr<PlainOperation> resolve_primitive(const plan::Operation& operation);
+
+/// The launch of the plan's step that the operation names, over as many rows at a time as the largest bucket has.
+/// `source` is that step's; the device outlives the operation. Throws Error as resolve_step does, and for families that
+/// need a decoder's batch.
+std::unique_ptr<PlainOperation> resolve_launch(const StepSource& source, Device& device);
+
+}  // namespace incipit

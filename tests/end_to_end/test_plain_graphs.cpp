@@ -1,0 +1,130 @@
+// Models that are no decoders, through the whole of it: built into an engine, opened, and run.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "base/error.h"
+#include "compile/compile.h"
+#include "compile/lower_plain_graph.h"
+#include "import/import.h"
+#include "import/onnx/backend_test.h"
+#include "import/safetensors.h"
+#include "primitives/primitive.h"
+#include "runtime/plain/plain_graph.h"
+#include "support/shared_files.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+/// An engine of what the passes leave of a model when they may make no decoder of it.
+std::shared_ptr<const Engine> build(Model model, const std::string& precision = "f32") {
+  const TemporaryDirectory directory;
+  CompileOptions options;
+  options.precision = precision;
+  options.without = {"pack_tokens"};
+  options.tune = false;
+  options.threads = 2;
+  Progress progress;
+  compile(std::move(model), options, directory / "plain.engine", progress);
+  return Engine::open(directory / "plain.engine");
+}
+
+std::vector<Tensor> run_in_engine(Graph graph, std::span<const Tensor* const> inputs) {
+  const PortNames names = port_names(graph);
+  Model model;
+  model.graph = std::move(graph);
+  model.generation_defaults = "{}";
+  PlainGraph plain(build(std::move(model)), 2);
+  std::map<std::string, Tensor> given;
+  for (size_t i = 0; i < inputs.size(); ++i) given.emplace(names.inputs.at(i), primitives::copy_of(*inputs[i]));
+  std::map<std::string, Tensor> made = plain.run(given);
+  std::vector<Tensor> outputs;
+  for (const std::string& name : names.outputs) outputs.push_back(std::move(made.at(name)));
+  return outputs;
+}
+
+/// ONNX's own tests, each a plain graph of a node or a few.
+void expect_to_pass(const std::filesystem::path& tests, int at_least) {
+  int passed = 0;
+  for (const std::filesystem::path& test : onnx::find_tests(tests)) {
+    const onnx::TestResult result = onnx::run_test(test, run_in_engine);
+    if (result.outcome == onnx::TestResult::Outcome::passed) ++passed;
+    if (result.outcome != onnx::TestResult::Outcome::failed) continue;
+    EXPECT_NE(result.reason.find("which has graphs of its own"), std::string::npos)
+        << result.name << ": " << result.reason;
+  }
+  EXPECT_GE(passed, at_least);
+}
+
+TEST(PlainGraphs, PassOnnxsOwnTests) { expect_to_pass(fixtures() / "onnx-node", 130); }
+
+TEST(PlainGraphs, PassAllOfOnnxsOwnTests) {
+  INCIPIT_SKIP_WITHOUT_SHARED("onnx-node");
+  expect_to_pass(shared_file("onnx-node"), 840);
+}
+
+/// The largest difference from the logits that Transformers computed, in units of the largest of them.
+double deviation(const std::filesystem::path& model, const std::string& precision) {
+  const SafetensorsFile golden = SafetensorsFile::open(model.parent_path() / "golden.safetensors");
+  const Tensor ids = golden.load("input_ids"), wanted = golden.load("logits");
+  PlainGraph plain(build(import_onnx(model, {}), precision), 2);
+  std::map<std::string, Tensor> inputs;
+  for (const PlainGraph::Port& port : plain.inputs()) {
+    // What is not given as ids is what a decoder has before its first token: nothing.
+    Shape shape = ids.shape();
+    if (port.extents.size() != 2) {
+      for (size_t axis = 0; axis < port.extents.size(); ++axis) {
+        if (axis >= shape.size()) shape.push_back(0);
+        shape[axis] = axis == 0 ? ids.shape()[0] : 0;
+        const std::string& extent = port.extents[axis];
+        if (std::all_of(extent.begin(), extent.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+          shape[axis] = std::stoll(extent);
+        }
+      }
+    }
+    Tensor tensor(port.dtype, shape);
+    for (int64_t i = 0; i < tensor.elements(); ++i) {
+      const int64_t value = port.name == "input_ids"      ? ids.as<int32_t>()[static_cast<size_t>(i)]
+                            : port.name == "position_ids" ? i % shape[1]
+                                                          : 1;  // an attention mask
+      tensor.as<int64_t>()[static_cast<size_t>(i)] = value;
+    }
+    inputs.emplace(port.name, std::move(tensor));
+  }
+  const std::map<std::string, Tensor> made = plain.run(inputs);
+  const auto logits = made.at("logits").as<float>(), reference = wanted.as<float>();
+  EXPECT_EQ(made.at("logits").shape(), wanted.shape());
+  double largest = 0, worst = 0;
+  for (size_t i = 0; i < std::min(logits.size(), reference.size()); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(reference[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(logits[i]) - reference[i]));
+  }
+  return worst / largest;
+}
+
+/// Two layers of 16 operands or fewer; tests/end_to_end/test_references.cpp says where the bounds come from.
+const std::map<std::string, double> tolerances{{"f32", 1e-5}, {"bf16", 6e-2}, {"fp16", 6e-3}, {"int8", 0.1}};
+
+TEST(PlainGraphs, ComputeWhatTransformersDoes) {
+  for (const char* model : {"gpt-neox/plain_dynamo.onnx", "gemma2/past_torchscript.onnx"}) {
+    for (const auto& [precision, tolerance] : tolerances) {
+      EXPECT_LT(deviation(fixtures() / "reference" / model, precision), tolerance) << model << " in " << precision;
+    }
+  }
+}
+
+TEST(PlainGraphs, ComputeWhatTransformersDoesWithEveryExport) {
+  INCIPIT_SKIP_WITHOUT_SHARED("reference");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(shared_file("reference"))) {
+    if (entry.path().extension() != ".onnx") continue;
+    EXPECT_LT(deviation(entry.path(), "f32"), 1e-5) << entry.path();
+  }
+}
+
+}  // namespace
+}  // namespace incipit
