@@ -1,40 +1,10 @@
 // Writes a random Llama as an ONNX graph with past, in f32, in the operators that ONNX Runtime's own decoders are made of.
-// Source: onnx.proto (field numbers below) and ONNX Runtime's docs/ContribOperators.md.
+// Source: onnx.proto (field numbers) and ONNX Runtime's docs/ContribOperators.md.
 //   node write_onnx.mjs GEOMETRY OUTPUT    writes OUTPUT and OUTPUT.data
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { geometryOf, Output, randomNumbers } from './geometries.mjs';
-
-// Protocol buffers: a field is its number and wire type, then a number, four bytes, or a length and bytes.
-function varint(value) {
-  const bytes = [];
-  for (let left = BigInt.asUintN(64, BigInt(value)); ; left >>= 7n) {
-    bytes.push(Number(left & 127n) | (left > 127n ? 128 : 0));
-    if (left <= 127n) return Buffer.from(bytes);
-  }
-}
-const number = (field, value) => Buffer.concat([varint(field << 3), varint(value)]);
-const bytes = (field, value) => {
-  const body = Array.isArray(value) ? Buffer.concat(value) : Buffer.from(value);
-  return Buffer.concat([varint((field << 3) | 2), varint(body.length), body]);
-};
-const float = (field, value) => {
-  const body = Buffer.alloc(4);
-  body.writeFloatLE(value);
-  return Buffer.concat([varint((field << 3) | 5), body]);
-};
-
-const FLOAT = 1, INT32 = 6, INT64 = 7;
-
-function attribute(name, value, type) {
-  return bytes(5, [bytes(1, name), type === 'float' ? float(2, value) : number(3, value), number(20, type === 'float' ? 1 : 2)]);
-}
-
-/** A string extent is a symbol. */
-function valueInfo(field, name, type, extents) {
-  const dims = extents.map((extent) => bytes(1, typeof extent === 'string' ? bytes(2, extent) : number(1, extent)));
-  return bytes(field, [bytes(1, name), bytes(2, bytes(1, [number(1, type), bytes(2, dims)]))]);
-}
+import { attribute, bytes, FLOAT, INT32, INT64, number, valueInfo } from './onnx_file.mjs';
 
 function writeOnnx(name, path) {
   const g = geometryOf(name);

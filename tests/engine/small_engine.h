@@ -60,6 +60,29 @@ inline TestPlan small_plan() {
   return plan;
 }
 
+/// y = copy(x + b): a primitive with attributes and a constant, and a launch.
+inline TestPlan small_plain_plan() {
+  TestPlan plan;
+  plan.buffers = {{"sum", "f32", plan::Axis::tokens, 4}, {"y", "f32", plan::Axis::tokens, 4}};
+  plan.buckets = {{8, 8, 1, 0, {}}};
+  plan.steps = {{"copy",
+                 "elementwise op=copy width=4",
+                 plan::Axis::tokens,
+                 {{plan::Space::buffer, 0, 0, 4}, {plan::Space::absent}},
+                 {{plan::Space::buffer, 1, 0, 4}},
+                 {{"elementwise/a"}}}};
+  TestGraph& graph = plan.graph.emplace();
+  graph.inputs = {{"x", "f32", {"rows", "4"}, 0}};
+  graph.constants = {{"b", "f32", {4}, engine_page}};
+  graph.operations = {
+      {"add", "Binary", {{"function", plan::AttributeKind::text, 0, {}, "add"}}, 0, {0, 1}, 1},
+      {"turn", "Transpose", {{"perm", plan::AttributeKind::integers, 0, {0, 1}, ""}}, 0, {2}, 1},
+      {"copy", "", {}, 0, {3, -1}, 1},
+  };
+  graph.outputs = {{"y", "f32", {"rows", "4"}, 4}};
+  return plan;
+}
+
 inline void write_small_engine(const std::filesystem::path& path, const TestPlan& plan = small_plan(),
                                CpuFeatures needs = {}) {
   EngineWriter writer(path, needs);

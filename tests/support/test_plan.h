@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,40 @@ struct TestGroup {
   std::string layout = "kv-vnni";
 };
 
+struct TestAttribute {
+  std::string name;
+  plan::AttributeKind kind = plan::AttributeKind::integer;
+  int64_t integer = 0;
+  std::vector<int64_t> integers;
+  std::string text;
+};
+
+struct TestPort {
+  std::string name, dtype = "f32";
+  std::vector<std::string> extents;
+  uint32_t value = 0;
+};
+
+struct TestConstant {
+  std::string name, dtype = "f32";
+  std::vector<uint64_t> shape;
+  uint64_t offset = 0;
+};
+
+struct TestOperation {
+  std::string name, op;
+  std::vector<TestAttribute> attributes;
+  uint32_t step = 0;
+  std::vector<int32_t> inputs;
+  uint32_t outputs = 1;
+};
+
+struct TestGraph {
+  std::vector<TestPort> inputs, outputs;
+  std::vector<TestConstant> constants;
+  std::vector<TestOperation> operations;
+};
+
 struct TestPlan {
   uint32_t vocabulary = 1, hidden = 1, layers = 1, max_context = 1, max_sequences = 1;
   uint64_t memory_limit = 0;
@@ -75,6 +110,7 @@ struct TestPlan {
   std::vector<TestBucket> buckets;
   std::vector<TestGroup> groups;
   TestStep resolve_tokens, sample;
+  std::optional<TestGraph> graph;
 
   std::vector<std::byte> build() const;
 };
@@ -98,6 +134,31 @@ inline auto build_step(flatbuffers::FlatBufferBuilder& builder, const TestStep& 
   });
   return plan::CreateStepDirect(builder, step.name.c_str(), step.problem.c_str(), step.axis, &inputs, &outputs,
                                 &kernels);
+}
+
+inline auto build_port(flatbuffers::FlatBufferBuilder& builder, const TestPort& port) {
+  const auto extents = build_list(port.extents, [&](const std::string& one) { return builder.CreateString(one); });
+  return plan::CreatePortDirect(builder, port.name.c_str(), port.dtype.c_str(), &extents, port.value);
+}
+
+inline auto build_operation(flatbuffers::FlatBufferBuilder& builder, const TestOperation& operation) {
+  const auto attributes = build_list(operation.attributes, [&](const TestAttribute& one) {
+    return plan::CreateAttributeDirect(builder, one.name.c_str(), one.kind, one.integer, 0, one.text.c_str(),
+                                       &one.integers);
+  });
+  return plan::CreateOperationDirect(builder, operation.name.c_str(), operation.op.c_str(), &attributes, operation.step,
+                                     &operation.inputs, operation.outputs);
+}
+
+inline auto build_graph(flatbuffers::FlatBufferBuilder& builder, const TestGraph& graph) {
+  const auto port = [&](const TestPort& one) { return build_port(builder, one); };
+  const auto inputs = build_list(graph.inputs, port), outputs = build_list(graph.outputs, port);
+  const auto constants = build_list(graph.constants, [&](const TestConstant& one) {
+    return plan::CreateGraphConstantDirect(builder, one.name.c_str(), one.dtype.c_str(), &one.shape, one.offset);
+  });
+  const auto operations =
+      build_list(graph.operations, [&](const TestOperation& one) { return build_operation(builder, one); });
+  return plan::CreatePlainGraphDirect(builder, &inputs, &constants, &operations, &outputs);
 }
 
 }  // namespace test_plan_detail
@@ -125,10 +186,12 @@ inline std::vector<std::byte> TestPlan::build() const {
   });
   const auto resolve = build_step(builder, resolve_tokens);
   const auto drawn = build_step(builder, sample);
-  builder.Finish(plan::CreatePlanDirect(builder, vocabulary, hidden, layers, max_context, max_sequences, memory_limit,
-                                        begin_id, &end_ids, precision.c_str(), &built_weights, &built_buffers,
-                                        &built_steps, logits, &built_buckets, &built_groups, resolve, drawn),
-                 plan::PlanIdentifier());
+  const auto built_graph = graph ? build_graph(builder, *graph) : flatbuffers::Offset<plan::PlainGraph>();
+  builder.Finish(
+      plan::CreatePlanDirect(builder, vocabulary, hidden, layers, max_context, max_sequences, memory_limit, begin_id,
+                             &end_ids, precision.c_str(), &built_weights, &built_buffers, &built_steps, logits,
+                             &built_buckets, &built_groups, resolve, drawn, built_graph),
+      plan::PlanIdentifier());
   const auto* data = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
   return {data, data + builder.GetSize()};
 }
