@@ -118,8 +118,9 @@ void print_summary(const Engine& engine) {
   if (const std::string tag = json_text(manifest, "version_tag"); !tag.empty()) line("tag", tag);
   const bool is_plain = plan.graph() != nullptr;
   if (is_plain) {
-    line("model", fmt::format("{}, {} parameters, a plain graph: no decoder", json_text(manifest, "architecture"),
-                              json_text(manifest, "parameters")));
+    line("model",
+         fmt::format("{}, {} parameters", json_text(manifest, "architecture"), json_text(manifest, "parameters")));
+    line("plain graph", "no decoder: " + json_text(manifest, "plain_graph"));
   } else {
     line("model",
          fmt::format("{}, {} parameters, {} layers, hidden {}, vocabulary {}", json_text(manifest, "architecture"),

@@ -90,6 +90,9 @@ PlanParts bounds_of(const Model& model, const CompileOptions& options) {
 
 /// A plain graph has no sequences: all that is decided is how many rows one launch has, in two sizes.
 PlanParts bounds_of_plain_graph(const CompileOptions& options) {
+  for (const auto& [option, given] : {std::pair("--max-context", options.max_context), {"--memory", options.memory}}) {
+    if (given != 0) throw Error(option, "means nothing to a plain graph, which has no sequences", "leave it out");
+  }
   PlanParts parts;
   parts.precision = options.precision;
   for (const int32_t rows : {32, largest_step}) parts.buckets.push_back({rows, rows, 1});

@@ -14,6 +14,7 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
   manifest["incipit"] = std::string(version());
   manifest["version_tag"] = options.version_tag;
   manifest["architecture"] = model.architecture;
+  if (!report.plain.empty()) manifest["plain_graph"] = report.plain;
   manifest["precision"] = options.precision;
   manifest["target"] = to_string(features);
   manifest["parameters"] = report.parameters;

@@ -44,7 +44,7 @@ std::string operation_text(const plan::Operation& operation) {
 std::string type_text(const plan::Port& port) {
   std::string extents;
   for (const flatbuffers::String* extent : items(port.extents())) {
-    extents += fmt::format("{}{}", extents.empty() ? "" : ", ", text(extent));
+    extents += fmt::format("{}{}", extents.empty() ? "" : ", ", text(extent).starts_with('?') ? "?" : text(extent));
   }
   return fmt::format("{}[{}]", text(port.dtype()), extents);
 }

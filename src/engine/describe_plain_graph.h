@@ -7,7 +7,7 @@
 
 namespace incipit {
 
-/// "f32[batch, 384]".
+/// "f32[batch, 384]"; an extent that only a run shows is "?".
 std::string type_text(const plan::Port& port);
 /// One line for each input, constant, operation and output.
 std::string describe_plain_graph(const plan::PlainGraph& graph);

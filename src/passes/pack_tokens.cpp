@@ -63,6 +63,7 @@ class Packer {
     for (const NodeId n : graph_.order()) pack_node(n);
     const auto found = values_.find(logits);
     if (found == values_.end()) throw_reason(logits);
+    if (layers_ == 0) throw Error(graph_.value(logits).name, "depends on no token but its own");
     if (found->second.axes.features().size() != 1) {
       throw Error(graph_.value(logits).name, "is no matrix of logits, a row a token");
     }
@@ -511,9 +512,18 @@ class Packer {
   std::vector<std::pair<std::vector<float>, ValueId>> frequencies_;
 };
 
+/// What embedders call their first output, which is as long as logits and is none.
+bool is_hidden_state(std::string_view name) {
+  return name == "last_hidden_state" || name == "hidden_states" || name == "token_embeddings";
+}
+
+/// Throws Error where the graph has none.
 ValueId logits_of(const Graph& graph) {
   const ValueId named = graph.find("logits");
-  return named != none && graph.is_output(named) ? named : graph.outputs().front();
+  if (named != none && graph.is_output(named)) return named;
+  const ValueId first = graph.outputs().front();
+  if (is_hidden_state(graph.value(first).name)) throw Error(graph.value(first).name, "is no output of logits");
+  return first;
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ const Case cases[] = {
     {"output_value", "output 0 is value 5 of 5", [](auto&, auto& g) { g.outputs[0].value = 5; }},
 };
 INSTANTIATE_TEST_SUITE_P(All, CheckPlainGraph, ::testing::ValuesIn(cases),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST(PlainGraphEngine, IsReadAndDescribed) {
   const TemporaryDirectory directory;

@@ -92,7 +92,11 @@ TEST(PackTokens, NamesTheFirstOpThatMixesTokens) {
                                "seen : f32[B, S, 4] = MatMul(scores, x)\n"
                                "logits : f32[B, S, 3] = MatMul(seen, weight)\n"),
             "scores: MatMul multiplies tokens with one another");
-  EXPECT_EQ(refusal_of(start + "logits : f32[B, S, 3] = MatMul(x, weight)\n"), "");
+  EXPECT_EQ(refusal_of(start + "logits : f32[B, S, 3] = MatMul(x, weight)\n"),
+            "logits: depends on no token but its own");
+  EXPECT_EQ(refusal_of("graph (input_ids: i64[B, S]) -> (last_hidden_state)\nconst table : f32[3, 4] = random(1, 1)\n"
+                       "last_hidden_state : f32[B, S, 4] = Gather(table, input_ids)\n"),
+            "last_hidden_state: is no output of logits");
 }
 
 TEST(PackTokens, LeavesGraphsWithOtherInputsAlone) {
