@@ -274,6 +274,10 @@ int main(int count, char** words) {
     }
     for (const auto& [file, text] : texts) {
       std::string usual = usual_remedy(text);
+      for (const auto& [header, helper] : texts) {  // a base class's
+        const std::string include = "#include \"" + std::filesystem::relative(header, root).string() + '"';
+        if (usual.empty() && text.find(include) != text.npos) usual = usual_remedy(helper);
+      }
       const std::set<std::string>& around = remedies[file.parent_path()];
       if (usual.empty() && around.size() == 1) usual = *around.begin();
       collect(text, usual, rows);

@@ -120,7 +120,11 @@ struct PlainGraph::State {
   }
 
   std::unique_ptr<PlainOperation> resolve(const plan::Operation& operation) {
-    if (!text(operation.op()).empty()) return resolve_primitive(operation);
+    if (!text(operation.op()).empty()) {
+      std::unique_ptr<PlainOperation> primitive = resolve_primitive(operation);
+      const bool is_attention = text(operation.op()) == "Sdpa" && operation.outputs() == 1;
+      return is_attention ? spread_heads(std::move(primitive), *device) : std::move(primitive);
+    }
     const plan::Plan& plan = engine->plan();
     const plan::Step& step = *plan.steps()->Get(operation.step());
     return resolve_launch({plan, step, name, engine->weights().data(), cpu_features()}, *device);
