@@ -1,6 +1,7 @@
 // In a graph that is no decoder, what works on rows (the last axis, for each place on those before) becomes the ops
 // that kernels compute: products with a weight, norms, sums, activations. What stands behind this pass then fuses them
-// as it does a decoder's.
+// as it does a decoder's. Kernels keep activations in f32: halves are widened in front of these ops and narrowed behind
+// them, and between two of them they stay wide.
 #include <map>
 
 #include "graph/ops/activate.h"
@@ -24,22 +25,28 @@ bool is_width(const Dim& extent) {
   return extent.is_constant() && extent.constant() >= 1 && extent.constant() <= most_columns;
 }
 
+/// A node's, of which the graph gives a reference that new nodes end.
+struct Source {
+  std::string name;
+  std::vector<ValueId> inputs, outputs;
+};
+
 class RowRaiser {
  public:
   explicit RowRaiser(Graph& graph) : graph_(graph) {}
 
   void run() {
     for (const NodeId n : std::vector<NodeId>(graph_.order())) {
-      const Node& node = graph_.node(n);
+      const Source node{graph_.node(n).name, graph_.node(n).inputs, graph_.node(n).outputs};
       if (node.inputs.empty() || node.inputs[0] == none) continue;
       const ValueId old = node.outputs[0], raised = raise(n, node);
-      if (raised != none) replace(graph_, old, raised);
+      if (raised != none) replace(graph_, old, narrowed(n, raised, graph_.value(old).type.dtype));
     }
     graph_.remove_unused();
   }
 
  private:
-  ValueId raise(NodeId n, const Node& node) {
+  ValueId raise(NodeId n, const Source& node) {
     if (graph_.op_as<ops::MatMul>(n) != nullptr) return product(n, node);
     if (const auto* op = graph_.op_as<ops::Binary>(n)) return op->function == "add" ? sum(n, node) : none;
     if (const auto* op = graph_.op_as<ops::Unary>(n)) return activation(n, node, *op);
@@ -50,57 +57,78 @@ class RowRaiser {
 
   bool is_rows(ValueId value) const {
     const ValueType& type = graph_.value(value).type;
-    return type.dtype == DType::f32 && type.shape.size() >= 2 && is_width(type.shape.back()) &&
+    return is_single_or_half(type.dtype) && type.shape.size() >= 2 && is_width(type.shape.back()) &&
            !is_constant(graph_, value);
   }
+  static bool is_single_or_half(DType dtype) {
+    return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+  }
+
+  /// Rows in f32.
+  ValueId wide(NodeId before, ValueId rows) {
+    if (graph_.value(rows).type.dtype == DType::f32) return rows;
+    const auto [known, is_new] = wide_.try_emplace(rows, none);
+    if (is_new) {
+      known->second = graph_.insert(before, graph_.value(rows).name + ".wide", ops::Cast({"f32"}), {rows});
+    }
+    return known->second;
+  }
+  ValueId narrowed(NodeId before, ValueId rows, DType dtype) {
+    if (dtype == DType::f32) return rows;
+    const std::string name = graph_.value(rows).name + ".narrow";
+    const ValueId narrow = graph_.insert(before, name, ops::Cast({std::string(name_of(dtype))}), {rows});
+    wide_.emplace(narrow, rows);
+    return narrow;
+  }
   const Dim& width_of(ValueId rows) const { return graph_.value(rows).type.shape.back(); }
-  bool is_unused(const Node& node, size_t output) const {
+  bool is_unused(const Source& node, size_t output) const {
     return output >= node.outputs.size() || graph_.use_count(node.outputs[output]) == 0;
   }
 
-  ValueId product(NodeId n, const Node& node) {
+  ValueId product(NodeId n, const Source& node) {
     const ValueId x = node.inputs[0], weight = weight_rows(node.inputs[1]);
-    return weight == none || !is_rows(x) ? none : graph_.insert(n, node.name, ops::Linear{}, {x, weight});
+    return weight == none || !is_rows(x) ? none : graph_.insert(n, node.name, ops::Linear{}, {wide(n, x), weight});
   }
 
   /// The weight [outputs, inputs] of a product with what is [inputs, outputs]; none where that is no weight.
   ValueId weight_rows(ValueId matrix) {
-    if (rank_of(graph_, matrix) != 2 || graph_.value(matrix).type.dtype != DType::f32) return none;
+    if (rank_of(graph_, matrix) != 2 || !is_single_or_half(graph_.value(matrix).type.dtype)) return none;
     if (!extent_of(graph_, matrix, 0).is_at_least(fewest_features) || !is_width(extent_of(graph_, matrix, 1))) {
       return none;
     }
-    if (const auto* turned = graph_.producer_as<ops::Transpose>(matrix)) {
-      const ValueId rows = input_of(graph_, graph_.value(matrix).producer, 0);
-      const bool turns = turned->perm.empty() || turned->perm == std::vector<int64_t>{1, 0};
-      return turns && is_constant(graph_, rows) ? rows : none;
-    }
-    if (!is_constant(graph_, matrix)) return none;
+    const ConstantPtr rows = weight_constant(matrix);
+    if (rows == nullptr) return none;
     const auto [known, is_new] = weights_.try_emplace(matrix, none);
-    if (is_new) {
-      const std::string name = graph_.value(matrix).name + ".rows";
-      known->second = graph_.add_constant(name, transpose(graph_.value(matrix).constant));
-    }
+    // A constant of its own: in other formats than f32 it will not be what a table for Gather is.
+    if (is_new) known->second = graph_.add_constant(graph_.value(matrix).name + ".rows", rows);
     return known->second;
   }
 
-  ValueId sum(NodeId n, const Node& node) {
+  ConstantPtr weight_constant(ValueId matrix) const {
+    if (is_constant(graph_, matrix)) return transpose(graph_.value(matrix).constant);
+    const auto* turned = graph_.producer_as<ops::Transpose>(matrix);
+    if (turned == nullptr || (!turned->perm.empty() && turned->perm != std::vector<int64_t>{1, 0})) return nullptr;
+    return graph_.value(input_of(graph_, graph_.value(matrix).producer, 0)).constant;
+  }
+
+  ValueId sum(NodeId n, const Source& node) {
     ValueId x = node.inputs[0], y = node.inputs[1];
     if (is_constant(graph_, x)) std::swap(x, y);
     if (!is_rows(x)) return none;
     if (is_last_axis_vector(graph_, y, width_of(x))) {
       const bool keeps_shape = graph_.value(node.outputs[0]).type.shape == graph_.value(x).type.shape;
-      return keeps_shape ? graph_.insert(n, node.name, ops::Add{}, {x, as_vector(graph_, y)}) : none;
+      return keeps_shape ? graph_.insert(n, node.name, ops::Add{}, {wide(n, x), as_vector(graph_, y)}) : none;
     }
     const bool same = is_rows(y) && graph_.value(x).type.shape == graph_.value(y).type.shape;
-    return same ? graph_.insert(n, node.name, ops::Add{}, {x, y}) : none;
+    return same ? graph_.insert(n, node.name, ops::Add{}, {wide(n, x), wide(n, y)}) : none;
   }
 
-  ValueId activation(NodeId n, const Node& node, const ops::Unary& op) {
+  ValueId activation(NodeId n, const Source& node, const ops::Unary& op) {
     const bool is_silu = op.function == "swish" && op.alpha == 1;
     if (!is_silu && op.function != "gelu_erf" && op.function != "gelu_tanh" && op.function != "relu") return none;
     ops::Activate raised;
     raised.kind = is_silu ? "silu" : op.function;
-    return is_rows(node.inputs[0]) ? graph_.insert(n, node.name, raised, {node.inputs[0]}) : none;
+    return is_rows(node.inputs[0]) ? graph_.insert(n, node.name, raised, {wide(n, node.inputs[0])}) : none;
   }
 
   /// The gain or bias at `index` as a vector, none where it is absent; nothing where it is something else.
@@ -111,27 +139,28 @@ class RowRaiser {
     return as_vector(graph_, value);
   }
 
-  ValueId layer_norm(NodeId n, const Node& node, const ops::LayerNormalization& op) {
+  ValueId layer_norm(NodeId n, const Source& node, const ops::LayerNormalization& op) {
     const ValueId x = node.inputs[0];
     if (!is_rows(x) || !is_last_axis(op.axis, rank_of(graph_, x))) return none;
     if (!is_unused(node, 1) || !is_unused(node, 2)) return none;
     ops::LayerNorm raised;
     raised.epsilon = op.epsilon;
     const auto gain = vector_at(n, 1, width_of(x)), bias = vector_at(n, 2, width_of(x));
-    return gain && bias ? graph_.insert(n, node.name, raised, {x, *gain, *bias}) : none;
+    return gain && bias ? graph_.insert(n, node.name, raised, {wide(n, x), *gain, *bias}) : none;
   }
 
-  ValueId rms_norm(NodeId n, const Node& node, const ops::RmsNormalization& op) {
+  ValueId rms_norm(NodeId n, const Source& node, const ops::RmsNormalization& op) {
     const ValueId x = node.inputs[0];
     if (!is_rows(x) || !is_last_axis(op.axis, rank_of(graph_, x))) return none;
     ops::RmsNorm raised;
     raised.epsilon = op.epsilon;
     const auto gain = vector_at(n, 1, width_of(x));
-    return gain ? graph_.insert(n, node.name, raised, {x, *gain}) : none;
+    return gain ? graph_.insert(n, node.name, raised, {wide(n, x), *gain}) : none;
   }
 
   Graph& graph_;
   std::map<ValueId, ValueId> weights_;  // by what they are turned from
+  std::map<ValueId, ValueId> wide_;     // what halves are in f32
 };
 
 }  // namespace
