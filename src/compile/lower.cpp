@@ -82,8 +82,12 @@ class Lowering {
         if (input == none || graph_.value(input).constant != nullptr || where_.contains(input)) continue;
         new_buffer(input);
       }
+      const size_t before = draft_.steps.size();
       lower_node(node);
-      rows.steps[id] = narrow(static_cast<int64_t>(draft_.steps.size()) - 1);
+      if (draft_.steps.size() != before + 1) {
+        throw Error(node.name, "is a view of columns, which plain graphs do not have", "build with the pass fuse_gate");
+      }
+      rows.steps[id] = narrow(static_cast<int64_t>(before));
     }
     for (const auto& [buffer, held] : roots_) rows.values.push_back(held.front().first);
     rows.draft = std::move(draft_);

@@ -8,6 +8,7 @@
 #include "graph/ops/add.h"
 #include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/multiply.h"
 #include "graph/ops/rms_norm.h"
 #include "passes/passes.h"
 #include "passes/primitive_match.h"
@@ -25,7 +26,7 @@ bool is_width(const Dim& extent) {
   return extent.is_constant() && extent.constant() >= 1 && extent.constant() <= most_columns;
 }
 
-/// A node's, of which the graph gives a reference that new nodes end.
+/// What a node has; the graph's own reference to it ends where nodes are added.
 struct Source {
   std::string name;
   std::vector<ValueId> inputs, outputs;
@@ -36,16 +37,23 @@ class RowRaiser {
   explicit RowRaiser(Graph& graph) : graph_(graph) {}
 
   void run() {
+    raise_all([this](NodeId n, const Source& node) { return raise(n, node); });
+    // What only these read shows when all else has been raised.
+    raise_all([this](NodeId n, const Source& node) { return gate(n, node); });
+  }
+
+ private:
+  template <typename F>
+  void raise_all(F&& raise_one) {
     for (const NodeId n : std::vector<NodeId>(graph_.order())) {
       const Source node{graph_.node(n).name, graph_.node(n).inputs, graph_.node(n).outputs};
       if (node.inputs.empty() || node.inputs[0] == none) continue;
-      const ValueId old = node.outputs[0], raised = raise(n, node);
+      const ValueId old = node.outputs[0], raised = raise_one(n, node);
       if (raised != none) replace(graph_, old, narrowed(n, raised, graph_.value(old).type.dtype));
     }
     graph_.remove_unused();
   }
 
- private:
   ValueId raise(NodeId n, const Source& node) {
     if (graph_.op_as<ops::MatMul>(n) != nullptr) return product(n, node);
     if (const auto* op = graph_.op_as<ops::Binary>(n)) return op->function == "add" ? sum(n, node) : none;
@@ -129,6 +137,30 @@ class RowRaiser {
     ops::Activate raised;
     raised.kind = is_silu ? "silu" : op.function;
     return is_rows(node.inputs[0]) ? graph_.insert(n, node.name, raised, {wide(n, node.inputs[0])}) : none;
+  }
+
+  /// activation(gate)·up of an MLP, where nothing else reads either: gate and up then become one product.
+  ValueId gate(NodeId n, const Source& node) {
+    const auto* op = graph_.op_as<ops::Binary>(n);
+    if (op == nullptr || op->function != "mul") return none;
+    for (const size_t side : {0U, 1U}) {
+      const ValueId activated = node.inputs[side], up = node.inputs[1 - side];
+      if (!is_rows(activated) || !is_rows(up) || graph_.value(activated).type != graph_.value(up).type) continue;
+      const auto found = wide_.find(activated);
+      const ValueId rows = found == wide_.end() ? activated : found->second;
+      const auto* activate = graph_.producer_as<ops::Activate>(rows);
+      if (activate == nullptr || activate->kind == "relu" || !is_read_once(activated) || !is_read_once(up)) continue;
+      const ValueId gate = input_of(graph_, graph_.value(rows).producer, 0);
+      if (!is_read_once(gate)) continue;
+      return graph_.insert(n, node.name, ops::Multiply{}, {rows, wide(n, up)});
+    }
+    return none;
+  }
+
+  /// Halves are read as what they are in f32, too.
+  bool is_read_once(ValueId value) const {
+    const auto found = wide_.find(value);
+    return graph_.use_count(value) == 1 && (found == wide_.end() || graph_.use_count(found->second) == 1);
   }
 
   /// The gain or bias at `index` as a vector, none where it is absent; nothing where it is something else.

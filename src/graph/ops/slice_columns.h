@@ -5,7 +5,7 @@
 
 namespace incipit::ops {
 
-/// x [N, W] → [N, count]: columns [first, first + count), same dtype. Free at run time: a view.
+/// x [N, W] → [N, count]: columns [first, first + count), same dtype. Free at run time: a view. N may be several axes.
 struct SliceColumns : OpBase<SliceColumns> {
   static constexpr std::string_view op_name = "SliceColumns";
   int64_t first = 0, count = 0;
