@@ -177,8 +177,8 @@ class Quantizer {
                        [&](const auto& use) { return use.second == 0 && is_product(use.first); });
   }
 
-  /// Products' weights are settled, and primitives want what they have. A table keeps its dtype (in bf16 and fp16 it is rounded too), all else is read as
-  /// f32.
+  /// Products' weights are settled, and primitives want what they have. A table keeps its dtype (in bf16 and fp16 it is
+  /// rounded too), all else is read as f32.
   void settle_dtype(ValueId id) {
     const ConstantPtr constant = graph_.value(id).constant;
     const DType dtype = constant->dtype();
