@@ -13,6 +13,8 @@ struct DecoderInputs {
   ValueId ids = none;             // integers [batch, seq]
   ValueId attention_mask = none;  // [batch, past + seq]: 1 where there is a token
   ValueId position = none;        // integers [batch, seq]
+  ValueId last_key = none;        // integers [batch] or [batch, 1]: tokens of each sequence, past + seq, less 1
+  ValueId total_length = none;    // an integer: past + seq
   std::vector<ValueId> past;      // keys and values of earlier tokens [batch, heads, past, head_dim]
   Dim batch, seq, past_length;    // past_length is 0 without earlier tokens
 };

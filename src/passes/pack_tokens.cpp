@@ -49,7 +49,8 @@ struct Refusal {
 
 class Packer {
  public:
-  Packer(const Graph& graph, const DecoderInputs& inputs) : graph_(graph), inputs_(inputs) {
+  Packer(const Graph& graph, const DecoderInputs& inputs)
+      : graph_(graph), inputs_(inputs), rotary_fits_(graph, inputs) {
     const Dim tokens = Dim::symbol("T");
     const ValueId ids = packed_.add_input("ids", {DType::i32, {tokens}});
     position_ = packed_.add_input("position", {DType::i32, {tokens}});
@@ -443,14 +444,15 @@ class Packer {
     const auto within = [&](size_t axis) {
       return x.axes.kind(axis) == Kind::feature || x.axes.kind(axis) == Kind::one;
     };
-    if (x.axes.rank() != 4 || !within(1) || within(2) || !within(3)) throw Refusal{"works on what has no heads"};
+    if (x.axes.rank() != 4 || !within(1) || x.axes.kind(2) != Kind::seq || !within(3))
+      throw Refusal{"works on what has no heads"};
     return {extent_of(graph_, value, 1).constant(), extent_of(graph_, value, 3).constant()};
   }
 
   void rotary(const Node& node, const ops::RotaryEmbedding& op) {
     const Packed& x = rows_of(node.inputs[0]);
-    const std::optional<RotaryFit> fit = fit_rotary(graph_, inputs_, node);
-    if (!fit) throw Refusal{"rotates by angles that are not proportional to the positions"};
+    const RotaryFit* const fit = rotary_fits_.of(node);
+    if (fit == nullptr) throw Refusal{"rotates by angles that are not proportional to the positions"};
     ops::Rotary rotary;
     std::tie(rotary.heads, rotary.head_dim) = heads_of(node.inputs[0]);
     rotary.factor = fit->factor;
@@ -503,6 +505,7 @@ class Packer {
 
   const Graph& graph_;
   const DecoderInputs& inputs_;
+  RotaryFits rotary_fits_;
   Graph packed_;
   ValueId position_ = none, rows_ = none;
   int64_t layers_ = 0;
@@ -517,13 +520,21 @@ bool is_hidden_state(std::string_view name) {
   return name == "last_hidden_state" || name == "hidden_states" || name == "token_embeddings";
 }
 
-/// Throws Error where the graph has none.
+/// What is the graph's output, or what it takes the most likely token from. Throws Error where the graph has none.
 ValueId logits_of(const Graph& graph) {
   const ValueId named = graph.find("logits");
   if (named != none && graph.is_output(named)) return named;
   const ValueId first = graph.outputs().front();
   if (is_hidden_state(graph.value(first).name)) throw Error(graph.value(first).name, "is no output of logits");
-  return first;
+  ValueId token = first;
+  while (graph.producer_as<ops::Cast>(token) != nullptr || graph.producer_as<ops::Reshape>(token) != nullptr ||
+         graph.producer_as<ops::Squeeze>(token) != nullptr || graph.producer_as<ops::Unsqueeze>(token) != nullptr) {
+    token = graph.node(graph.value(token).producer).inputs[0];
+  }
+  const auto* choice = graph.producer_as<ops::ArgReduce>(token);
+  if (choice == nullptr || choice->kind != "max") return first;
+  const ValueId logits = graph.node(graph.value(token).producer).inputs[0];
+  return is_last_axis(choice->axis, rank_of(graph, logits)) ? logits : first;
 }
 
 }  // namespace

@@ -60,6 +60,9 @@ std::optional<Tensor> Probe::input(ValueId id) const {
     return filled(dtype, {1, past_ + seq_}, [](int64_t) { return int64_t{1}; });
   }
   if (id == inputs_.position) return filled(dtype, {1, seq_}, [&](int64_t i) { return past_ + i; });
+  const Shape ones(graph_.value(id).type.shape.size(), 1);
+  if (id == inputs_.last_key) return filled(dtype, ones, [&](int64_t) { return past_ + seq_ - 1; });
+  if (id == inputs_.total_length) return filled(dtype, ones, [&](int64_t) { return past_ + seq_; });
   return std::nullopt;
 }
 

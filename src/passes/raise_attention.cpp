@@ -103,13 +103,14 @@ ValueId unrepeated(const Graph& graph, ValueId value) {
 // Which keys a mask shows to a query, from computing it: it may be built in many ways.
 class SeenMask {
  public:
-  SeenMask(const Graph& graph, const DecoderInputs& inputs, ValueId mask, int64_t past, int64_t seq)
-      : past_(past), seq_(seq), probe_(graph, inputs, past, seq) {
+  // `causal`: the keys behind a query are hidden anyway.
+  SeenMask(const Graph& graph, const DecoderInputs& inputs, ValueId mask, bool causal, int64_t past, int64_t seq)
+      : causal_(causal), past_(past), seq_(seq), probe_(graph, inputs, past, seq) {
     const Tensor* tensor = probe_.value(mask);
-    if (tensor == nullptr || tensor->shape().size() < 2 || tensor->shape().back() != past + seq ||
-        tensor->shape()[tensor->shape().size() - 2] != seq || tensor->elements() != seq * (past + seq)) {
-      return;
-    }
+    if (tensor == nullptr || tensor->shape().size() < 2 || tensor->shape().back() != past + seq) return;
+    const int64_t rows = tensor->shape()[tensor->shape().size() - 2];
+    if ((rows != seq && rows != 1) || tensor->elements() != rows * (past + seq)) return;
+    row_step_ = rows == 1 ? 0 : past + seq;
     is_flag_ = tensor->dtype() == DType::boolean;
     values_.resize(static_cast<size_t>(tensor->elements()));
     convert_to_float(tensor->dtype(), tensor->data(), values_.data(), values_.size());
@@ -123,10 +124,10 @@ class SeenMask {
   /// Whether each query sees exactly the `window` (0: all) positions up to its own, unweighted.
   bool is_causal(int64_t window) const {
     for (int64_t i = 0; i < seq_; ++i) {
-      for (int64_t j = 0; j < past_ + seq_; ++j) {
-        const int64_t query = past_ + i;
+      const int64_t query = past_ + i;
+      for (int64_t j = 0; j < (causal_ ? query + 1 : past_ + seq_); ++j) {
         const bool wanted = j <= query && (window == 0 || j > query - window);
-        const float value = values_[static_cast<size_t>(i * (past_ + seq_) + j)];
+        const float value = values_.empty() ? 0 : values_[static_cast<size_t>(i * row_step_ + j)];
         if (is_flag_ ? (value != 0) != wanted : wanted ? value != 0 : !(value <= hidden)) return false;
       }
     }
@@ -134,10 +135,12 @@ class SeenMask {
   }
 
  private:
+  bool causal_;
   int64_t past_, seq_;
   Probe probe_;
   bool is_flag_ = false;
-  std::vector<float> values_;  // [seq, past + seq]
+  int64_t row_step_ = 0;
+  std::vector<float> values_;  // [seq, past + seq], or [1, past + seq] for all queries
 };
 
 // The largest number among the constants that a mask is made from: a window is no wider.
@@ -160,19 +163,19 @@ int64_t widest_constant(const Graph& graph, ValueId mask) {
 }
 
 // The window of a causal mask, 0 where it has none; nothing where it is no causal mask.
-std::optional<int64_t> causal_window(const Graph& graph, const DecoderInputs& inputs, ValueId mask) {
+std::optional<int64_t> causal_window(const Graph& graph, const DecoderInputs& inputs, ValueId mask, bool causal) {
   // Where there are earlier tokens, one query far from the beginning shows the window; else a prompt that is longer
   // than any window that the constants allow.
   const bool has_past = !inputs.past.empty();
   constexpr int64_t far = 1 << 17, longest_prompt = 4'200;
   const int64_t past = has_past ? far : 0;
   const int64_t seq = has_past ? 1 : std::min(widest_constant(graph, mask) + 2, longest_prompt);
-  const SeenMask wide(graph, inputs, mask, past, seq);
+  const SeenMask wide(graph, inputs, mask, causal, past, seq);
   const int64_t window = wide.seen_by_last() == past + seq ? 0 : wide.seen_by_last();
   if (!wide.is_causal(window)) return std::nullopt;
   for (const auto& [before, now] : {std::pair<int64_t, int64_t>{0, 7}, {5, 4}, {1, 1}, {0, 33}}) {
     if (before > 0 && !has_past) continue;
-    if (!SeenMask(graph, inputs, mask, before, now).is_causal(window)) return std::nullopt;
+    if (!SeenMask(graph, inputs, mask, causal, before, now).is_causal(window)) return std::nullopt;
   }
   return window;
 }
@@ -191,12 +194,29 @@ ValueId first_position(Graph& graph, NodeId before, ValueId query, ValueId key) 
   return graph.insert(before, "first", ops::Squeeze(), {earlier, integer_list(graph, {0})});
 }
 
+// Attention that came as one operator, with a mask as an operand that is causal or hides nothing more.
+void take_mask(Graph& graph, const DecoderInputs& inputs, NodeId n) {
+  const auto* attention = graph.op_as<ops::Sdpa>(n);
+  std::vector<ValueId> operands = graph.node(n).inputs;
+  if (attention == nullptr || !attention->scores.empty() || operands.size() < 4 || operands[3] == none) return;
+  const std::optional<int64_t> window = causal_window(graph, inputs, past_casts(graph, operands[3]), attention->causal);
+  if (!window) return;
+  operands[3] = none;
+  operands.resize(6, none);
+  if (operands[4] == none) operands[4] = first_position(graph, n, operands[0], operands[1]);
+  primitives::Sdpa op = attention->primitive();
+  op.causal = true;
+  if (*window > 0) op.window = op.window == 0 ? *window : std::min(op.window, *window);
+  replace(graph, graph.node(n).outputs.front(), graph.insert(n, "attention", ops::Sdpa(op), operands));
+}
+
 }  // namespace
 
 void raise_attention(Graph& graph, const PassContext&) {
   const std::optional<DecoderInputs> inputs = find_decoder_inputs(graph);
   constexpr int deepest = 12;  // nodes between softmax and the product
   for (const NodeId n : std::vector<NodeId>(graph.order())) {
+    if (inputs) take_mask(graph, *inputs, n);
     if (graph.op_as<ops::MatMul>(n) == nullptr) continue;
     const ValueId result = graph.node(n).outputs.front();
     const ValueId weights = past_casts(graph, graph.node(n).inputs[0]);
@@ -217,7 +237,7 @@ void raise_attention(Graph& graph, const PassContext&) {
     std::vector<ValueId> operands{query, unrepeated(graph, key), unrepeated(graph, value)};
     if (scores->mask != none) {
       const ValueId mask = past_casts(graph, scores->mask);
-      const std::optional<int64_t> window = inputs ? causal_window(graph, *inputs, mask) : std::nullopt;
+      const std::optional<int64_t> window = inputs ? causal_window(graph, *inputs, mask, false) : std::nullopt;
       op.causal = window.has_value();
       op.window = window.value_or(0);
       operands.push_back(window ? none : mask);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <set>
 
 #include "passes/primitive_match.h"
@@ -14,7 +15,7 @@ namespace {
 struct Tables {
   int64_t first_position = 0, rows = 0, pairs = 0;
   std::vector<float> cosines, sines;  // [rows, pairs]
-  double rounding = 0;                // of the type that they were stored in
+  double rounding = 0;                // that they went through
 };
 
 std::vector<float> floats_of(const Tensor& tensor) {
@@ -23,15 +24,24 @@ std::vector<float> floats_of(const Tensor& tensor) {
   return values;
 }
 
+bool are_of(DType dtype, std::vector<float> values) {
+  const std::vector<float> before = values;
+  std::vector<std::byte> narrow(values.size() * size_of(dtype));
+  convert_from_float(values.data(), dtype, narrow.data(), values.size());
+  convert_to_float(dtype, narrow.data(), values.data(), values.size());
+  return values == before;
+}
+
 std::optional<Tables> tables_of(const Tensor* cosines, const Tensor* sines, int64_t first, int64_t rows) {
   if (cosines == nullptr || sines == nullptr || cosines->shape().empty() || cosines->shape() != sines->shape()) {
     return std::nullopt;
   }
   const int64_t pairs = cosines->shape().back();
   if (pairs < 1 || rows < 1 || cosines->elements() != rows * pairs) return std::nullopt;
-  const DType dtype = cosines->dtype();
-  const double rounding = dtype == DType::f16 ? 0x1p-10 : dtype == DType::bf16 ? 0x1p-7 : 0x1p-21;
-  return Tables{first, rows, pairs, floats_of(*cosines), floats_of(*sines), rounding};
+  Tables tables{first, rows, pairs, floats_of(*cosines), floats_of(*sines)};
+  // Not the type's, which may be that of a conversion behind the table.
+  tables.rounding = are_of(DType::bf16, tables.sines) ? 0x1p-7 : are_of(DType::f16, tables.sines) ? 0x1p-10 : 0x1p-21;
+  return tables;
 }
 
 bool fits(const Tables& tables, const RotaryFit& fit) {
@@ -70,18 +80,75 @@ std::vector<ConstantPtr> constants_behind(const Graph& graph, const std::vector<
   return found;
 }
 
+/// What the tables show. Finely rounded ones do in the first row; of others the angles of all rows say more, each
+/// counted on from what those before it let expect.
+RotaryFit shown_by(const Tables& tables) {
+  const auto pairs = static_cast<size_t>(tables.pairs);
+  const bool is_fine = tables.rounding <= 0x1p-20;
+  RotaryFit shown;
+  double lengths = 0;
+  for (size_t j = 0; j < pairs; ++j) {
+    double frequency = 0, weighted = 0, weight = 0;
+    const int64_t last = is_fine ? 1 : tables.rows - 1;
+    for (int64_t row = 1; row <= last; ++row) {
+      const size_t at = static_cast<size_t>(row) * pairs + j;
+      const double cosine = tables.cosines[at], sine = tables.sines[at];
+      const auto position = static_cast<double>(row);
+      const double expected = frequency * position;
+      lengths += std::hypot(cosine, sine);
+      const double angle = expected + std::remainder(std::atan2(sine, cosine) - expected, 2 * std::numbers::pi);
+      weighted += position * angle;
+      weight += position * position;
+      frequency = weighted / weight;
+    }
+    shown.inverse_frequency.push_back(static_cast<float>(frequency));
+  }
+  shown.factor = tables.cosines[0];
+  if (!is_fine) {
+    const double mean = lengths / static_cast<double>(tables.pairs * (tables.rows - 1));
+    shown.factor = std::abs(mean - 1) < tables.rounding ? 1 : static_cast<float>(mean);
+  }
+  return shown;
+}
+
+/// The powers θ^(−j / pairs), over a whole number where positions are stretched, of the roundest θ for which the tables
+/// are these: what almost all models have.
+std::optional<RotaryFit> powers_like(const Tables& tables, const RotaryFit& shown) {
+  const std::vector<float>& seen = shown.inverse_frequency;
+  const auto pairs = static_cast<double>(seen.size());
+  const double stretch = std::round(1 / static_cast<double>(seen[0]));
+  size_t telling = 0;  // the pair whose frequency says most about θ
+  double most = 0;
+  for (size_t j = 1; j < seen.size(); ++j) {
+    const double weight = static_cast<double>(j) * static_cast<double>(seen[j]);
+    if (weight > most) most = weight, telling = j;
+  }
+  if (telling == 0 || !(stretch >= 1)) return std::nullopt;
+  const double estimate = std::pow(static_cast<double>(seen[telling]) * stretch, -pairs / static_cast<double>(telling));
+  if (!(estimate > 1 && estimate < 1e12)) return std::nullopt;
+  RotaryFit powers{{}, shown.factor};
+  for (int digits = 1; digits <= 7; ++digits) {
+    const double unit = std::pow(10, std::floor(std::log10(estimate)) + 1 - digits);
+    const double base = std::round(estimate / unit) * unit;
+    powers.inverse_frequency.clear();
+    for (size_t j = 0; j < seen.size(); ++j) {
+      // As Transformers rounds them.
+      const auto exponent = static_cast<float>(j) / static_cast<float>(seen.size());
+      const auto period = static_cast<float>(std::pow(base, static_cast<double>(exponent)));
+      powers.inverse_frequency.push_back(1 / period / static_cast<float>(stretch));
+    }
+    if (fits(tables, powers)) return powers;
+  }
+  return std::nullopt;
+}
+
 std::optional<RotaryFit> fit(const Graph& graph, const Tables& tables, const std::vector<ValueId>& sources) {
   if (tables.first_position != 0 || tables.rows < 2) return std::nullopt;
-  RotaryFit shown;
-  shown.factor = tables.cosines[0];
-  const auto pairs = static_cast<size_t>(tables.pairs);
-  for (size_t j = 0; j < pairs; ++j) {
-    const double cosine = tables.cosines[pairs + j], sine = tables.sines[pairs + j];
-    shown.inverse_frequency.push_back(static_cast<float>(std::atan2(sine, cosine)));
-  }
+  const RotaryFit shown = shown_by(tables);
   // What the table shows is rounded; the constants behind it are what it was made with.
   RotaryFit exact = shown;
   bool has_frequencies = false;
+  const auto pairs = static_cast<size_t>(tables.pairs);
   const auto slack = static_cast<float>(4 * tables.rounding);
   const auto near = [&](float value, float wanted) {
     return std::abs(value - wanted) <= slack * std::max(std::abs(wanted), 0.25F);
@@ -98,7 +165,8 @@ std::optional<RotaryFit> fit(const Graph& graph, const Tables& tables, const std
     has_frequencies = true;
   }
   if (has_frequencies && fits(tables, exact)) return exact;
-  return tables.rounding <= 0x1p-20 && fits(tables, shown) ? std::optional(shown) : std::nullopt;
+  if (std::optional<RotaryFit> powers = powers_like(tables, shown)) return powers;
+  return fits(tables, shown) ? std::optional(shown) : std::nullopt;
 }
 
 }  // namespace
@@ -141,28 +209,34 @@ bool counts_tokens(const Graph& graph, const DecoderInputs& inputs, ValueId valu
   return true;
 }
 
-std::optional<RotaryFit> fit_rotary(const Graph& graph, const DecoderInputs& inputs, const Node& rotary) {
-  const ValueId cosines = rotary.inputs.at(1), sines = rotary.inputs.at(2);
-  const std::vector<ValueId> sources{cosines, sines};
-  if (rotary.inputs.size() > 3 && rotary.inputs[3] != none) {
-    // Tables of all positions, from which rows are taken.
-    if (!is_position(graph, inputs, rotary.inputs[3])) return std::nullopt;
-    const ConstantPtr& first = graph.value(cosines).constant;
-    const ConstantPtr& second = graph.value(sines).constant;
-    if (!first || !second || first->shape().size() != 2) return std::nullopt;
-    const Tensor all_cosines = first->materialise(), all_sines = second->materialise();
-    const auto tables = tables_of(&all_cosines, &all_sines, 0, first->rows());
-    return tables ? fit(graph, *tables, sources) : std::nullopt;
-  }
+const RotaryFit* RotaryFits::of(const Node& rotary) {
+  const ValueId cosines = past_casts(graph_, rotary.inputs.at(1)), sines = past_casts(graph_, rotary.inputs.at(2));
+  const bool has_positions = rotary.inputs.size() > 3 && rotary.inputs[3] != none;
+  if (has_positions && !is_position(graph_, inputs_, rotary.inputs[3])) return nullptr;
+  const auto [found, is_new] = known_.try_emplace({cosines, sines});
+  if (is_new) found->second = has_positions ? of_all_positions(cosines, sines) : of_these_positions(cosines, sines);
+  return found->second ? &*found->second : nullptr;
+}
+
+std::optional<RotaryFit> RotaryFits::of_all_positions(ValueId cosines, ValueId sines) const {
+  const ConstantPtr& first = graph_.value(cosines).constant;
+  const ConstantPtr& second = graph_.value(sines).constant;
+  if (!first || !second || first->shape().size() != 2) return std::nullopt;
+  const Tensor all_cosines = first->materialise(), all_sines = second->materialise();
+  const auto tables = tables_of(&all_cosines, &all_sines, 0, first->rows());
+  return tables ? fit(graph_, *tables, {cosines, sines}) : std::nullopt;
+}
+
+std::optional<RotaryFit> RotaryFits::of_these_positions(ValueId cosines, ValueId sines) const {
   constexpr int64_t near = 64, far = 5'000, prompt = 2'048;
-  Probe probe(graph, inputs, 0, near);
+  Probe probe(graph_, inputs_, 0, near);
   const auto tables = tables_of(probe.value(cosines), probe.value(sines), 0, near);
-  const std::optional<RotaryFit> found = tables ? fit(graph, *tables, sources) : std::nullopt;
+  const std::optional<RotaryFit> found = tables ? fit(graph_, *tables, {cosines, sines}) : std::nullopt;
   if (!found) return std::nullopt;
   // Far positions tell scaled rotations from those that only begin alike.
-  const bool can_be_far = !inputs.past.empty() || inputs.position != none;
+  const bool can_be_far = !inputs_.past.empty() || inputs_.position != none;
   const int64_t past = can_be_far ? far : 0, seq = can_be_far ? 3 : prompt;
-  Probe distant(graph, inputs, past, seq);
+  Probe distant(graph_, inputs_, past, seq);
   const auto more = tables_of(distant.value(cosines), distant.value(sines), past, seq);
   return more && fits(*more, *found) ? found : std::nullopt;
 }

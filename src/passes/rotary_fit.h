@@ -1,7 +1,9 @@
 // Which frequencies a table of cosines and sines was made with.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -14,9 +16,23 @@ struct RotaryFit {
   std::vector<float> inverse_frequency;
   float factor = 1;
 };
-/// Of a RotaryEmbedding's tables. The frequencies are constants of the graph where some fit, else what the first
-/// position shows. Nothing where the tables are no such.
-std::optional<RotaryFit> fit_rotary(const Graph& graph, const DecoderInputs& inputs, const Node& rotary);
+/// The fits of a graph's rotations. All layers have the same tables, which may be large: each is looked at once.
+class RotaryFits {
+ public:
+  RotaryFits(const Graph& graph, const DecoderInputs& inputs) : graph_(graph), inputs_(inputs) {}
+
+  /// Of a RotaryEmbedding's tables. The frequencies are constants of the graph where some fit; else powers of a round
+  /// number where those fit; else what the tables show, however coarsely they were rounded. Null where the tables are
+  /// no such.
+  const RotaryFit* of(const Node& rotary);
+
+ private:
+  std::optional<RotaryFit> of_all_positions(ValueId cosines, ValueId sines) const;    // [positions, pairs]
+  std::optional<RotaryFit> of_these_positions(ValueId cosines, ValueId sines) const;  // [batch or 1, seq, pairs]
+  const Graph& graph_;
+  const DecoderInputs& inputs_;
+  std::map<std::pair<ValueId, ValueId>, std::optional<RotaryFit>> known_;
+};
 
 /// Whether an integer value [batch, seq], [1, seq] or [seq] holds the tokens' positions.
 bool is_position(const Graph& graph, const DecoderInputs& inputs, ValueId value);

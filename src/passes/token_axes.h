@@ -17,6 +17,7 @@ class TokenAxes {
     batch,    // sequences
     seq,      // tokens of a sequence
     token,    // batch and seq in one
+    parts,    // seq and equal parts of each token in one, as heads that are normed
     feature,  // within a token
   };
 
@@ -54,10 +55,16 @@ class TokenAxes {
   struct Axis {
     Kind kind;
     Dim extent;
+    int64_t parts = 1;  // of a token, where the axis counts those
+    /// Elements of one token along it.
+    int64_t of_token() const { return kind == Kind::feature ? extent.constant() : parts; }
+    bool lies_within_token() const { return kind == Kind::feature || kind == Kind::parts; }
     bool operator==(const Axis&) const = default;
   };
   TokenAxes with_axes(std::vector<Axis> axes) const;
-  Dim batch_;
+  /// How many parts of each token shape[to] counts besides the tokens of axes[from]; below 2 where it does not.
+  static int64_t parts_joined(const std::vector<Axis>& axes, size_t from, const std::vector<Dim>& shape, size_t to);
+  Dim batch_, seq_;
   std::vector<Axis> axes_;
 };
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "import/onnx/import_onnx.h"
-#include "import/onnx_bytes.h"
+#include "support/onnx_bytes.h"
 #include "support/message_of.h"
 
 namespace incipit {

@@ -7,7 +7,7 @@
 
 #include "import/onnx/import_onnx.h"
 #include "import/onnx/model.h"
-#include "import/onnx_bytes.h"
+#include "support/onnx_bytes.h"
 #include "support/message_of.h"
 #include "support/temporary_directory.h"
 

@@ -77,6 +77,14 @@ inline std::string node(std::string_view op, Names inputs, Names outputs,
 inline std::string integer_attribute(std::string_view name, int64_t value) {
   return bytes(1, name) + number(3, value) + number(20, 2);
 }
+inline std::string integers_attribute(std::string_view name, std::initializer_list<int64_t> values) {
+  std::string text = bytes(1, name);
+  for (const int64_t value : values) text += number(8, value);
+  return text + number(20, 7);
+}
+inline std::string float_attribute(std::string_view name, float value) {
+  return bytes(1, name) + varint(2 << 3 | 5) + raw({value}) + number(20, 1);
+}
 inline std::string graph_attribute(std::string_view name, std::string_view graph) {
   return bytes(1, name) + bytes(6, graph) + number(20, 5);
 }
