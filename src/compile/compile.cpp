@@ -65,7 +65,7 @@ void complete_from_graph(Model& model, const CompileOptions& options) {
   if (positions > 0) model.max_position = model.max_position > 0 ? std::min(model.max_position, positions) : positions;
   if (model.max_position == 0) model.max_position = options.max_context;
   if (model.max_position == 0) {
-    throw Error("the model", "does not say how long a sequence may be", "give --max-context");
+    throw Error(model.name, "does not say how long a sequence may be", "give --max-context");
   }
 }
 

@@ -17,6 +17,7 @@ struct SourceFile {
 };
 
 struct Model {
+  std::string name;          // in messages: where it was read from
   Graph graph;               // decoder form
   std::string architecture;  // "LlamaForCausalLM"
   int64_t vocabulary = 0;

@@ -54,6 +54,7 @@ Model import_geometry(std::string_view name, uint64_t seed) {
     geometry.tied = known.tied;
     RandomTensors weights(seed, known.tied);
     Model model;
+    model.name = "geometry " + std::string(name);
     build_llama_decoder(geometry, plain_rope(known.rope_theta, known.head_dim), {}, {}, weights, model);
     model.architecture = "LlamaForCausalLM";
     model.generation_defaults = "{}";

@@ -41,6 +41,7 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
   Checkpoint checkpoint = Checkpoint::open(directory);
 
   Model model;
+  model.name = directory.string();
   architecture.build(config, options, checkpoint, model);
   warn_of_untaken(checkpoint, directory);
   model.architecture = architecture.name;

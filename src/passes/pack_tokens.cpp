@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "graph/find_logits.h"
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
 #include "graph/ops/attention.h"
@@ -520,30 +521,17 @@ bool is_hidden_state(std::string_view name) {
   return name == "last_hidden_state" || name == "hidden_states" || name == "token_embeddings";
 }
 
-/// What is the graph's output, or what it takes the most likely token from. Throws Error where the graph has none.
-ValueId logits_of(const Graph& graph) {
-  const ValueId named = graph.find("logits");
-  if (named != none && graph.is_output(named)) return named;
-  const ValueId first = graph.outputs().front();
-  if (is_hidden_state(graph.value(first).name)) throw Error(graph.value(first).name, "is no output of logits");
-  ValueId token = first;
-  while (graph.producer_as<ops::Cast>(token) != nullptr || graph.producer_as<ops::Reshape>(token) != nullptr ||
-         graph.producer_as<ops::Squeeze>(token) != nullptr || graph.producer_as<ops::Unsqueeze>(token) != nullptr) {
-    token = graph.node(graph.value(token).producer).inputs[0];
-  }
-  const auto* choice = graph.producer_as<ops::ArgReduce>(token);
-  if (choice == nullptr || choice->kind != "max") return first;
-  const ValueId logits = graph.node(graph.value(token).producer).inputs[0];
-  return is_last_axis(choice->axis, rank_of(graph, logits)) ? logits : first;
-}
-
 }  // namespace
 
 void pack_tokens(Graph& graph, const PassContext& context) {
   const std::optional<DecoderInputs> inputs = find_decoder_inputs(graph);
-  if (!inputs) return;
+  const ValueId logits = find_logits(graph);
+  if (!inputs || logits == none) return;
   try {
-    graph = Packer(graph, *inputs).pack(logits_of(graph));
+    if (const std::string& name = graph.value(logits).name; is_hidden_state(name)) {
+      throw Error(name, "is no output of logits");
+    }
+    graph = Packer(graph, *inputs).pack(logits);
   } catch (const Error& error) {
     context.note = error.thing() + ": " + error.fault();
   }

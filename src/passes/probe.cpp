@@ -1,9 +1,11 @@
 #include "passes/probe.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "base/error.h"
+#include "graph/ops/primitive.h"
 
 namespace incipit {
 namespace {
@@ -30,6 +32,45 @@ Tensor filled(DType dtype, const Shape& shape, F&& element) {
   return tensor;
 }
 
+// The elements at a range of an axis.
+Tensor slice_of(const Tensor& tensor, size_t axis, Probe::Range range) {
+  Shape shape = tensor.shape();
+  INCIPIT_ASSERT(range.first >= 0 && range.count >= 0 && range.first + range.count <= shape.at(axis));
+  const size_t element = size_of(tensor.dtype());
+  size_t outer = 1, inner = element;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i != axis) (i < axis ? outer : inner) *= static_cast<size_t>(shape[i]);
+  }
+  const size_t step = static_cast<size_t>(shape[axis]) * inner, wanted = static_cast<size_t>(range.count) * inner;
+  shape[axis] = range.count;
+  Tensor part(tensor.dtype(), shape);
+  for (size_t i = 0; i < outer && wanted > 0; ++i) {
+    std::memcpy(part.data() + i * wanted, tensor.data() + i * step + static_cast<size_t>(range.first) * inner, wanted);
+  }
+  return part;
+}
+
+bool works_by_element(const Graph& graph, NodeId node) {
+  return graph.op_as<ops::Binary>(node) != nullptr || graph.op_as<ops::Unary>(node) != nullptr ||
+         graph.op_as<ops::Cast>(node) != nullptr || graph.op_as<ops::Where>(node) != nullptr;
+}
+
+bool keeps_order(const Graph& graph, NodeId node) {
+  return graph.op_as<ops::Reshape>(node) != nullptr || graph.op_as<ops::Squeeze>(node) != nullptr ||
+         graph.op_as<ops::Unsqueeze>(node) != nullptr;
+}
+
+std::optional<Tensor> first_result(const Op& op, std::span<const Tensor* const> arguments) {
+  std::vector<Tensor> results(1);
+  ReferenceCache cache;
+  try {
+    op.evaluate(arguments, results, cache);
+  } catch (const Error&) {
+    return std::nullopt;  // not computable for these extents: then it is not what was looked for
+  }
+  return std::move(results.front());
+}
+
 }  // namespace
 
 Probe::Probe(const Graph& graph, const DecoderInputs& inputs, int64_t past, int64_t seq)
@@ -40,6 +81,7 @@ Probe::Probe(const Graph& graph, const DecoderInputs& inputs, int64_t past, int6
   bind(inputs.batch, 1);
   bind(inputs.seq, seq);
   bind(inputs.past_length, past);
+  if (inputs.attention_mask != none) bind(graph.value(inputs.attention_mask).type.shape.at(1), past + seq);
 }
 
 std::optional<std::vector<int64_t>> Probe::numbers(const std::vector<Dim>& dims) const {
@@ -120,6 +162,8 @@ std::optional<Tensor> Probe::compute(ValueId id) const {
         return std::nullopt;
       }
     }
+  } else if (seq_ > longest_unknown) {
+    return std::nullopt;  // it may be as large as the square of that
   }
   const Node& node = graph_.node(value.producer);
   if (!node.op->shapes_follow_values()) return std::nullopt;  // a decoder's op: no mask is made with it
@@ -137,6 +181,86 @@ std::optional<Tensor> Probe::compute(ValueId id) const {
     return std::nullopt;  // not computable for these extents: then it is not what was looked for
   }
   return std::move(results.at(static_cast<size_t>(value.producer_output)));
+}
+
+std::optional<Tensor> Probe::part(ValueId id, size_t axis, Range range) {
+  constexpr int deepest = 64;
+  return part(id, axis, range, deepest);
+}
+
+std::optional<Tensor> Probe::part(ValueId id, size_t axis, Range range, int depth) {
+  const Value& value = graph_.value(id);
+  if (value.producer != none && !value.type.contents && depth > 0) {
+    const Node& node = graph_.node(value.producer);
+    const auto shape = numbers(value.type.shape);
+    if (!shape || axis >= shape->size() || range.first + range.count > shape->at(axis)) return std::nullopt;
+    int64_t elements = range.count;
+    for (size_t i = 0; i < shape->size(); ++i) {
+      if (i != axis && (__builtin_mul_overflow(elements, shape->at(i), &elements) || elements > most_elements)) {
+        return std::nullopt;
+      }
+    }
+    if (works_by_element(graph_, value.producer)) return part_of_elements(node, axis, range, depth - 1);
+    if (keeps_order(graph_, value.producer) || graph_.op_as<ops::Expand>(value.producer) != nullptr) {
+      if (std::optional<Tensor> found = part_of_shape(node, axis, range, depth - 1)) return found;
+    }
+  }
+  const Tensor* const whole = this->value(id);
+  if (whole == nullptr || axis >= whole->shape().size()) return std::nullopt;
+  return range.first + range.count <= whole->shape()[axis] ? std::optional(slice_of(*whole, axis, range))
+                                                           : std::nullopt;
+}
+
+// What an operand gives to that part of a result of `rank` axes, to which it is broadcast.
+std::optional<Tensor> Probe::operand_part(ValueId operand, size_t rank, size_t axis, Range range, int depth) {
+  const auto shape = numbers(graph_.value(operand).type.shape);
+  if (!shape || shape->size() > rank) return std::nullopt;
+  const size_t missing = rank - shape->size();
+  const bool is_cut = axis >= missing && shape->at(axis - missing) != 1;
+  if (is_cut) return part(operand, axis - missing, range, depth);
+  const Tensor* const whole = value(operand);
+  return whole == nullptr ? std::nullopt : std::optional(primitives::copy_of(*whole));
+}
+
+std::optional<Tensor> Probe::part_of_elements(const Node& node, size_t axis, Range range, int depth) {
+  const size_t rank = graph_.value(node.outputs[0]).type.shape.size();
+  std::vector<Tensor> parts;
+  for (const ValueId operand : node.inputs) {
+    std::optional<Tensor> found = operand_part(operand, rank, axis, range, depth);
+    if (!found) return std::nullopt;
+    parts.push_back(std::move(*found));
+  }
+  std::vector<const Tensor*> arguments;
+  for (const Tensor& part : parts) arguments.push_back(&part);
+  return first_result(*node.op, arguments);
+}
+
+// Of a value that has another's elements, in the same order or repeated.
+std::optional<Tensor> Probe::part_of_shape(const Node& node, size_t axis, Range range, int depth) {
+  const auto before = numbers(graph_.value(node.inputs[0]).type.shape);
+  auto after = numbers(graph_.value(node.outputs[0]).type.shape);
+  if (!before || !after) return std::nullopt;
+  const bool repeats = node.op->name() == primitives::Expand::op_name;
+  std::optional<Tensor> source;
+  if (repeats) {
+    source = operand_part(node.inputs[0], after->size(), axis, range, depth);
+  } else {
+    // The axis that counts the same: of the same extent, behind as many elements.
+    const auto product = [](const std::vector<int64_t>& shape, size_t count) {
+      uint64_t elements = 1;
+      for (size_t i = 0; i < count; ++i) elements *= static_cast<uint64_t>(shape[i]);
+      return elements;
+    };
+    for (size_t i = 0; i < before->size() && !source; ++i) {
+      const bool same = before->at(i) == after->at(axis) && product(*before, i) == product(*after, axis);
+      if (same) source = part(node.inputs[0], i, range, depth);
+    }
+  }
+  if (!source) return std::nullopt;
+  after->at(axis) = range.count;
+  const Tensor shape = Tensor::of({std::ssize(*after)}, std::span<const int64_t>(*after));
+  const Tensor* const arguments[] = {&*source, &shape};
+  return repeats ? first_result(ops::Expand(), arguments) : first_result(ops::Reshape(), arguments);
 }
 
 }  // namespace incipit

@@ -22,12 +22,24 @@ class Probe {
   /// The value, or null where it depends on ids, on earlier keys and values, or on a tensor of more than
   /// `most_elements`.
   const Tensor* value(ValueId id);
+  /// The elements at [range.first, range.first + range.count) of one axis, of a value that as a whole may be larger
+  /// than that: what is made element by element is asked for those alone. Nothing where it cannot be computed.
+  struct Range {
+    int64_t first, count;
+  };
+  std::optional<Tensor> part(ValueId id, size_t axis, Range range);
 
   static constexpr int64_t most_elements = int64_t{1} << 25;
+  /// New tokens up to which values are computed whose extents are not known before.
+  static constexpr int64_t longest_unknown = 5'000;
 
  private:
   bool needs_inputs(ValueId id) const;
   std::optional<Tensor> compute(ValueId id) const;
+  std::optional<Tensor> part(ValueId id, size_t axis, Range range, int depth);
+  std::optional<Tensor> part_of_elements(const Node& node, size_t axis, Range range, int depth);
+  std::optional<Tensor> part_of_shape(const Node& node, size_t axis, Range range, int depth);
+  std::optional<Tensor> operand_part(ValueId operand, size_t rank, size_t axis, Range range, int depth);
   std::optional<Tensor> input(ValueId id) const;
   std::optional<std::vector<int64_t>> numbers(const std::vector<Dim>& dims) const;
 

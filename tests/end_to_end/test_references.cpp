@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <tuple>
 
@@ -12,6 +13,7 @@
 #include "engine/plan_generated.h"
 #include "import/safetensors.h"
 #include "support/driver.h"
+#include "support/genai_model.h"
 #include "support/reference_models.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
@@ -110,6 +112,23 @@ std::vector<std::string> targets() {
   return here;
 }
 
+/// The last part of a model "llama-mha/genai.packed": its checkpoint as ONNX Runtime GenAI would export it.
+const std::vector<GenaiForm> genai_forms{
+    {.name = "genai.grouped"},
+    {.name = "genai.packed", .packed = true, .given_lengths = true, .sampled = true},
+    {.name = "genai.half_tables", .half_tables = true},
+    {.name = "genai.rotary_nodes", .rotary_nodes = true, .skipping_norms = false},
+    {.name = "genai.multi_head", .attention = GenaiForm::Attention::multi_head},
+    {.name = "genai.opset23", .attention = GenaiForm::Attention::opset23},
+};
+std::vector<std::string> genai_models() {
+  std::vector<std::string> models;
+  for (const GenaiForm& form : genai_forms) models.push_back("llama-mha/" + form.name);
+  for (const char* form : {"grouped", "packed", "opset23"})
+    models.push_back(std::string("llama-gqa-tied/genai.") + form);
+  return models;
+}
+
 /// Engines are made once for a (model, target) and kept for the whole program.
 std::shared_ptr<const Engine> engine_for(const std::string& model, const std::string& target,
                                          const std::string& precision) {
@@ -124,7 +143,14 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
     options.target = target;
     options.tune = false;
     options.max_batch = 4;
-    engine = compile_for_test(reference_checkpoint(model), directory / name, options);
+    const auto form = std::ranges::find(genai_forms, model.substr(model.find('/') + 1), &GenaiForm::name);
+    if (form == genai_forms.end()) {
+      engine = compile_for_test(reference_checkpoint(model), directory / name, options);
+    } else {
+      const std::filesystem::path checkpoint = reference_checkpoint(model.substr(0, model.find('/')));
+      std::ofstream(directory / (name + ".onnx"), std::ios::binary) << GenaiModel::of(checkpoint, *form);
+      engine = compile_for_test(directory / (name + ".onnx"), directory / name, options, checkpoint);
+    }
   }
   return engine;
 }
@@ -140,7 +166,9 @@ class References : public testing::TestWithParam<Case> {
 
   void set_up(const std::string& model, const std::string& target, const std::string& device,
               const std::string& precision) {
-    if (!std::filesystem::exists(reference_checkpoint(model))) INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
+    const bool is_made = model.find("/genai.") != std::string::npos;
+    if (!is_made && !std::filesystem::exists(reference_checkpoint(model)))
+      INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
     golden_ = read_golden(reference_golden(model));
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
     const plan::Plan& plan = driver_->executor().engine().plan();
@@ -315,6 +343,11 @@ INSTANTIATE_TEST_SUITE_P(All, References,
 INSTANTIATE_TEST_SUITE_P(Onnx, References,
                          testing::Combine(testing::ValuesIn(sanitized ? own_exports : reference_exports()),
                                           testing::Values(targets().back()), testing::Values("cpu", "shadow")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(Genai, References,
+                         testing::Combine(testing::ValuesIn(genai_models()), testing::Values(targets().back()),
+                                          testing::Values("cpu")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,

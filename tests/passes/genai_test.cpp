@@ -17,8 +17,8 @@ namespace {
 
 using Attention = GenaiForm::Attention;
 
-Graph decoder_of(const std::string& checkpoint, const GenaiForm& form) {
-  const std::string bytes = GenaiModel::of(find_reference(checkpoint), form);
+Graph decoder_of(const std::string& checkpoint, const GenaiForm& form, const std::vector<float>& frequencies = {}) {
+  const std::string bytes = GenaiModel::of(find_reference(checkpoint), form, frequencies);
   Graph graph = import_onnx_graph(onnx::parse_model(onnx_bytes::span_of(bytes), "model.onnx"));
   for (const PassReport& report : run_passes(graph, {})) EXPECT_EQ(report.note, "") << report.name;
   return graph;
@@ -45,9 +45,7 @@ TEST_P(Genai, LeadsToTheSameHouse) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* checkpoint : {"llama-gqa-tied", "llama-mha", "llama3-rope", "qwen2", "qwen3"}) {
-    const bool plain_rope = checkpoint != std::string("llama3-rope");
-    if (!plain_rope) continue;
+  for (const char* checkpoint : {"llama-gqa-tied", "llama-mha", "qwen2", "qwen3"}) {
     all.push_back({checkpoint, {.name = "grouped"}});
     all.push_back({checkpoint, {.name = "rotary_nodes", .rotary_nodes = true, .skipping_norms = false}});
     all.push_back({checkpoint, {.name = "half_tables", .half_tables = true}});
@@ -100,6 +98,33 @@ TEST(GenaiHalves, HaveTheFrequenciesOfTheCheckpoint) {
     b.read_floats(0, b.rows(), y.data());
     for (size_t j = 0; j < x.size(); ++j) ASSERT_NEAR(x[j], y[j], 1e-6 + 2e-3 * std::fabs(y[j])) << "constant " << i;
   }
+}
+
+std::vector<float> frequencies_of(const Graph& graph) {
+  for (const NodeId n : graph.order()) {
+    if (graph.node(n).op->name() != "RotaryTable") continue;
+    const ConstantPtr& constant = graph.value(graph.node(n).inputs.at(1)).constant;
+    std::vector<float> frequencies(static_cast<size_t>(constant->rows()));
+    constant->read_floats(0, constant->rows(), frequencies.data());
+    return frequencies;
+  }
+  return {};
+}
+
+/// Frequencies that are no powers of one number can only be read off the tables.
+TEST(GenaiTables, ShowFrequenciesThatAreNoPowers) {
+  const Graph wanted = decoder_of("llama3-rope");
+  const std::vector<float> frequencies = frequencies_of(wanted);
+  ASSERT_FALSE(frequencies.empty());
+  expect_one_house(decoder_of("llama3-rope", {.name = "grouped"}, frequencies), wanted);
+  // From a table in f16, angles are as exact at its last position as the table itself.
+  const Graph halves = decoder_of("llama3-rope", {.name = "half_tables", .half_tables = true}, frequencies);
+  EXPECT_EQ(structure_of(halves).text, structure_of(wanted).text);
+  const std::vector<float> found = frequencies_of(halves);
+  ASSERT_EQ(found.size(), frequencies.size());
+  constexpr float positions = 512;
+  for (size_t j = 0; j < found.size(); ++j)
+    EXPECT_NEAR(found[j] * positions, frequencies[j] * positions, 0x1p-12F) << j;
 }
 
 }  // namespace

@@ -17,11 +17,12 @@
 
 namespace incipit {
 
-/// Compiles a model directory quietly.
+/// Compiles a model directory or an ONNX file quietly.
 inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::path& model,
-                                                      const std::filesystem::path& out, CompileOptions options) {
+                                                      const std::filesystem::path& out, CompileOptions options,
+                                                      const std::filesystem::path& companions = {}) {
   Progress quiet(false);
-  compile(import_from(model, {}, {}), options, out, quiet);
+  compile(import_from(model, companions, {}), options, out, quiet);
   return Engine::open(out);
 }
 

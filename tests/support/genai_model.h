@@ -45,9 +45,12 @@ inline void PrintTo(const GenaiForm& form, std::ostream* out) { *out << form.nam
 
 class GenaiModel {
  public:
-  /// The bytes of an ONNX file.
-  static std::string of(const std::filesystem::path& checkpoint, const GenaiForm& form) {
-    return GenaiModel(checkpoint, form).write();
+  /// The bytes of an ONNX file. `frequencies` are the rotation's where they are no plain powers.
+  static std::string of(const std::filesystem::path& checkpoint, const GenaiForm& form,
+                        std::vector<float> frequencies = {}) {
+    GenaiModel model(checkpoint, form);
+    model.frequencies_ = std::move(frequencies);
+    return model.write();
   }
 
  private:
@@ -167,12 +170,14 @@ class GenaiModel {
 
   void add_tables() {
     const int64_t pairs = width_ / 2;
+    for (int64_t j = std::ssize(frequencies_); j < pairs; ++j) {
+      const double exponent = static_cast<double>(2 * j) / static_cast<double>(width_);
+      frequencies_.push_back(1 / static_cast<float>(std::pow(theta_, exponent)));
+    }
     std::vector<float> cosines, sines;
     for (int64_t p = 0; p < positions_; ++p) {
       for (int64_t j = 0; j < pairs; ++j) {
-        const auto period =
-            static_cast<float>(std::pow(theta_, static_cast<double>(2 * j) / static_cast<double>(width_)));
-        const double angle = static_cast<double>(p) * static_cast<double>(1 / period);
+        const double angle = static_cast<double>(p) * static_cast<double>(frequencies_[static_cast<size_t>(j)]);
         cosines.push_back(static_cast<float>(std::cos(angle)));
         sines.push_back(static_cast<float>(std::sin(angle)));
       }
@@ -412,6 +417,7 @@ class GenaiModel {
   int64_t heads_ = 0, kv_heads_ = 0, width_ = 0, layers_ = 0, hidden_ = 0, positions_ = 0, vocabulary_ = 0;
   float epsilon_ = 0;
   double theta_ = 0;
+  std::vector<float> frequencies_;
   std::vector<std::string> nodes_, initializers_, inputs_, outputs_;
   std::set<std::string> once_;
   std::string seqlens_, total_, bias_;

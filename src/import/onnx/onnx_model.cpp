@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/find_logits.h"
 #include "import/hf/config.h"
 #include "import/import.h"
 #include "import/onnx/import_onnx.h"
@@ -12,8 +13,8 @@ namespace {
 
 /// The extent of the logits' last axis; 0 where the graph has no such output.
 int64_t vocabulary_of(const Graph& graph) {
-  const ValueId named = graph.find("logits");
-  const ValueId logits = named != none && graph.is_output(named) ? named : graph.outputs().front();
+  const ValueId logits = find_logits(graph);
+  if (logits == none) return 0;
   const std::vector<Dim>& shape = graph.value(logits).type.shape;
   return shape.empty() ? 0 : shape.back().try_constant().value_or(0);
 }
@@ -32,6 +33,7 @@ int64_t max_position_of(const HfConfig& config) {
 Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions) {
   const onnx::Model source = onnx::read_model(file);
   Model model;
+  model.name = file.string();
   model.graph = import_onnx_graph(source);
   model.architecture = "ONNX";
   if (!source.producer.empty()) model.architecture += " of " + source.producer;
