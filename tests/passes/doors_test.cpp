@@ -1,4 +1,5 @@
 // Two doors, one house: a model from its ONNX export becomes what it becomes from its checkpoint.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -61,6 +62,46 @@ TEST(PackTokens, NamesTheFirstOpThatMixesTokens) {
   EXPECT_EQ(refusal_of("graph (input_ids: i64[B, S]) -> (last_hidden_state)\nconst table : f32[3, 4] = random(1, 1)\n"
                        "last_hidden_state : f32[B, S, 4] = Gather(table, input_ids)\n"),
             "last_hidden_state: is no output of logits");
+}
+
+/// A decoder without a cache in which each query sees the keys that `seen` says, of the rows i64[S, 1] and columns
+/// i64[S].
+std::string masked_decoder(const std::string& seen) {
+  return "graph (input_ids: i64[B, S]) -> (logits)\nconst table : f32[3, 8] = random(1, 1)\n"
+         "const weight : f32[8, 3] = random(2, 1)\nconst split : i64[4] = {0, 0, 1, 8}\nconst joined : i64[3] = {0, 0, "
+         "8}\n"
+         "const zero : i64[] = {0}\nconst one : i64[] = {1}\nconst first : i64[1] = {0}\nconst second : i64[1] = {1}\n"
+         "const window : i64[] = {8192}\nconst shown : f32[] = {0}\nconst hidden : f32[] = {-10000}\n"
+         "x : f32[B, S, 8] = Gather(table, input_ids)\nrows : f32[B, S, 1, 8] = Reshape(x, split)\n"
+         "heads : f32[B, 1, S, 8] = Transpose(rows) {perm = [0, 2, 1, 3]}\n"
+         "length : i64[1] = Shape(input_ids) {start = 1, end = 2}\nscalar : i64[] = Squeeze(length, first)\n"
+         "column : i64[S] = Range(zero, scalar, one)\nrow : i64[S, 1] = Unsqueeze(column, second)\n"
+         "causal : bool[S, S] = Binary(column, row) {function = \"less_equal\"}\n" +
+         seen +
+         "mask : f32[S, S] = Where(seen, shown, hidden)\n"
+         "keys : f32[B, 1, 8, S] = Transpose(heads) {perm = [0, 1, 3, 2]}\n"
+         "scores : f32[B, 1, S, S] = MatMul(heads, keys)\n"
+         "masked : f32[B, 1, S, S] = Binary(scores, mask) {function = \"add\"}\n"
+         "weights : f32[B, 1, S, S] = Softmax(masked)\nmixed : f32[B, 1, S, 8] = MatMul(weights, heads)\n"
+         "turned : f32[B, S, 1, 8] = Transpose(mixed) {perm = [0, 2, 1, 3]}\n"
+         "y : f32[B, S, 8] = Reshape(turned, joined)\nlogits : f32[B, S, 3] = MatMul(y, weight)\n";
+}
+
+TEST(RaiseAttention, SeesWindowsOfAnySize) {
+  const std::string within =
+      "oldest : i64[S, 1] = Binary(row, window) {function = \"sub\"}\n"
+      "near : bool[S, S] = Binary(column, oldest) {function = \"greater\"}\n"
+      "seen : bool[S, S] = Binary(causal, near) {function = \"and\"}\n";
+  Graph graph = parse_graph(masked_decoder(within));
+  run_passes(graph, {});
+  EXPECT_THAT(to_text(graph), ::testing::HasSubstr("window = 8192"));
+  // Blocks of as many positions are no window.
+  const std::string blocks =
+      "block : i64[S] = Binary(column, window) {function = \"div\"}\n"
+      "own : i64[S, 1] = Binary(row, window) {function = \"div\"}\n"
+      "same : bool[S, S] = Binary(block, own) {function = \"equal\"}\n"
+      "seen : bool[S, S] = Binary(causal, same) {function = \"and\"}\n";
+  EXPECT_EQ(refusal_of(masked_decoder(blocks)), "mask: Where has no row-wise form");
 }
 
 TEST(PackTokens, LeavesGraphsWithOtherInputsAlone) {
