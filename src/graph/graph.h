@@ -156,7 +156,11 @@ void verify(const Graph& graph);
 ///   const lm_head.weight : bf16[8192, 384] = @9f3c…              large ones by digest,
 ///   const noise : f32[64, 64] = random(7, 0.02)                  or by what they are made from ("zeros" too)
 ///   logits : f32[R, 8192] = Linear(x, lm_head.weight) {activation = "silu"}  # model.lm_head
-/// The graphs of an If, Loop or Scan follow its line, behind bars; they are not read back.
+/// The graphs of an If, Loop or Scan follow its line, behind bars, each with its name before it:
+///   y : f32[n] = If(c, x, x)
+///   | then:
+///   | graph (x: f32[?0]) -> (t)
+///   | t : f32[?0] = Unary(x) {function = "neg"}
 /// Absent inputs are `_`. Only attributes that differ from a new op's are printed; the node's name follows `#` where it
 /// differs from its first output's. Names with other characters than letters, digits and _./:- are quoted as strings.
 void print(const Graph& graph, std::ostream& out);

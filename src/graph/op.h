@@ -88,6 +88,10 @@ class OpBase : public Op {
 
 /// A new op of that name with default attributes, or nullptr. The list of ops is ops/list.cpp.
 std::unique_ptr<Op> make_op(std::string_view name);
+/// The same for ops that have graphs of their own, which are given in the order of body_names; or nullptr.
+std::unique_ptr<Op> make_op(std::string_view name, std::vector<std::shared_ptr<const Graph>> bodies);
+/// What such an op calls its graphs; empty for others.
+std::span<const std::string_view> body_names(std::string_view op);
 std::vector<std::string_view> op_names();
 
 /// Same kind, same attributes and the same bodies.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <variant>
 
@@ -18,6 +19,15 @@ bool read_number(std::string_view text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size();
 }
+
+// A line of the text, or of a graph in it: without the bars before it.
+struct NumberedLine {
+  std::string_view text;
+  size_t number;
+};
+using Lines = std::span<const NumberedLine>;
+
+bool is_behind_bar(const NumberedLine& line) { return line.text.starts_with('|'); }
 
 // One line, read from left to right.
 class Line {
@@ -194,21 +204,37 @@ class Reader : public AttributeVisitor {
 // Not in the anonymous namespace: the graph knows it as a friend.
 class GraphParser {
  public:
-  explicit GraphParser(const ConstantResolver& resolve) : resolve_(resolve) {}
+  // `depth`: how many graphs may lie in one another.
+  GraphParser(const ConstantResolver& resolve, int depth) : resolve_(resolve), depth_(depth) {}
 
-  void read(std::string_view text, size_t number) {
-    Line line(text, number);
-    last_line_ = number;
-    if (line.at_end() || line.peek('#')) return;
-    if (line.peek('|')) line.fail("graphs of an If, Loop or Scan can be printed, but not read back");
-    if (!started_) {
-      read_signature(line);
-    } else if (line.take("const ")) {
-      read_constant(line);
+  Graph parse(Lines lines) {
+    for (size_t i = 0; i < lines.size();) {
+      size_t end = i + 1;
+      while (end < lines.size() && is_behind_bar(lines[end])) ++end;
+      read(lines[i], lines.subspan(i + 1, end - i - 1));
+      i = end;
+    }
+    return finish();
+  }
+
+ private:
+  // A line, and those of the graphs that belong to it.
+  void read(const NumberedLine& numbered, Lines graphs) {
+    Line line(numbered.text, numbered.number);
+    last_line_ = numbered.number;
+    const bool is_empty = line.at_end() || line.peek('#');
+    if (is_empty || !started_ || line.take("const ")) {
+      if (!graphs.empty() || line.peek('|')) no_node_before(graphs.empty() ? numbered : graphs.front());
+      if (is_empty) return;
+      started_ ? read_constant(line) : read_signature(line);
     } else {
-      read_node(line);
+      read_node(line, graphs);
     }
     if (!line.at_end()) line.fail("there is more on the line than expected");
+  }
+
+  [[noreturn]] static void no_node_before(const NumberedLine& line) {
+    Line("", line.number).fail("there is no node before that a graph could belong to");
   }
 
   Graph finish() {
@@ -223,7 +249,6 @@ class GraphParser {
     return std::move(graph_);
   }
 
- private:
   std::string new_name(Line& line) {
     std::string name = line.name();
     if (name.empty()) line.fail("a name is empty");
@@ -341,7 +366,35 @@ class GraphParser {
     return make_constant(std::move(tensor));
   }
 
-  void read_node(Line& line) {
+  // The op's graphs: before each stands a line with its name.
+  std::vector<std::shared_ptr<const Graph>> read_graphs(const Line& line, std::string_view op, Lines lines) const {
+    std::vector<NumberedLine> inner;
+    for (const NumberedLine& one : lines) {
+      inner.push_back({one.text.substr(one.text.starts_with("| ") ? 2 : 1), one.number});
+    }
+    if (depth_ == 0) line.fail("there are too many graphs in graphs");
+    std::vector<std::shared_ptr<const Graph>> graphs;
+    size_t at = 0;
+    for (const std::string_view name : body_names(op)) {
+      const std::string head = std::string(name) + ":";
+      if (at == inner.size() || inner[at].text != head) {
+        Line("", at == inner.size() ? last_line_ : inner[at].number).fail("the line '" + head + "' is missing");
+      }
+      const size_t first = ++at;
+      while (at < inner.size() && !is_head(op, inner[at].text)) ++at;
+      graphs.push_back(std::make_shared<const Graph>(
+          GraphParser(resolve_, depth_ - 1).parse(Lines(inner).subspan(first, at - first))));
+    }
+    if (at < inner.size()) Line("", inner[at].number).fail("the op has no such graph");
+    return graphs;
+  }
+  static bool is_head(std::string_view op, std::string_view text) {
+    const auto names = body_names(op);
+    return std::any_of(names.begin(), names.end(),
+                       [&](std::string_view name) { return text == std::string(name) + ":"; });
+  }
+
+  void read_node(Line& line, Lines graphs) {
     std::vector<std::pair<std::string, ValueType>> outputs;
     do {
       std::string name = new_name(line);
@@ -354,7 +407,9 @@ class GraphParser {
     } while (line.take(","));
     line.expect("=");
     const std::string op_name(line.until("( "));
-    std::unique_ptr<Op> op = make_op(op_name);
+    const bool has_graphs = !body_names(op_name).empty();
+    if (!has_graphs && !graphs.empty()) Line("", graphs.front().number).fail("the op has no graph of its own");
+    std::unique_ptr<Op> op = has_graphs ? make_op(op_name, read_graphs(line, op_name, graphs)) : make_op(op_name);
     if (!op) line.fail("there is no op '" + op_name + "' that a text can make");
     line.expect("(");
     std::vector<ValueId> inputs;
@@ -415,6 +470,7 @@ class GraphParser {
   }
 
   const ConstantResolver& resolve_;
+  int depth_;
   Graph graph_;
   std::vector<std::string> outputs_;
   size_t last_line_ = 1;
@@ -422,15 +478,14 @@ class GraphParser {
 };
 
 Graph parse_graph(std::string_view text, const ConstantResolver& resolve) {
-  GraphParser parser(resolve);
-  size_t number = 0;
+  constexpr int deepest = 16;
+  std::vector<NumberedLine> lines;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    ++number;
-    parser.read(text.substr(0, end), number);
+    lines.push_back({text.substr(0, end), lines.size() + 1});
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return parser.finish();
+  return GraphParser(resolve, deepest).parse(lines);
 }
 
 }  // namespace incipit

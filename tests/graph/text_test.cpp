@@ -133,16 +133,61 @@ TEST(Text, ErrorsNameTheLine) {
   expect_refused("graph () -> ()\nconst \"w : i8[2] = {1}\n", "line 2", "does not end");
 }
 
+constexpr std::string_view with_graphs =
+    "graph (c: bool[], x: f32[n]) -> (y)\n"
+    "const one : f32[] = {1}\n"
+    "y : f32[n] = If(c, x, c, x, one)  # choice\n"
+    "| then:\n"
+    "| graph (x: f32[n]) -> (t)\n"
+    "| t : f32[n] = Unary(x) {function = \"neg\"}\n"
+    "| else:\n"
+    "| graph (c: bool[], x: f32[n], one: f32[]) -> (e)\n"
+    "| const two : f32[] = {2}\n"
+    "| e : f32[n] = If(c, x, one, x, two)\n"
+    "| | then:\n"
+    "| | graph (x: f32[n], one: f32[]) -> (t)\n"
+    "| | t : f32[n] = Binary(x, one) {function = \"add\"}\n"
+    "| | else:\n"
+    "| | graph (x: f32[n], two: f32[]) -> (e)\n"
+    "| | e : f32[n] = Binary(x, two) {function = \"mul\"}\n";
+
+TEST(Text, GraphsInGraphsParseBack) {
+  const Graph graph = parse_graph(with_graphs);
+  verify(graph);
+  EXPECT_EQ(to_text(graph), with_graphs);
+  Tensor condition(DType::boolean, {});
+  condition.as<uint8_t>()[0] = 0;
+  const Tensor x = Tensor::of({2}, std::span<const float>(std::vector<float>{3, 4}));
+  const Tensor* inputs[] = {&condition, &x};
+  ReferenceCache cache;
+  EXPECT_THAT(interpret(graph, inputs, cache).at(0).as<float>(), ::testing::ElementsAre(6, 8));
+}
+
+TEST(Text, ErrorsInGraphsInGraphsNameTheLine) {
+  const std::string head = "graph (c: bool[], x: f32[n]) -> (y)\n", node = head + "y : f32[n] = If(c, x, x)\n";
+  const std::string branch = "| graph (x: f32[n]) -> (t)\n| t : f32[n] = Unary(x) {function = \"neg\"}\n";
+  expect_refused(node, "line 2", "'then:' is missing");
+  expect_refused(node + "| then:\n" + branch, "line 2", "'else:' is missing");
+  expect_refused(node + "| then:\n" + branch + "| other:\n" + branch, "line 6", "unknown element type");
+  expect_refused(node + "| then:\n" + branch + "| else:\n" + branch + "| else:\n" + branch, "line 9", "no such graph");
+  expect_refused(node + "| then:\n| graph (x: f32[n]) -> (t)\n| t : f32[n] = Sine(x)\n| else:\n" + branch, "line 5",
+                 "no op 'Sine'");
+  expect_refused(head + "| then:\n" + branch, "line 2", "no node before");
+  expect_refused("| graph () -> ()\n", "line 1", "no node before");
+  expect_refused(head + "y : f32[n] = Unary(x) {function = \"neg\"}\n| then:\n", "line 3", "no graph of its own");
+}
+
 // Whatever happens to a text, the parser answers with a graph or an Error.
 TEST(Text, MutatedTextsNeverCrash) {
   std::mt19937 random(5);
   const auto below = [&](size_t limit) { return std::uniform_int_distribution<size_t>(0, limit - 1)(random); };
-  std::vector<std::string> texts{std::string(example)};
+  std::vector<std::string> texts{std::string(example), std::string(with_graphs)};
   for (int i = 0; i < 8; ++i) texts.push_back(to_text(random_graph(random, 12)));
   static constexpr std::string_view pieces[] = {
-      "(",  ")",     "{",    "}",   "[",    "]",      ",",  "\"",    "\\",        "_",
-      "-",  "@",     "#",    "=",   ":",    "\n",     " ",  "cache", "f32[T, 2]", "99999999999999999999",
-      "-1", "T*T*T", "1e39", "nan", "true", "const ", "->", "\\x",   "zeros"};
+      "(",        ")",     "{",    "}",   "[",    "]",      ",",  "\"",    "\\",        "_",
+      "-",        "@",     "#",    "=",   ":",    "\n",     " ",  "cache", "f32[T, 2]", "99999999999999999999",
+      "-1",       "T*T*T", "1e39", "nan", "true", "const ", "->", "\\x",   "zeros",     "|",
+      "| then:\n"};
   int accepted = 0;
   for (int i = 0; i < 20000; ++i) {
     std::string text = texts[below(texts.size())];

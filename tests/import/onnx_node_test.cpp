@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "import/onnx/backend_test.h"
+#include "import/onnx/import_onnx.h"
 #include "support/shared_files.h"
 
 namespace incipit {
@@ -41,6 +42,23 @@ TEST(OnnxNodeTests, PassAllOfThem) {
   const Sums sums = run_all(shared_file("onnx-node"));
   EXPECT_GE(sums.passed, 867);
   EXPECT_LE(sums.skipped, 141);
+}
+
+/// Graphs of their own included: If, Loop and Scan.
+TEST(OnnxNodeTests, ParseBackFromTheirText) {
+  int with_graphs = 0;
+  for (const std::filesystem::path& test : onnx::find_tests(fixtures() / "onnx-node")) {
+    Graph graph;
+    try {
+      graph = import_onnx_graph(onnx::read_model(test / "model.onnx"));
+    } catch (const Error&) {
+      continue;  // what inputs hold has to be known, or a type is exotic
+    }
+    const std::string text = to_text(graph);
+    EXPECT_EQ(to_text(parse_graph(text)), text) << test;
+    with_graphs += text.find("\n| ") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GE(with_graphs, 5);
 }
 
 }  // namespace

@@ -9,9 +9,11 @@
 #include "graph/ops/embedding.h"
 #include "graph/ops/expert_linear.h"
 #include "graph/ops/gather_rows.h"
+#include "graph/ops/if.h"
 #include "graph/ops/kv_write.h"
 #include "graph/ops/layer_norm.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/loop.h"
 #include "graph/ops/multiply.h"
 #include "graph/ops/primitive.h"
 #include "graph/ops/quantize_rows.h"
@@ -22,6 +24,7 @@
 #include "graph/ops/rotary_table.h"
 #include "graph/ops/router.h"
 #include "graph/ops/scale.h"
+#include "graph/ops/scan.h"
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/ops/weighted_sum.h"
@@ -56,6 +59,22 @@ std::unique_ptr<Op> make_op(std::string_view name) {
     if (candidate.name == name) return candidate.make();
   }
   return ops::make_primitive(name);
+}
+
+std::span<const std::string_view> body_names(std::string_view op) {
+  static constexpr std::string_view branches[] = {"then", "else"}, steps[] = {"body"};
+  if (op == ops::If::op_name) return branches;
+  if (op == ops::Loop::op_name || op == ops::Scan::op_name) return steps;
+  return {};
+}
+
+std::unique_ptr<Op> make_op(std::string_view name, std::vector<std::shared_ptr<const Graph>> bodies) {
+  if (bodies.empty() || bodies.size() != body_names(name).size()) return nullptr;
+  if (name == ops::If::op_name) return std::make_unique<ops::If>(bodies[0], bodies[1]);
+  if (name == ops::Loop::op_name) return std::make_unique<ops::Loop>(0, bodies[0]);
+  auto scan = std::make_unique<ops::Scan>();
+  scan->body = bodies[0];
+  return scan;
 }
 
 std::vector<std::string_view> op_names() {
