@@ -1,7 +1,7 @@
 #include "primitives/arg_reduce.h"
 
+#include "primitives/carrier.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {
@@ -34,7 +34,7 @@ Outputs ArgReduce::compute(Inputs inputs) const {
     Tensor storage;
     const Tensor& wide = widened(data, storage);
     int64_t* to = places.as<int64_t>().data();
-    with_wide_type(wide.dtype(), [&]<typename T>(ElementTag<T>) {
+    with_carrier(wide.dtype(), [&]<typename T>(ElementTag<T>) {
       const T* from = wide.as<T>().data();
       for (int64_t block = 0; block < blocks; ++block, from += extent * inner) {
         for (int64_t i = 0; i < inner; ++i) {

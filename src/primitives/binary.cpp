@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "primitives/broadcast.h"
-#include "primitives/carrier.h"
+#include "primitives/element_function.h"
 
 namespace incipit::primitives {
 namespace {
@@ -28,26 +28,7 @@ void map(const T* __restrict x, int64_t x_step, const T* __restrict y, int64_t y
   }
 }
 
-/// Which dtypes a function takes beside what its kernels say.
-enum class Bools : uint8_t { none, too };
-
-struct Function {
-  std::string_view name;
-  Kernel<float> f32 = nullptr;
-  Kernel<double> f64 = nullptr;
-  Kernel<int64_t> i64 = nullptr;
-  Kernel<uint64_t> u64 = nullptr;
-  Bools bools = Bools::none;
-  bool makes_bool = false;
-
-  template <typename T>
-  Kernel<T> kernel() const {
-    if constexpr (std::is_same_v<T, float>) return f32;
-    if constexpr (std::is_same_v<T, double>) return f64;
-    if constexpr (std::is_same_v<T, int64_t>) return i64;
-    if constexpr (std::is_same_v<T, uint64_t>) return u64;
-  }
-};
+using Function = ElementFunction<Kernel>;
 
 template <typename F>
 constexpr Function numeric(std::string_view name, F) {
@@ -149,13 +130,7 @@ constexpr Function bit_functions[] = {
 };
 
 const Function& find(std::string_view name) {
-  for (const Function& function : functions) {
-    if (function.name == name) return function;
-  }
-  for (const Function& function : bit_functions) {
-    if (function.name == name) return function;
-  }
-  throw Error(Binary::op_name, "has no function '" + std::string(name) + "'");
+  return find_function<Function>(Binary::op_name, name, functions, bit_functions);
 }
 
 /// An operand's elements as T, a chunk at a time: in place where they are T already.
@@ -178,16 +153,7 @@ class Operand {
 
 }  // namespace
 
-DType binary_result(std::string_view function, DType dtype) {
-  const Function& found = find(function);
-  const bool has_kernel =
-      with_carrier(dtype, [&]<typename T>(ElementTag<T>) { return found.template kernel<T>() != nullptr; });
-  if (!has_kernel || (dtype == DType::boolean && found.bools == Bools::none)) {
-    throw Error(Binary::op_name,
-                "'" + std::string(function) + "' does not take elements of type " + std::string(name_of(dtype)));
-  }
-  return found.makes_bool ? DType::boolean : dtype;
-}
+DType binary_result(std::string_view function, DType dtype) { return find(function).result(Binary::op_name, dtype); }
 
 Outputs Binary::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace incipit::primitives {
 namespace {
@@ -36,21 +37,21 @@ void store_as(const From* from, std::byte* to, size_t count) {
 
 }  // namespace
 
-Carrier carrier_of(DType dtype) {
+DType carrier_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
     case DType::f16:
-    case DType::bf16: return Carrier::f32;
-    case DType::f64: return Carrier::f64;
+    case DType::bf16: return DType::f32;
+    case DType::f64: return DType::f64;
     case DType::i8:
     case DType::i16:
     case DType::i32:
-    case DType::i64: return Carrier::i64;
+    case DType::i64: return DType::i64;
     case DType::u8:
     case DType::u16:
     case DType::u32:
     case DType::u64:
-    case DType::boolean: return Carrier::u64;
+    case DType::boolean: return DType::u64;
   }
   INCIPIT_ASSERT(!"dtype");
   __builtin_unreachable();
@@ -58,7 +59,11 @@ Carrier carrier_of(DType dtype) {
 
 template <typename T>
 void load_elements(DType dtype, const std::byte* from, T* to, size_t count) {
-  INCIPIT_ASSERT(dtype_of_carrier<T> == dtype || (carrier_of(dtype) == carrier_of(dtype_of_carrier<T>)));
+  INCIPIT_ASSERT(carrier_of(dtype) == dtype_of_carrier<T>);
+  if constexpr (std::is_same_v<T, float>) {
+    convert_to_float(dtype, from, to, count);
+    return;
+  }
   if (dtype == DType::boolean) {
     for (size_t i = 0; i < count; ++i) to[i] = from[i] != std::byte{0} ? T{1} : T{0};
     return;
@@ -79,9 +84,31 @@ void store_elements(const T* from, DType dtype, std::byte* to, size_t count) {
     for (size_t i = 0; i < count; ++i) to[i] = static_cast<std::byte>(from[i] != T{0});
     return;
   }
+  if constexpr (std::is_same_v<T, float>) {
+    if (carrier_of(dtype) == DType::f32) return convert_from_float(from, dtype, to, count);
+  }
   with_element_type(dtype, [&]<typename To>(ElementTag<To>) {
     if constexpr (!std::is_same_v<To, bool>) store_as<To>(from, to, count);
   });
+}
+
+const Tensor& widened(const Tensor& tensor, Tensor& storage) {
+  const DType carrier = carrier_of(tensor.dtype());
+  if (carrier == tensor.dtype()) return tensor;
+  storage = Tensor(carrier, tensor.shape());
+  with_carrier(carrier, [&]<typename T>(ElementTag<T>) {
+    load_elements(tensor.dtype(), tensor.data(), storage.as<T>().data(), static_cast<size_t>(tensor.elements()));
+  });
+  return storage;
+}
+
+Tensor narrowed(Tensor wide, DType dtype) {
+  if (wide.dtype() == dtype) return wide;
+  Tensor narrow(dtype, wide.shape());
+  with_carrier(wide.dtype(), [&]<typename T>(ElementTag<T>) {
+    store_elements(std::as_const(wide).as<T>().data(), dtype, narrow.data(), static_cast<size_t>(wide.elements()));
+  });
+  return narrow;
 }
 
 template void load_elements(DType, const std::byte*, float*, size_t);

@@ -1,20 +1,20 @@
-// Elementwise arithmetic is done in four types only: halves are computed as float, all signed integers as int64_t, all
-// unsigned ones and bool as uint64_t. Narrowing the results back gives what arithmetic modulo 2^bits gives.
+// Arithmetic on elements is done in four types only, so that its code is made for four: halves are computed as float,
+// all signed integers as int64_t, all unsigned ones and bool as uint64_t. Narrowing the results back gives what
+// arithmetic modulo 2^bits gives.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
-#include "base/dtype.h"
 #include "base/error.h"
+#include "base/tensor.h"
 #include "primitives/element_types.h"
 
 namespace incipit::primitives {
 
-/// float, double, int64_t or uint64_t.
-enum class Carrier : uint8_t { f32, f64, i64, u64 };
-Carrier carrier_of(DType dtype);
+/// f32, f64, i64 or u64.
+DType carrier_of(DType dtype);
 /// The dtype that a carrier itself is.
 template <typename T>
 constexpr DType dtype_of_carrier = std::is_same_v<T, float>     ? DType::f32
@@ -26,10 +26,11 @@ constexpr DType dtype_of_carrier = std::is_same_v<T, float>     ? DType::f32
 template <typename F>
 decltype(auto) with_carrier(DType dtype, F&& call) {
   switch (carrier_of(dtype)) {
-    case Carrier::f32: return call(ElementTag<float>{});
-    case Carrier::f64: return call(ElementTag<double>{});
-    case Carrier::i64: return call(ElementTag<int64_t>{});
-    case Carrier::u64: return call(ElementTag<uint64_t>{});
+    case DType::f32: return call(ElementTag<float>{});
+    case DType::f64: return call(ElementTag<double>{});
+    case DType::i64: return call(ElementTag<int64_t>{});
+    case DType::u64: return call(ElementTag<uint64_t>{});
+    default: break;
   }
   INCIPIT_ASSERT(!"carrier");
   __builtin_unreachable();
@@ -42,6 +43,11 @@ void load_elements(DType dtype, const std::byte* from, T* to, size_t count);
 /// the nearest that there is, NaN to 0; to bool whether the value is other than 0; to halves rounded to nearest even.
 template <typename T>
 void store_elements(const T* from, DType dtype, std::byte* to, size_t count);
+
+/// The tensor itself where its dtype is a carrier, else `storage`, which gets its elements in theirs.
+const Tensor& widened(const Tensor& tensor, Tensor& storage);
+/// The elements of a tensor of a carrier as store_elements converts them.
+Tensor narrowed(Tensor wide, DType dtype);
 
 /// Elements that are worked on at a time: what lies between loading, computing and storing stays in the cache.
 constexpr size_t chunk_elements = 1024;

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "primitives/widened.h"
+#include "primitives/carrier.h"
 
 namespace incipit::primitives {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "primitives/carrier.h"
 #include "primitives/product.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {
@@ -146,7 +146,7 @@ Operand contracted(const Operand& a, const Operand& b, const std::vector<int>& k
   result.tensor = Tensor(lefts.dtype(), shape);
   const int64_t products = count(batch), m = count(left), k = count(sum), n = count(right);
   if (result.tensor.elements() == 0) return result;
-  with_wide_type(lefts.dtype(), [&]<typename T>(ElementTag<T>) {
+  with_carrier(lefts.dtype(), [&]<typename T>(ElementTag<T>) {
     using F = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
     const auto* const from_a = reinterpret_cast<const F*>(lefts.data());
     const auto* const from_b = reinterpret_cast<const F*>(rights.data());
@@ -158,7 +158,7 @@ Operand contracted(const Operand& a, const Operand& b, const std::vector<int>& k
 
 Operand one(DType dtype) {
   Tensor tensor(dtype, {});
-  with_wide_type(dtype, [&]<typename T>(ElementTag<T>) { tensor.as<T>()[0] = T{1}; });
+  with_carrier(dtype, [&]<typename T>(ElementTag<T>) { tensor.as<T>()[0] = T{1}; });
   return {std::move(tensor), {}};
 }
 
@@ -226,7 +226,7 @@ Outputs Einsum::compute(Inputs inputs) const {
     }
   }
   // What is neither in the result nor in a later operand is summed as soon as it can be.
-  Operand total = operands.size() == 1 ? one(wide_dtype(dtype)) : std::move(operands.front());
+  Operand total = operands.size() == 1 ? one(carrier_of(dtype)) : std::move(operands.front());
   for (size_t i = operands.size() == 1 ? 0 : 1; i < operands.size(); ++i) {
     std::vector<int> kept = axes.output;
     for (size_t later = i + 1; later < operands.size(); ++later) {

@@ -4,8 +4,8 @@
 
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
+#include "primitives/carrier.h"
 #include "primitives/product.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {
@@ -50,7 +50,7 @@ Outputs MatMul::compute(Inputs inputs) const {
   }
   const std::vector<int64_t> a_strides = broadcast_strides(left, batch.size());
   const std::vector<int64_t> b_strides = broadcast_strides(right, batch.size());
-  with_wide_type(c.dtype(), [&]<typename T>(ElementTag<T>) {
+  with_carrier(c.dtype(), [&]<typename T>(ElementTag<T>) {
     using F = Factor<T>;
     const auto* const a_data = reinterpret_cast<const F*>(wide_a.data());
     const auto* const b_data = reinterpret_cast<const F*>(wide_b.data());

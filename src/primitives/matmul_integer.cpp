@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view op = MatMulInteger::op_name;
 
-std::vector<int32_t> widened(const Tensor& codes) {
+std::vector<int32_t> codes_of(const Tensor& codes) {
   if (codes.dtype() != DType::i8 && codes.dtype() != DType::u8) refuse_dtype(op, codes.dtype());
   const std::vector<int64_t> values = integers(codes);
   return {values.begin(), values.end()};
@@ -19,10 +19,10 @@ std::vector<int32_t> widened(const Tensor& codes) {
 /// Codes less their zero points; `shape` is the codes' with two axes at least, `own` the one of these two that zero
 /// points may differ along.
 std::vector<int32_t> centred(const Tensor& codes, const Tensor* zero, const Shape& shape, size_t own) {
-  std::vector<int32_t> values = widened(codes);
+  std::vector<int32_t> values = codes_of(codes);
   if (zero == nullptr) return values;
   if (zero->dtype() != codes.dtype()) throw Error(op, "has a zero point of another type than its codes");
-  const std::vector<int32_t> zeros = widened(*zero);
+  const std::vector<int32_t> zeros = codes_of(*zero);
   Shape zero_shape = zero->shape();
   if (zeros.size() == 1) zero_shape = {};
   if (zero_shape.size() == 1 && own + 1 < shape.size()) zero_shape.push_back(1);

@@ -5,8 +5,8 @@
 
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
+#include "primitives/carrier.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {

@@ -79,8 +79,8 @@ std::vector<int64_t> zero_points(std::string_view op, const Tensor* zero, const 
 }
 
 bool is_floating_dtype(DType dtype) {
-  const Carrier carrier = carrier_of(dtype);
-  return carrier == Carrier::f32 || carrier == Carrier::f64;
+  const DType carrier = carrier_of(dtype);
+  return carrier == DType::f32 || carrier == DType::f64;
 }
 
 bool is_code(DType dtype) {

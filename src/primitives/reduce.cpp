@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "primitives/carrier.h"
 #include "primitives/reshape.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {
@@ -243,7 +243,7 @@ Outputs Reduce::compute(Inputs inputs) const {
   for (size_t axis = 0; axis < from.size(); ++axis) {
     if (!gone[axis] || keepdims) shape.push_back(gone[axis] ? 1 : from[axis]);
   }
-  Tensor result(wide_dtype(data.dtype()), shape);
+  Tensor result(carrier_of(data.dtype()), shape);
   if (result.elements() == 0) return one_output(Tensor(data.dtype(), std::move(shape)));
   if (data.elements() == 0 && (how.join == Join::max || how.join == Join::min)) {
     result = Tensor(data.dtype(), std::move(shape));
@@ -258,8 +258,8 @@ Outputs Reduce::compute(Inputs inputs) const {
     source = &turned;
   }
   const Tensor& wide = widened(*source, storage);
-  with_wide_type(wide.dtype(),
-                 [&]<typename T>(ElementTag<T>) { reduce<T>(how, wide.as<T>().data(), block, result.as<T>().data()); });
+  with_carrier(wide.dtype(),
+               [&]<typename T>(ElementTag<T>) { reduce<T>(how, wide.as<T>().data(), block, result.as<T>().data()); });
   return one_output(narrowed(std::move(result), data.dtype()));
 }
 

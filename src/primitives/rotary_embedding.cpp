@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "primitives/widened.h"
+#include "primitives/carrier.h"
 
 namespace incipit::primitives {
 

@@ -6,8 +6,8 @@
 
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
+#include "primitives/carrier.h"
 #include "primitives/product.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "primitives/carrier.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {

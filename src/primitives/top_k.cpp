@@ -4,8 +4,8 @@
 #include <numeric>
 #include <string>
 
+#include "primitives/carrier.h"
 #include "primitives/strided.h"
-#include "primitives/widened.h"
 
 namespace incipit::primitives {
 namespace {
@@ -56,7 +56,7 @@ Outputs TopK::compute(Inputs inputs) const {
     int64_t* places = indices.as<int64_t>().data();
     Tensor storage;
     const Tensor& wide = widened(data, storage);
-    with_wide_type(wide.dtype(), [&]<typename T>(ElementTag<T>) {
+    with_carrier(wide.dtype(), [&]<typename T>(ElementTag<T>) {
       order(wide.as<T>().data(), largest, extent, inner, blocks, k, places);
     });
     with_word_type(size_of(data.dtype()), [&]<typename T>(ElementTag<T>) {

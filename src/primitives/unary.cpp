@@ -5,7 +5,7 @@
 #include <limits>
 #include <numbers>
 
-#include "primitives/carrier.h"
+#include "primitives/element_function.h"
 
 namespace incipit::primitives {
 namespace {
@@ -19,23 +19,7 @@ void map(const T* __restrict x, T* __restrict y, size_t count, T alpha, T beta) 
   for (size_t i = 0; i < count; ++i) y[i] = F{}(x[i], alpha, beta);
 }
 
-struct Function {
-  std::string_view name;
-  Kernel<float> f32 = nullptr;
-  Kernel<double> f64 = nullptr;
-  Kernel<int64_t> i64 = nullptr;
-  Kernel<uint64_t> u64 = nullptr;
-  bool makes_bool = false;
-  bool takes_bool = false;  // and nothing else
-
-  template <typename T>
-  Kernel<T> kernel() const {
-    if constexpr (std::is_same_v<T, float>) return f32;
-    if constexpr (std::is_same_v<T, double>) return f64;
-    if constexpr (std::is_same_v<T, int64_t>) return i64;
-    if constexpr (std::is_same_v<T, uint64_t>) return u64;
-  }
-};
+using Function = ElementFunction<Kernel>;
 
 template <typename F>
 constexpr Function floating(std::string_view name, F) {
@@ -43,7 +27,7 @@ constexpr Function floating(std::string_view name, F) {
 }
 template <typename F>
 constexpr Function predicate(std::string_view name, F) {
-  return {name, map<float, F>, map<double, F>, nullptr, nullptr, true};
+  return {name, map<float, F>, map<double, F>, nullptr, nullptr, Bools::none, true};
 }
 template <typename F>
 constexpr Function numeric(std::string_view name, F) {
@@ -158,32 +142,17 @@ struct BitwiseNot {
   }
 };
 constexpr Function bit_functions[] = {
-    {"not", nullptr, nullptr, nullptr, map<uint64_t, Not>, true, true},
+    {"not", nullptr, nullptr, nullptr, map<uint64_t, Not>, Bools::only, true},
     {"bitwise_not", nullptr, nullptr, map<int64_t, BitwiseNot>, map<uint64_t, BitwiseNot>},
 };
 
 const Function& find(std::string_view name) {
-  for (const Function& function : functions) {
-    if (function.name == name) return function;
-  }
-  for (const Function& function : bit_functions) {
-    if (function.name == name) return function;
-  }
-  throw Error(Unary::op_name, "has no function '" + std::string(name) + "'");
+  return find_function<Function>(Unary::op_name, name, functions, bit_functions);
 }
 
 }  // namespace
 
-DType unary_result(std::string_view function, DType dtype) {
-  const Function& found = find(function);
-  const bool has_kernel =
-      with_carrier(dtype, [&]<typename T>(ElementTag<T>) { return found.template kernel<T>() != nullptr; });
-  if (!has_kernel || (dtype == DType::boolean) != found.takes_bool) {
-    throw Error(Unary::op_name,
-                "'" + std::string(function) + "' does not take elements of type " + std::string(name_of(dtype)));
-  }
-  return found.makes_bool ? DType::boolean : dtype;
-}
+DType unary_result(std::string_view function, DType dtype) { return find(function).result(Unary::op_name, dtype); }
 
 Outputs Unary::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
