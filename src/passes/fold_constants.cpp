@@ -2,6 +2,8 @@
 #include <optional>
 
 #include "graph/graph.h"
+#include "graph/ops/primitive.h"
+#include "graph/quantized_constant.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
@@ -47,18 +49,46 @@ std::optional<Tensor> known_value(const Graph& graph, ValueId id) {
   return tensor;
 }
 
+// A constant in the place of the node's only output.
+void replace_with(Graph& graph, NodeId n, ConstantPtr value) {
+  const ValueId made = graph.node(n).outputs[0];
+  std::string name = graph.value(made).name;
+  const ValueId constant = graph.add_constant("folded", std::move(value));
+  graph.replace_uses(made, constant);
+  graph.remove_node(n);
+  graph.rename(constant, std::move(name));
+}
+
 // The node's only output becomes a constant where its value is known.
 bool fold_known(Graph& graph, NodeId n) {
   const std::vector<ValueId> made = graph.node(n).outputs;
   if (made.size() != 1 || graph.is_output(made[0])) return false;
   std::optional<Tensor> value = known_value(graph, made[0]);
   if (!value) return false;
-  std::string name = graph.value(made[0]).name;
-  const ValueId constant = graph.add_constant("folded", make_constant(std::move(*value)));
-  graph.replace_uses(made[0], constant);
-  graph.remove_node(n);
-  graph.rename(constant, std::move(name));
+  replace_with(graph, n, make_constant(std::move(*value)));
   return true;
+}
+
+// Weights that are stored as codes become constants that are computed as they are read, however large.
+void fold_codes(Graph& graph, NodeId n) {
+  const Node& node = graph.node(n);
+  const auto constant = [&](size_t i) {
+    const bool is_there = i < node.inputs.size() && node.inputs[i] != none;
+    return is_there ? graph.value(node.inputs[i]).constant : nullptr;
+  };
+  const auto* quantize = graph.op_as<ops::QuantizeLinear>(n);
+  const auto* dequantize = graph.op_as<ops::DequantizeLinear>(n);
+  if (quantize == nullptr && dequantize == nullptr) return;
+  for (const ValueId input : node.inputs) {
+    if (input != none && !is_constant(graph, input)) return;
+  }
+  const ValueId made = node.outputs[0];
+  const DType dtype = graph.value(made).type.dtype;
+  ConstantPtr folded = quantize != nullptr
+                           ? quantized_lazily(quantize->primitive(), dtype, constant(0), constant(1), constant(2))
+                           : quantized_lazily(dequantize->primitive(), dtype, constant(0), constant(1), constant(2));
+  if (folded == nullptr || graph.is_output(made)) return;
+  replace_with(graph, n, std::move(folded));
 }
 
 }  // namespace
@@ -67,7 +97,10 @@ void fold_constants(Graph& graph, const PassContext&) {
   for (const NodeId n : std::vector<NodeId>(graph.order())) {
     if (fold_known(graph, n)) continue;
     const Node& node = graph.node(n);
-    if (!can_fold(graph, node)) continue;
+    if (!can_fold(graph, node)) {
+      fold_codes(graph, n);
+      continue;
+    }
     std::vector<Tensor> inputs, outputs;
     for (const ValueId id : node.inputs) {
       inputs.push_back(id == none ? Tensor() : graph.value(id).constant->materialise());

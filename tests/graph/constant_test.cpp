@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 
 #include "base/file.h"
+#include "graph/quantized_constant.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -184,6 +186,53 @@ TEST(Constant, IntegersAndScalars) {
 TEST(Constant, ImpossibleShapesAreRefused) {
   EXPECT_THROW(make_zero_constant(DType::f32, {-1}), Error);
   EXPECT_THROW(make_zero_constant(DType::f32, {int64_t{1} << 40, int64_t{1} << 40}), Error);
+}
+
+/// Codes and scales by the tensor, by a slice of either axis and by blocks, against the primitives on the whole.
+TEST(QuantizedConstant, ReadsWhatThePrimitivesMake) {
+  constexpr int64_t rows = 7, columns = 10;
+  const auto filled = [](DType dtype, const Shape& shape, int seed) {
+    Tensor tensor(dtype, shape);
+    for (int64_t i = 0; i < tensor.elements(); ++i) {
+      const int64_t number = (i * 37 + seed * 11) % 51 - 25;
+      const auto at = static_cast<size_t>(i);
+      if (dtype == DType::i8) tensor.as<int8_t>()[at] = static_cast<int8_t>(number);
+      if (dtype == DType::f32) tensor.as<float>()[at] = 0.01F * static_cast<float>(number + 26);
+    }
+    return tensor;
+  };
+  struct Layout {
+    int64_t axis, block;
+    Shape scales;
+  };
+  for (const auto& [axis, block, shape] : {Layout{1, 0, {}}, Layout{0, 0, {rows}}, Layout{-1, 0, {columns}},
+                                           Layout{0, 3, {3, columns}}, Layout{1, 4, {rows, 3}}}) {
+    SCOPED_TRACE(std::to_string(axis) + "/" + std::to_string(block));
+    const Tensor codes = filled(DType::i8, {rows, columns}, 1), numbers = filled(DType::f32, {rows, columns}, 2);
+    const Tensor scale = filled(DType::f32, shape, 3), zero = filled(DType::i8, shape, 4);
+    const auto constant = [](const Tensor& tensor) { return make_constant(primitives::copy_of(tensor)); };
+    const auto expect_same = [&](const auto& op, const Tensor& x, DType dtype) {
+      const Tensor* arguments[] = {&x, &scale, &zero};
+      const primitives::Outputs made = op.compute(arguments);
+      const ConstantPtr lazy = quantized_lazily(op, dtype, constant(x), constant(scale), constant(zero));
+      ASSERT_NE(lazy, nullptr);
+      const Tensor whole = lazy->materialise();
+      EXPECT_EQ(std::memcmp(whole.data(), made[0].data(), whole.bytes()), 0);
+      // A part of rows and columns that begins and ends within blocks.
+      const size_t size = size_of(dtype);
+      std::vector<std::byte> part(3 * 5 * size);
+      lazy->read_columns(2, 3, 3, 5, part.data());
+      for (size_t r = 0; r < 3; ++r) {
+        EXPECT_EQ(std::memcmp(part.data() + r * 5 * size, whole.data() + ((r + 2) * columns + 3) * size, 5 * size), 0);
+      }
+    };
+    expect_same(primitives::DequantizeLinear{axis, block, "f32"}, codes, DType::f32);
+    expect_same(primitives::QuantizeLinear{axis, block, "i8"}, numbers, DType::i8);
+    const Tensor other = filled(DType::f32, {rows + 1, columns}, 5);
+    EXPECT_EQ(quantized_lazily(primitives::QuantizeLinear{0, 2, "i8"}, DType::i8, constant(numbers), constant(other),
+                               nullptr),
+              nullptr);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,15 @@ TEST(PackTokens, NamesTheFirstOpThatMixesTokens) {
             "last_hidden_state: is no output of logits");
 }
 
+TEST(PackTokens, TakesLargeWeightsThatAreCodes) {
+  EXPECT_EQ(refusal_of("graph (input_ids: i64[B, S]) -> (logits)\nconst table : f32[3, 512] = random(1, 1)\n"
+                       "const codes : i8[512, 256] = zeros\nconst scale : f32[256] = random(2, 1)\n"
+                       "x : f32[B, S, 512] = Gather(table, input_ids)\n"
+                       "weight : f32[512, 256] = DequantizeLinear(codes, scale)\n"
+                       "logits : f32[B, S, 256] = MatMul(x, weight)\n"),
+            "");
+}
+
 /// A decoder without a cache in which each query sees the keys that `seen` says, of the rows i64[S, 1] and columns
 /// i64[S].
 std::string masked_decoder(const std::string& seen) {

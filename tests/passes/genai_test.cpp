@@ -68,13 +68,16 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, Genai, ::testing::ValuesIn(cases()), name_of_case);
 
-/// Codes of four bits are a weight that is computed as it is read.
+/// Codes are weights that are computed as they are read.
 TEST(GenaiCodes, AreTheNumbersThatTheyStandFor) {
-  const GenaiForm codes{.name = "codes", .weights = GenaiForm::Weights::codes};
-  const GenaiForm numbers{.name = "numbers", .weights = GenaiForm::Weights::rounded_floats};
+  using Weights = GenaiForm::Weights;
   for (const char* checkpoint : {"llama-mha", "llama-gqa-tied"}) {
     SCOPED_TRACE(checkpoint);
-    expect_one_house(decoder_of(checkpoint, codes), decoder_of(checkpoint, numbers));
+    const Graph blocks = decoder_of(checkpoint, {.name = "numbers", .weights = Weights::rounded_floats});
+    expect_one_house(decoder_of(checkpoint, {.name = "codes", .weights = Weights::codes}), blocks);
+    const Graph linear = decoder_of(checkpoint, {.name = "numbers", .weights = Weights::linear_floats});
+    expect_one_house(decoder_of(checkpoint, {.name = "codes", .weights = Weights::linear_codes}), linear);
+    expect_one_house(decoder_of(checkpoint, {.name = "pairs", .weights = Weights::linear_pairs}), linear);
   }
 }
 

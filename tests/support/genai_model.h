@@ -28,6 +28,9 @@ struct GenaiForm {
     floats,
     codes,           // MatMulNBits: four bits, blocks of 32
     rounded_floats,  // what those codes stand for
+    linear_codes,    // eight bits, a scale a column, and DequantizeLinear
+    linear_pairs,    // floats that QuantizeLinear and DequantizeLinear round to those
+    linear_floats,   // rounded to those
   };
   std::string name;
   Attention attention = Attention::grouped;
@@ -55,6 +58,7 @@ class GenaiModel {
 
  private:
   using Names = std::vector<std::string>;
+  using Weights = GenaiForm::Weights;
 
   GenaiModel(const std::filesystem::path& checkpoint, const GenaiForm& form)
       : form_(form), file_(SafetensorsFile::open(checkpoint / "model.safetensors")) {
@@ -323,7 +327,7 @@ class GenaiModel {
     using namespace onnx_bytes;
     const int64_t rows = static_cast<int64_t>(weight.size()) / columns;
     constexpr int64_t block = 32;
-    if (form_.weights != GenaiForm::Weights::floats) {
+    if (form_.weights == Weights::codes || form_.weights == Weights::rounded_floats) {
       const int64_t blocks = (columns + block - 1) / block;
       std::string codes(static_cast<size_t>(rows * blocks * block / 2), '\x88');
       std::vector<float> scales;
@@ -343,7 +347,7 @@ class GenaiModel {
           }
         }
       }
-      if (form_.weights == GenaiForm::Weights::codes) {
+      if (form_.weights == Weights::codes) {
         initializers_.push_back(tensor_of(name + ".qweight", u8, {rows, blocks, block / 2}, codes));
         add_floats(name + ".scales", {rows * blocks}, scales);
         node("MatMulNBits", {x, name + ".qweight", name + ".scales"}, output,
@@ -359,8 +363,41 @@ class GenaiModel {
         turned[static_cast<size_t>(c * rows + r)] = weight[static_cast<size_t>(r * columns + c)];
       }
     }
-    add_floats(name + ".MatMul.weight", {columns, rows}, turned);
-    node("MatMul", {x, name + ".MatMul.weight"}, output, {});
+    const std::string factor = name + ".MatMul.weight";
+    if (form_.weights == Weights::floats || form_.weights == Weights::rounded_floats) {
+      add_floats(factor, {columns, rows}, turned);
+    } else {
+      add_linear(factor, {columns, rows}, turned);
+    }
+    node("MatMul", {x, factor}, output, {});
+  }
+
+  /// A matrix rounded to eight bits, with a scale for each column.
+  void add_linear(const std::string& name, const std::vector<int64_t>& shape, std::vector<float> values) {
+    using namespace onnx_bytes;
+    const auto width = static_cast<size_t>(shape[1]);
+    std::vector<float> scales(width, 0);
+    for (size_t i = 0; i < values.size(); ++i) {
+      scales[i % width] = std::max(scales[i % width], std::fabs(values[i]) / 127);
+    }
+    std::string codes;
+    std::vector<float> rounded;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto code = static_cast<int8_t>(std::nearbyint(values[i] / scales[i % width]));
+      codes += static_cast<char>(code);
+      rounded.push_back(static_cast<float>(code) * scales[i % width]);
+    }
+    if (form_.weights == Weights::linear_floats) return add_floats(name, shape, rounded);
+    add_floats(name + "/scale", {shape[1]}, scales);
+    initializers_.push_back(tensor_of(name + "/zero", i8, {shape[1]}, std::string(width, '\0')));
+    if (form_.weights == Weights::linear_codes) {
+      initializers_.push_back(tensor_of(name + "/codes", i8, shape, codes));
+    } else {
+      add_floats(name + "/numbers", shape, values);
+      node("QuantizeLinear", {name + "/numbers", name + "/scale", name + "/zero"}, name + "/codes",
+           {integer_attribute("axis", 1)});
+    }
+    node("DequantizeLinear", {name + "/codes", name + "/scale", name + "/zero"}, name, {integer_attribute("axis", 1)});
   }
 
   // ---- its parts
