@@ -92,8 +92,7 @@ class GenaiModel {
     }
     if (form_.attention == GenaiForm::Attention::multi_head || form_.mask_operand) add_causal_bias();
     add_tables();
-    add_weight("model.embed_tokens.weight", "embed");
-    std::string stream = node("Gather", {"embed", "input_ids"}, "embedded", {}), skip;
+    std::string stream = embed(), skip;
     for (int64_t i = 0; i < layers_; ++i) {
       const std::string layer = "model.layers." + std::to_string(i) + ".";
       std::string normed = norm(layer + "input_layernorm", stream, skip);
@@ -127,6 +126,28 @@ class GenaiModel {
     for (const std::string& one : outputs_) graph += bytes(12, one);
     return number(1, 10) + bytes(2, "onnxruntime-genai") + bytes(7, graph) + bytes(8, number(2, opset)) +
            bytes(8, bytes(1, "com.microsoft") + number(2, 1));
+  }
+
+  /// Of a tied model's codes there is one copy, in the shape that the head takes.
+  std::string embed() {
+    using namespace onnx_bytes;
+    const bool tied = !file_.contains("lm_head.weight");
+    if (!tied || (form_.weights != Weights::codes && form_.weights != Weights::rounded_floats)) {
+      add_weight("model.embed_tokens.weight", "embed");
+      return node("Gather", {"embed", "input_ids"}, "embedded", {});
+    }
+    const Codes codes = codes_of(floats_of("model.embed_tokens.weight"), hidden_);
+    if (form_.weights == Weights::rounded_floats) {
+      add_floats("embed", {vocabulary_, hidden_}, codes.numbers);
+      return node("Gather", {"embed", "input_ids"}, "embedded", {});
+    }
+    initializers_.push_back(integers("table_shape", {2}, {vocabulary_, hidden_ / 2}));
+    add_floats("table_scales", {vocabulary_, hidden_ / block}, codes.scales);
+    node("Reshape", {"model.embed_tokens.qweight", "table_shape"}, "table", {});
+    return node("GatherBlockQuantized", {"table", "input_ids", "table_scales"}, "embedded",
+                {integer_attribute("bits", 4), integer_attribute("block_size", block),
+                 integer_attribute("gather_axis", 0), integer_attribute("quantize_axis", 1)},
+                "com.microsoft");
   }
 
   /// ReduceSum → Sub → Cast, and Shape → Gather → Cast.
@@ -326,36 +347,19 @@ class GenaiModel {
                 const std::string& output) {
     using namespace onnx_bytes;
     const int64_t rows = static_cast<int64_t>(weight.size()) / columns;
-    constexpr int64_t block = 32;
     if (form_.weights == Weights::codes || form_.weights == Weights::rounded_floats) {
-      const int64_t blocks = (columns + block - 1) / block;
-      std::string codes(static_cast<size_t>(rows * blocks * block / 2), '\x88');
-      std::vector<float> scales;
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t b = 0; b < blocks; ++b) {
-          float most = 0;
-          const int64_t first = r * columns + b * block, end = std::min(first + block, (r + 1) * columns);
-          for (int64_t i = first; i < end; ++i) most = std::max(most, std::fabs(weight[static_cast<size_t>(i)]));
-          const float scale = most == 0 ? 1 : most / 7;
-          scales.push_back(scale);
-          for (int64_t i = first; i < end; ++i) {
-            const auto code = static_cast<int>(std::lround(weight[static_cast<size_t>(i)] / scale)) + 8;
-            const int64_t place = i - first, byte = (r * blocks + b) * block / 2 + place / 2;
-            auto& two = reinterpret_cast<unsigned char&>(codes[static_cast<size_t>(byte)]);
-            two = static_cast<unsigned char>(place % 2 == 0 ? (two & 0xf0) | code : (two & 0x0f) | code << 4);
-            weight[static_cast<size_t>(i)] = static_cast<float>(code - 8) * scale;
-          }
-        }
-      }
+      Codes codes = codes_of(weight, columns);
       if (form_.weights == Weights::codes) {
-        initializers_.push_back(tensor_of(name + ".qweight", u8, {rows, blocks, block / 2}, codes));
-        add_floats(name + ".scales", {rows * blocks}, scales);
+        const int64_t blocks = std::ssize(codes.scales) / rows;
+        initializers_.push_back(tensor_of(name + ".qweight", u8, {rows, blocks, block / 2}, codes.bytes));
+        add_floats(name + ".scales", {rows * blocks}, codes.scales);
         node("MatMulNBits", {x, name + ".qweight", name + ".scales"}, output,
              {integer_attribute("K", columns), integer_attribute("N", rows), integer_attribute("bits", 4),
               integer_attribute("block_size", block), integer_attribute("accuracy_level", 4)},
              "com.microsoft");
         return;
       }
+      weight = std::move(codes.numbers);
     }
     std::vector<float> turned(weight.size());
     for (int64_t r = 0; r < rows; ++r) {
@@ -370,6 +374,34 @@ class GenaiModel {
       add_linear(factor, {columns, rows}, turned);
     }
     node("MatMul", {x, factor}, output, {});
+  }
+
+  static constexpr int64_t block = 32;
+  struct Codes {
+    std::string bytes;
+    std::vector<float> scales, numbers;  // what the codes stand for
+  };
+  /// Four bits each, in blocks along rows.
+  static Codes codes_of(const std::vector<float>& weight, int64_t columns) {
+    const int64_t rows = static_cast<int64_t>(weight.size()) / columns, blocks = (columns + block - 1) / block;
+    Codes made{std::string(static_cast<size_t>(rows * blocks * block / 2), '\x88'), {}, weight};
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t b = 0; b < blocks; ++b) {
+        const int64_t first = r * columns + b * block, end = std::min(first + block, (r + 1) * columns);
+        float most = 0;
+        for (int64_t i = first; i < end; ++i) most = std::max(most, std::fabs(weight[static_cast<size_t>(i)]));
+        const float scale = most == 0 ? 1 : most / 7;
+        made.scales.push_back(scale);
+        for (int64_t i = first; i < end; ++i) {
+          const auto code = static_cast<int>(std::lround(weight[static_cast<size_t>(i)] / scale)) + 8;
+          const int64_t place = i - first, byte = (r * blocks + b) * block / 2 + place / 2;
+          auto& two = reinterpret_cast<unsigned char&>(made.bytes[static_cast<size_t>(byte)]);
+          two = static_cast<unsigned char>(place % 2 == 0 ? (two & 0xf0) | code : (two & 0x0f) | code << 4);
+          made.numbers[static_cast<size_t>(i)] = static_cast<float>(code - 8) * scale;
+        }
+      }
+    }
+    return made;
   }
 
   /// A matrix rounded to eight bits, with a scale for each column.

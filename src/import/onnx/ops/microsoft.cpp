@@ -1,5 +1,7 @@
 // Operators of ONNX Runtime's own that are no attention: domain com.microsoft.
 // https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+#include <algorithm>
+
 #include "graph/block_constant.h"
 #include "import/onnx/call.h"
 #include "import/onnx/ops/heads.h"
@@ -56,8 +58,17 @@ Values fused_mat_mul(Call& call) {
   return {call.add(p::Binary{"mul"}, {product, call.scalar(call.type(0).dtype, alpha)})};
 }
 
+/// Input i, which may be one in another shape: weights are shared so.
 ConstantPtr constant_of(const Call& call, size_t i) {
-  const ConstantPtr& constant = call.graph().value(call.input(i)).constant;
+  const Value& value = call.graph().value(call.input(i));
+  ConstantPtr constant = value.constant;
+  if (call.graph().producer_as<ops::Reshape>(call.input(i)) != nullptr) {
+    const ConstantPtr& source = call.graph().value(call.graph().node(value.producer).inputs[0]).constant;
+    Shape shape;
+    for (const Dim& dim : value.type.shape) shape.push_back(dim.try_constant().value_or(-1));
+    const bool is_known = std::find(shape.begin(), shape.end(), -1) == shape.end();
+    if (source && is_known) constant = reshape(source, shape);
+  }
   if (!constant) call.refuse("computes its input " + std::to_string(i) + ", which must be a constant");
   return constant;
 }
@@ -83,12 +94,37 @@ Values mat_mul_n_bits(Call& call) {
   return {add(call, call.add(p::MatMul{}, {call.input(0), factor}), call.optional(5))};
 }
 
+/// Rows of a table of codes that lie as MatMulNBits' weights do.
+Values gather_block_quantized(Call& call) {
+  const int64_t bits = call.integer("bits", 4), block = call.integer("block_size", 128);
+  ConstantPtr codes = constant_of(call, 0);
+  if (codes->dtype() != DType::u8 || codes->shape().size() != 2 || codes->rows() == 0 || codes->row_elements() == 0) {
+    call.refuse("has codes " + call.type(0).text() + ", which are no rows of bytes");
+  }
+  if (call.integer("gather_axis", 0) != 0) call.refuse("gathers along another axis than the first");
+  const int64_t quantize_axis = call.integer("quantize_axis", 1);
+  if (quantize_axis != 1 && quantize_axis != -1) call.refuse("has blocks along another axis than the last");
+  const int64_t bytes = codes->row_elements();
+  if ((bits != 2 && bits != 4 && bits != 8) || block < 8 || block > bytes * (8 / bits) ||
+      bytes * (8 / bits) % block != 0) {
+    call.refuse("has rows of " + std::to_string(bytes) + " bytes, which are no blocks of " + std::to_string(block) +
+                " codes of " + std::to_string(bits) + " bits");
+  }
+  const int64_t columns = bytes * (8 / bits), blocks = columns / block, rows = codes->rows();
+  codes = reshape(std::move(codes), {rows, blocks, bytes / blocks});
+  const ConstantPtr table = dequantize_blocks(
+      "its table", {codes, constant_of(call, 2), call.has(3) ? constant_of(call, 3) : nullptr, columns, block, bits});
+  const ValueId dequantised = call.graph().add_constant(call.graph().value(call.input(0)).name + "/dequantised", table);
+  return {call.add(p::Gather{0}, {dequantised, call.input(1)})};
+}
+
 constexpr std::string_view domain = "com.microsoft";
 constexpr Translation table[] = {
     {domain, "Attention", microsoft_attention},
     {domain, "BiasGelu", bias_gelu},
     {domain, "FastGelu", fast_gelu},
     {domain, "FusedMatMul", fused_mat_mul},
+    {domain, "GatherBlockQuantized", gather_block_quantized},
     {domain, "Gelu", gelu},
     {domain, "GroupQueryAttention", group_query_attention},
     {domain, "MatMulNBits", mat_mul_n_bits},
