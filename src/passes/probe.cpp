@@ -185,81 +185,83 @@ std::optional<Tensor> Probe::compute(ValueId id) const {
 
 std::optional<Tensor> Probe::part(ValueId id, size_t axis, Range range) {
   constexpr int deepest = 64;
-  return part(id, axis, range, deepest);
+  range_ = range;
+  parts_.clear();
+  const Tensor* const found = part(id, axis, deepest);
+  return found == nullptr ? std::nullopt : std::optional(primitives::copy_of(*found));
 }
 
-std::optional<Tensor> Probe::part(ValueId id, size_t axis, Range range, int depth) {
+const Tensor* Probe::part(ValueId id, size_t axis, int depth) {
+  auto found = parts_.find({id, axis});
+  if (found == parts_.end()) found = parts_.emplace(std::pair(id, axis), compute_part(id, axis, depth)).first;
+  return found->second ? &*found->second : nullptr;
+}
+
+std::optional<Tensor> Probe::compute_part(ValueId id, size_t axis, int depth) {
   const Value& value = graph_.value(id);
+  const int64_t end = range_.first + range_.count;
   if (value.producer != none && !value.type.contents && depth > 0) {
     const Node& node = graph_.node(value.producer);
     const auto shape = numbers(value.type.shape);
-    if (!shape || axis >= shape->size() || range.first + range.count > shape->at(axis)) return std::nullopt;
-    int64_t elements = range.count;
+    if (!shape || axis >= shape->size() || end > shape->at(axis)) return std::nullopt;
+    int64_t elements = range_.count;
     for (size_t i = 0; i < shape->size(); ++i) {
       if (i != axis && (__builtin_mul_overflow(elements, shape->at(i), &elements) || elements > most_elements)) {
         return std::nullopt;
       }
     }
-    if (works_by_element(graph_, value.producer)) return part_of_elements(node, axis, range, depth - 1);
+    if (works_by_element(graph_, value.producer)) return part_of_elements(node, axis, depth - 1);
     if (keeps_order(graph_, value.producer) || graph_.op_as<ops::Expand>(value.producer) != nullptr) {
-      if (std::optional<Tensor> found = part_of_shape(node, axis, range, depth - 1)) return found;
+      if (std::optional<Tensor> found = part_of_shape(node, axis, depth - 1)) return found;
     }
   }
   const Tensor* const whole = this->value(id);
-  if (whole == nullptr || axis >= whole->shape().size()) return std::nullopt;
-  return range.first + range.count <= whole->shape()[axis] ? std::optional(slice_of(*whole, axis, range))
-                                                           : std::nullopt;
+  if (whole == nullptr || axis >= whole->shape().size() || end > whole->shape()[axis]) return std::nullopt;
+  return slice_of(*whole, axis, range_);
 }
 
 // What an operand gives to that part of a result of `rank` axes, to which it is broadcast.
-std::optional<Tensor> Probe::operand_part(ValueId operand, size_t rank, size_t axis, Range range, int depth) {
-  const auto shape = numbers(graph_.value(operand).type.shape);
-  if (!shape || shape->size() > rank) return std::nullopt;
+const Tensor* Probe::operand_part(ValueId operand, size_t rank, size_t axis, int depth) {
+  const auto shape = operand == none ? std::nullopt : numbers(graph_.value(operand).type.shape);
+  if (!shape || shape->size() > rank) return nullptr;
   const size_t missing = rank - shape->size();
   const bool is_cut = axis >= missing && shape->at(axis - missing) != 1;
-  if (is_cut) return part(operand, axis - missing, range, depth);
-  const Tensor* const whole = value(operand);
-  return whole == nullptr ? std::nullopt : std::optional(primitives::copy_of(*whole));
+  return is_cut ? part(operand, axis - missing, depth) : value(operand);
 }
 
-std::optional<Tensor> Probe::part_of_elements(const Node& node, size_t axis, Range range, int depth) {
+std::optional<Tensor> Probe::part_of_elements(const Node& node, size_t axis, int depth) {
   const size_t rank = graph_.value(node.outputs[0]).type.shape.size();
-  std::vector<Tensor> parts;
-  for (const ValueId operand : node.inputs) {
-    std::optional<Tensor> found = operand_part(operand, rank, axis, range, depth);
-    if (!found) return std::nullopt;
-    parts.push_back(std::move(*found));
-  }
   std::vector<const Tensor*> arguments;
-  for (const Tensor& part : parts) arguments.push_back(&part);
+  for (const ValueId operand : node.inputs) {
+    arguments.push_back(operand_part(operand, rank, axis, depth));
+    if (arguments.back() == nullptr) return std::nullopt;
+  }
   return first_result(*node.op, arguments);
 }
 
 // Of a value that has another's elements, in the same order or repeated.
-std::optional<Tensor> Probe::part_of_shape(const Node& node, size_t axis, Range range, int depth) {
+std::optional<Tensor> Probe::part_of_shape(const Node& node, size_t axis, int depth) {
   const auto before = numbers(graph_.value(node.inputs[0]).type.shape);
   auto after = numbers(graph_.value(node.outputs[0]).type.shape);
   if (!before || !after) return std::nullopt;
   const bool repeats = node.op->name() == primitives::Expand::op_name;
-  std::optional<Tensor> source;
-  if (repeats) {
-    source = operand_part(node.inputs[0], after->size(), axis, range, depth);
-  } else {
+  const Tensor* source = repeats ? operand_part(node.inputs[0], after->size(), axis, depth) : nullptr;
+  if (!repeats) {
     // The axis that counts the same: of the same extent, behind as many elements.
     const auto product = [](const std::vector<int64_t>& shape, size_t count) {
       uint64_t elements = 1;
       for (size_t i = 0; i < count; ++i) elements *= static_cast<uint64_t>(shape[i]);
       return elements;
     };
-    for (size_t i = 0; i < before->size() && !source; ++i) {
+    for (size_t i = 0; i < before->size() && source == nullptr; ++i) {
       const bool same = before->at(i) == after->at(axis) && product(*before, i) == product(*after, axis);
-      if (same) source = part(node.inputs[0], i, range, depth);
+      if (same) source = part(node.inputs[0], i, depth);
     }
   }
-  if (!source) return std::nullopt;
-  after->at(axis) = range.count;
+  if (source == nullptr) return std::nullopt;
+  after->at(axis) = range_.count;
   const Tensor shape = Tensor::of({std::ssize(*after)}, std::span<const int64_t>(*after));
-  const Tensor* const arguments[] = {&*source, &shape};
+  const Tensor* const arguments[] = {source, &shape};
   return repeats ? first_result(ops::Expand(), arguments) : first_result(ops::Reshape(), arguments);
 }
 

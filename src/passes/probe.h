@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -36,10 +37,12 @@ class Probe {
  private:
   bool needs_inputs(ValueId id) const;
   std::optional<Tensor> compute(ValueId id) const;
-  std::optional<Tensor> part(ValueId id, size_t axis, Range range, int depth);
-  std::optional<Tensor> part_of_elements(const Node& node, size_t axis, Range range, int depth);
-  std::optional<Tensor> part_of_shape(const Node& node, size_t axis, Range range, int depth);
-  std::optional<Tensor> operand_part(ValueId operand, size_t rank, size_t axis, Range range, int depth);
+  /// … at range_; kept in parts_.
+  const Tensor* part(ValueId id, size_t axis, int depth);
+  std::optional<Tensor> compute_part(ValueId id, size_t axis, int depth);
+  std::optional<Tensor> part_of_elements(const Node& node, size_t axis, int depth);
+  std::optional<Tensor> part_of_shape(const Node& node, size_t axis, int depth);
+  const Tensor* operand_part(ValueId operand, size_t rank, size_t axis, int depth);
   std::optional<Tensor> input(ValueId id) const;
   std::optional<std::vector<int64_t>> numbers(const std::vector<Dim>& dims) const;
 
@@ -48,6 +51,8 @@ class Probe {
   int64_t past_, seq_;
   std::map<std::string, int64_t> symbols_;
   std::map<ValueId, std::optional<Tensor>> known_;
+  Range range_{0, 0};
+  std::map<std::pair<ValueId, size_t>, std::optional<Tensor>> parts_;  // by value and axis
 };
 
 }  // namespace incipit

@@ -104,6 +104,15 @@ TEST(RaiseAttention, SeesWindowsOfAnySize) {
   Graph graph = parse_graph(masked_decoder(within));
   run_passes(graph, {});
   EXPECT_THAT(to_text(graph), ::testing::HasSubstr("window = 8192"));
+  // What is used twice is computed once.
+  std::string doubled = within;
+  doubled.replace(doubled.rfind("seen :"), 4, "seen0");
+  for (int i = 0; i < 50; ++i) {
+    const std::string before = "seen" + std::to_string(i);
+    doubled += (i == 49 ? std::string("seen") : "seen" + std::to_string(i + 1)) + " : bool[S, S] = Binary(" + before +
+               ", " + before + ") {function = \"and\"}\n";
+  }
+  EXPECT_EQ(refusal_of(masked_decoder(doubled)), "");
   // Blocks of as many positions are no window.
   const std::string blocks =
       "block : i64[S] = Binary(column, window) {function = \"div\"}\n"
