@@ -48,7 +48,7 @@ TEST(BuildOnnx, AsksForWhatNothingTells) {
   const std::vector<std::string> build{"build", alone, "-o", engine, "--no-tune", "--no-baseline"};
   const Ran refused = run_program(build);
   EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.err, HasSubstr("give --max-context"));
+  EXPECT_THAT(refused.err, HasSubstr("alone.onnx: does not say how long a sequence may be; give --max-context"));
   EXPECT_FALSE(std::filesystem::exists(engine));
 
   std::vector<std::string> with_length = build;
