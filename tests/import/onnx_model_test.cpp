@@ -7,8 +7,8 @@
 
 #include "import/onnx/import_onnx.h"
 #include "import/onnx/model.h"
-#include "support/onnx_bytes.h"
 #include "support/message_of.h"
+#include "support/onnx_bytes.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
