@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/cpu.h"
@@ -19,7 +20,8 @@
 namespace incipit {
 namespace {
 
-constexpr int64_t iterations = 200'000;  // of a loop body of some tens of instructions: about a millisecond
+constexpr int64_t iterations = 500'000;      // of a loop body of some tens of instructions: about a millisecond
+constexpr int64_t tile_iterations = 50'000;  // of four products of tiles: the same
 constexpr int rounds = 12;
 
 /// A loop over registers. Returns its operations; `sink` keeps the results alive.
@@ -35,22 +37,31 @@ void keep(T& value) {
 #endif
 }
 
-constexpr int chains = 12;  // independent sums: enough to cover the latency of every core we know
+// Independent sums: their number covers the latency of every core we know (six cycles, two results in each), and
+// together with the operands they fit the registers. They are parameters of a generic lambda, since a compiler may
+// leave an array in memory, where storing and loading it is what the loop would measure.
+using Sums = std::make_index_sequence<12>;      // of 16 registers
+using WideSums = std::make_index_sequence<20>;  // of 32 registers
 
 using Vector4 = float __attribute__((vector_size(16)));
 
-double baseline_f32(float* sink) {
-  Vector4 sums[chains] = {};
+template <size_t... chain>
+double baseline_f32(float* sink, std::index_sequence<chain...>) {
   Vector4 a = {1.0F, 0.5F, 0.25F, 0.125F};
-  for (int64_t i = 0; i < iterations; ++i) {
-    for (Vector4& sum : sums) {
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](Vector4 sum) __attribute__((always_inline)) {
+      keep(a);
       sum = sum + a * a;
       keep(sum);
-    }
-  }
-  for (const Vector4& sum : sums) *sink += sum[0];
-  return 2.0 * 4 * chains * iterations;
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += sums[0]), ...);
+  };
+  loop((static_cast<void>(chain), Vector4{})...);
+  return 2.0 * 4 * sizeof...(chain) * iterations;
 }
+double baseline_f32(float* sink) { return baseline_f32(sink, Sums{}); }
 
 /// Reads `lines` cache lines as `streams` sequences at once: some memories want several to give all they can.
 using Reader = void (*)(const std::byte* data, int64_t lines);
@@ -84,36 +95,41 @@ INCIPIT_BEGIN_TARGET(INCIPIT_AVX2)
 namespace incipit {
 namespace {
 
-double avx2_f32(float* sink) {
-  __m256 sums[chains];
-  for (__m256& sum : sums) sum = _mm256_setzero_ps();
-  __m256 a = _mm256_set1_ps(0.5F);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < chains; ++c) {
-      sums[c] = _mm256_fmadd_ps(a, a, sums[c]);
-      asm volatile("" : "+x"(sums[c]));
-    }
-  }
-  for (const __m256& sum : sums) *sink += _mm256_cvtss_f32(sum);
-  return 2.0 * 8 * chains * iterations;
+template <size_t... chain>
+double avx2_f32(float* sink, std::index_sequence<chain...>) {
+  const __m256 a = _mm256_set1_ps(0.5F);
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m256 sum) __attribute__((always_inline)) {
+      sum = _mm256_fmadd_ps(a, a, sum);
+      asm volatile("" : "+x"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += _mm256_cvtss_f32(sums)), ...);
+  };
+  loop((static_cast<void>(chain), _mm256_setzero_ps())...);
+  return 2.0 * 8 * sizeof...(chain) * iterations;
 }
+double avx2_f32(float* sink) { return avx2_f32(sink, Sums{}); }
 
-double avx2_i8(float* sink) {  // products of 16-bit words, as the int8 kernels form them
-  __m256i sums[chains];
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+/// Products of 16-bit words, as the int8 kernels form them.
+template <size_t... chain>
+double avx2_i8(float* sink, std::index_sequence<chain...>) {
   __m256i a = _mm256_set1_epi16(3);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < chains; ++c) {
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m256i sum) __attribute__((always_inline)) {
       asm volatile("" : "+x"(a));
-      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(a, a));
-      asm volatile("" : "+x"(sums[c]));
-    }
-  }
-  for (const __m256i& sum : sums) *sink += static_cast<float>(_mm256_extract_epi32(sum, 0));
-  return 2.0 * 16 * chains * iterations;
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, a));
+      asm volatile("" : "+x"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += static_cast<float>(_mm256_extract_epi32(sums, 0))), ...);
+  };
+  loop((static_cast<void>(chain), _mm256_setzero_si256())...);
+  return 2.0 * 16 * sizeof...(chain) * iterations;
 }
+double avx2_i8(float* sink) { return avx2_i8(sink, Sums{}); }
 
 }  // namespace
 }  // namespace incipit
@@ -123,20 +139,22 @@ INCIPIT_BEGIN_TARGET(INCIPIT_AVX512)
 namespace incipit {
 namespace {
 
-double avx512_f32(float* sink) {
-  __m512 sums[chains];
-  for (__m512& sum : sums) sum = _mm512_setzero_ps();
-  __m512 a = _mm512_set1_ps(0.5F);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < chains; ++c) {
-      sums[c] = _mm512_fmadd_ps(a, a, sums[c]);
-      asm volatile("" : "+v"(sums[c]));
-    }
-  }
-  for (const __m512& sum : sums) *sink += _mm512_cvtss_f32(sum);
-  return 2.0 * 16 * chains * iterations;
+template <size_t... chain>
+double avx512_f32(float* sink, std::index_sequence<chain...>) {
+  const __m512 a = _mm512_set1_ps(0.5F);
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m512 sum) __attribute__((always_inline)) {
+      sum = _mm512_fmadd_ps(a, a, sum);
+      asm volatile("" : "+v"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += _mm512_cvtss_f32(sums)), ...);
+  };
+  loop((static_cast<void>(chain), _mm512_setzero_ps())...);
+  return 2.0 * 16 * sizeof...(chain) * iterations;
 }
+double avx512_f32(float* sink) { return avx512_f32(sink, WideSums{}); }
 
 template <int streams>
 void avx512_read(const std::byte* data, int64_t lines) {
@@ -161,20 +179,22 @@ INCIPIT_BEGIN_TARGET(INCIPIT_AVX512_BF16)
 namespace incipit {
 namespace {
 
-double avx512_bf16(float* sink) {
-  __m512 sums[chains];
-  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+template <size_t... chain>
+double avx512_bf16(float* sink, std::index_sequence<chain...>) {
   const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5F), _mm512_set1_ps(0.25F));
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < chains; ++c) {
-      sums[c] = _mm512_dpbf16_ps(sums[c], a, a);
-      asm volatile("" : "+v"(sums[c]));
-    }
-  }
-  for (const __m512& sum : sums) *sink += _mm512_cvtss_f32(sum);
-  return 2.0 * 32 * chains * iterations;
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m512 sum) __attribute__((always_inline)) {
+      sum = _mm512_dpbf16_ps(sum, a, a);
+      asm volatile("" : "+v"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += _mm512_cvtss_f32(sums)), ...);
+  };
+  loop((static_cast<void>(chain), _mm512_setzero_ps())...);
+  return 2.0 * 32 * sizeof...(chain) * iterations;
 }
+double avx512_bf16(float* sink) { return avx512_bf16(sink, WideSums{}); }
 
 }  // namespace
 }  // namespace incipit
@@ -184,20 +204,22 @@ INCIPIT_BEGIN_TARGET(INCIPIT_AVX512_VNNI)
 namespace incipit {
 namespace {
 
-double avx512_i8(float* sink) {
-  __m512i sums[chains];
-  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+template <size_t... chain>
+double avx512_i8(float* sink, std::index_sequence<chain...>) {
   const __m512i a = _mm512_set1_epi8(3);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < chains; ++c) {
-      sums[c] = _mm512_dpbusd_epi32(sums[c], a, a);
-      asm volatile("" : "+v"(sums[c]));
-    }
-  }
-  for (const __m512i& sum : sums) *sink += static_cast<float>(_mm512_cvtsi512_si32(sum));
-  return 2.0 * 64 * chains * iterations;
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m512i sum) __attribute__((always_inline)) {
+      sum = _mm512_dpbusd_epi32(sum, a, a);
+      asm volatile("" : "+v"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += static_cast<float>(_mm512_cvtsi512_si32(sums))), ...);
+  };
+  loop((static_cast<void>(chain), _mm512_setzero_si512())...);
+  return 2.0 * 64 * sizeof...(chain) * iterations;
 }
+double avx512_i8(float* sink) { return avx512_i8(sink, WideSums{}); }
 
 }  // namespace
 }  // namespace incipit
@@ -229,7 +251,6 @@ double amx(float* sink) {
   HardwareTiles::load<5>(memory, 64);
   HardwareTiles::load<6>(memory, 64);
   HardwareTiles::load<7>(memory, 64);
-  constexpr int64_t tile_iterations = iterations / 4;
   for (int64_t i = 0; i < tile_iterations; ++i) {
     if constexpr (integers) {
       HardwareTiles::dot_i8<0, 4, 6>();
