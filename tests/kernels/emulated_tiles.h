@@ -50,33 +50,39 @@ class EmulatedTiles {
   static void space() {}
   template <int sums, int a, int b>
   static void dot_bf16() {
-    dot<sums, a, b, float>([](float sum, const std::byte* x, const std::byte* w) {
-      bf16 xs[2], ws[2];
-      std::memcpy(xs, x, 4);
-      std::memcpy(ws, w, 4);
-      return sum + to_float(xs[0]) * to_float(ws[0]) + to_float(xs[1]) * to_float(ws[1]);
-    });
+    dot<bf16, float>(sums, a, b, [](bf16 element) { return to_float(element); });
   }
   template <int sums, int a, int b>
   static void dot_i8() {
-    dot<sums, a, b, int32_t>([](int32_t sum, const std::byte* x, const std::byte* w) {
-      for (int i = 0; i < 4; ++i) sum += static_cast<int8_t>(x[i]) * static_cast<int8_t>(w[i]);
-      return sum;
-    });
+    dot<int8_t, int32_t>(sums, a, b, [](int8_t element) { return int32_t{element}; });
   }
 
  private:
-  template <int sums, int a, int b, typename Sum, typename Group>
-  static void dot(Group group) {
+  /// Elements are widened before the products: each takes part in sixteen.
+  template <typename Element, typename Sum, typename Widen>
+  static void dot(int sums, int a, int b, Widen widen) {
     INCIPIT_ASSERT(sums != a && sums != b && a != b);
     INCIPIT_ASSERT(config_.rows[sums] > 0 && config_.rows[sums] == config_.rows[a]);
     INCIPIT_ASSERT(config_.bytes_per_row[sums] == config_.bytes_per_row[b]);
     INCIPIT_ASSERT(config_.bytes_per_row[a] == 4 * config_.rows[b]);
+    constexpr int group = 4 / sizeof(Element);
+    const int depth = config_.rows[b] * group, columns = config_.bytes_per_row[b] / 4;
+    Sum left[16][16 * group], right[16][16 * group];  // [rows][depth], [columns][depth]
+    Element elements[16 * group];
+    for (int m = 0; m < config_.rows[a]; ++m) {
+      std::memcpy(elements, tiles_[a][m], sizeof elements);
+      for (int k = 0; k < depth; ++k) left[m][k] = widen(elements[k]);
+    }
+    for (int k = 0; k < depth; k += group) {
+      std::memcpy(elements, tiles_[b][k / group], sizeof elements);
+      for (int i = 0; i < columns * group; ++i) right[i / group][k + i % group] = widen(elements[i]);
+    }
     for (int m = 0; m < config_.rows[sums]; ++m) {
-      for (int n = 0; n < config_.bytes_per_row[sums] / 4; ++n) {
+      for (int n = 0; n < columns; ++n) {
         Sum sum;
         std::memcpy(&sum, tiles_[sums][m] + 4 * n, 4);
-        for (int k = 0; k < config_.rows[b]; ++k) sum = group(sum, tiles_[a][m] + 4 * k, tiles_[b][k] + 4 * n);
+        const Sum *x = left[m], *w = right[n];
+        for (const Sum* end = x + depth; x != end;) sum += *x++ * *w++;
         std::memcpy(tiles_[sums][m] + 4 * n, &sum, 4);
       }
     }

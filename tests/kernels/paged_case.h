@@ -227,16 +227,17 @@ class KernelCase<Attention> {
       Attention::Args args = args_;
       args.output = expected_.data(), args.output_stride = expected_.stride;
       Attention::reference(problem_, args);
+      for (int64_t row = 0; row < query_.rows; ++row) {
+        for (int32_t head = 0; head < problem_.heads; ++head) query_norms_.push_back(query_norm(row, head));
+      }
     }
     return rows_mismatch("output", output_, expected_, args_.pad_output, [&](int64_t row, int64_t column) {
       // out = Σ w·v / Σ w with |v| <= 1: weights off by a factor in 1 ± e move it by at most 2e.
       const double u = half_ulp_f32;
-      double norm = 0;
-      const int64_t head = column / problem_.head_dim * problem_.head_dim;
-      for (int64_t i = 0; i < problem_.head_dim; ++i) norm += std::pow(query_.get(row, head + i), 2);
+      const double norm = query_norms_[static_cast<size_t>(row * problem_.heads + column / problem_.head_dim)];
       // A score is at most |q|·|k|·scale, |k| <= √head_dim; it errs by the order of its sum, a few roundings (also of
       // the soft cap, slope <= 1) and, with a bf16 cache, by the rounding of the query.
-      const double score = std::sqrt(norm * problem_.head_dim) * static_cast<double>(problem_.scale);
+      const double score = norm * std::sqrt(problem_.head_dim) * static_cast<double>(problem_.scale);
       const bool rounds_query = problem_.cache == DType::bf16 && problem_.query == DType::f32;
       const double score_error = ((problem_.head_dim + 12) * u + (rounds_query ? 0x1p-9 : 0)) * score +
                                  8 * u * static_cast<double>(problem_.soft_cap);
@@ -255,6 +256,16 @@ class KernelCase<Attention> {
     if (rows == 1) first_positions = {1023};
     if (rows == 1024) first_positions = {0}, shares = {1024};
     return PagedBatch(problem.geometry(), first_positions, shares, random);
+  }
+
+  /// |q| of one head.
+  double query_norm(int64_t row, int32_t head) {
+    double squares = 0;
+    for (int64_t i = 0; i < problem_.head_dim; ++i) {
+      const double q = query_.get(row, int64_t{head} * problem_.head_dim + i);
+      squares += q * q;
+    }
+    return std::sqrt(squares);
   }
 
   /// Keys and values at every position up to the end of each span.
@@ -289,6 +300,7 @@ class KernelCase<Attention> {
   PagedBatch batch_;
   std::vector<int32_t> positions_;
   Rows query_, output_, expected_;
+  std::vector<double> query_norms_;  // [rows][heads], once there is expected_
   Attention::Args args_;
 };
 
