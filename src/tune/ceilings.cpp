@@ -325,23 +325,31 @@ double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Read
 Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
   Ceilings ceilings;
   const auto measure = [&](double& rate, Loop loop) { rate = std::max(rate, best_rate(pool, loop)); };
-  measure(ceilings.f32, baseline_f32);
+  std::vector<Reader> readers{baseline_read<1>, baseline_read<4>};
 #if defined(__x86_64__)
   const CpuFeatures features = cpu_features();
-  if (features.has(CpuFeature::avx2)) measure(ceilings.f32, avx2_f32);
-  if (features.has(CpuFeature::avx512)) measure(ceilings.f32, avx512_f32);
-  if (features.has(CpuFeature::avx2)) measure(ceilings.i8, avx2_i8);
+  if (features.has(CpuFeature::avx2)) {
+    measure(ceilings.f32, avx2_f32);
+  } else {
+    measure(ceilings.f32, baseline_f32);
+  }
+  if (features.has(CpuFeature::avx512)) {
+    measure(ceilings.f32, avx512_f32);
+    readers = {avx512_read<1>, avx512_read<4>};
+  }
+  if (features.has(CpuFeature::avx512_vnni)) {
+    measure(ceilings.i8, avx512_i8);
+  } else if (features.has(CpuFeature::avx2)) {
+    measure(ceilings.i8, avx2_i8);
+  }
   if (features.has(CpuFeature::avx512_bf16)) measure(ceilings.bf16, avx512_bf16);
-  if (features.has(CpuFeature::avx512_vnni)) measure(ceilings.i8, avx512_i8);
   if (features.has(CpuFeature::amx_bf16)) measure(ceilings.bf16, amx<false>);
   if (features.has(CpuFeature::amx_int8)) measure(ceilings.i8, amx<true>);
+#else
+  measure(ceilings.f32, baseline_f32);
 #endif
   ceilings.bf16 = std::max(ceilings.bf16, ceilings.f32);
   ceilings.i8 = std::max(ceilings.i8, ceilings.f32);
-  std::vector<Reader> readers{baseline_read<1>, baseline_read<4>};
-#if defined(__x86_64__)
-  if (features.has(CpuFeature::avx512)) readers.insert(readers.end(), {avx512_read<1>, avx512_read<4>});
-#endif
   ceilings.bandwidth = read_bandwidth(pool, working_set, readers);
   return ceilings;
 }

@@ -213,7 +213,9 @@ TEST(Batch, IsCompleteAfterBeingKilledAtAnyMoment) {
                 {{"prompt", "Chapter " + std::to_string(i % 7)}, {"max_tokens", 4 + i % 9}, {"temperature", i % 2}});
   }
   write(directory / "in", lines);
+  const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(run_batch(directory / "in", directory / "expected").status, 0);
+  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
   const auto expected = answers(directory / "expected");
   ASSERT_EQ(expected.size(), size_t{count});
 
@@ -230,8 +232,8 @@ TEST(Batch, IsCompleteAfterBeingKilledAtAnyMoment) {
       for (std::string& argument : arguments) argv.push_back(argument.data());
       ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
     }
-    // Longer as time goes on, so that it ends on a slow machine too.
-    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 60 + static_cast<unsigned>(killed) * 5));
+    // Within a share of the whole that grows, so that it ends where the start takes most of it.
+    std::this_thread::sleep_for(whole * (0.3 + 0.05 * killed) * std::uniform_real_distribution(0.0, 1.0)(random));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
