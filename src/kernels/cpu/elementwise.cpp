@@ -1,4 +1,6 @@
-// Columnwise work on rows. The loops are compiled for every operation, activation and pair of dtypes that decoders use.
+// Columnwise work on rows. The loops are compiled for every operation and activation; what the dtypes are is asked at
+// each vector, as a loop for every three of them takes the compiler half a minute and gains nothing that could be
+// measured.
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -27,68 +29,56 @@ struct Operation {
   }
 };
 
-template <typename Op, typename First, typename Second, typename Output>
+HWY_INLINE FloatVec load_row(const std::byte* row, DType dtype, int64_t column) {
+  return dtype == DType::f32 ? load_floats(reinterpret_cast<const float*>(row) + column)
+                             : load_floats(reinterpret_cast<const bf16*>(row) + column);
+}
+HWY_INLINE FloatVec load_row_end(const std::byte* row, DType dtype, int64_t column, size_t count) {
+  return dtype == DType::f32 ? load_some(reinterpret_cast<const float*>(row) + column, count)
+                             : load_some(reinterpret_cast<const bf16*>(row) + column, count);
+}
+
+template <typename Op>
 void elementwise_rows(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
   const auto n = static_cast<int64_t>(float_lanes());
   const auto factor = hn::Set(FloatTag(), problem.factor);
   const int64_t width = problem.width;
+  const auto row_of = [](auto* data, DType dtype, int64_t stride, int64_t row) {
+    return data + row * stride * static_cast<int64_t>(size_of(dtype));
+  };
   for (int64_t row = range.begin; row < range.end; ++row) {
-    const auto* first = reinterpret_cast<const First*>(args.first) + row * args.first_stride;
-    const Second* second = nullptr;
-    if constexpr (Op::binary) {
-      second = reinterpret_cast<const Second*>(args.second) + (problem.row_vector ? 0 : row * args.second_stride);
-    }
-    auto* output = reinterpret_cast<Output*>(args.output) + row * args.output_stride;
+    const std::byte* first = row_of(args.first, problem.first, args.first_stride, row);
+    const std::byte* second = first;
+    if (Op::binary) second = row_of(args.second, problem.second, problem.row_vector ? 0 : args.second_stride, row);
+    std::byte* output = row_of(args.output, problem.output, args.output_stride, row);
     int64_t i = 0;
     for (; i + n <= width; i += n) {
-      const auto a = load_floats(first + i);
-      if constexpr (Op::binary) {
-        store_floats(Op::apply(a, load_floats(second + i), factor), output + i);
-      } else {
-        store_floats(Op::apply(a, a, factor), output + i);
-      }
+      const auto a = load_row(first, problem.first, i);
+      const auto result = Op::apply(a, Op::binary ? load_row(second, problem.second, i) : a, factor);
+      problem.output == DType::f32 ? store_floats(result, reinterpret_cast<float*>(output) + i)
+                                   : store_floats(result, reinterpret_cast<bf16*>(output) + i);
     }
     if (i < width) {
       const auto rest = static_cast<size_t>(width - i);
-      const auto a = load_some(first + i, rest);
-      if constexpr (Op::binary) {
-        store_some(Op::apply(a, load_some(second + i, rest), factor), output + i, rest);
-      } else {
-        store_some(Op::apply(a, a, factor), output + i, rest);
-      }
+      const auto a = load_row_end(first, problem.first, i, rest);
+      const auto result = Op::apply(a, Op::binary ? load_row_end(second, problem.second, i, rest) : a, factor);
+      problem.output == DType::f32 ? store_some(result, reinterpret_cast<float*>(output) + i, rest)
+                                   : store_some(result, reinterpret_cast<bf16*>(output) + i, rest);
     }
-    if (args.pad_output) zero_padding(output, width, args.output_stride);
+    if (!args.pad_output) continue;
+    problem.output == DType::f32 ? zero_padding(reinterpret_cast<float*>(output), width, args.output_stride)
+                                 : zero_padding(reinterpret_cast<bf16*>(output), width, args.output_stride);
   }
-}
-
-template <typename Op, typename First, typename Second>
-void elementwise_to(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
-  problem.output == DType::f32 ? elementwise_rows<Op, First, Second, float>(problem, args, range)
-                               : elementwise_rows<Op, First, Second, bf16>(problem, args, range);
-}
-
-template <typename Op, typename First>
-void elementwise_second(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
-  if constexpr (Op::binary) {
-    if (problem.second == DType::bf16) return elementwise_to<Op, First, bf16>(problem, args, range);
-  }
-  elementwise_to<Op, First, float>(problem, args, range);
-}
-
-template <typename Op>
-void elementwise_first(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
-  problem.first == DType::f32 ? elementwise_second<Op, float>(problem, args, range)
-                              : elementwise_second<Op, bf16>(problem, args, range);
 }
 
 template <ElementwiseOp op>
 void elementwise_activation(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
   switch (problem.activation) {
-    case Activation::silu: return elementwise_first<Operation<op, Activation::silu>>(problem, args, range);
-    case Activation::gelu_tanh: return elementwise_first<Operation<op, Activation::gelu_tanh>>(problem, args, range);
-    case Activation::gelu_erf: return elementwise_first<Operation<op, Activation::gelu_erf>>(problem, args, range);
-    case Activation::relu: return elementwise_first<Operation<op, Activation::relu>>(problem, args, range);
-    default: return elementwise_first<Operation<op, Activation::none>>(problem, args, range);
+    case Activation::silu: return elementwise_rows<Operation<op, Activation::silu>>(problem, args, range);
+    case Activation::gelu_tanh: return elementwise_rows<Operation<op, Activation::gelu_tanh>>(problem, args, range);
+    case Activation::gelu_erf: return elementwise_rows<Operation<op, Activation::gelu_erf>>(problem, args, range);
+    case Activation::relu: return elementwise_rows<Operation<op, Activation::relu>>(problem, args, range);
+    default: return elementwise_rows<Operation<op, Activation::none>>(problem, args, range);
   }
 }
 
@@ -96,11 +86,11 @@ void run_elementwise(const Elementwise::Problem& problem, const Elementwise::Arg
                      int64_t tile, std::byte*) {
   const RowRange range = rows_of_tile(problem.width, args.rows, tile);
   switch (problem.op) {
-    case ElementwiseOp::copy: return elementwise_first<Operation<ElementwiseOp::copy>>(problem, args, range);
-    case ElementwiseOp::add: return elementwise_first<Operation<ElementwiseOp::add>>(problem, args, range);
-    case ElementwiseOp::multiply: return elementwise_first<Operation<ElementwiseOp::multiply>>(problem, args, range);
-    case ElementwiseOp::scale: return elementwise_first<Operation<ElementwiseOp::scale>>(problem, args, range);
-    case ElementwiseOp::soft_cap: return elementwise_first<Operation<ElementwiseOp::soft_cap>>(problem, args, range);
+    case ElementwiseOp::copy: return elementwise_rows<Operation<ElementwiseOp::copy>>(problem, args, range);
+    case ElementwiseOp::add: return elementwise_rows<Operation<ElementwiseOp::add>>(problem, args, range);
+    case ElementwiseOp::multiply: return elementwise_rows<Operation<ElementwiseOp::multiply>>(problem, args, range);
+    case ElementwiseOp::scale: return elementwise_rows<Operation<ElementwiseOp::scale>>(problem, args, range);
+    case ElementwiseOp::soft_cap: return elementwise_rows<Operation<ElementwiseOp::soft_cap>>(problem, args, range);
     case ElementwiseOp::activate: return elementwise_activation<ElementwiseOp::activate>(problem, args, range);
     case ElementwiseOp::gate: return elementwise_activation<ElementwiseOp::gate>(problem, args, range);
   }
