@@ -7,15 +7,18 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/limits.h"
 #include "cli/measure.h"
 #include "cli/options.h"
+#include "cli/trace.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
 
@@ -23,7 +26,7 @@ namespace incipit::cli {
 namespace {
 
 struct BenchOptions {
-  std::filesystem::path engine;
+  std::filesystem::path engine, trace;
   std::string prompts;
   int32_t decode = 64, repeat = 7;
   int threads = 0;
@@ -60,10 +63,7 @@ std::string without_numbers(std::string_view name) {
 
 std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const plan::Plan& plan, const PassShape& shape,
                                    const MachineCeilings& ceilings, double runs) {
-  std::map<std::string, bool, std::less<>> over_rows;
-  for (const plan::Step* step : items(plan.steps())) {
-    over_rows[std::string(text(step->name()))] = step->axis() == plan::Axis::rows;
-  }
+  const std::map<std::string, bool, std::less<>> over_rows = steps_over_rows(plan);
   std::map<std::pair<std::string, std::string>, size_t> known;
   std::vector<StepGroup> groups;
   for (const StepTime& time : times) {
@@ -80,37 +80,52 @@ std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const pla
   return groups;
 }
 
+const Measurement* longest_prompt(const std::vector<Measurement>& results) {
+  const Measurement* longest = nullptr;
+  for (const Measurement& result : results) {
+    if (result.kind == "ttft" && (longest == nullptr || result.tokens > longest->tokens)) longest = &result;
+  }
+  return longest;
+}
+
 /// Where the time of the longest prompt and of a decoded token goes. Timed step by step, which costs a little itself.
-std::vector<Profile> profile_steps(const BenchOptions& options, const std::vector<Measurement>& results,
+std::vector<Profile> profile_steps(Session& session, const std::vector<Measurement>& results,
                                    const MachineCeilings& ceilings) {
-  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::profile);
-  Executor& executor = session->executor();
+  Executor& executor = session.executor();
   std::vector<Profile> profiles;
   const auto add = [&](const Measurement& result, double runs) {
     profiles.push_back({result.kind, result.tokens,
                         group_steps(executor.take_profile(), executor.engine().plan(), result.shape, ceilings, runs)});
   };
   const auto forget = [&] { executor.take_profile(); };
-  const Measurement* longest = nullptr;
-  for (const Measurement& result : results) {
-    if (result.kind == "ttft" && (longest == nullptr || result.tokens > longest->tokens)) longest = &result;
-  }
-  if (longest != nullptr) {
+  if (const Measurement* longest = longest_prompt(results)) {
     constexpr int runs = 3;
-    run_once(*session, longest->tokens, 0, forget);
+    run_once(session, longest->tokens, 0, forget);
     forget();
-    for (int i = 0; i < runs; ++i) run_once(*session, longest->tokens, 0, {});
+    for (int i = 0; i < runs; ++i) run_once(session, longest->tokens, 0, {});
     add(*longest, runs);
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
     const auto prompt = static_cast<int32_t>(result.shape.first_position) - result.tokens / 2;
-    run_once(*session, prompt, result.tokens, forget);
+    run_once(session, prompt, result.tokens, forget);
     forget();
-    run_once(*session, prompt, result.tokens, forget);
+    run_once(session, prompt, result.tokens, forget);
     add(result, result.tokens);
   }
   return profiles;
+}
+
+/// The longest prompt and some tokens after it, as they ran once everything was warm.
+void write_trace(AtomicFile& file, Session& session, const BenchOptions& options,
+                 const std::vector<Measurement>& results, const MachineCeilings& ceilings) {
+  constexpr int32_t most_decoded = 8;
+  const int32_t prompt = longest_prompt(results)->tokens;
+  const int32_t decode = std::min({most_decoded, options.decode, session.executor().limits().max_context - prompt});
+  trace_passes(session, prompt, decode);
+  const std::vector<TracedPass> passes = trace_passes(session, prompt, decode);
+  file.write(boost::json::serialize(trace_of(passes, session.executor().engine().plan(), ceilings)));
+  file.commit();
 }
 
 boost::json::object to_json(const Ceilings& ceilings) {
@@ -184,6 +199,14 @@ int bench(const BenchOptions& options) {
     }
     if (measured.prompts.empty()) measured.prompts.push_back(session->executor().limits().max_context);
   }
+  std::optional<AtomicFile> trace;
+  if (!options.trace.empty()) {
+    std::error_code absent;
+    if (std::filesystem::equivalent(options.trace, options.engine, absent)) {
+      throw Error(options.trace.string(), "is the engine itself", "choose another --trace");
+    }
+    trace.emplace(options.trace);  // which fails before anything is measured
+  }
   Progress progress;
   // On both sides of what they judge: the machine may be slower for a while.
   const int64_t working_set = working_set_of(plan);
@@ -191,7 +214,11 @@ int bench(const BenchOptions& options) {
   const std::vector<Measurement> results = measure(*session, measured, progress);
   ceilings.measure_again();
   std::vector<Profile> profiles;
-  if (options.steps) profiles = profile_steps(options, results, ceilings);
+  if (options.steps || trace) {
+    const auto profiled = open_session(options.engine, "cpu", options.threads, SessionUse::profile);
+    if (options.steps) profiles = profile_steps(*profiled, results, ceilings);
+    if (trace) write_trace(*trace, *profiled, options, results, ceilings);
+  }
   if (!options.no_save) {
     append_trailer(options.engine, TrailerKind::baseline, baseline_record(*session, threads, results));
   }
@@ -242,6 +269,8 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
   command->add_flag("--steps", options->steps, "Where the time goes, by kind of step");
+  command->add_option("--trace", options->trace,
+                      "Write the longest prompt and some decoded tokens, step by step, as a JSON trace for Perfetto");
   command->add_flag("--json", options->json, "One JSON object");
   command->add_flag("--no-save", options->no_save, "Append no baseline to the engine");
   command->callback([options, &action] { action = [options] { return bench(*options); }; });

@@ -44,7 +44,10 @@ void MachineCeilings::measure_again() {
       cached.bandwidth = 0;  // of a cache, perhaps
       keep_larger(all_threads, cached);
     }
-    if (all_threads.f32 >= together * threads * one_core.f32) return;
+    const auto had_cores = [&](double Ceilings::*rate) {
+      return all_threads.*rate >= together * threads * one_core.*rate;
+    };
+    if (had_cores(&Ceilings::f32) && had_cores(&Ceilings::bf16) && had_cores(&Ceilings::i8)) return;
   }
 }
 
@@ -62,6 +65,12 @@ int64_t working_set_of(const plan::Plan& plan) {
   double bytes = 0;
   for (const plan::Step* step : items(plan.steps())) bytes += work_of(text(step->problem()), 1, 1).bytes;
   return static_cast<int64_t>(bytes);
+}
+
+std::map<std::string, bool, std::less<>> steps_over_rows(const plan::Plan& plan) {
+  std::map<std::string, bool, std::less<>> found;
+  for (const plan::Step* step : items(plan.steps())) found[std::string(text(step->name()))] = over_rows(*step);
+  return found;
 }
 
 double limit_of_step(std::string_view problem, bool rows, const PassShape& shape, const MachineCeilings& ceilings) {

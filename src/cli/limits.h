@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "tune/ceilings.h"
@@ -38,6 +40,9 @@ MachineCeilings measure_machine(int threads, int64_t working_set_bytes);
 
 /// Bytes of weights that every pass reads.
 int64_t working_set_of(const plan::Plan& plan);
+
+/// Which steps of the plan run over the sampled rows alone, by name.
+std::map<std::string, bool, std::less<>> steps_over_rows(const plan::Plan& plan);
 
 /// Milliseconds of one step of the plan, by its problem's text; 0 where nothing limits it but the caches.
 double limit_of_step(std::string_view problem, bool over_rows, const PassShape& shape, const MachineCeilings& ceilings);

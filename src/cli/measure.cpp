@@ -36,16 +36,21 @@ std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
   return ids;
 }
 
-/// When each token arrived, in milliseconds after its request.
-std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens,
-                             const std::function<void()>& after_first = {}) {
+Request request_of(Session& session, int32_t prompt, int32_t new_tokens) {
   Request request;
   request.prompt = make_prompt(prompt, session.executor().limits().vocabulary);
   request.max_new_tokens = new_tokens;
   request.ignore_end = true;
   request.detokenize = false;
+  return request;
+}
+
+/// When each token arrived, in milliseconds after its request.
+std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens,
+                             const std::function<void()>& after_first = {}) {
   std::vector<double> times;
   times.reserve(static_cast<size_t>(new_tokens));
+  Request request = request_of(session, prompt, new_tokens);
   const auto start = Clock::now();
   session.submit(std::move(request), [&](const TokenEvent&) {
     times.push_back(milliseconds(Clock::now() - start));
@@ -105,6 +110,15 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
 
 void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first) {
   arrivals(session, prompt, decode + 1, after_first);
+}
+
+void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step) {
+  session.submit(request_of(session, prompt, decode + 1), [](const TokenEvent&) {});
+  while (session.step()) {
+    check_interrupt();
+    after_step();
+  }
+  after_step();
 }
 
 boost::json::array to_json(const std::vector<Measurement>& results) {

@@ -41,6 +41,9 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
 /// Runs one prompt and `decode` tokens after its first one, with a call between.
 void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first);
 
+/// The same, with a call after each of the session's steps.
+void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step);
+
 /// {kind, tokens, ms_median} a measurement.
 boost::json::array to_json(const std::vector<Measurement>& results);
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <set>
 
 #include "base/file.h"
 #include "base/version.h"
@@ -281,13 +282,47 @@ TEST(Run, CtrlCEndsItCleanly) {
   EXPECT_EQ(WEXITSTATUS(status), 130);
 }
 
+/// A prompt and the tokens after it, each pass with its steps, in the order of time.
+void expect_trace(const std::filesystem::path& file, int prompt, int decoded) {
+  std::vector<std::string> passes;
+  std::set<std::string> steps;
+  double last = 0, pass_end = 0;
+  const boost::json::object trace = object_of(read_text_file(file));
+  for (const auto& value : trace.at("traceEvents").get_array()) {
+    const boost::json::object& event = value.get_object();
+    const double begin = number(event.at("ts"));
+    EXPECT_GE(begin, last);
+    last = begin;
+    if (event.at("ph") != "X") continue;
+    const double end = begin + number(event.at("dur"));
+    if (event.at("cat") == "pass") {
+      EXPECT_GE(begin, pass_end - 1e-3);
+      pass_end = end;
+      passes.emplace_back(event.at("name").get_string());
+      EXPECT_GT(number(event.at("args").at("multiple")), 0);
+      continue;
+    }
+    EXPECT_LE(end, pass_end + 1e-3);
+    steps.emplace(event.at("name").get_string());
+    for (const char* fact : {"kernel", "problem", "ms", "limit_ms"})
+      EXPECT_TRUE(event.at("args").as_object().contains(fact));
+  }
+  std::vector<std::string> expected{"prompt " + std::to_string(prompt)};
+  for (int i = 1; i <= decoded; ++i) expected.push_back("decode " + std::to_string(i));
+  EXPECT_EQ(passes, expected);
+  for (const char* step : {"layers.0.self_attn.attention", "lm_head"}) {
+    EXPECT_TRUE(std::any_of(steps.begin(), steps.end(), [&](const std::string& name) { return name.ends_with(step); }))
+        << step;
+  }
+}
+
 TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
   const TemporaryDirectory directory;
   const std::string engine = directory / "x.engine";
   std::filesystem::copy_file(classics_engine(), engine);
   constexpr int longer = sanitized ? 40 : 128;
   const Ran ran = run_program({"bench", engine, "--prompt", "16," + std::to_string(longer), "--decode", "4", "--repeat",
-                               "2", "--threads", "2", "--json", "--steps"});
+                               "2", "--threads", "2", "--json", "--steps", "--trace", directory / "trace.json"});
   const auto answer = object_of(ran.out);
   EXPECT_EQ(answer.at("version").get_string(), version());
   EXPECT_FALSE(answer.at("machine").get_string().empty());
@@ -320,6 +355,7 @@ TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
     EXPECT_GE(number(step.at("ms")), 0);
   }
   EXPECT_TRUE(products);
+  expect_trace(directory / "trace.json", longer, 4);
   const Ran trailer = run_program({"inspect", engine, "--trailer"});
   EXPECT_THAT(trailer.out, StartsWith("baseline {"));
   EXPECT_EQ(run_program({"inspect", engine, "--check"}).status, 0) << "the body is untouched";
@@ -335,6 +371,8 @@ TEST(Bench, SavesNothingWhenAskedAndRefusesLongPrompts) {
               AllOf(HasSubstr("ceilings"), HasSubstr("ttft 32"), HasSubstr("decode 2"), HasSubstr("multiple")));
   EXPECT_EQ(run_program({"inspect", engine, "--trailer"}).out, "");
   expect_refused(run_program({"bench", engine, "--prompt", "100000"}), 1, "--prompt");
+  expect_refused(run_program({"bench", engine, "--trace", engine}), 1, "is the engine itself");
+  expect_refused(run_program({"bench", engine, "--trace", directory / "absent" / "trace.json"}), 1, "trace.json");
 }
 
 TEST(Inspect, ShowsAnEngine) {
