@@ -1,6 +1,8 @@
-// Columnwise work on rows. The loops are compiled for every operation and activation; what the dtypes are is asked at
-// each vector, as a loop for every three of them takes the compiler half a minute and gains nothing that could be
-// measured.
+// Columnwise work on rows. Loops that only move numbers are compiled for every operation and three dtypes. Those with
+// an exponential in them ask at each vector what the dtypes are, which takes them no longer: a loop for every three
+// would take the compiler half a minute.
+#include <type_traits>
+
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -17,6 +19,8 @@ namespace HWY_NAMESPACE {
 /// One operation on vectors; `binary` ones use b.
 template <ElementwiseOp op, Activation activation = Activation::none>
 struct Operation {
+  static constexpr bool moves = op == ElementwiseOp::copy || op == ElementwiseOp::scale || op == ElementwiseOp::add ||
+                                op == ElementwiseOp::multiply;
   static constexpr bool binary = op == ElementwiseOp::add || op == ElementwiseOp::multiply || op == ElementwiseOp::gate;
   static HWY_INLINE FloatVec apply(FloatVec a, FloatVec b, FloatVec factor) {
     if constexpr (op == ElementwiseOp::add) return hn::Add(a, b);
@@ -29,45 +33,86 @@ struct Operation {
   }
 };
 
-HWY_INLINE FloatVec load_row(const std::byte* row, DType dtype, int64_t column) {
-  return dtype == DType::f32 ? load_floats(reinterpret_cast<const float*>(row) + column)
-                             : load_floats(reinterpret_cast<const bf16*>(row) + column);
+/// A row of elements of type T; void: of either type, asked at each access.
+template <typename T>
+struct Row {
+  std::byte* data;
+  DType dtype;
+
+  bool is_f32() const { return std::is_void_v<T> ? dtype == DType::f32 : std::is_same_v<T, float>; }
+  float* f32(int64_t i) const { return reinterpret_cast<float*>(data) + i; }
+  bf16* half(int64_t i) const { return reinterpret_cast<bf16*>(data) + i; }
+  Row row(int64_t index, int64_t stride) const {
+    return {data + index * stride * static_cast<int64_t>(size_of(dtype)), dtype};
+  }
+  HWY_INLINE FloatVec load(int64_t i) const { return is_f32() ? load_floats(f32(i)) : load_floats(half(i)); }
+  HWY_INLINE FloatVec load_end(int64_t i, size_t count) const {
+    return is_f32() ? load_some(f32(i), count) : load_some(half(i), count);
+  }
+  HWY_INLINE void store(FloatVec v, int64_t i) const { is_f32() ? store_floats(v, f32(i)) : store_floats(v, half(i)); }
+  HWY_INLINE void store_end(FloatVec v, int64_t i, size_t count) const {
+    is_f32() ? store_some(v, f32(i), count) : store_some(v, half(i), count);
+  }
+  void pad(int64_t width, int64_t stride) const {
+    is_f32() ? zero_padding(f32(0), width, stride) : zero_padding(half(0), width, stride);
+  }
+};
+
+template <typename Op, typename First, typename Second, typename Output>
+void elementwise_loop(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
+  const auto n = static_cast<int64_t>(float_lanes());
+  const auto factor = hn::Set(FloatTag(), problem.factor);
+  const int64_t width = problem.width;
+  const Row<First> all_first{const_cast<std::byte*>(args.first), problem.first};
+  const Row<Second> all_second{const_cast<std::byte*>(args.second), problem.second};
+  const Row<Output> all_output{args.output, problem.output};
+  for (int64_t row = range.begin; row < range.end; ++row) {
+    const Row<First> first = all_first.row(row, args.first_stride);
+    const Row<Second> second = Op::binary && !problem.row_vector ? all_second.row(row, args.second_stride) : all_second;
+    const Row<Output> output = all_output.row(row, args.output_stride);
+    int64_t i = 0;
+    for (; i + n <= width; i += n) {
+      const auto a = first.load(i);
+      if constexpr (Op::binary) {
+        output.store(Op::apply(a, second.load(i), factor), i);
+      } else {
+        output.store(Op::apply(a, a, factor), i);
+      }
+    }
+    if (i < width) {
+      const auto rest = static_cast<size_t>(width - i);
+      const auto a = first.load_end(i, rest);
+      if constexpr (Op::binary) {
+        output.store_end(Op::apply(a, second.load_end(i, rest), factor), i, rest);
+      } else {
+        output.store_end(Op::apply(a, a, factor), i, rest);
+      }
+    }
+    if (args.pad_output) output.pad(width, args.output_stride);
+  }
 }
-HWY_INLINE FloatVec load_row_end(const std::byte* row, DType dtype, int64_t column, size_t count) {
-  return dtype == DType::f32 ? load_some(reinterpret_cast<const float*>(row) + column, count)
-                             : load_some(reinterpret_cast<const bf16*>(row) + column, count);
+
+template <typename Op, typename First, typename Second>
+void elementwise_to(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
+  problem.output == DType::f32 ? elementwise_loop<Op, First, Second, float>(problem, args, range)
+                               : elementwise_loop<Op, First, Second, bf16>(problem, args, range);
+}
+
+template <typename Op, typename First>
+void elementwise_second(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
+  if constexpr (Op::binary) {
+    if (problem.second == DType::bf16) return elementwise_to<Op, First, bf16>(problem, args, range);
+  }
+  elementwise_to<Op, First, float>(problem, args, range);
 }
 
 template <typename Op>
 void elementwise_rows(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
-  const auto n = static_cast<int64_t>(float_lanes());
-  const auto factor = hn::Set(FloatTag(), problem.factor);
-  const int64_t width = problem.width;
-  const auto row_of = [](auto* data, DType dtype, int64_t stride, int64_t row) {
-    return data + row * stride * static_cast<int64_t>(size_of(dtype));
-  };
-  for (int64_t row = range.begin; row < range.end; ++row) {
-    const std::byte* first = row_of(args.first, problem.first, args.first_stride, row);
-    const std::byte* second = first;
-    if (Op::binary) second = row_of(args.second, problem.second, problem.row_vector ? 0 : args.second_stride, row);
-    std::byte* output = row_of(args.output, problem.output, args.output_stride, row);
-    int64_t i = 0;
-    for (; i + n <= width; i += n) {
-      const auto a = load_row(first, problem.first, i);
-      const auto result = Op::apply(a, Op::binary ? load_row(second, problem.second, i) : a, factor);
-      problem.output == DType::f32 ? store_floats(result, reinterpret_cast<float*>(output) + i)
-                                   : store_floats(result, reinterpret_cast<bf16*>(output) + i);
-    }
-    if (i < width) {
-      const auto rest = static_cast<size_t>(width - i);
-      const auto a = load_row_end(first, problem.first, i, rest);
-      const auto result = Op::apply(a, Op::binary ? load_row_end(second, problem.second, i, rest) : a, factor);
-      problem.output == DType::f32 ? store_some(result, reinterpret_cast<float*>(output) + i, rest)
-                                   : store_some(result, reinterpret_cast<bf16*>(output) + i, rest);
-    }
-    if (!args.pad_output) continue;
-    problem.output == DType::f32 ? zero_padding(reinterpret_cast<float*>(output), width, args.output_stride)
-                                 : zero_padding(reinterpret_cast<bf16*>(output), width, args.output_stride);
+  if constexpr (Op::moves) {
+    problem.first == DType::f32 ? elementwise_second<Op, float>(problem, args, range)
+                                : elementwise_second<Op, bf16>(problem, args, range);
+  } else {
+    elementwise_loop<Op, void, void, void>(problem, args, range);
   }
 }
 
