@@ -14,6 +14,10 @@ constexpr int lanes = 4;
 
 #include "kernels/cpu/vector_math.inc"
 
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats silu(Floats v) { return activate_lanes(Activation::silu, v); }
+[[gnu::always_inline]] inline Floats silu_of_bf16(Floats v) { return silu(v); }
+
 #include "kernels/cpu/linear_finish.inc"
 
 #include "kernels/cpu/linear_amx.inc"

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
@@ -17,6 +18,10 @@ namespace {
 constexpr int lanes = 8;
 
 #include "kernels/cpu/vector_math.inc"
+
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats silu(Floats v) { return activate_lanes(Activation::silu, v); }
+[[gnu::always_inline]] inline Floats silu_of_bf16(Floats v) { return silu(v); }
 
 #include "kernels/cpu/linear_finish.inc"
 

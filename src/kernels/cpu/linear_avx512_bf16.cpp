@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
@@ -33,7 +34,7 @@ namespace incipit {
 
 Kernel<Linear> linear_avx512_bf16() {
   return {"linear/avx512_bf16",
-          1,
+          2,
           avx512.with(CpuFeature::avx512_bf16),
           accepts_linear<WeightFormat::bf16>,
           configs,

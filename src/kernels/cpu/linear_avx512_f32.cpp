@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
@@ -40,11 +41,11 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx512_f32() {
-  return {"linear/avx512_f32",       1, avx512, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
+  return {"linear/avx512_f32",       2, avx512, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
           run_linear<Micro<UnitF32>>};
 }
 Kernel<Linear> linear_avx512_f16() {
-  return {"linear/avx512_f16",       1, avx512, accepts_linear<WeightFormat::f16>, configs, no_scratch, linear_tiles,
+  return {"linear/avx512_f16",       2, avx512, accepts_linear<WeightFormat::f16>, configs, no_scratch, linear_tiles,
           run_linear<Micro<UnitF16>>};
 }
 

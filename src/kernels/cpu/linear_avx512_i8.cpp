@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/linear_kernels.h"
@@ -59,7 +60,7 @@ size_t i8_scratch(const Linear::Problem& problem, const KernelConfig& config, in
 
 Kernel<Linear> linear_avx512_i8() {
   return {"linear/avx512_i8",
-          1,
+          2,
           avx512.with(CpuFeature::avx512_vnni),
           accepts_linear<WeightFormat::i8>,
           configs,

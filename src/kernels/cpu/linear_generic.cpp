@@ -1,6 +1,7 @@
 // Products in portable C++, for any processor: the vector extension becomes SSE2, NEON or plain loops.
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/linear_tiles.h"
@@ -14,6 +15,10 @@ constexpr int lanes = 4;
 constexpr int vectors = panel_width / lanes;
 
 #include "kernels/cpu/vector_math.inc"
+
+[[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats silu(Floats v) { return activate_lanes(Activation::silu, v); }
+[[gnu::always_inline]] inline Floats silu_of_bf16(Floats v) { return silu(v); }
 
 #include "kernels/cpu/linear_finish.inc"
 
