@@ -1,4 +1,5 @@
-// Whether a query's attention depends on how its sequence was cut into steps, or on what else the step holds.
+// Attention over whole sequences: whether a query's depends on how its sequence was cut into steps, or on what else the
+// step holds, and what becomes of scores that no exponential holds.
 #pragma once
 
 #include "base/cpu.h"
@@ -78,6 +79,40 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
     }
   }
   return outputs;
+}
+
+/// Scores that rise or fall by 46 units of log2 from each token to the next: all weight is the last or the first
+/// token's.
+inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
+  for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
+    const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
+    for (const float slope : {256.0f, -256.0f}) {
+      const Attention::Problem problem{4, 2, 64, 32, 0, 0.125f, 0, false, dtype, cache, dtype};
+      std::mt19937_64 random(5);
+      std::vector<Whole> sequences;
+      sequences.emplace_back(problem, 120, random);
+      Whole& whole = sequences[0];
+      for (int32_t t = 0; t < whole.queries.rows; ++t) {
+        for (int64_t c = 0; c < whole.queries.width; ++c) whole.queries.set(t, c, c % 64 == 5 ? 1.0f : 0.0f);
+        for (int64_t c = 0; c < whole.keys.width; ++c) {
+          whole.keys.set(t, c, c % 64 == 5 ? slope * static_cast<float>(t) : 0.0f);
+        }
+      }
+      for (const Kernel<Attention>& kernel : table) {
+        if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+        for (const KernelConfig& config : kernel.configs) {
+          std::vector<Rows> got = run_in_steps(kernel, config, problem, sequences, {whole.queries.rows});
+          for (int32_t t = 0; t < whole.queries.rows; ++t) {
+            for (int64_t c = 0; c < whole.width; ++c) {
+              const float want = whole.values.get(slope > 0 ? t : 0, c / 128 * 64 + c % 64);
+              ASSERT_NEAR(got[0].get(t, c), want, 1e-3f + 4e-3f * std::abs(want))
+                  << kernel.name << " " << config.name << " token " << t << " slope " << slope;
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 /// Holds two sequences in steps of odd sizes, together and alone, against the same in one step: bit for bit.

@@ -5,5 +5,7 @@ namespace {
 
 TEST(Attention, DoesNotDependOnChunking) { check_chunking(Attention::kernels()); }
 
+TEST(Attention, HoldsSteepScores) { check_steep_scores(Attention::kernels()); }
+
 }  // namespace
 }  // namespace incipit

@@ -36,6 +36,7 @@ TEST(AttentionAmx, MatchesTheReferenceOnEmulatedTiles) {
                                       run_attention<TileProducts<EmulatedTiles>>}};
   check_kernels<Attention>(table);
   check_chunking(table);
+  check_steep_scores(table);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ namespace incipit {
 
 Kernel<Attention> attention_avx2() {
   return {"attention/avx2",
-          1,
+          2,
           CpuFeatures{}.with(CpuFeature::avx2),
           accepts_attention,
           configs,

@@ -37,7 +37,7 @@ namespace incipit {
 
 Kernel<Attention> attention_avx512() {
   return {"attention/avx512",
-          1,
+          2,
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512),
           accepts_attention,
           configs,

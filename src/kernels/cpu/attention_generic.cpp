@@ -25,7 +25,7 @@ constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128}}, {"rows64_blo
 }  // namespace
 
 Kernel<Attention> attention_generic() {
-  return {"attention/generic", 1, {}, accepts_attention, configs, attention_scratch<float>, attention_tiles,
+  return {"attention/generic", 2, {}, accepts_attention, configs, attention_scratch<float>, attention_tiles,
           run_attention_f32};
 }
 

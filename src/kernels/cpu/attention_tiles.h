@@ -40,7 +40,8 @@ inline int64_t attention_tiles(const Attention::Problem& problem, const Attentio
   return blocks * problem.kv_heads;
 }
 
-/// The last queries of a sequence, which see most, come first: the end of the step is then made of small tiles.
+/// All queries of a head, then the next head's: a worker finds its keys and values in its caches. Of a head the last
+/// queries, which see most, come first: the end of the step is then made of small tiles.
 inline AttentionTile attention_tile(const Attention::Problem& problem, const Attention::Args& args,
                                     const KernelConfig& config, int64_t tile) {
   const int32_t share = queries_per_tile(problem, config);
@@ -48,8 +49,8 @@ inline AttentionTile attention_tile(const Attention::Problem& problem, const Att
     const int32_t queries = queries_of(problem, args.spans[i]);
     const int64_t blocks = (queries + share - 1) / share;
     if (tile < blocks * problem.kv_heads) {
-      const auto first = static_cast<int32_t>(blocks - 1 - tile / problem.kv_heads) * share;
-      return {i, static_cast<int32_t>(tile % problem.kv_heads), first, std::min(share, queries - first)};
+      const auto first = static_cast<int32_t>(blocks - 1 - tile % blocks) * share;
+      return {i, static_cast<int32_t>(tile / blocks), first, std::min(share, queries - first)};
     }
     tile -= blocks * problem.kv_heads;
   }
@@ -59,19 +60,25 @@ inline AttentionTile attention_tile(const Attention::Problem& problem, const Att
 
 constexpr int max_block_pages = 32;  // of a key block: no config asks for more than 512 tokens
 
-/// Offsets within a worker's scratch. Rows are padded to 64 bytes.
+/// Offsets within a worker's scratch. Rows are padded to 64 bytes; those of scores and weights are not a power of two
+/// apart, which would have them compete for the same places of the caches.
 struct AttentionScratch {
   int64_t rows;          // of a tile, at most; a multiple of 16, so that tiles of sums may be whole
   int64_t operand_row;   // bytes of a query row
   int64_t block_tokens;  // of a key block
+  int64_t score_row;     // floats of a row of scores
+  int64_t weight_row;    // elements of a row of weights
   int64_t output_row;    // floats of an output row
-  size_t queries, scores, weights, outputs, largest, totals, positions, last_values, bytes;
+  size_t scores[2];      // of a key block, and of the next one
+  size_t queries, weights, outputs, totals, references, positions, last_values, bytes;
 
   /// `operand_bytes`: of an element of the query and weight operands.
   AttentionScratch(const Attention::Problem& problem, const KernelConfig& config, int64_t operand_bytes) {
     rows = round_up(int64_t{queries_per_tile(problem, config)} * (problem.heads / problem.kv_heads), 16);
     operand_row = round_up(problem.head_dim * operand_bytes, 64);
     block_tokens = int64_t{block_pages(problem, config)} * problem.page_tokens;
+    score_row = block_tokens + 16;
+    weight_row = block_tokens + 64 / operand_bytes;
     output_row = round_up(problem.head_dim, 16);
     bytes = 0;
     const auto take = [&](int64_t count) {
@@ -80,11 +87,11 @@ struct AttentionScratch {
       return at;
     };
     queries = take(rows * operand_row);
-    scores = take(rows * block_tokens * 4);
-    weights = take(rows * block_tokens * operand_bytes);
+    for (size_t& block : scores) block = take(rows * score_row * 4);
+    weights = take(rows * weight_row * operand_bytes);
     outputs = take(rows * output_row * 4);
-    largest = take(rows * 4);
-    totals = take(rows * 4);
+    totals = take(rows * 64);
+    references = take(rows * 4);
     positions = take(rows * 4);
     last_values = take(problem.geometry().half_bytes());
   }
