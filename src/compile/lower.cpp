@@ -272,6 +272,10 @@ class Lowering {
   static ValueId optional_input(const Node& node, size_t index) {
     return index < node.inputs.size() ? node.inputs[index] : none;
   }
+  DraftOperand optional_operand(const Node& node, size_t index) const {
+    const ValueId value = optional_input(node, index);
+    return value == none ? DraftOperand{} : at(value);
+  }
 
   // ---- nodes
 
@@ -587,12 +591,15 @@ class Lowering {
       throw not_decoder(node.name + " does not write at the tokens' positions");
     incipit::KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), options_.page_tokens,
                                       dtype_of(node.inputs[0]), dtype_from_name(op.cache)};
+    const DraftOperand table = optional_operand(node, 3);
+    problem.rotary_pairs = narrow(table.width / 2);
+    problem.interleaved = op.interleaved;
     DraftOperand values = at(node.inputs[1]);
     if (dtype_of(node.inputs[1]) != problem.input)
       throw not_decoder(node.name + " has keys and values of different types");
     const DraftOperand cache = cache_operand(op.layer, op.window, problem.geometry());
     where_[node.outputs[0]] = cache;
-    add_step(node.name, to_text(problem), DraftAxis::tokens, {at(node.inputs[0]), values, cache}, {});
+    add_step(node.name, to_text(problem), DraftAxis::tokens, {at(node.inputs[0]), values, cache, table}, {});
   }
 
   void attention(const Node& node, const ops::Attention& op) {
@@ -613,7 +620,11 @@ class Lowering {
     problem.query = dtype_of(q);
     problem.cache = dtype_from_name(op.cache);
     problem.output = dtype_of(node.outputs[0]);
-    add_step(node.name, to_text(problem), axis_of(q), {at(q), at(node.inputs[2])}, {new_buffer(node.outputs[0])});
+    const DraftOperand table = optional_operand(node, 3);
+    problem.rotary_pairs = narrow(table.width / 2);
+    problem.interleaved = op.interleaved;
+    add_step(node.name, to_text(problem), axis_of(q), {at(q), at(node.inputs[2]), table},
+             {new_buffer(node.outputs[0])});
   }
 
   const Graph& graph_;

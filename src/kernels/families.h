@@ -323,17 +323,20 @@ struct Rotary {
   static std::span<const Kernel<Rotary>> kernels();
 };
 
-/// Writes the step's keys and values into their pages. k, v: rows of kv_heads · head_dim.
+/// Writes the step's keys and values into their pages. k, v: rows of kv_heads · head_dim. With rotary_pairs the keys
+/// are first rotated as Rotary does it, by `table`.
 struct KvWrite {
   struct Problem {
     static constexpr std::string_view family = "kv_write";
     int32_t kv_heads = 0, head_dim = 0, page_tokens = 32;
     DType input = DType::f32;  // f32 | bf16
     DType cache = DType::f32;  // f32 | bf16 | f16
+    int32_t rotary_pairs = 0;  // 0: no rotation
+    bool interleaved = false;
     template <typename V>
     void fields(V& v) {
       v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("input", input),
-          v("cache", cache);
+          v("cache", cache), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
     }
     KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
   };
@@ -345,6 +348,8 @@ struct KvWrite {
     int64_t key_stride;
     const std::byte* values;
     int64_t value_stride;
+    const float* table = nullptr;  // [tokens, 2·rotary_pairs]
+    int64_t table_stride = 0;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<KvWrite>> kernels();
@@ -356,7 +361,8 @@ struct KvWrite {
 /// `over_rows` false: the queries are the step's tokens (row i of a span is token first_token + i, at first_position +
 /// i). true: they are the sampled rows; span.rows of them start at first_row, and `positions[row]` gives each one's
 /// position.
-/// Over a bf16 cache a kernel may round queries and softmax weights to bf16.
+/// With rotary_pairs the queries are first rotated as Rotary does it, by `table`.
+/// Over a bf16 cache a kernel may round queries (rotated ones) and softmax weights to bf16.
 struct Attention {
   struct Problem {
     static constexpr std::string_view family = "attention";
@@ -364,11 +370,13 @@ struct Attention {
     float scale = 1, soft_cap = 0;
     bool over_rows = false;
     DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each, the cache also f16
+    int32_t rotary_pairs = 0;                                           // 0: no rotation
+    bool interleaved = false;
     template <typename V>
     void fields(V& v) {
       v("heads", heads), v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens),
           v("window", window), v("scale", scale), v("soft_cap", soft_cap), v("over_rows", over_rows), v("query", query),
-          v("cache", cache), v("output", output);
+          v("cache", cache), v("output", output), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
     }
     KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
   };
@@ -384,6 +392,8 @@ struct Attention {
     int32_t rows;         // all query rows of the step
     int32_t max_context;  // longest context (last position + 1) among the spans: sizes the tiles
     bool pad_output;
+    const float* table = nullptr;  // [rows, 2·rotary_pairs]
+    int64_t table_stride = 0;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();

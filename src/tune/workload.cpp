@@ -122,6 +122,7 @@ AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, int32_t 
   const int64_t width = int64_t{problem.heads} * problem.head_dim;
   query_ = filled(problem.query, {rows, row_stride(width)}, 2);
   output_ = Tensor(problem.output, {rows, row_stride(width)});
+  table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.rotary_pairs})}, 3);
   pages_.resize(static_cast<size_t>(pages));
   std::iota(pages_.begin(), pages_.end(), 0);
   positions_.resize(static_cast<size_t>(rows));
@@ -142,6 +143,8 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   args.output_stride = stride;
   args.rows = rows;
   args.max_context = context_;
+  args.table = table_.as<float>().data();
+  args.table_stride = row_stride(2 * int64_t{problem_.rotary_pairs});
   args.pad_output = true;
   return args;
 }

@@ -53,7 +53,7 @@ class AttentionWorkload {
  private:
   Attention::Problem problem_;
   int32_t context_;
-  Tensor pool_, query_, output_;
+  Tensor pool_, query_, table_, output_;
   std::vector<int32_t> pages_, positions_;
   SequenceSpan span_;
 };

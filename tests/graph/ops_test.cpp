@@ -372,6 +372,40 @@ TEST(Ops, AttentionInChunksIsTheSame) {
   }
 }
 
+TEST(Ops, KvWriteAndAttentionRotateByATable) {
+  for (const char* interleaved : {"", ", interleaved = true"}) {
+    std::string rotating = R"(graph (q: f32[T, 8], k: f32[T, 4], v: f32[T, 4], position: i32[T]) -> (y)
+const f : f32[1] = {0.5}
+t : f32[T, 2] = RotaryTable(position, f)
+c : cache = KvWrite(k, v, position, t) {kv_heads = 1, head_dim = 4INTERLEAVED}
+y : f32[T, 8] = Attention(q, position, c, t) {heads = 2, kv_heads = 1, head_dim = 4INTERLEAVED}
+)";
+    std::string apart = R"(graph (q: f32[T, 8], k: f32[T, 4], v: f32[T, 4], position: i32[T]) -> (y)
+const f : f32[1] = {0.5}
+t : f32[T, 2] = RotaryTable(position, f)
+rk : f32[T, 4] = ApplyRotary(k, t) {heads = 1, head_dim = 4INTERLEAVED}
+c : cache = KvWrite(rk, v, position) {kv_heads = 1, head_dim = 4}
+rq : f32[T, 8] = ApplyRotary(q, t) {heads = 2, head_dim = 4INTERLEAVED}
+y : f32[T, 8] = Attention(rq, position, c) {heads = 2, kv_heads = 1, head_dim = 4}
+)";
+    const auto inputs = [] {
+      const auto rows = [](int64_t width, float step) {
+        std::vector<float> values;
+        for (int64_t i = 0; i < 3 * width; ++i) values.push_back(std::sin(static_cast<float>(i) * step));
+        return f32({3, width}, values);
+      };
+      std::vector<Tensor> all = list(rows(8, 1), rows(4, 2));
+      all.push_back(rows(4, 3));
+      all.push_back(i32({0, 1, 2}));
+      return all;
+    };
+    for (std::string* text : {&rotating, &apart}) {
+      for (size_t at; (at = text->find("INTERLEAVED")) != std::string::npos;) text->replace(at, 11, interleaved);
+    }
+    EXPECT_EQ(floats(run(rotating, inputs())[0]), floats(run(apart, inputs())[0])) << rotating;
+  }
+}
+
 TEST(Ops, AWindowOfOneSeesItselfAlone) {
   const std::vector<float> y = floats(run(attention_text(", window = 1;, window = 1"), attention_inputs(0, 3))[0]);
   for (size_t p = 0; p < 3; ++p) {

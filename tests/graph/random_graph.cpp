@@ -196,7 +196,10 @@ class Generator {
         write.head_dim = 2;
         write.window = below(2) * 3;
         write.cache = below(2) == 0 ? "bf16" : "f32";
-        const ValueId cache = graph_.add(name(), write, {x.value, x.value, position_});
+        const ValueId frequencies = constant(DType::f32, {1});
+        const ValueId table = below(2) == 0 ? none : graph_.add(name(), ops::RotaryTable{}, {position_, frequencies});
+        write.interleaved = below(2) == 0;
+        const ValueId cache = graph_.add(name(), write, {x.value, x.value, position_, table});
         ops::Attention op;
         op.layer = layer_++;
         op.heads = op.kv_heads = w / 2;
@@ -205,7 +208,7 @@ class Generator {
         op.cache = write.cache;
         op.scale = real();
         op.soft_cap = static_cast<float>(below(2)) * 30;
-        push(graph_.add(name(), op, {x.value, position_, cache}), x.position);
+        push(graph_.add(name(), op, {x.value, position_, cache, below(2) == 0 ? none : table}), x.position);
         return;
       }
       case 13: {

@@ -14,13 +14,15 @@ struct Whole {
       : width(int64_t{problem.heads} * problem.head_dim),
         queries(Rows::whole(problem.query, length, width)),
         keys(Rows::whole(problem.query, length, int64_t{problem.kv_heads} * problem.head_dim)),
-        values(Rows::whole(problem.query, length, keys.width)) {
+        values(Rows::whole(problem.query, length, keys.width)),
+        table(Rows::whole(DType::f32, length, 2 * problem.rotary_pairs)) {
     queries.fill_random(random);
     keys.fill_random(random);
     values.fill_random(random);
+    table.fill_random(random);
   }
   int64_t width;
-  Rows queries, keys, values;
+  Rows queries, keys, values, table;
 };
 
 /// Runs two sequences in steps of the given sizes (a sequence that has ended stands aside) and returns both outputs.
@@ -50,6 +52,7 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
     Rows queries = Rows::whole(problem.query, tokens, sequences[0].width);
     Rows keys = Rows::whole(problem.query, tokens, sequences[0].keys.width);
     Rows values = Rows::whole(problem.query, tokens, keys.width);
+    Rows table = Rows::whole(DType::f32, tokens, sequences[0].table.width);
     Rows output = Rows::whole(problem.output, tokens, sequences[0].width);
     for (size_t i = 0; i < lengths.size(); ++i) {
       for (int32_t t = 0; t < spans[i].tokens; ++t) {
@@ -60,14 +63,17 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
           keys.set(spans[i].first_token + t, c, sequences[i].keys.get(done[i] + t, c));
           values.set(spans[i].first_token + t, c, sequences[i].values.get(done[i] + t, c));
         }
+        for (int64_t c = 0; c < table.width; ++c) {
+          table.set(spans[i].first_token + t, c, sequences[i].table.get(done[i] + t, c));
+        }
       }
     }
     const auto count = static_cast<int32_t>(spans.size());
     KvWrite::reference({problem.kv_heads, problem.head_dim, problem.page_tokens, problem.query, problem.cache},
                        {count, spans.data(), batch.cache(), keys.data(), keys.stride, values.data(), values.stride});
-    const Attention::Args args{count,          spans.data(),   batch.cache(), nullptr,
-                               queries.data(), queries.stride, output.data(), output.stride,
-                               tokens,         longest,        true};
+    const Attention::Args args{
+        count,         spans.data(), batch.cache(), nullptr, queries.data(),          queries.stride, output.data(),
+        output.stride, tokens,       longest,       true,    table.bytes.as<float>(), table.stride};
     run_kernel<Attention>(kernel, problem, args, config, tokens, TileOrder::shuffled);
     for (size_t i = 0; i < lengths.size(); ++i) {
       for (int32_t t = 0; t < spans[i].tokens; ++t) {
@@ -120,7 +126,8 @@ inline void check_chunking(std::span<const Kernel<Attention>> table) {
   for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
     const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
     for (const int32_t window : {0, 50}) {
-      const Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype};
+      Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype};
+      problem.rotary_pairs = window > 0 ? 27 : 0;
       std::mt19937_64 random(3);
       std::vector<Whole> two, second;
       two.emplace_back(problem, 301, random);

@@ -45,7 +45,10 @@ inline std::vector<int32_t> standard_rows() { return {1, 2, 3, 7, 16, 17, 33, 64
 
 constexpr double half_ulp_f32 = 0x1p-24;  // unit roundoff
 constexpr double half_ulp_bf16 = 0x1p-8;
-inline double unit_roundoff(DType dtype) { return dtype == DType::bf16 ? half_ulp_bf16 : half_ulp_f32; }
+constexpr double half_ulp_f16 = 0x1p-11;  // of normal numbers
+inline double unit_roundoff(DType dtype) {
+  return dtype == DType::bf16 ? half_ulp_bf16 : dtype == DType::f16 ? half_ulp_f16 : half_ulp_f32;
+}
 
 /// 64-byte aligned memory with a guard behind it.
 class GuardedBytes {

@@ -7,6 +7,8 @@
 #include "gather_case.h"
 #include "kernel_case.h"
 #include "kernels/families.h"
+#include "kernels/reference/rotated.h"
+#include "rotary_case.h"
 #include "support/sanitized.h"
 
 namespace incipit {
@@ -89,6 +91,11 @@ class KernelCase<KvWrite> {
         problems.push_back({1, 2, 32, input, cache});
         problems.push_back({2, 6, 64, input, cache});
         problems.push_back({1, 256, 16, input, cache});
+        for (const bool interleaved : {false, true}) {
+          problems.push_back({2, 64, 32, input, cache, 32, interleaved});
+          problems.push_back({3, 80, 16, input, cache, 10, interleaved});
+          problems.push_back({1, 96, 32, input, cache, 37, interleaved});
+        }
       }
     }
     return problems;
@@ -97,6 +104,7 @@ class KernelCase<KvWrite> {
   static std::vector<BenchStep<KvWrite>> bench_steps() {
     return {{{16, 64, 32, DType::f32, DType::bf16}, 1024, 0, 12.0 * (1 << 20)},
             {{16, 64, 32, DType::bf16, DType::bf16}, 1024, 0, 8.0 * (1 << 20)},
+            {{16, 64, 32, DType::bf16, DType::bf16, 32}, 1024, 0, 8.25 * (1 << 20)},
             {{16, 64, 32, DType::f32, DType::f16}, 1024, 0, 12.0 * (1 << 20)},
             {{16, 64, 32, DType::f32, DType::f32}, 1024, 0, 16.0 * (1 << 20)}};
   }
@@ -105,24 +113,29 @@ class KernelCase<KvWrite> {
     const int64_t width = int64_t{problem.kv_heads} * problem.head_dim;
     keys_ = random_output(problem.input, rows, width, seed / 2);
     values_ = random_output(problem.input, rows, width, seed);
+    table_ = random_output(DType::f32, rows, 2 * problem.rotary_pairs, seed / 4);
     keys_.fill_random(random_);
     values_.fill_random(random_);
+    table_.fill_random(random_);
     args_ = {static_cast<int32_t>(batch_.spans().size()),
              batch_.spans().data(),
              batch_.cache(),
              keys_.data(),
              keys_.stride,
              values_.data(),
-             values_.stride};
+             values_.stride,
+             reinterpret_cast<const float*>(table_.data()),
+             table_.stride};
   }
   const KvWrite::Args& args() const { return args_; }
   void reset() { batch_.pool().poison(); }
-  /// Exact, and nothing else of the pool is touched.
+  /// Exact but for rotated elements, and nothing else of the pool is touched.
   std::string mismatch() {
     std::vector<std::byte> got(batch_.pool().data(), batch_.pool().data() + batch_.pool().size());
     if (!batch_.pool().guard_intact()) return "the pool was written beyond its end";
     batch_.pool().poison();
     KvWrite::reference(problem_, args_);
+    take_rotated_keys(got);
     const auto differ = std::mismatch(got.begin(), got.end(), batch_.pool().data());
     return differ.first == got.end() ? "" : "pool differs at byte " + std::to_string(differ.first - got.begin());
   }
@@ -133,10 +146,32 @@ class KernelCase<KvWrite> {
     random_spans(rows, random, first_positions, shares);
     return PagedBatch(problem.geometry(), first_positions, shares, random);
   }
+
+  /// Where a rotated element of a key is as near to the expected one as Rotary's, it becomes that.
+  void take_rotated_keys(std::vector<std::byte>& got) {
+    const double bound = rotation_bound(problem_.cache);
+    const KvGeometry geometry = problem_.geometry();
+    for (int32_t sequence = 0; sequence < args_.sequences; ++sequence) {
+      const SequenceSpan& span = args_.spans[sequence];
+      for (int32_t at = span.first_position; at < span.first_position + span.tokens; ++at) {
+        for (int64_t head = 0; head < problem_.kv_heads; ++head) {
+          const std::byte* keys = args_.cache.page(sequence, at / problem_.page_tokens) + head * geometry.head_bytes();
+          std::byte* mine = got.data() + (keys - batch_.pool().data());
+          for (int64_t dim = 0; dim < 2 * int64_t{problem_.rotary_pairs}; ++dim) {
+            const int64_t element = geometry.k_element(at % problem_.page_tokens, dim);
+            const float wanted = element_as_float(problem_.cache, keys, element);
+            if (std::abs(element_as_float(problem_.cache, mine, element) - wanted) <= bound) {
+              set_element(problem_.cache, mine, element, wanted);
+            }
+          }
+        }
+      }
+    }
+  }
   KvWrite::Problem problem_;
   std::mt19937_64 random_;
   PagedBatch batch_;
-  Rows keys_, values_;
+  Rows keys_, values_, table_;
   KvWrite::Args args_;
 };
 
@@ -147,10 +182,11 @@ class KernelCase<Attention> {
     std::vector<Attention::Problem> problems;
     constexpr DType f32 = DType::f32, bf16 = DType::bf16, f16 = DType::f16;
     const auto add = [&](int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t page_tokens, int32_t window,
-                         float soft_cap, bool over_rows, DType query, DType cache, DType output) {
+                         float soft_cap, bool over_rows, DType query, DType cache, DType output,
+                         int32_t rotary_pairs = 0, bool interleaved = false) {
       const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
-      problems.push_back(
-          {heads, kv_heads, head_dim, page_tokens, window, scale, soft_cap, over_rows, query, cache, output});
+      problems.push_back({heads, kv_heads, head_dim, page_tokens, window, scale, soft_cap, over_rows, query, cache,
+                          output, rotary_pairs, interleaved});
     };
     for (const DType cache : {f32, bf16, f16}) {
       add(2, 2, 2, 32, 0, 0, false, f32, cache, f32);
@@ -166,6 +202,12 @@ class KernelCase<Attention> {
       add(2, 2, 64, 32, 70, 0.7f, false, bf16, cache, f32);
       add(2, 1, 34, 32, 1, 0, false, f32, cache, f32);
       add(2, 1, 64, 32, 0, 30, true, bf16, cache, f32);
+      for (const DType query : {f32, bf16}) {
+        add(4, 2, 64, 32, 0, 0, false, query, cache, f32, 32);
+        add(4, 2, 64, 32, 0, 0, true, query, cache, f32, 32, true);
+        add(2, 1, 96, 32, 0, 0, true, query, cache, f32, 37);
+        add(3, 1, 96, 32, 0, 0, false, query, cache, f32, 11, true);
+      }
     }
     return problems;
   }
@@ -182,6 +224,9 @@ class KernelCase<Attention> {
       const Attention::Problem problem{16, 16, 64, 32, 0, 0.125f, 0, false, rows, cache, rows};
       steps.push_back({problem, 1024, 2.0 * 1024 * 1024 * 64 * 16, 4.0 * (1 << 20) * bytes});
       steps.push_back({problem, 1, 4.0 * 1024 * 64 * 16, 2.0 * (1 << 20) * bytes});
+      Attention::Problem rotated = problem;
+      rotated.rotary_pairs = 32;
+      steps.push_back({rotated, 1024, 2.0 * 1024 * 1024 * 64 * 16, (4.0 * bytes + 0.25) * (1 << 20)});
     }
     return steps;
   }
@@ -203,6 +248,8 @@ class KernelCase<Attention> {
     query_ = random_output(problem.query, problem.over_rows ? row : rows, width, seed / 2);
     output_ = random_output(problem.output, query_.rows, width, seed);
     query_.fill_random(random_);
+    table_ = random_output(DType::f32, query_.rows, 2 * problem.rotary_pairs, seed / 4);
+    table_.fill_random(random_);
     write_context();
     forget_pages_behind_windows();
     args_ = {static_cast<int32_t>(batch_.spans().size()),
@@ -215,7 +262,9 @@ class KernelCase<Attention> {
              output_.stride,
              query_.rows,
              longest,
-             is_whole(output_)};
+             is_whole(output_),
+             reinterpret_cast<const float*>(table_.data()),
+             table_.stride};
   }
   const Attention::Args& args() const { return args_; }
   Rows& output() { return output_; }
@@ -236,10 +285,11 @@ class KernelCase<Attention> {
       const double u = half_ulp_f32;
       const double norm = query_norms_[static_cast<size_t>(row * problem_.heads + column / problem_.head_dim)];
       // A score is at most |q|·|k|·scale, |k| <= √head_dim; it errs by the order of its sum, a few roundings (also of
-      // the soft cap, slope <= 1) and, with a bf16 cache, by the rounding of the query.
+      // the soft cap, slope <= 1; of the rotation) and, with a bf16 cache, by the rounding of the query.
       const double score = norm * std::sqrt(problem_.head_dim) * static_cast<double>(problem_.scale);
-      const bool rounds_query = problem_.cache == DType::bf16 && problem_.query == DType::f32;
-      const double score_error = ((problem_.head_dim + 12) * u + (rounds_query ? 0x1p-9 : 0)) * score +
+      const bool rotates = problem_.rotary_pairs > 0;
+      const bool rounds_query = problem_.cache == DType::bf16 && (problem_.query == DType::f32 || rotates);
+      const double score_error = ((problem_.head_dim + (rotates ? 18 : 12)) * u + (rounds_query ? 0x1p-9 : 0)) * score +
                                  8 * u * static_cast<double>(problem_.soft_cap);
       // Then the exponential, the sums over the context with a rescaling every block, and bf16 weights.
       const double weight_error =
@@ -258,14 +308,12 @@ class KernelCase<Attention> {
     return PagedBatch(problem.geometry(), first_positions, shares, random);
   }
 
-  /// |q| of one head.
+  /// |q| of one head, rotated.
   double query_norm(int64_t row, int32_t head) {
-    double squares = 0;
-    for (int64_t i = 0; i < problem_.head_dim; ++i) {
-      const double q = query_.get(row, int64_t{head} * problem_.head_dim + i);
-      squares += q * q;
-    }
-    return std::sqrt(squares);
+    std::vector<float> query(static_cast<size_t>(problem_.head_dim));
+    load_rotated(problem_.query, query_.data(), row * query_.stride + int64_t{head} * problem_.head_dim,
+                 args_.table + row * args_.table_stride, problem_.rotary_pairs, problem_.interleaved, query);
+    return std::sqrt(std::inner_product(query.begin(), query.end(), query.begin(), 0.0));
   }
 
   /// Keys and values at every position up to the end of each span.
@@ -299,7 +347,7 @@ class KernelCase<Attention> {
   std::mt19937_64 random_;
   PagedBatch batch_;
   std::vector<int32_t> positions_;
-  Rows query_, output_, expected_;
+  Rows query_, table_, output_, expected_;
   std::vector<double> query_norms_;  // [rows][heads], once there is expected_
   Attention::Args args_;
 };

@@ -13,6 +13,10 @@ inline std::vector<float> inverse_frequencies(int32_t pairs) {
   return frequencies;
 }
 
+/// How far rotated numbers, of inputs and a table within 1, may be from the reference: two products and their sum are
+/// three roundings of at most 2; then both sides are rounded to the output.
+inline double rotation_bound(DType output) { return 6 * half_ulp_f32 + 4 * unit_roundoff(output); }
+
 template <>
 class KernelCase<RotaryTable> {
  public:
@@ -104,8 +108,7 @@ class KernelCase<Rotary> {
     args.input = input_.data(), args.input_stride = input_.stride;
     args.output = expected.data(), args.output_stride = expected.stride;
     Rotary::reference(problem_, args);
-    // Two products of numbers below 1 and their sum: three roundings of at most 2; then both sides to the output.
-    const double bound = 6 * half_ulp_f32 + 4 * unit_roundoff(problem_.output);
+    const double bound = rotation_bound(problem_.output);
     return rows_mismatch("output", output_, expected, args_.pad_output, [&](int64_t, int64_t column) {
       return column % problem_.head_dim < 2 * problem_.pairs ? bound : 0.0;
     });

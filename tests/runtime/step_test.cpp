@@ -116,6 +116,10 @@ const Case cases[] = {
     {"window", "looks further back than its cache group's window of 32", [](TestPlan& p) { p.groups[0].window = 32; }},
     {"heads", "key heads do not divide",
      [](TestPlan& p) { replaced(step_named(p, "0.attention").problem, "kv_heads=2", "kv_heads=3"); }},
+    {"rotation", "rotates more than a head",
+     [](TestPlan& p) { replaced(step_named(p, "1.attention").problem, "rotary_pairs=", "rotary_pairs=1"); }},
+    {"rotation_without_table", "has an operand 'table' that is no buffer",
+     [](TestPlan& p) { step_named(p, "1.write").inputs[3] = {}; }},
     {"memory_limit", "its memory limit leaves", [](TestPlan& p) { p.memory_limit = 1; }},
 };
 

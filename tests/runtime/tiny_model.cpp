@@ -281,15 +281,16 @@ TestPlan TinyModel::plan() const {
     builder.step(name, GatherRows::Problem{static_cast<int32_t>(x.width)}, Axis::rows, {x, {Space::rows}}, {out});
     return out;
   };
-  const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const TestOperand& q) {
+  const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const TestOperand& q,
+                             const TestOperand& table = {}) {
     Attention::Problem problem{heads, kv_heads, head_dim, page_tokens};
+    problem.rotary_pairs = static_cast<int32_t>(table.width / 2);
     problem.scale = 1 / std::sqrt(static_cast<float>(head_dim));
     problem.over_rows = axis == Axis::rows;
     const TestOperand out = builder.buffer(name, axis, queries);
-    builder.step(name, problem, axis, {q, {Space::cache, 0, layer}}, {out});
+    builder.step(name, problem, axis, {q, {Space::cache, 0, layer}, table}, {out});
     return out;
   };
-  const KvWrite::Problem kv_write{kv_heads, head_dim, page_tokens};
   const auto mlp = [&](const std::string& prefix, Axis axis, const TestOperand& x) {
     const TestOperand n = norm(prefix + "middle_gain", axis, x);
     const TestOperand h = builder.buffer(prefix + "h", axis, ff);
@@ -308,7 +309,8 @@ TestPlan TinyModel::plan() const {
     linear("0.qkv", Axis::tokens, queries + 2 * keys, hidden, norm("0.input_gain", Axis::tokens, x), {}, qkv);
     rotary("0.rotary_q", Axis::tokens, heads, q, token_table);
     rotary("0.rotary_k", Axis::tokens, kv_heads, k, token_table);
-    builder.step("0.write", kv_write, Axis::tokens, {k, v, {Space::cache, 0, 0}}, {});
+    builder.step("0.write", KvWrite::Problem{kv_heads, head_dim, page_tokens}, Axis::tokens,
+                 {k, v, {Space::cache, 0, 0}, {}}, {});
     linear("0.output", Axis::tokens, hidden, queries, attention("0.attention", Axis::tokens, 0, q), x, x);
     mlp("0.", Axis::tokens, x);
   }
@@ -316,13 +318,14 @@ TestPlan TinyModel::plan() const {
   const TestOperand kv = builder.buffer("1.kv", Axis::tokens, 2 * keys);
   const TestOperand k = PlanBuilder::columns(kv, 0, keys), v = PlanBuilder::columns(kv, keys, keys);
   linear("1.kv", Axis::tokens, 2 * keys, hidden, n, {}, kv);
-  rotary("1.rotary_k", Axis::tokens, kv_heads, k, token_table);
-  builder.step("1.write", kv_write, Axis::tokens, {k, v, {Space::cache, 0, 1}}, {});
+  KvWrite::Problem write{kv_heads, head_dim, page_tokens};
+  write.rotary_pairs = pairs;
+  builder.step("1.write", write, Axis::tokens, {k, v, {Space::cache, 0, 1}, token_table}, {});
   const TestOperand row_x = gather("1.x", x);
   const TestOperand q = builder.buffer("1.q", Axis::rows, queries);
   linear("1.q", Axis::rows, queries, hidden, gather("1.n", n), {}, q);
-  rotary("1.rotary_q", Axis::rows, heads, q, rotary_table(Axis::rows, Space::row_positions));
-  linear("1.output", Axis::rows, hidden, queries, attention("1.attention", Axis::rows, 1, q), row_x, row_x);
+  const TestOperand row_table = rotary_table(Axis::rows, Space::row_positions);
+  linear("1.output", Axis::rows, hidden, queries, attention("1.attention", Axis::rows, 1, q, row_table), row_x, row_x);
   mlp("1.", Axis::rows, row_x);
   const TestOperand logits = builder.buffer("logits", Axis::rows, vocabulary);
   linear("head", Axis::rows, vocabulary, hidden, norm("final_gain", Axis::rows, row_x), {}, logits);

@@ -8,13 +8,9 @@ namespace incipit::ops {
 std::vector<ValueType> ApplyRotary::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "table"}, 2);
   const ValueType& x = rule.tensor(0, 2, kernel_floats);
-  rule.tensor(1, 2, {DType::f32});
-  rule.extent_is(1, 0, x.shape[0]);
   check_heads(rule, heads, head_dim);
   rule.extent_is(0, 1, Dim(heads) * Dim(head_dim));
-  const int64_t columns = rule.constant_extent(1, 1);
-  rule.require(columns % 2 == 0 && columns <= head_dim,
-               "has a table of " + std::to_string(columns) + " columns for head_dim " + std::to_string(head_dim));
+  check_rotary_table(rule, 1, x.shape[0], head_dim);
   return {{rule.dtype("output", output, kernel_floats), x.shape}};
 }
 

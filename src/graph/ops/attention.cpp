@@ -9,7 +9,7 @@
 namespace incipit::ops {
 
 std::vector<ValueType> Attention::infer(std::span<const ValueType> inputs) const {
-  const Rule rule(op_name, inputs, {"q", "position", "cache"}, 3);
+  const Rule rule(op_name, inputs, {"q", "position", "cache", "table"}, 3);
   const ValueType& q = rule.tensor(0, 2, kernel_floats);
   rule.tensor(1, 1, {DType::i32});
   rule.extent_is(1, 0, q.shape[0]);
@@ -22,12 +22,16 @@ std::vector<ValueType> Attention::infer(std::span<const ValueType> inputs) const
   rule.require(window >= 0, "cannot have window " + std::to_string(window));
   rule.dtype("cache", cache, any_float);
   rule.extent_is(0, 1, Dim(heads) * Dim(head_dim));
+  if (rule.has(3)) check_rotary_table(rule, 3, q.shape[0], head_dim);
   return {{rule.dtype("output", output, kernel_floats), q.shape}};
 }
 
 void Attention::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
                          ReferenceCache& state) const {
-  const std::vector<float> q = floats(*inputs[0]);
+  std::vector<float> q = floats(*inputs[0]);
+  if (const Tensor* table = optional(inputs, 3)) {
+    rotate(q, table->as<float>(), inputs[0]->shape()[0], heads, head_dim, table->shape()[1] / 2, interleaved);
+  }
   const auto positions = inputs[1]->as<int32_t>();
   INCIPIT_ASSERT(static_cast<size_t>(layer) < state.layers.size());
   const ReferenceCache::Layer& mine = state.layers[static_cast<size_t>(layer)];

@@ -6,7 +6,7 @@
 namespace incipit::ops {
 
 std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
-  const Rule rule(op_name, inputs, {"k", "v", "position"}, 3);
+  const Rule rule(op_name, inputs, {"k", "v", "position", "table"}, 3);
   const ValueType& k = rule.tensor(0, 2, kernel_floats);
   rule.tensor(1, 2, {k.dtype});
   rule.tensor(2, 1, {DType::i32});
@@ -19,6 +19,7 @@ std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
     rule.extent_is(i, 1, Dim(kv_heads) * Dim(head_dim));
   }
   rule.extent_is(2, 0, k.shape[0]);
+  if (rule.has(3)) check_rotary_table(rule, 3, k.shape[0], head_dim);
   return {ValueType::cache()};
 }
 
@@ -28,8 +29,7 @@ void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>,
   const auto width = static_cast<size_t>(kv_heads * head_dim);
   mine.key_width = mine.value_width = kv_heads * head_dim;
   const auto positions = inputs[2]->as<int32_t>();
-  const auto write = [&](const Tensor& source, std::vector<float>& rows) {
-    const std::vector<float> values = floats(source);
+  const auto write = [&](const std::vector<float>& values, std::vector<float>& rows) {
     for (size_t r = 0; r < positions.size(); ++r) {
       if (positions[r] < 0 || positions[r] >= 1 << 24) {
         throw Error(op_name, "position " + std::to_string(positions[r]) + " is outside any context");
@@ -42,8 +42,12 @@ void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>,
       }
     }
   };
-  write(*inputs[0], mine.keys);
-  write(*inputs[1], mine.values);
+  std::vector<float> keys = floats(*inputs[0]);
+  if (const Tensor* table = optional(inputs, 3)) {
+    rotate(keys, table->as<float>(), inputs[0]->shape()[0], kv_heads, head_dim, table->shape()[1] / 2, interleaved);
+  }
+  write(keys, mine.keys);
+  write(floats(*inputs[1]), mine.values);
 }
 
 }  // namespace incipit::ops

@@ -10,6 +10,14 @@ void check_heads(const Rule& rule, int64_t heads, int64_t head_dim) {
                "cannot have " + std::to_string(heads) + " heads of " + std::to_string(head_dim));
 }
 
+void check_rotary_table(const Rule& rule, size_t index, const Dim& rows, int64_t head_dim) {
+  rule.tensor(index, 2, {DType::f32});
+  rule.extent_is(index, 0, rows);
+  const int64_t columns = rule.constant_extent(index, 1);
+  rule.require(columns % 2 == 0 && columns <= head_dim,
+               "has a table of " + std::to_string(columns) + " columns for head_dim " + std::to_string(head_dim));
+}
+
 std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies, float factor) {
   std::vector<float> table;
   table.reserve(positions.size() * frequencies.size() * 2);

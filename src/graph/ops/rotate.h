@@ -12,6 +12,9 @@ namespace incipit::ops {
 /// Heads and head width must be positive and small enough to multiply.
 void check_heads(const Rule& rule, int64_t heads, int64_t head_dim);
 
+/// The op's input number `index` must be a table f32[rows, 2·pairs] that fits a head.
+void check_rotary_table(const Rule& rule, size_t index, const Dim& rows, int64_t head_dim);
+
 /// [positions, 2·pairs]: factor·cos, then factor·sin. Angles in double.
 std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies, float factor);
 

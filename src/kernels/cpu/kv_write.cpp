@@ -1,4 +1,5 @@
-// Keys and values into their pages. One tile is the share of one page: all heads of up to page_tokens tokens.
+// Keys, rotated or as they are, and values into their pages. One tile is the share of one page: all heads of up to
+// page_tokens tokens.
 #include <type_traits>
 
 #include "kernels/cpu/row_kernels.h"
@@ -8,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/kv_write.cpp"
 #include "hwy/foreach_target.h"
 //
-#include "kernels/cpu/highway_rows-inl.h"
+#include "kernels/cpu/highway_rotary-inl.h"
 
 namespace incipit {
 
@@ -55,20 +56,6 @@ PageShare kv_write_tile(const KvWrite::Problem& problem, const KvWrite::Args& ar
 HWY_BEFORE_NAMESPACE();
 namespace incipit {
 namespace HWY_NAMESPACE {
-
-/// Converts one head's dims of one token to the cache's dtype.
-template <typename Input, typename Cache>
-HWY_INLINE void convert_head(const Input* from, int64_t width, Cache* to) {
-  if constexpr (std::is_same_v<Input, Cache>) {
-    std::memcpy(to, from, static_cast<size_t>(width) * sizeof(Cache));
-    return;
-  }
-  const auto n = static_cast<int64_t>(float_lanes());
-  int64_t i = 0;
-  for (; i + n <= width; i += n) store_floats(load_floats(from + i), to + i);
-  if (i < width)
-    store_some(load_some(from + i, static_cast<size_t>(width - i)), to + i, static_cast<size_t>(width - i));
-}
 
 constexpr int64_t converted_tokens = 16;
 
@@ -170,7 +157,7 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
                 std::byte* scratch) {
   using Unit = std::conditional_t<std::is_same_v<Cache, f16>, uint16_t, uint32_t>;  // g elements
   const KvGeometry geometry = problem.geometry();
-  const int64_t head_dim = problem.head_dim;
+  const int64_t head_dim = problem.head_dim, pairs = problem.rotary_pairs;
   const int64_t units = head_dim / geometry.group();
   auto* heads = reinterpret_cast<Cache*>(scratch);
   std::byte* page = args.cache.page(share.sequence, share.page);
@@ -179,14 +166,22 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
     std::byte* values = keys + geometry.half_bytes();
     for (int64_t done = 0; done < share.count; done += converted_tokens) {
       const int64_t count = std::min(converted_tokens, share.count - done);
-      const auto convert = [&](const std::byte* rows, int64_t stride) HWY_ATTR {
-        const Input* from = reinterpret_cast<const Input*>(rows) + (share.row + done) * stride + head * head_dim;
-        for (int64_t i = 0; i < count; ++i) convert_head(from + i * stride, head_dim, heads + i * head_dim);
+      const int64_t row = share.row + done;
+      const auto convert = [&](const Input* from, int64_t stride) HWY_ATTR {
+        for (int64_t i = 0; i < count; ++i) convert_elements(from + i * stride, head_dim, heads + i * head_dim);
       };
-      convert(args.keys, args.key_stride);
+      const auto rotate = [&](const Input* from, int64_t stride) HWY_ATTR {
+        const float* table = args.table + row * args.table_stride;
+        for (int64_t i = 0; i < count; ++i, table += args.table_stride) {
+          rotate_head(from + i * stride, head_dim, table, pairs, problem.interleaved, heads + i * head_dim);
+        }
+      };
+      const Input* from = reinterpret_cast<const Input*>(args.keys) + row * args.key_stride + head * head_dim;
+      pairs > 0 ? rotate(from, args.key_stride) : convert(from, args.key_stride);
       write_keys(reinterpret_cast<const Unit*>(scratch), units, count, problem.page_tokens,
                  reinterpret_cast<Unit*>(keys) + share.first + done);
-      convert(args.values, args.value_stride);
+      from = reinterpret_cast<const Input*>(args.values) + row * args.value_stride + head * head_dim;
+      convert(from, args.value_stride);
       write_values(heads, head_dim, share.first + done, count, reinterpret_cast<Cache*>(values));
     }
   }
@@ -220,14 +215,15 @@ Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"kv_write/hwy_baseline", "kv_write/hwy_avx2", "kv_write/hwy_avx3"};
   constexpr HighwayRuns<KvWrite> runs = INCIPIT_HIGHWAY_RUNS(run_kv_write);
   const auto accepts = [](const KvWrite::Problem& p) {
-    return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 &&
-           is_row_dtype(p.input) && (is_row_dtype(p.cache) || p.cache == DType::f16);
+    return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 && p.rotary_pairs >= 0 &&
+           2 * int64_t{p.rotary_pairs} <= p.head_dim && is_row_dtype(p.input) &&
+           (is_row_dtype(p.cache) || p.cache == DType::f16);
   };
   const auto scratch = [](const KvWrite::Problem& p, const KernelConfig&, int32_t) {
     return static_cast<size_t>(16 * p.head_dim) * sizeof(float);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, scratch, kv_write_tiles, runs[i]};
+  return {names[i], 2, highway_needs(target), accepts, plain_config, scratch, kv_write_tiles, runs[i]};
 }
 
 }  // namespace incipit

@@ -8,62 +8,21 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/rotary.cpp"
 #include "hwy/foreach_target.h"
 //
-#include "kernels/cpu/highway_rows-inl.h"
+#include "kernels/cpu/highway_rotary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace incipit {
 namespace HWY_NAMESPACE {
 
-/// Llama's halves: dims (i, pairs + i) of one head. In place when the pointers agree.
-template <typename Input, typename Output>
-HWY_INLINE void rotate_halves(const Input* from, const float* cosines, const float* sines, int64_t pairs, Output* to) {
-  const auto n = static_cast<int64_t>(float_lanes());
-  int64_t i = 0;
-  for (; i + n <= pairs; i += n) {
-    const auto x = load_floats(from + i), y = load_floats(from + pairs + i);
-    const auto c = load_floats(cosines + i), s = load_floats(sines + i);
-    store_floats(hn::NegMulAdd(y, s, hn::Mul(x, c)), to + i);
-    store_floats(hn::MulAdd(x, s, hn::Mul(y, c)), to + pairs + i);
-  }
-  if (i < pairs) {
-    const auto rest = static_cast<size_t>(pairs - i);
-    const auto x = load_some(from + i, rest), y = load_some(from + pairs + i, rest);
-    const auto c = load_some(cosines + i, rest), s = load_some(sines + i, rest);
-    store_some(hn::NegMulAdd(y, s, hn::Mul(x, c)), to + i, rest);
-    store_some(hn::MulAdd(x, s, hn::Mul(y, c)), to + pairs + i, rest);
-  }
-}
-
-HWY_INLINE float element(const float* from) { return *from; }
-HWY_INLINE float element(const bf16* from) { return to_float(*from); }
-HWY_INLINE void set_element(float* to, float value) { *to = value; }
-HWY_INLINE void set_element(bf16* to, float value) { *to = to_bf16(value); }
-
-/// Neighbours: dims (2i, 2i + 1).
-template <typename Input, typename Output>
-HWY_INLINE void rotate_neighbours(const Input* from, const float* cosines, const float* sines, int64_t pairs,
-                                  Output* to) {
-  for (int64_t i = 0; i < pairs; ++i) {
-    const float x = element(from + 2 * i), y = element(from + 2 * i + 1);
-    set_element(to + 2 * i, x * cosines[i] - y * sines[i]);
-    set_element(to + 2 * i + 1, y * cosines[i] + x * sines[i]);
-  }
-}
-
 template <typename Input, typename Output>
 void rotate_rows(const Rotary::Problem& problem, const Rotary::Args& args, RowRange range) {
   const int64_t width = int64_t{problem.heads} * problem.head_dim;
   for (int64_t row = range.begin; row < range.end; ++row) {
-    const float* cosines = args.table + row * args.table_stride;
-    const float* sines = cosines + problem.pairs;
+    const float* table = args.table + row * args.table_stride;
     const Input* from = reinterpret_cast<const Input*>(args.input) + row * args.input_stride;
     Output* to = reinterpret_cast<Output*>(args.output) + row * args.output_stride;
     for (int64_t at = 0; at < width; at += problem.head_dim) {
-      problem.interleaved ? rotate_neighbours(from + at, cosines, sines, problem.pairs, to + at)
-                          : rotate_halves(from + at, cosines, sines, problem.pairs, to + at);
-      for (int64_t dim = 2 * int64_t{problem.pairs}; dim < problem.head_dim; ++dim) {
-        set_element(to + at + dim, element(from + at + dim));
-      }
+      rotate_head(from + at, problem.head_dim, table, problem.pairs, problem.interleaved, to + at);
     }
     if (args.pad_output) zero_padding(to, width, args.output_stride);
   }

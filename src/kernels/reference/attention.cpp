@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/families.h"
-#include "kernels/reference/elements.h"
+#include "kernels/reference/rotated.h"
 
 namespace incipit {
 
@@ -12,6 +12,7 @@ void Attention::reference(const Problem& problem, const Args& args) {
   const int64_t width = int64_t{problem.heads} * problem.head_dim;
   const int32_t group = problem.heads / problem.kv_heads;
   std::vector<double> weights;
+  std::vector<float> query(static_cast<size_t>(problem.head_dim));
   for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
     const SequenceSpan& span = args.spans[sequence];
     const int32_t queries = problem.over_rows ? span.rows : span.tokens;
@@ -23,14 +24,15 @@ void Attention::reference(const Problem& problem, const Args& args) {
         const auto half = [&](int32_t at) {
           return args.cache.page(sequence, at / problem.page_tokens) + head / group * geometry.head_bytes();
         };
+        load_rotated(problem.query, args.query, row * args.query_stride + int64_t{head} * problem.head_dim,
+                     args.table + row * args.table_stride, problem.rotary_pairs, problem.interleaved, query);
         weights.assign(static_cast<size_t>(position - first + 1), 0);
         double largest = -std::numeric_limits<double>::infinity();
         for (int32_t at = first; at <= position; ++at) {
           double score = 0;
           for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
-            const double q = load_element(problem.query, args.query,
-                                          row * args.query_stride + int64_t{head} * problem.head_dim + dim);
-            score += q * load_element(problem.cache, half(at), geometry.k_element(at % problem.page_tokens, dim));
+            score += static_cast<double>(query[static_cast<size_t>(dim)]) *
+                     load_element(problem.cache, half(at), geometry.k_element(at % problem.page_tokens, dim));
           }
           score *= problem.scale;
           if (problem.soft_cap > 0) score = problem.soft_cap * std::tanh(score / problem.soft_cap);

@@ -15,6 +15,7 @@ class AttentionBinding {
     query_ = operands.input("query", problem.query, width);
     cache_ = operands.cache_input("cache", problem.geometry());
     operands.require_window(cache_, problem.window);
+    table_ = operands.rotary_table_input(problem.rotary_pairs, problem.head_dim);
     output_ = operands.output("output", problem.output, width);
   }
 
@@ -30,11 +31,13 @@ class AttentionBinding {
     args.rows = rows_on(axis_, batch);
     args.max_context = batch.longest_context;
     args.pad_output = output_.whole;
+    args.table = table_.data_as<float>(batch);
+    args.table_stride = table_.stride;
   }
 
  private:
   plan::Axis axis_;
-  BufferView query_, output_;
+  BufferView query_, table_, output_;
   CacheView cache_;
 };
 

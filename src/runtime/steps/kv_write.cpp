@@ -13,6 +13,7 @@ class KvWriteBinding {
     keys_ = operands.input("keys", problem.input, width);
     values_ = operands.input("values", problem.input, width);
     cache_ = operands.cache_input("cache", problem.geometry());
+    table_ = operands.rotary_table_input(problem.rotary_pairs, problem.head_dim);
   }
 
   void bind(const BatchView& batch, KvWrite::Args& args) const {
@@ -23,10 +24,12 @@ class KvWriteBinding {
     args.key_stride = keys_.stride;
     args.values = values_.data(batch);
     args.value_stride = values_.stride;
+    args.table = table_.data_as<float>(batch);
+    args.table_stride = table_.stride;
   }
 
  private:
-  BufferView keys_, values_;
+  BufferView keys_, values_, table_;
   CacheView cache_;
 };
 

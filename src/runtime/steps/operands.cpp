@@ -58,6 +58,11 @@ BufferView StepOperands::token_input(std::string_view role, DType dtype, int64_t
   return buffer_view(role, next_input(role), plan::Axis::tokens, dtype, width);
 }
 
+BufferView StepOperands::rotary_table_input(int64_t pairs, int64_t head_dim) {
+  require(pairs >= 0 && 2 * pairs <= head_dim, "rotates more than a head");
+  return input_if(pairs > 0, "table", DType::f32, 2 * pairs);
+}
+
 void StepOperands::input_space(std::string_view role, plan::Space space) {
   if (next_input(role).space() != space) fail(fmt::format("has an unexpected operand '{}'", role));
 }

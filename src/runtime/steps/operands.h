@@ -11,8 +11,8 @@
 //   gather_rows       buffer of tokens, rows                                  buffer of rows
 //   rotary_table      positions or row_positions, frequencies (dense)         buffer
 //   rotary            buffer, table                                           buffer
-//   kv_write          keys, values, cache                                     none
-//   attention         queries, cache                                          buffer
+//   kv_write          keys, values, cache, table?                             none
+//   attention         queries, cache, table?                                  buffer
 //   router            logits                                                  experts, their weights
 //   expert_linear     buffer [, scales when i8], experts, weight (panel16)    buffer
 //   weighted_sum      buffer, weights, residual?                              buffer
@@ -83,6 +83,8 @@ class StepOperands {
   BufferView whole_input(std::string_view role, DType dtype, int64_t width);
   /// A buffer of tokens whatever the step's axis.
   BufferView token_input(std::string_view role, DType dtype, int64_t width);
+  /// The cosines and sines that rotate heads; absent when there are no pairs.
+  BufferView rotary_table_input(int64_t pairs, int64_t head_dim);
   void input_space(std::string_view role, plan::Space space);
   /// The space of the next input, which stays to be read.
   plan::Space next_space() const;

@@ -9,9 +9,8 @@ class RotaryBinding {
  public:
   RotaryBinding(const Rotary::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
     const int64_t width = int64_t{problem.heads} * problem.head_dim;
-    operands.require(int64_t{2} * problem.pairs <= problem.head_dim, "rotates more than a head");
     input_ = operands.input("input", problem.input, width);
-    table_ = operands.input("table", DType::f32, int64_t{2} * problem.pairs);
+    table_ = operands.rotary_table_input(problem.pairs, problem.head_dim);
     output_ = operands.output("output", problem.output, width);
   }
 
