@@ -34,6 +34,7 @@ constexpr Pass list[] = {
     {"fuse_epilogues", "bias, activation and residual in the product's epilogue", fuse_epilogues},
     {"fuse_residual_norm", "remaining residual sums together with their norm", fuse_residual_norm},
     {"share_rotary", "one table of cosines and sines a step", share_rotary},
+    {"fuse_rotary", "rotation of keys as they are written, of queries as they are read", fuse_rotary},
     {"quantize", "weights, activations and caches in the chosen precision", quantize},
     {"fuse_conversions", "conversions in the op before them", fuse_conversions},
     {"remove_unused", "drop what no output depends on", remove_unused},

@@ -48,6 +48,8 @@ void fuse_epilogues(Graph& graph, const PassContext& context);
 void fuse_residual_norm(Graph& graph, const PassContext& context);
 /// Rotary becomes a table that the layers share, and its application.
 void share_rotary(Graph& graph, const PassContext& context);
+/// The application of a table moves into what reads the rotated heads: the write of keys, the attention of queries.
+void fuse_rotary(Graph& graph, const PassContext& context);
 /// Weights take the format of the precision, activations are converted in front of products, caches get their dtype;
 /// constants end in a dtype that kernels read.
 void quantize(Graph& graph, const PassContext& context);

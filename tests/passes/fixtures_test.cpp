@@ -161,9 +161,9 @@ TEST_P(Fixture, LayersBecomeFewNodes) {
   EXPECT_EQ(first_layer, GetParam().first_layer);
 }
 
-/// Of a layer in which q, k and v are one product that is sliced, and rotary is applied to q and k.
+/// Of a layer in which q, k and v are one product that is sliced, and q and k are rotated where they are read.
 OpCounts layer(OpCounts parts) {
-  parts.insert({{"SliceColumns", 3}, {"ApplyRotary", 2}, {"KvWrite", 1}, {"Attention", 1}});
+  parts.insert({{"SliceColumns", 3}, {"KvWrite", 1}, {"Attention", 1}});
   return parts;
 }
 
