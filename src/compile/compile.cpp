@@ -111,7 +111,7 @@ uint64_t memory_for_state(const Model& model, const CompileOptions& options, con
   for (const DraftCacheGroup& group : draft.groups) {
     const int64_t count =
         most_kv_pages(group.geometry.tokens, group.window, parts.max_context, parts.buckets.back().tokens);
-    pages += static_cast<uint64_t>(count * group.geometry.page_bytes());
+    pages += static_cast<uint64_t>(count * kv_page_pitch(group.geometry.page_bytes()));
   }
   uint64_t arena = 0;
   for (const ArenaPlan& plan : parts.arenas) arena = std::max(arena, plan.bytes);

@@ -18,13 +18,15 @@ int64_t pages_of_sequence(const plan::Plan& plan, const plan::CacheGroup& group)
   return most_kv_pages(group.page_tokens(), group.window(), plan.max_context(), step);
 }
 
+int64_t pitch_of(const plan::CacheGroup& group) { return kv_page_pitch(static_cast<int64_t>(group.page_bytes())); }
+
 }  // namespace
 
 std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int64_t cache_bytes, int64_t largest_bytes,
                                                     std::string_view engine) {
   double sequence_bytes = 0;
   for (const plan::CacheGroup* group : items(plan.groups())) {
-    sequence_bytes += static_cast<double>(pages_of_sequence(plan, *group)) * static_cast<double>(group->page_bytes());
+    sequence_bytes += static_cast<double>(pages_of_sequence(plan, *group)) * static_cast<double>(pitch_of(*group));
   }
   double sequences = plan.max_sequences();
   if (cache_bytes > 0) sequences = static_cast<double>(cache_bytes) / sequence_bytes;
@@ -44,7 +46,7 @@ std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int6
     limits.page_tokens = static_cast<int32_t>(group->page_tokens());
     limits.window = static_cast<int32_t>(group->window());
     limits.pages = static_cast<int32_t>(std::min(pages, static_cast<double>(std::numeric_limits<int32_t>::max())));
-    limits.page_bytes = static_cast<int64_t>(group->page_bytes());
+    limits.page_bytes = pitch_of(*group);
     groups.push_back(limits);
   }
   return groups;

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <random>
 
+#include "kernels/kv_pages.h"
+
 namespace incipit {
 namespace {
 
@@ -118,7 +120,8 @@ AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, int32_t 
     : problem_(problem), context_(std::max(rows, 512)) {
   const KvGeometry geometry = problem.geometry();
   const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;
-  pool_ = filled(problem.cache, {pages, geometry.page_bytes() / static_cast<int64_t>(size_of(problem.cache))}, 1);
+  pool_ = filled(problem.cache,
+                 {pages, kv_page_pitch(geometry.page_bytes()) / static_cast<int64_t>(size_of(problem.cache))}, 1);
   const int64_t width = int64_t{problem.heads} * problem.head_dim;
   query_ = filled(problem.query, {rows, row_stride(width)}, 2);
   output_ = Tensor(problem.output, {rows, row_stride(width)});
@@ -135,7 +138,8 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   Attention::Args args{};
   args.sequences = 1;
   args.spans = &span_;
-  args.cache = {pool_.data(), problem_.geometry().page_bytes(), 0, pages_.data(), static_cast<int32_t>(pages_.size())};
+  args.cache = {pool_.data(), kv_page_pitch(problem_.geometry().page_bytes()), 0, pages_.data(),
+                static_cast<int32_t>(pages_.size())};
   args.positions = positions_.data();
   args.query = query_.data();
   args.query_stride = stride;

@@ -69,8 +69,7 @@ struct AttentionScratch {
   int64_t score_row;     // floats of a row of scores
   int64_t weight_row;    // elements of a row of weights
   int64_t output_row;    // floats of an output row
-  size_t scores[2];      // of a key block, and of the next one
-  size_t queries, weights, outputs, totals, references, positions, last_values, bytes;
+  size_t queries, scores, weights, outputs, totals, references, positions, last_values, bytes;
 
   /// `operand_bytes`: of an element of the query and weight operands.
   AttentionScratch(const Attention::Problem& problem, const KernelConfig& config, int64_t operand_bytes) {
@@ -87,7 +86,7 @@ struct AttentionScratch {
       return at;
     };
     queries = take(rows * operand_row);
-    for (size_t& block : scores) block = take(rows * score_row * 4);
+    scores = take(rows * score_row * 4);
     weights = take(rows * weight_row * operand_bytes);
     outputs = take(rows * output_row * 4);
     totals = take(rows * 64);
