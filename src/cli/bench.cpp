@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <iterator>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -18,6 +18,7 @@
 #include "cli/limits.h"
 #include "cli/measure.h"
 #include "cli/options.h"
+#include "cli/step_groups.h"
 #include "cli/trace.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
@@ -33,52 +34,11 @@ struct BenchOptions {
   bool json = false, no_save = false, steps = false;
 };
 
-/// Steps of the same problem and kernel, together.
-struct StepGroup {
-  std::string kind;  // the first one's name, layer numbers as *
-  std::string problem, kernel;
-  int32_t count = 0;
-  double ms = 0, limit_ms = 0;
-};
-
 struct Profile {
   std::string phase;  // a Measurement's kind
   int32_t tokens = 0;
   std::vector<StepGroup> groups;
 };
-
-/// "layers.7.qkv" → "layers.*.qkv".
-std::string without_numbers(std::string_view name) {
-  std::string result;
-  for (size_t i = 0; i < name.size();) {
-    if (name[i] < '0' || name[i] > '9' || (i > 0 && name[i - 1] != '.')) {
-      result += name[i++];
-      continue;
-    }
-    result += '*';
-    while (i < name.size() && name[i] >= '0' && name[i] <= '9') ++i;
-  }
-  return result;
-}
-
-std::vector<StepGroup> group_steps(const std::vector<StepTime>& times, const plan::Plan& plan, const PassShape& shape,
-                                   const MachineCeilings& ceilings, double runs) {
-  const std::map<std::string, bool, std::less<>> over_rows = steps_over_rows(plan);
-  std::map<std::pair<std::string, std::string>, size_t> known;
-  std::vector<StepGroup> groups;
-  for (const StepTime& time : times) {
-    const auto [found, fresh] = known.try_emplace({time.problem, time.kernel}, groups.size());
-    if (fresh) groups.push_back({without_numbers(time.name), time.problem, time.kernel, 0, 0, 0});
-    StepGroup& group = groups[found->second];
-    const auto axis = over_rows.find(time.name);
-    const bool rows = axis == over_rows.end() || axis->second;
-    ++group.count;
-    group.ms += time.milliseconds / runs;
-    group.limit_ms += limit_of_step(time.problem, rows, shape, ceilings);
-  }
-  std::ranges::stable_sort(groups, [](const StepGroup& a, const StepGroup& b) { return a.ms > b.ms; });
-  return groups;
-}
 
 const Measurement* longest_prompt(const std::vector<Measurement>& results) {
   const Measurement* longest = nullptr;
@@ -91,27 +51,23 @@ const Measurement* longest_prompt(const std::vector<Measurement>& results) {
 /// Where the time of the longest prompt and of a decoded token goes. Timed step by step, which costs a little itself.
 std::vector<Profile> profile_steps(Session& session, const std::vector<Measurement>& results,
                                    const MachineCeilings& ceilings) {
-  Executor& executor = session.executor();
+  const plan::Plan& plan = session.executor().engine().plan();
   std::vector<Profile> profiles;
-  const auto add = [&](const Measurement& result, double runs) {
-    profiles.push_back({result.kind, result.tokens,
-                        group_steps(executor.take_profile(), executor.engine().plan(), result.shape, ceilings, runs)});
-  };
-  const auto forget = [&] { executor.take_profile(); };
   if (const Measurement* longest = longest_prompt(results)) {
-    constexpr int runs = 3;
-    run_once(session, longest->tokens, 0, forget);
-    forget();
-    for (int i = 0; i < runs; ++i) run_once(session, longest->tokens, 0, {});
-    add(*longest, runs);
+    constexpr int32_t runs = 3;
+    trace_passes(session, longest->tokens, 0);
+    std::vector<TracedPass> passes;
+    for (int32_t i = 0; i < runs; ++i)
+      std::ranges::move(trace_passes(session, longest->tokens, 0), std::back_inserter(passes));
+    profiles.push_back({longest->kind, longest->tokens, group_steps(passes, plan, ceilings, runs)});
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
     const auto prompt = static_cast<int32_t>(result.shape.first_position) - result.tokens / 2;
-    run_once(session, prompt, result.tokens, forget);
-    forget();
-    run_once(session, prompt, result.tokens, forget);
-    add(result, result.tokens);
+    trace_passes(session, prompt, result.tokens);
+    std::vector<TracedPass> passes = trace_passes(session, prompt, result.tokens);
+    std::erase_if(passes, [&](const TracedPass& pass) { return pass.shape.first_position < prompt; });
+    profiles.push_back({result.kind, result.tokens, group_steps(passes, plan, ceilings, result.tokens)});
   }
   return profiles;
 }

@@ -9,6 +9,7 @@ namespace incipit::cli {
 namespace {
 
 Work work_of_step(std::string_view problem, bool over_rows, const PassShape& shape) {
+  if (over_rows && !shape.sampled) return {};
   return work_of(problem, over_rows ? 1 : shape.tokens, shape.first_position + shape.tokens);
 }
 

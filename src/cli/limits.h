@@ -15,10 +15,11 @@ struct Plan;
 
 namespace incipit::cli {
 
-/// One sequence's pass: `tokens` new tokens behind `first_position` cached ones, the last of them sampled.
+/// One sequence's pass: `tokens` new tokens behind `first_position` cached ones.
 struct PassShape {
   int64_t first_position = 0;
   int64_t tokens = 0;
+  bool sampled = true;  // the last of them; a prompt's earlier passes sample none
 };
 
 /// What this machine can do at most.

@@ -46,16 +46,12 @@ Request request_of(Session& session, int32_t prompt, int32_t new_tokens) {
 }
 
 /// When each token arrived, in milliseconds after its request.
-std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens,
-                             const std::function<void()>& after_first = {}) {
+std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens) {
   std::vector<double> times;
   times.reserve(static_cast<size_t>(new_tokens));
   Request request = request_of(session, prompt, new_tokens);
   const auto start = Clock::now();
-  session.submit(std::move(request), [&](const TokenEvent&) {
-    times.push_back(milliseconds(Clock::now() - start));
-    if (times.size() == 1 && after_first) after_first();
-  });
+  session.submit(std::move(request), [&](const TokenEvent&) { times.push_back(milliseconds(Clock::now() - start)); });
   while (session.step()) check_interrupt();
   return times;
 }
@@ -106,10 +102,6 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
   }
   progress.finish();
   return results;
-}
-
-void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first) {
-  arrivals(session, prompt, decode + 1, after_first);
 }
 
 void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step) {

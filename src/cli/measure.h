@@ -38,10 +38,7 @@ constexpr int32_t decode_prompt = 128;
 /// refused. Ctrl-C throws.
 std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress);
 
-/// Runs one prompt and `decode` tokens after its first one, with a call between.
-void run_once(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_first);
-
-/// The same, with a call after each of the session's steps.
+/// Runs one prompt and `decode` tokens after its first one, with a call after each of the session's steps.
 void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step);
 
 /// {kind, tokens, ms_median} a measurement.

@@ -48,6 +48,7 @@ std::vector<TracedPass> trace_passes(Session& session, int32_t prompt, int32_t d
     const bool decodes = position >= prompt;
     pass.shape = {position, decodes ? 1 : std::min(most, prompt - position)};
     position += static_cast<int32_t>(pass.shape.tokens);
+    pass.shape.sampled = position >= prompt;
     pass.name = decodes ? fmt::format("decode {}", position - prompt) : fmt::format("prompt {}", position);
     const double now_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count(), ms = total_ms(pass);
     pass.begin_ms = std::max(end_ms, now_ms - ms);

@@ -28,6 +28,7 @@ TEST(Limits, OfAStepCountTheRowsOfItsAxis) {
   const double operations = 2.0 * 1000 * 64;
   EXPECT_DOUBLE_EQ(limit_of_step(problem, false, {0, 50}, example_ceilings()), 1e3 * 50 * operations / 1e9);
   EXPECT_DOUBLE_EQ(limit_of_step(problem, true, {0, 50}, example_ceilings()), 1e3 * operations / 1e9);
+  EXPECT_EQ(limit_of_step(problem, true, {0, 50, false}, example_ceilings()), 0);
 }
 
 TEST(Limits, OfAPassAreTheLargerOfAllArithmeticAndAllBytes) {
