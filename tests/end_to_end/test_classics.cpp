@@ -1,7 +1,9 @@
 // The bundled model, end to end: its tokenizer, logits, greedy texts and perplexity against what Transformers gave.
+// What is exact holds on every target that this machine runs; whole books are read on its own alone.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
@@ -12,6 +14,7 @@
 #include "session/evaluate.h"
 #include "session/session.h"
 #include "support/driver.h"
+#include "support/reference_models.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
@@ -22,16 +25,18 @@ namespace {
 
 std::filesystem::path golden(const std::string& name) { return fixtures() / "classics-16m-golden" / name; }
 
-std::shared_ptr<const Engine> classics(const std::string& precision) {
+std::shared_ptr<const Engine> classics(const std::string& precision, const std::string& target = "native") {
   static const TemporaryDirectory directory;
   static std::map<std::string, std::shared_ptr<const Engine>> made;
-  auto& engine = made[precision];
+  const std::string name = target + "." + precision;
+  auto& engine = made[name];
   if (!engine) {
     CompileOptions options;
     options.precision = precision;
+    options.target = target;
     options.tune = false;
     options.max_context = 1024;
-    engine = compile_for_test(source_directory() / "models" / "classics-16m", directory / precision, options);
+    engine = compile_for_test(source_directory() / "models" / "classics-16m", directory / name, options);
   }
   return engine;
 }
@@ -66,12 +71,12 @@ TEST(Classics, TokenizesThePromptsAsTransformersDoes) {
   for (const Prompt& prompt : prompts()) EXPECT_EQ(tokenizer->encode(prompt.text), prompt.input_ids) << prompt.text;
 }
 
-TEST(Classics, GivesTheGoldenLogitsInF32) {
+LogitsComparison compare_to_golden(const std::shared_ptr<const Engine>& engine) {
   const SafetensorsFile expected = SafetensorsFile::open(golden("golden_logits.safetensors"));
-  Executor executor(classics("f32"), make_cpu_device(2));
+  Executor executor(engine, make_cpu_device(2));
   std::vector<std::vector<int32_t>> texts;
   for (const Prompt& prompt : prompts()) texts.push_back(prompt.input_ids);
-  ASSERT_EQ(texts.size(), 4U);
+  EXPECT_EQ(texts.size(), 4U);
   std::vector<Tensor> tensors;
   for (size_t i = 0; i < texts.size(); ++i) tensors.push_back(expected.load("logits." + std::to_string(i)));
   LogitsComparison comparison;
@@ -79,16 +84,42 @@ TEST(Classics, GivesTheGoldenLogitsInF32) {
     comparison.add(logits, tensors[text].as<float>().subspan(position * logits.size(), logits.size()));
   });
   EXPECT_EQ(comparison.rows, 15 + 9 + 12 + 26);
+  return comparison;
+}
+
+/// A build for the target, with kernels of no more than it has.
+class ClassicsOn : public testing::TestWithParam<std::string> {};
+
+TEST_P(ClassicsOn, GivesTheGoldenLogitsInF32) {
+  const LogitsComparison comparison = compare_to_golden(classics("f32", GetParam()));
   EXPECT_LE(comparison.relative_error(), 1e-4);
   EXPECT_EQ(comparison.same_choice, comparison.rows);
 }
 
-TEST(Classics, ContinuesThePromptsWordForWordInF32) {
+/// Some three times what the worst target gave: relative errors of 7.9e-3, 4.5e-4 and 8.1e-2, divergences
+/// of 9.7e-5, 4.1e-7 and 1.1e-2, and in int8 another first choice in 6 rows of 62.
+TEST_P(ClassicsOn, KeepsTheGoldenLogitsWhenRounded) {
+  struct Bound {
+    const char* precision;
+    double relative_error, mean_kl;
+    int64_t other_choices;
+  };
+  for (const Bound& bound :
+       {Bound{"bf16", 2.5e-2, 3e-4, 1}, Bound{"fp16", 1.5e-3, 1.5e-6, 0}, Bound{"int8", 0.2, 3e-2, 12}}) {
+    SCOPED_TRACE(bound.precision);
+    const LogitsComparison comparison = compare_to_golden(classics(bound.precision, GetParam()));
+    EXPECT_LE(comparison.relative_error(), bound.relative_error);
+    EXPECT_LE(comparison.mean_kl, bound.mean_kl);
+    EXPECT_LE(comparison.rows - comparison.same_choice, bound.other_choices);
+  }
+}
+
+TEST_P(ClassicsOn, ContinuesThePromptsWordForWordInF32) {
   for (const auto kind : {SessionOptions::DeviceKind::cpu, SessionOptions::DeviceKind::shadow}) {
     SessionOptions options;
     options.device = kind;
     options.threads = 2;
-    Session session(classics("f32"), options);
+    Session session(classics("f32", GetParam()), options);
     const std::vector<Prompt> all = prompts();
     std::vector<std::vector<int32_t>> ids(all.size());
     std::vector<std::string> texts(all.size());
@@ -109,6 +140,14 @@ TEST(Classics, ContinuesThePromptsWordForWordInF32) {
     }
   }
 }
+
+std::string target_name(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ClassicsOn, testing::ValuesIn(targets_here()), target_name);
 
 /// The whole of eval.txt, as golden.json says: windows of 512, no begin token, the first token of each not scored.
 double perplexity(const std::string& precision) {

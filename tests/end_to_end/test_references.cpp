@@ -103,15 +103,6 @@ std::vector<int32_t> slice(const std::vector<int32_t>& tokens, size_t first, siz
           tokens.begin() + static_cast<std::ptrdiff_t>(std::min(first + count, tokens.size()))};
 }
 
-/// The targets whose engines this machine runs: a kernel family each. TargetsNotHere tells of the others.
-std::vector<std::string> targets() {
-  std::vector<std::string> here;
-  for (const std::string& target : all_targets) {
-    if (cpu_features().includes(target_features(target))) here.push_back(target);
-  }
-  return here;
-}
-
 /// The last part of a model "llama-mha/genai.packed": its checkpoint as ONNX Runtime GenAI would export it.
 const std::vector<GenaiForm> genai_forms{
     {.name = "genai.grouped"},
@@ -335,23 +326,23 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets_here()),
                                           testing::Values("cpu", "shadow")),
                          case_name);
 
 // The structure of an export's graph is its checkpoint's (tests/passes/doors_test.cpp): one kernel family is enough.
 INSTANTIATE_TEST_SUITE_P(Onnx, References,
                          testing::Combine(testing::ValuesIn(sanitized ? own_exports : reference_exports()),
-                                          testing::Values(targets().back()), testing::Values("cpu", "shadow")),
+                                          testing::Values(targets_here().back()), testing::Values("cpu", "shadow")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Genai, References,
-                         testing::Combine(testing::ValuesIn(genai_models()), testing::Values(targets().back()),
+                         testing::Combine(testing::ValuesIn(genai_models()), testing::Values(targets_here().back()),
                                           testing::Values("cpu")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets_here()),
                                           testing::Values("bf16", "fp16", "int8")),
                          case_name);
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu.h"
 #include "support/shared_files.h"
 
 namespace incipit {
@@ -30,6 +31,15 @@ inline std::vector<std::string> reference_exports() {
 inline const std::vector<std::string> own_exports{"gpt-neox/plain_dynamo.onnx", "gemma2/past_torchscript.onnx"};
 
 inline const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"};
+
+/// Those whose engines this machine runs: a kernel family each. References' TargetsNotHere tells of the others.
+inline std::vector<std::string> targets_here() {
+  std::vector<std::string> here;
+  for (const std::string& target : all_targets) {
+    if (cpu_features().includes(target_features(target))) here.push_back(target);
+  }
+  return here;
+}
 
 /// A model's directory, or an export's file. Most models and two exports are in every checkout; the path of one that is
 /// not may not exist.
