@@ -354,8 +354,11 @@ class Lowering {
   void product(const Node& node, const incipit::Linear::Problem& problem, std::vector<DraftOperand> inputs,
                ValueId residual) {
     const ValueId out = node.outputs[0];
-    inputs.push_back(residual == none ? DraftOperand{} : at(residual));
-    const DraftOperand output = in_place_or_new(out, residual);
+    const DraftOperand rows = inputs.front(), added = residual == none ? DraftOperand{} : at(residual);
+    inputs.push_back(added);
+    // Tiles read the input's rows when others have written their results.
+    const bool is_input = rows.space == added.space && rows.index == added.index;
+    const DraftOperand output = in_place_or_new(out, is_input ? none : residual);
     add_step(node.name, to_text(problem), axis_of(out), std::move(inputs), {output});
   }
 
@@ -387,15 +390,15 @@ class Lowering {
     problem.activation = activation_from(op.activation);
     problem.n = narrow(graph_.value(weight).type.shape.at(0).constant());
     problem.k = narrow(graph_.value(weight).type.shape.at(1).constant());
-    problem.input = DType::i8;
+    problem.input = dtype_of(node.inputs[0]);
     problem.format = WeightFormat::i8;
     problem.output = dtype_of(node.outputs[0]);
     problem.bias = bias != none;
     problem.residual = residual != none;
-    product(node, problem,
-            {ensure_whole(node.inputs[0], node.name), at(node.inputs[1]),
-             packed_weight(weight, node.inputs[3], bias, WeightFormat::i8, is_gated(problem.activation))},
-            residual);
+    std::vector<DraftOperand> inputs{ensure_whole(node.inputs[0], node.name)};
+    if (!problem.quantizes()) inputs.push_back(at(node.inputs[1]));
+    inputs.push_back(packed_weight(weight, node.inputs[3], bias, WeightFormat::i8, is_gated(problem.activation)));
+    product(node, problem, std::move(inputs), residual);
   }
 
   /// Codes have their scales as second input.

@@ -79,19 +79,22 @@ struct PackedEmbedding {
 
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
 /// A float weight's input is f32 or bf16 as the weight, f32 for f16; an i8 input has a scale per row (product =
-/// code·code·scale·scale, sums exact in i32). Accumulates in f32. When gated, n counts gate and up rows and the output
-/// has n/2 columns.
+/// code·code·scale·scale, sums exact in i32). An i8 weight also takes f32 or bf16 rows, which the kernel quantises as
+/// QuantizeRows does it, to the same bits. Accumulates in f32. When gated, n counts gate and up rows and the output has
+/// n/2 columns.
 struct Linear {
   struct Problem {
     static constexpr std::string_view family = "linear";
     int32_t n = 0, k = 0;
     WeightFormat format = WeightFormat::f32;
-    DType input = DType::f32;   // f32 | bf16 | i8, as the format
+    DType input = DType::f32;   // f32 | bf16 | i8, as the format; any with i8
     DType output = DType::f32;  // f32 | bf16
     bool bias = false;          // f32 [n], in packed order, zero padded
     bool residual = false;      // f32 rows, added last; may alias the output
     Activation activation = Activation::none;
     int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
+    /// The kernel makes the codes of its input.
+    bool quantizes() const { return format == WeightFormat::i8 && input != DType::i8; }
     template <typename V>
     void fields(V& v) {
       v("n", n), v("k", k), v("format", format), v("input", input), v("output", output), v("bias", bias),
@@ -102,7 +105,7 @@ struct Linear {
     int32_t rows;
     const std::byte* input;  // rows padded with zeros to 64 elements (layout.h)
     int64_t input_stride;
-    const float* input_scales;  // [rows], i8 only
+    const float* input_scales;  // [rows], i8 input only
     PackedWeight weight;
     const float* bias;
     const float* residual;

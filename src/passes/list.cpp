@@ -14,7 +14,7 @@ namespace {
 // are packed, and what follows sees the same decoder whatever door it came in by; numbers go into norm gains before
 // these go into weights, and both before weights are merged; pruning decides which products still share their input, so
 // it precedes merging; the gate is fused from merged products; epilogues from whatever is left; quantize sees the final
-// products; conversions follow it.
+// products; conversions follow it, each into the op before it, else into the product behind it.
 constexpr Pass list[] = {
     {"fold_constants", "compute what depends on small constants only", fold_constants},
     {"simplify_primitives", "drop primitives that change nothing", simplify_primitives},
@@ -37,6 +37,7 @@ constexpr Pass list[] = {
     {"fuse_rotary", "rotation of keys as they are written, of queries as they are read", fuse_rotary},
     {"quantize", "weights, activations and caches in the chosen precision", quantize},
     {"fuse_conversions", "conversions in the op before them", fuse_conversions},
+    {"fuse_quantization", "rows of a product's own become codes in it", fuse_quantization},
     {"remove_unused", "drop what no output depends on", remove_unused},
 };
 

@@ -55,5 +55,7 @@ void fuse_rotary(Graph& graph, const PassContext& context);
 void quantize(Graph& graph, const PassContext& context);
 /// A conversion moves into the op that produces its input.
 void fuse_conversions(Graph& graph, const PassContext& context);
+/// What is left of quantising moves into the one product that reads it.
+void fuse_quantization(Graph& graph, const PassContext& context);
 
 }  // namespace incipit

@@ -11,7 +11,8 @@ namespace {
 
 Work linear_work(const Linear::Problem& problem, int64_t rows) {
   const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
-  return {2.0 * static_cast<double>(rows) * problem.n * problem.k, problem.input, static_cast<double>(shape.bytes())};
+  return {2.0 * static_cast<double>(rows) * problem.n * problem.k, activation_dtype(problem.format),
+          static_cast<double>(shape.bytes())};
 }
 
 /// Tokens that choose evenly, each on its own: an expert is read when any of them chose it.

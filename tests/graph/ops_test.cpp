@@ -262,7 +262,7 @@ TEST(Ops, QuantizeRowsIsSymmetricAndRoundsToEven) {
 }
 
 TEST(Ops, QuantizedLinearIsLinearOnTheDequantised) {
-  const std::string text = R"(graph (x: f32[N, 3]) -> (y, z)
+  const std::string text = R"(graph (x: f32[N, 3]) -> (y, z, own)
 const codes : i8[2, 3] = {1, -2, 3, 100, 0, 127}
 const scales : f32[2] = {0.5, 0.01}
 const w : f32[2, 3] = {0.5, -1, 1.5, 1, 0, 1.27}
@@ -270,10 +270,26 @@ const b : f32[2] = {1, 2}
 c : i8[N, 3], s : f32[N] = QuantizeRows(x)
 y : f32[N, 2] = QuantizedLinear(c, s, codes, scales, b) {activation = "silu"}
 z : f32[N, 2] = Linear(x, w, b) {activation = "silu"}
+own : f32[N, 2] = QuantizedLinear(x, _, codes, scales, b) {activation = "silu"}
 )";
   // Chosen so that the activations are exact: max 127 · 2⁻³.
   const std::vector<Tensor> y = run(text, list(f32({1, 3}, {127.0F / 8, -3.0F / 8, 0.25})));
   EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-4F), floats(y[1])));
+  EXPECT_EQ(floats(y[2]), floats(y[0]));
+}
+
+TEST(Ops, QuantizedLinearTakesCodesWithScalesOrRowsWithout) {
+  const std::string head =
+      "graph (x: f32[N, 3], c: i8[N, 3], s: f32[N]) -> (y)\nconst codes : i8[2, 3] = zeros\n"
+      "const scales : f32[2] = zeros\n";
+  for (const std::string node : {"QuantizedLinear(c, s, codes, scales)", "QuantizedLinear(x, _, codes, scales)"}) {
+    EXPECT_NO_THROW(parse_graph(head + "y : f32[N, 2] = " + node + "\n")) << node;
+  }
+  for (const std::string node :
+       {"QuantizedLinear(c, _, codes, scales)", "QuantizedLinear(x, s, codes, scales)", "QuantizedLinear(x)",
+        "QuantizedLinear(x, _, codes)", "QuantizedLinear(x, _, _, scales)", "QuantizedLinear(s, _, codes, scales)"}) {
+    EXPECT_THROW(parse_graph(head + "y : f32[N, 2] = " + node + "\n"), Error) << node;
+  }
 }
 
 TEST(Ops, SlicesAndGathers) {

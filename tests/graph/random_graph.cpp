@@ -122,7 +122,9 @@ class Generator {
         Tensor codes(DType::i8, {made, w});
         for (int8_t& code : codes.as<int8_t>()) code = static_cast<int8_t>(below(255) - 127);
         const ValueId weight = graph_.add_constant(name(), make_constant(std::move(codes)));
-        push(graph_.add(name(), op, {rows[0], rows[1], weight, constant(DType::f32, {made})}), x.position);
+        const ValueId scales = constant(DType::f32, {made});
+        push(graph_.add(name(), op, {rows[0], rows[1], weight, scales}), x.position);
+        if (below(2) == 0) push(graph_.add(name(), op, {x.value, none, weight, scales}), x.position);
         return;
       }
       case 2: {

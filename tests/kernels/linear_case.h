@@ -68,6 +68,14 @@ inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {{WeightForma
                                                                     {WeightFormat::f16, DType::f32},
                                                                     {WeightFormat::i8, DType::i8}};
 
+/// A product quantises its own rows too.
+inline constexpr std::pair<WeightFormat, DType> linear_inputs[] = {linear_formats[0],
+                                                                   linear_formats[1],
+                                                                   linear_formats[2],
+                                                                   linear_formats[3],
+                                                                   {WeightFormat::i8, DType::f32},
+                                                                   {WeightFormat::i8, DType::bf16}};
+
 struct BoundedSum {
   double value, error;
 };
@@ -114,7 +122,7 @@ class KernelCase<Linear> {
   static std::vector<Linear::Problem> test_problems() {
     std::vector<Linear::Problem> problems;
     using A = Activation;
-    for (const auto& [format, input] : linear_formats) {
+    for (const auto& [format, input] : linear_inputs) {
       const auto add = [&, f = format, i = input](int32_t n, int32_t k, DType output, bool bias, bool residual, A a) {
         problems.push_back({n, k, f, i, output, bias, residual, a});
       };
@@ -135,7 +143,7 @@ class KernelCase<Linear> {
 
   static std::vector<BenchStep<Linear>> bench_steps() {
     std::vector<BenchStep<Linear>> steps;
-    for (const auto& [format, input] : linear_formats) {
+    for (const auto& [format, input] : linear_inputs) {
       const DType narrow = input == DType::bf16 ? DType::bf16 : DType::f32;
       // llama-0.5b: the merged gate and up, the down product, and the head, which is larger than caches.
       const Linear::Problem gate_up{5632, 1024, format, input, narrow, false, false, Activation::silu_gate};
@@ -145,7 +153,11 @@ class KernelCase<Linear> {
         const double weights = static_cast<double>(problem.n) * problem.k;
         steps.push_back({problem, rows, 2.0 * rows * weights, weights * element_bytes(problem.format)});
       };
-      for (const int32_t rows : {1, 8, 128, 1024}) add(gate_up, rows), add(down, rows);
+      for (const int32_t rows : {1, 8, 128, 1024}) {
+        if (!down.quantizes()) add(gate_up, rows);
+        add(down, rows);
+      }
+      if (down.quantizes()) continue;
       for (const int32_t rows : {1, 8}) add(head, rows);
     }
     return steps;
@@ -165,6 +177,12 @@ class KernelCase<Linear> {
     input_.fill_random(random_);
     std::uniform_real_distribution<float> real(-1, 1);
     for (int32_t r = 0; r < rows; ++r) input_scales_.push_back(0.01f * (1.5f + real(random_)));
+    if (problem.quantizes()) {
+      codes_ = Rows::whole(DType::i8, rows, problem.k);
+      QuantizeRows::reference(
+          {problem.k, problem.input},
+          {rows, input_.data(), input_.stride, codes_.bytes.as<int8_t>(), codes_.stride, input_scales_.data()});
+    }
     for (int32_t j = 0; j < problem.n; ++j) bias_.push_back(real(random_));
     packed_bias_ = pack_outputs(weight_.order(), bias_);
     residual_ = Rows::whole(DType::f32, rows, width);
@@ -223,9 +241,11 @@ class KernelCase<Linear> {
   }
 
   BoundedSum sum(int64_t row, int64_t output) {
+    const bool coded = problem_.format == WeightFormat::i8;
+    Rows& input = problem_.quantizes() ? codes_ : input_;
     return bound_product(
-        problem_.input, problem_.k, problem_.input == DType::i8 ? input_scales_[static_cast<size_t>(row)] : 1,
-        [&](int64_t k) { return input_.get(row, k); }, weight_.rows().data() + output * problem_.k,
+        input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,
+        [&](int64_t k) { return input.get(row, k); }, weight_.rows().data() + output * problem_.k,
         problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
   }
 
@@ -238,7 +258,7 @@ class KernelCase<Linear> {
   Linear::Problem problem_;
   std::mt19937_64 random_;
   RandomWeight weight_;
-  Rows input_, output_, residual_, expected_;
+  Rows input_, codes_, output_, residual_, expected_;
   std::vector<float> input_scales_, bias_, packed_bias_;
   std::vector<double> tolerance_;
   bool in_place_ = false;

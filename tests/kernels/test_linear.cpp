@@ -16,7 +16,9 @@ std::vector<Linear::Problem> awkward_problems() {
   return {{2 * 70, 259, WeightFormat::f32, DType::f32, DType::f32, true, false, Activation::silu_gate},
           {135, 259, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
           {135, 259, WeightFormat::f16, DType::f32, DType::f32, true, true, Activation::none},
-          {135, 259, WeightFormat::i8, DType::i8, DType::bf16, false, true, Activation::gelu_tanh}};
+          {135, 259, WeightFormat::i8, DType::i8, DType::bf16, false, true, Activation::gelu_tanh},
+          {135, 259, WeightFormat::i8, DType::f32, DType::bf16, false, true, Activation::gelu_tanh},
+          {2 * 70, 259, WeightFormat::i8, DType::bf16, DType::f32, true, false, Activation::silu_gate}};
 }
 
 TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
@@ -75,17 +77,125 @@ TEST(Linear, Int8SumsAreExactInEveryKernel) {
   }
 }
 
+/// Rows on which rounding is hard: quotients beside the middle between two codes, at magnitudes from the least to the
+/// greatest, and rows that are not numbers.
+Rows hard_rows(DType dtype, int32_t count, int64_t width) {
+  Rows rows = Rows::whole(dtype, count, width);
+  std::mt19937_64 random(11);
+  rows.fill_random(random);
+  std::uniform_int_distribution<int> code(-127, 126), step(-2, 2), power(-149, 126), kind(0, 7);
+  std::uniform_real_distribution<float> real(1, 2);
+  for (int32_t row = 0; row < count; ++row) {
+    const float largest = std::ldexp(real(random), power(random));
+    rows.set(row, 0, largest);
+    const float scale = rows.get(row, 0) / 127.0f;
+    for (int64_t column = 1; column < width; ++column) {
+      float x = (static_cast<float>(code(random)) + 0.5f) * scale;
+      for (int steps = step(random); steps != 0; steps += steps < 0 ? 1 : -1) {
+        x = std::nextafter(x, steps < 0 ? -largest : largest);
+      }
+      rows.set(row, column, x);
+    }
+    const int what = kind(random);
+    if (what == 0) rows.set(row, 1, std::nanf("7"));
+    if (what == 1 && row % 4 == 0) rows.set(row, 2, -HUGE_VALF);
+    if (what == 2 && row % 4 == 0) {
+      for (int64_t column = 0; column < width; ++column) rows.set(row, column, row % 8 == 0 ? 0 : std::nanf("1"));
+    }
+  }
+  return rows;
+}
+
+/// Every bf16 number beside every largest one of its row, but for powers of two, which change no code: a row for each
+/// largest mantissa and distance of exponents.
+Rows all_bf16_rows() {
+  Rows rows = Rows::whole(DType::bf16, 128 * 9, 192);
+  std::memset(rows.bytes.data(), 0, rows.bytes.size());
+  for (int32_t row = 0; row < rows.rows; ++row) {
+    const int largest = 128 + row / 9, distance = row % 9;
+    rows.set(row, 0, static_cast<float>(largest));
+    for (int mantissa = 128; mantissa < (distance == 0 ? largest + 1 : 256); ++mantissa) {
+      rows.set(row, mantissa - 127, std::ldexp(static_cast<float>(mantissa), -distance));
+    }
+  }
+  return rows;
+}
+
+TEST(Linear, QuantisesItsRowsAsQuantizeRowsDoes) {
+  // The weight gives back each input's code, times the row's scale.
+  constexpr int32_t width = 192;
+  const PanelPacker packer(WeightFormat::i8, width, width, false);
+  GuardedBytes panels(static_cast<size_t>(packer.shape().bytes()));
+  std::vector<int32_t> sums(width);
+  const std::vector<float> ones(width, 1);
+  for (int64_t panel = 0; panel < packer.shape().panels; ++panel) {
+    std::vector<int8_t> codes(panel_width * width);
+    for (int64_t r = 0; r < panel_width; ++r) codes[static_cast<size_t>(r * width + panel * panel_width + r)] = 1;
+    packer.pack_panel_codes(codes.data(), panels.data() + panel * packer.shape().panel_bytes,
+                            sums.data() + panel * panel_width);
+  }
+  std::vector<Rows> inputs;
+  inputs.push_back(hard_rows(DType::f32, 3000, width));
+  inputs.push_back(hard_rows(DType::bf16, 3000, width));
+  inputs.push_back(all_bf16_rows());
+  for (Rows& rows : inputs) {
+    const DType dtype = rows.dtype;
+    const int32_t count = rows.rows;
+    Rows output = Rows::whole(DType::f32, count, width);
+    const Linear::Problem own{width, width, WeightFormat::i8, dtype};
+    Linear::Problem given = own;
+    given.input = DType::i8;
+    for (const Kernel<QuantizeRows>& quantize : QuantizeRows::kernels()) {
+      if (!cpu_features().includes(quantize.needs)) continue;
+      Rows codes = Rows::whole(DType::i8, count, width);
+      std::vector<float> scales(static_cast<size_t>(count));
+      const QuantizeRows::Args to_codes{count,        rows.data(),  rows.stride, codes.bytes.as<int8_t>(),
+                                        codes.stride, scales.data()};
+      run_kernel<QuantizeRows>(quantize, {width, dtype}, to_codes, quantize.configs[0], count, TileOrder::shuffled);
+      for (const Kernel<Linear>& kernel : Linear::kernels()) {
+        if (!kernel.accepts(own) || !cpu_features().includes(kernel.needs)) continue;
+        Linear::Args args{};
+        args.rows = count;
+        args.input_stride = rows.stride;
+        args.weight = {panels.data(), ones.data(), sums.data()};
+        args.output = output.data();
+        args.output_stride = output.stride;
+        args.input = codes.data();
+        args.input_scales = scales.data();
+        run_kernel<Linear>(kernel, given, args, kernel.configs[0], count, TileOrder::shuffled);
+        const std::vector<std::byte> expected(output.data(), output.data() + output.bytes.size());
+        output.bytes.poison();
+        args.input = rows.data();
+        args.input_scales = nullptr;
+        run_kernel<Linear>(kernel, own, args, kernel.configs[0], count, TileOrder::shuffled);
+        for (int32_t row = 0; row < count; ++row) {
+          const auto at = static_cast<size_t>(row) * width * sizeof(float);
+          ASSERT_EQ(std::memcmp(expected.data() + at, output.data() + at, width * sizeof(float)), 0)
+              << kernel.name << " after " << quantize.name << ", row " << row << " of " << name_of(dtype) << ", scale "
+              << scales[static_cast<size_t>(row)];
+        }
+      }
+    }
+  }
+}
+
 TEST(Linear, KernelsRefuseOtherProblems) {
   const Linear::Problem mixed{64, 64, WeightFormat::bf16, DType::f32, DType::f32, false, false, Activation::none};
   const Linear::Problem narrow{64, 64, WeightFormat::f16, DType::f16, DType::f32, false, false, Activation::none};
   const Linear::Problem odd_gate{63,    64,    WeightFormat::f32,    DType::f32, DType::f32,
                                  false, false, Activation::silu_gate};
   const Linear::Problem to_codes{64, 64, WeightFormat::f32, DType::f32, DType::i8, false, false, Activation::none};
+  const Linear::Problem halves{64, 64, WeightFormat::i8, DType::f16, DType::f32, false, false, Activation::none};
   for (const Kernel<Linear>& kernel : Linear::kernels()) {
     EXPECT_FALSE(kernel.accepts(mixed)) << kernel.name;
+    EXPECT_FALSE(kernel.accepts(halves)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(narrow)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(odd_gate)) << kernel.name;
     EXPECT_FALSE(kernel.accepts(to_codes)) << kernel.name;
+  }
+  // Experts' rows come as codes.
+  for (const Kernel<ExpertLinear>& kernel : ExpertLinear::kernels()) {
+    EXPECT_FALSE(kernel.accepts({4, 2, 64, 64, WeightFormat::i8, DType::bf16})) << kernel.name;
   }
 }
 

@@ -20,6 +20,8 @@ constexpr int lanes = 4;
 
 #include "kernels/cpu/linear_finish.inc"
 
+#include "kernels/cpu/quantize_rows.inc"
+
 #include "kernels/cpu/linear_amx.inc"
 
 TEST(LinearAmx, MatchesTheReferenceOnEmulatedTiles) {
@@ -44,21 +46,16 @@ TEST(LinearAmx, MatchesTheReferenceOnEmulatedTiles) {
   check_kernels<Linear>(table);
   // Several passes over k: the standard problems fit in one.
   const KernelConfig passes{"rows64_panels4_steps2", {64, 4, 2}};
-  for (const Kernel<Linear>& kernel : table) {
-    const bool codes = kernel.name == "emulated/amx_i8";
-    const Linear::Problem problem{150,
-                                  300,
-                                  codes ? WeightFormat::i8 : WeightFormat::bf16,
-                                  codes ? DType::i8 : DType::bf16,
-                                  DType::f32,
-                                  true,
-                                  true,
-                                  Activation::silu_gate};
-    for (const int32_t rows : {1, 15, 17, 50, 100}) {
-      KernelCase<Linear> step(problem, rows, static_cast<uint64_t>(rows));
-      step.reset();
-      run_kernel<Linear>(kernel, problem, step.args(), passes, rows, TileOrder::shuffled);
-      EXPECT_EQ(step.mismatch(), "") << kernel.name << ", rows " << rows;
+  for (const auto& [format, input] : linear_inputs) {
+    const Linear::Problem problem{150, 300, format, input, DType::f32, true, true, Activation::silu_gate};
+    for (const Kernel<Linear>& kernel : table) {
+      if (!kernel.accepts(problem)) continue;
+      for (const int32_t rows : {1, 15, 17, 50, 100}) {
+        KernelCase<Linear> step(problem, rows, static_cast<uint64_t>(rows));
+        step.reset();
+        run_kernel<Linear>(kernel, problem, step.args(), passes, rows, TileOrder::shuffled);
+        EXPECT_EQ(step.mismatch(), "") << kernel.name << ", rows " << rows;
+      }
     }
   }
 }

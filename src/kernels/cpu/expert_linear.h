@@ -162,6 +162,7 @@ Kernel<ExpertLinear> expert_linear() {
   kernel.accepts = [](const ExpertLinear::Problem& p) {
     return p.experts > 0 && p.top_k > 0 && p.n > 0 && p.k > 0 && int64_t{p.top_k} * p.n <= INT32_MAX &&
            int64_t{p.top_k} * p.k <= INT32_MAX && (!p.slot_scales || (!p.shared && p.input == DType::i8)) &&
+           p.input == activation_dtype(p.format) &&
            linear.accepts({p.n, p.k, p.format, p.input, p.output, false, false, p.activation});
   };
   kernel.configs = linear.configs;

@@ -25,6 +25,9 @@ constexpr int lanes = 16;
 
 #include "kernels/cpu/linear_finish.inc"
 
+#define INCIPIT_FUSED _mm512_fmadd_ps
+#include "kernels/cpu/quantize_rows.inc"
+
 #include "kernels/cpu/linear_amx.inc"
 
 }  // namespace
@@ -46,7 +49,7 @@ Kernel<Linear> linear_amx_bf16() {
       amx_scratch,       amx_tiles, run_amx<HardwareTiles, DotBf16>};
 }
 Kernel<Linear> linear_amx_i8() {
-  return {"linear/amx_i8", 3,         vectors.with(CpuFeature::amx_int8), accepts_linear<WeightFormat::i8>, amx_configs,
+  return {"linear/amx_i8", 4,         vectors.with(CpuFeature::amx_int8), accepts_linear<WeightFormat::i8>, amx_configs,
           amx_scratch,     amx_tiles, run_amx<HardwareTiles, DotI8>};
 }
 

@@ -25,6 +25,9 @@ constexpr int lanes = 8;
 
 #include "kernels/cpu/linear_finish.inc"
 
+#define INCIPIT_FUSED _mm256_fmadd_ps
+#include "kernels/cpu/quantize_rows.inc"
+
 #include "kernels/cpu/linear_blocks.inc"
 
 /// Two registers hold the 16 sums of a panel.
@@ -189,8 +192,8 @@ Kernel<Linear> linear_avx2_bf16() {
           run_linear<MicroBf16>};
 }
 Kernel<Linear> linear_avx2_i8() {
-  return {"linear/avx2_i8", 1,          needs,        accepts_linear<WeightFormat::i8>,
-          configs,          no_scratch, linear_tiles, run_linear<MicroI8>};
+  return {"linear/avx2_i8",     2, needs, accepts_linear<WeightFormat::i8>, configs, code_scratch, linear_tiles,
+          run_codes<MicroI8, 0>};
 }
 
 }  // namespace incipit

@@ -28,21 +28,6 @@ struct UnitI8 : WholeRow {
   static __m512i multiply_add(__m512i sum, __m512i x, __m512i w) { return _mm512_dpbusd_epi32(sum, x, w); }
 };
 
-void run_i8(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config, int64_t tile,
-            std::byte* scratch) {
-  const LinearTile share = linear_tile(problem, args, config, tile);
-  const int64_t padded_k = round_up(problem.k, 64);
-  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
-  for (int64_t r = 0; r < share.rows; ++r) {
-    const std::byte* from = args.input + (share.first_row + r) * args.input_stride;
-    std::byte* to = scratch + r * padded_k;
-    for (int64_t k = 0; k < padded_k; k += 64) {
-      _mm512_store_si512(to + k, _mm512_xor_si512(_mm512_loadu_si512(from + k), flip));
-    }
-  }
-  run_blocks<Micro<UnitI8>>(problem, args, share, {reinterpret_cast<const uint8_t*>(scratch), padded_k});
-}
-
 }  // namespace
 }  // namespace incipit
 INCIPIT_END_TARGET
@@ -51,22 +36,22 @@ namespace incipit {
 
 namespace {
 
-/// Room for the tile's activations as unsigned bytes.
+/// Codes as unsigned bytes are the kernel's own, however they are given.
 size_t i8_scratch(const Linear::Problem& problem, const KernelConfig& config, int32_t rows) {
-  return static_cast<size_t>(std::min(rows, config.values[0]) * round_up(problem.k, 64));
+  return static_cast<size_t>(CodeScratch(problem, config, rows).bytes);
 }
 
 }  // namespace
 
 Kernel<Linear> linear_avx512_i8() {
   return {"linear/avx512_i8",
-          2,
+          3,
           avx512.with(CpuFeature::avx512_vnni),
           accepts_linear<WeightFormat::i8>,
           configs,
           i8_scratch,
           linear_tiles,
-          run_i8};
+          run_codes<Micro<UnitI8>, 0x80>};
 }
 
 }  // namespace incipit

@@ -22,9 +22,9 @@ constexpr int vectors = panel_width / lanes;
 
 #include "kernels/cpu/linear_finish.inc"
 
-#include "kernels/cpu/linear_blocks.inc"
+#include "kernels/cpu/quantize_rows.inc"
 
-typedef int16_t Shorts __attribute__((vector_size(4 * lanes)));
+#include "kernels/cpu/linear_blocks.inc"
 
 [[gnu::always_inline]] inline Floats load_floats(const float* from) { return load<Floats>(from); }
 [[gnu::always_inline]] inline Floats load_floats(const f16* from) { return from_f16_lanes(load<Halves>(from)); }
@@ -142,8 +142,8 @@ Kernel<Linear> linear_generic_f16() {
           run_linear<MicroFloat<f16>>};
 }
 Kernel<Linear> linear_generic_i8() {
-  return {"linear/generic_i8", 1, {}, accepts_linear<WeightFormat::i8>, configs, no_scratch, linear_tiles,
-          run_linear<MicroI8>};
+  return {"linear/generic_i8",  2, {}, accepts_linear<WeightFormat::i8>, configs, code_scratch, linear_tiles,
+          run_codes<MicroI8, 0>};
 }
 
 }  // namespace incipit

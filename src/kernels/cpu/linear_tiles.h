@@ -1,7 +1,8 @@
 // How a linear step is cut into tiles: the same for every CPU kernel.
 //
 // A config's values are {rows per tile, packed panels per tile (even), …}. Row tiles vary fastest, so that workers read
-// the same panels at the same time and each panel comes from memory once.
+// the same panels at the same time and each panel comes from memory once; where a kernel quantises its input, panels
+// vary fastest, so that a worker does it once for its rows.
 #pragma once
 
 #include <algorithm>
@@ -31,10 +32,12 @@ inline int64_t linear_tiles(const Linear::Problem& problem, const Linear::Args& 
 
 inline LinearTile linear_tile(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config,
                               int64_t tile) {
-  const int32_t row_tiles = (args.rows + config.values[0] - 1) / config.values[0];
-  const int32_t first_row = static_cast<int32_t>(tile % row_tiles) * config.values[0];
-  const int32_t first_panel = static_cast<int32_t>(tile / row_tiles) * config.values[1];
   const int32_t panels = linear_panels(problem);
+  const int64_t row_tiles = (args.rows + config.values[0] - 1) / config.values[0];
+  const int64_t panel_tiles = (panels + config.values[1] - 1) / config.values[1];
+  const bool by_rows = problem.quantizes();
+  const auto first_row = static_cast<int32_t>(by_rows ? tile / panel_tiles : tile % row_tiles) * config.values[0];
+  const auto first_panel = static_cast<int32_t>(by_rows ? tile % panel_tiles : tile / row_tiles) * config.values[1];
   return {first_row, std::min(config.values[0], args.rows - first_row), first_panel,
           std::min(config.values[1], panels - first_panel), first_panel + config.values[1] >= panels};
 }
@@ -42,11 +45,28 @@ inline LinearTile linear_tile(const Linear::Problem& problem, const Linear::Args
 /// What every linear kernel of a format accepts.
 template <WeightFormat format>
 bool accepts_linear(const Linear::Problem& problem) {
-  return problem.format == format && problem.input == activation_dtype(format) &&
+  const bool quantizes = problem.quantizes() && (problem.input == DType::f32 || problem.input == DType::bf16);
+  return problem.format == format && (problem.input == activation_dtype(format) || quantizes) &&
          (problem.output == DType::f32 || problem.output == DType::bf16) && problem.n > 0 && problem.k > 0 &&
          (!is_gated(problem.activation) || problem.n % 2 == 0);
 }
 
 inline size_t no_scratch(const Linear::Problem&, const KernelConfig&, int32_t) { return 0; }
+
+/// Where a worker's scratch has the codes that a kernel made of a tile's input rows. It begins with what the worker
+/// remembers from tile to tile: which rows these are.
+struct CodeScratch {
+  int64_t scales = scratch_memory_bytes, codes, bytes;
+  CodeScratch(const Linear::Problem& problem, const KernelConfig& config, int32_t step_rows) {
+    const int64_t rows = std::min(step_rows, config.values[0]);
+    codes = scales + round_up(rows * int64_t{sizeof(float)}, 64);
+    bytes = codes + rows * row_stride(problem.k);
+  }
+};
+
+/// Of kernels that read codes as they are given.
+inline size_t code_scratch(const Linear::Problem& problem, const KernelConfig& config, int32_t rows) {
+  return problem.quantizes() ? static_cast<size_t>(CodeScratch(problem, config, rows).bytes) : 0;
+}
 
 }  // namespace incipit

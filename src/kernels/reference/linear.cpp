@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "base/error.h"
 #include "kernels/families.h"
 #include "kernels/packing.h"
@@ -27,9 +29,24 @@ double product(const Linear::Problem& problem, const Linear::Args& args, int64_t
   return sum;
 }
 
+/// The product of rows that the kernel quantises.
+void quantized_reference(Linear::Problem problem, Linear::Args args) {
+  const int64_t stride = row_stride(problem.k);
+  std::vector<int8_t> codes(static_cast<size_t>(args.rows * stride));
+  std::vector<float> scales(static_cast<size_t>(args.rows));
+  QuantizeRows::reference({problem.k, problem.input},
+                          {args.rows, args.input, args.input_stride, codes.data(), stride, scales.data()});
+  problem.input = DType::i8;
+  args.input = reinterpret_cast<const std::byte*>(codes.data());
+  args.input_stride = stride;
+  args.input_scales = scales.data();
+  Linear::reference(problem, args);
+}
+
 }  // namespace
 
 void Linear::reference(const Problem& problem, const Args& args) {
+  if (problem.quantizes()) return quantized_reference(problem, args);
   const bool gated = is_gated(problem.activation);
   const int64_t width = problem.output_width();
   const PanelOrder order{problem.n, gated};
