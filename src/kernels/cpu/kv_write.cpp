@@ -161,20 +161,12 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
   const int64_t units = head_dim / geometry.group();
   auto* heads = reinterpret_cast<Cache*>(scratch);
   std::byte* page = args.cache.page(share.sequence, share.page);
-  for (int64_t done = 0; done < share.count; done += converted_tokens) {
-    const int64_t count = std::min(converted_tokens, share.count - done);
-    const int64_t row = share.row + done;
-    // The rows of several tokens are more streams than processors follow by themselves. A prefetch of what is not there
-    // does nothing.
-    const auto prefetch = [&](const Input* from, int64_t stride) HWY_ATTR {
-      for (int64_t i = 0; i < count; ++i) {
-        const auto* next = reinterpret_cast<const std::byte*>(from + i * stride);
-        for (int64_t byte = 0; byte < head_dim * int64_t{sizeof(Input)}; byte += 64) __builtin_prefetch(next + byte);
-      }
-    };
-    for (int64_t head = 0; head < problem.kv_heads; ++head) {
-      std::byte* keys = page + head * geometry.head_bytes();
-      std::byte* values = keys + geometry.half_bytes();
+  for (int64_t head = 0; head < problem.kv_heads; ++head) {
+    std::byte* keys = page + head * geometry.head_bytes();
+    std::byte* values = keys + geometry.half_bytes();
+    for (int64_t done = 0; done < share.count; done += converted_tokens) {
+      const int64_t count = std::min(converted_tokens, share.count - done);
+      const int64_t row = share.row + done;
       const auto convert = [&](const Input* from, int64_t stride) HWY_ATTR {
         for (int64_t i = 0; i < count; ++i) convert_elements(from + i * stride, head_dim, heads + i * head_dim);
       };
@@ -185,12 +177,10 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
         }
       };
       const Input* from = reinterpret_cast<const Input*>(args.keys) + row * args.key_stride + head * head_dim;
-      prefetch(from + head_dim, args.key_stride);
       pairs > 0 ? rotate(from, args.key_stride) : convert(from, args.key_stride);
       write_keys(reinterpret_cast<const Unit*>(scratch), units, count, problem.page_tokens,
                  reinterpret_cast<Unit*>(keys) + share.first + done);
       from = reinterpret_cast<const Input*>(args.values) + row * args.value_stride + head * head_dim;
-      prefetch(from + head_dim, args.value_stride);
       convert(from, args.value_stride);
       write_values(heads, head_dim, share.first + done, count, reinterpret_cast<Cache*>(values));
     }
