@@ -7,7 +7,6 @@ namespace incipit::ops {
 
 /// codes i8[N, K], scales f32[N], weight_codes i8[M, K], weight_scales f32[M], bias [M]?, residual f32[N, M']? →
 /// [N, M']: as Linear on codes·scales and weight_codes·weight_scales; the sum over codes is exact in i32.
-/// Without scales, in place of the codes, x f32 or bf16 [N, K]: the product makes of it what QuantizeRows would.
 /// Without scales the codes' place has x f32 or bf16 [N, K], of which the product makes what QuantizeRows would.
 /// `format` names the weight format (quant/). `activation` and `output` as Linear's.
 struct QuantizedLinear : OpBase<QuantizedLinear> {
