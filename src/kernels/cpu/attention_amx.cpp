@@ -42,7 +42,7 @@ namespace incipit {
 
 Kernel<Attention> attention_amx() {
   return {"attention/amx_bf16",
-          3,
+          4,
           CpuFeatures{}
               .with(CpuFeature::avx2)
               .with(CpuFeature::avx512)

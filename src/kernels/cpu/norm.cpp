@@ -14,6 +14,28 @@ HWY_BEFORE_NAMESPACE();
 namespace incipit {
 namespace HWY_NAMESPACE {
 
+/// The vector of a row that begins at `i`; zeros beyond the width.
+template <typename T>
+HWY_INLINE FloatVec load_at(const T* row, int64_t i, int64_t width) {
+  return i + static_cast<int64_t>(float_lanes()) <= width ? load_floats(row + i)
+                                                          : load_some(row + i, static_cast<size_t>(width - i));
+}
+
+/// Rounds to codes, a NaN to zero, and stores the first `count` of them.
+HWY_INLINE void store_codes(FloatVec y, int64_t count, int8_t* to) {
+  const ByteTag bytes;
+  const auto limit = hn::Set(FloatTag(), 127.0f);
+  y = hn::IfThenElseZero(hn::Eq(y, y), hn::Max(hn::Min(y, limit), hn::Neg(limit)));
+  const auto codes = hn::DemoteTo(bytes, hn::NearestInt(y));
+  if (count >= static_cast<int64_t>(float_lanes())) {
+    hn::StoreU(codes, bytes, to);
+  } else {
+    alignas(64) int8_t buffer[HWY_MAX_BYTES / sizeof(float)];
+    hn::StoreU(codes, bytes, buffer);
+    std::memcpy(to, buffer, static_cast<size_t>(count));
+  }
+}
+
 /// Writes codes of one row, whose values are in f32 or bf16, and returns its scale.
 template <typename T>
 HWY_INLINE float quantize_row(const T* from, int64_t width, int8_t* to) {
@@ -32,22 +54,7 @@ HWY_INLINE float quantize_row(const T* from, int64_t width, int8_t* to) {
   const float quotient = hn::GetLane(hn::MaxOfLanes(d, hn::Max(most0, most1))) / 127.0f;
   const float scale = quotient == 0 ? 1.0f : quotient;
   const auto divisor = hn::Set(d, scale);
-  const auto limit = hn::Set(d, 127.0f);
-  const ByteTag bytes;
-  for (i = 0; i < width; i += n) {
-    const bool whole = i + n <= width;
-    const auto x = whole ? load_floats(from + i) : load_some(from + i, static_cast<size_t>(width - i));
-    auto y = hn::Div(x, divisor);
-    y = hn::IfThenElseZero(hn::Eq(y, y), hn::Max(hn::Min(y, limit), hn::Neg(limit)));
-    const auto codes = hn::DemoteTo(bytes, hn::NearestInt(y));
-    if (whole) {
-      hn::StoreU(codes, bytes, to + i);
-    } else {
-      alignas(64) int8_t buffer[HWY_MAX_BYTES / sizeof(float)];
-      hn::StoreU(codes, bytes, buffer);
-      std::memcpy(to + i, buffer, static_cast<size_t>(width - i));
-    }
-  }
+  for (i = 0; i < width; i += n) store_codes(hn::Div(load_at(from, i, width), divisor), width - i, to + i);
   return scale;
 }
 
@@ -72,12 +79,22 @@ void run_quantize_rows(const QuantizeRows::Problem& problem, const QuantizeRows:
                               : quantize_rows_of<bf16>(problem, args, range);
 }
 
-/// The sum x + addend (stored when there is one), and Σ s² over the row.
-template <bool add>
-HWY_INLINE float sum_squares(const float* x, const float* addend, float* sum, int64_t width) {
+/// Σ s² of a row; where it is asked for, the largest |s · gain| too.
+struct RowMeasure {
+  float squares, largest;
+};
+
+/// The sum s = x + addend (stored when there is one), measured. `gains` may be null.
+template <bool add, bool largest>
+HWY_INLINE RowMeasure measure_row(const float* x, const float* addend, float* sum, const float* gains, int64_t width) {
   const FloatTag d;
   const auto n = static_cast<int64_t>(float_lanes());
   FloatVec squares[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  FloatVec most[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto compare = [&](FloatVec s, int64_t at, FloatVec so_far) HWY_ATTR {
+    if (gains != nullptr) s = hn::Mul(s, load_at(gains, at, width));
+    return hn::Max(hn::Abs(s), so_far);  // this order drops a NaN
+  };
   int64_t i = 0;
   for (; i + 4 * n <= width; i += 4 * n) {
     for (int j = 0; j < 4; ++j) {
@@ -87,6 +104,7 @@ HWY_INLINE float sum_squares(const float* x, const float* addend, float* sum, in
         store_floats(s, sum + i + j * n);
       }
       squares[j] = hn::MulAdd(s, s, squares[j]);
+      if constexpr (largest) most[j] = compare(s, i + j * n, most[j]);
     }
   }
   for (; i < width; i += n) {
@@ -97,9 +115,11 @@ HWY_INLINE float sum_squares(const float* x, const float* addend, float* sum, in
       store_some(s, sum + i, rest);
     }
     squares[0] = hn::MulAdd(s, s, squares[0]);
+    if constexpr (largest) most[0] = compare(s, i, most[0]);
   }
   const auto total = hn::Add(hn::Add(squares[0], squares[1]), hn::Add(squares[2], squares[3]));
-  return hn::GetLane(hn::SumOfLanes(d, total));
+  const auto all = hn::Max(hn::Max(most[0], most[1]), hn::Max(most[2], most[3]));
+  return {hn::GetLane(hn::SumOfLanes(d, total)), largest ? hn::GetLane(hn::MaxOfLanes(d, all)) : 0};
 }
 
 template <bool gain, typename T>
@@ -137,45 +157,61 @@ void rms_norm_row(const RmsNorm::Problem& problem, const RmsNorm::Args& args, in
   const int64_t width = problem.group_width();
   for (int64_t group = 0; group < problem.groups; ++group) {
     const float* from = s + group * width;
-    if (group > 0) squares = sum_squares<false>(from, nullptr, nullptr, width);
+    if (group > 0) squares = measure_row<false, false>(from, nullptr, nullptr, nullptr, width).squares;
     scale_row(from, norm_factor(squares, width, problem.epsilon), args.gain, width, output + group * width,
               problem.gain);
   }
   if (args.pad_output) zero_padding(output, problem.width, args.output_stride);
 }
 
-/// Rows of f32 values that a norm made, as codes.
-HWY_INLINE void store_codes(const float* normed, int64_t width, int64_t row, std::byte* rows, int64_t stride,
-                            float* scales, bool pad) {
-  auto* output = reinterpret_cast<int8_t*>(rows) + row * stride;
-  scales[row] = quantize_row(normed, width, output);
-  if (pad) zero_padding(output, width, stride);
+/// Codes of a row's s · factor (· gain): what is written is s · gain times a number, which factor and scale make.
+HWY_INLINE float quantize_normed_row(const float* s, const RowMeasure& measure, float factor, const float* gains,
+                                     int64_t width, int8_t* to) {
+  const float fraction = measure.largest * factor / 127.0f;
+  const float scale = fraction > 0 ? fraction : 1.0f;  // of a row with a NaN or an infinity too
+  const auto multiplier = hn::Set(FloatTag(), factor / scale);
+  const auto n = static_cast<int64_t>(float_lanes());
+  for (int64_t i = 0; i < width; i += n) {
+    auto y = hn::Mul(load_at(s, i, width), multiplier);
+    if (gains != nullptr) y = hn::Mul(y, load_at(gains, i, width));
+    store_codes(y, width - i, to + i);
+  }
+  return scale;
+}
+
+/// One row; `codes`: as i8.
+template <bool codes>
+HWY_INLINE void run_rms_norm_row(const RmsNorm::Problem& problem, const RmsNorm::Args& args, int64_t row) {
+  const int64_t width = problem.width;
+  const float* gains = problem.gain ? args.gain : nullptr;
+  const float* s = args.input + row * args.input_stride;
+  RowMeasure measure;
+  if (problem.add) {
+    float* sum = args.sum + row * args.sum_stride;
+    measure = measure_row<true, codes>(s, args.addend + row * args.addend_stride, sum, gains, width);
+    if (args.pad_output) zero_padding(sum, width, args.sum_stride);
+    s = sum;
+  } else {
+    measure = measure_row<false, codes>(s, nullptr, nullptr, gains, problem.group_width());
+  }
+  if constexpr (codes) {
+    auto* output = reinterpret_cast<int8_t*>(args.output) + row * args.output_stride;
+    const float factor = norm_factor(measure.squares, width, problem.epsilon);
+    args.output_scales[row] = quantize_normed_row(s, measure, factor, gains, width, output);
+    if (args.pad_output) zero_padding(output, width, args.output_stride);
+  } else if (problem.output == DType::bf16) {
+    rms_norm_row<bf16>(problem, args, row, s, measure.squares);
+  } else {
+    rms_norm_row<float>(problem, args, row, s, measure.squares);
+  }
 }
 
 void run_rms_norm(const RmsNorm::Problem& problem, const RmsNorm::Args& args, const KernelConfig&, int64_t tile,
-                  std::byte* scratch) {
+                  std::byte*) {
   const RowRange range = rows_of_tile(problem.width, args.rows, tile);
-  const int64_t width = problem.width;
   for (int64_t row = range.begin; row < range.end; ++row) {
-    const float* s = args.input + row * args.input_stride;
-    float squares;
-    if (problem.add) {
-      float* sum = args.sum + row * args.sum_stride;
-      squares = sum_squares<true>(s, args.addend + row * args.addend_stride, sum, width);
-      if (args.pad_output) zero_padding(sum, width, args.sum_stride);
-      s = sum;
-    } else {
-      squares = sum_squares<false>(s, nullptr, nullptr, problem.group_width());
-    }
-    if (problem.output == DType::i8) {
-      auto* normed = reinterpret_cast<float*>(scratch);
-      scale_row(s, norm_factor(squares, width, problem.epsilon), args.gain, width, normed, problem.gain);
-      store_codes(normed, width, row, args.output, args.output_stride, args.output_scales, args.pad_output);
-    } else if (problem.output == DType::bf16) {
-      rms_norm_row<bf16>(problem, args, row, s, squares);
-    } else {
-      rms_norm_row<float>(problem, args, row, s, squares);
-    }
+    problem.output == DType::i8 ? run_rms_norm_row<true>(problem, args, row)
+                                : run_rms_norm_row<false>(problem, args, row);
   }
 }
 
@@ -253,7 +289,9 @@ void run_layer_norm(const LayerNorm::Problem& problem, const LayerNorm::Args& ar
     if (problem.output == DType::i8) {
       auto* normed = reinterpret_cast<float*>(scratch);
       layer_norm_row(problem, args, row, normed);
-      store_codes(normed, problem.width, row, args.output, args.output_stride, args.output_scales, args.pad_output);
+      auto* output = reinterpret_cast<int8_t*>(args.output) + row * args.output_stride;
+      args.output_scales[row] = quantize_row(normed, problem.width, output);
+      if (args.pad_output) zero_padding(output, problem.width, args.output_stride);
     } else if (problem.output == DType::bf16) {
       layer_norm_to<bf16>(problem, args, row);
     } else {
@@ -275,8 +313,7 @@ namespace {
 constexpr bool is_grouping(int32_t groups, int32_t width) { return groups > 0 && width > 0 && width % groups == 0; }
 
 /// A row of f32 before it is quantised.
-template <typename Family>
-size_t norm_scratch(const typename Family::Problem& p, const KernelConfig&, int32_t) {
+size_t layer_norm_scratch(const LayerNorm::Problem& p, const KernelConfig&, int32_t) {
   return p.output == DType::i8 ? static_cast<size_t>(p.width) * sizeof(float) : size_t{0};
 }
 
@@ -295,7 +332,7 @@ Kernel<RmsNorm> rms_norm_highway(HighwayTarget target) {
            (p.groups == 1 || (!p.add && p.output != DType::i8));
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 2, highway_needs(target), accepts, plain_config, norm_scratch<RmsNorm>, norm_tiles<RmsNorm>,
+  return {names[i], 3, highway_needs(target), accepts, plain_config, no_scratch_needed<RmsNorm>, norm_tiles<RmsNorm>,
           runs[i]};
 }
 
@@ -306,7 +343,7 @@ Kernel<LayerNorm> layer_norm_highway(HighwayTarget target) {
     return p.width > 0 && (is_row_dtype(p.output) || p.output == DType::i8);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, norm_scratch<LayerNorm>, norm_tiles<LayerNorm>,
+  return {names[i], 1, highway_needs(target), accepts, plain_config, layer_norm_scratch, norm_tiles<LayerNorm>,
           runs[i]};
 }
 
