@@ -42,8 +42,8 @@ struct Ticket {
 struct ExecutorLimits {
   struct Group {
     int32_t page_tokens = 0;
-    int32_t window = 0;  // 0: none
-    int32_t pages = 0;   // in the pool
+    int32_t window = 0;      // 0: none
+    int32_t pages = 0;       // in the pool
     int64_t page_bytes = 0;  // from one page to the next
   };
   int32_t vocabulary = 0;
