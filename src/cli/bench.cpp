@@ -29,7 +29,7 @@ namespace {
 struct BenchOptions {
   std::filesystem::path engine, trace;
   std::string prompts;
-  int32_t decode = 64, repeat = 7;
+  int32_t decode = 64, decode_context = 0, repeat = 7;
   int threads = 0;
   bool json = false, no_save = false, steps = false;
 };
@@ -63,10 +63,9 @@ std::vector<Profile> profile_steps(Session& session, const std::vector<Measureme
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
-    const auto prompt = static_cast<int32_t>(result.shape.first_position) - result.tokens / 2;
-    trace_passes(session, prompt, result.tokens);
-    std::vector<TracedPass> passes = trace_passes(session, prompt, result.tokens);
-    std::erase_if(passes, [&](const TracedPass& pass) { return pass.shape.first_position < prompt; });
+    trace_passes(session, result.context, result.tokens);
+    std::vector<TracedPass> passes = trace_passes(session, result.context, result.tokens);
+    std::erase_if(passes, [&](const TracedPass& pass) { return pass.shape.first_position < result.context; });
     profiles.push_back({result.kind, result.tokens, group_steps(passes, plan, ceilings, result.tokens)});
   }
   return profiles;
@@ -146,6 +145,7 @@ int bench(const BenchOptions& options) {
   const int threads = session->executor().device().workers();
   MeasureOptions measured;
   measured.decode = options.decode;
+  measured.decode_context = options.decode_context;
   measured.repeat = options.repeat;
   if (!options.prompts.empty()) {
     measured.prompts = parse_integers(options.prompts, "--prompt", 1);
@@ -187,7 +187,8 @@ int bench(const BenchOptions& options) {
     const double multiple = results[i].ms_median / limit;
     table[i].as_object()["limit_ms"] = limit;
     table[i].as_object()["multiple"] = multiple;
-    const std::string name = fmt::format("{} {}", results[i].kind, results[i].tokens);
+    std::string name = fmt::format("{} {}", results[i].kind, results[i].tokens);
+    if (options.decode_context > 0 && results[i].kind == "decode") name += fmt::format(" after {}", results[i].context);
     if (multiple < 1) wrong += (wrong.empty() ? "" : ", ") + fmt::format("{} ({:.3f})", name, multiple);
     if (options.json) continue;
     print(fmt::format("{:<12} {:9.3f} ms{}   limit {:9.3f} ms   multiple {:6.2f}   ({} runs)\n", name,
@@ -220,6 +221,8 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
       ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
       ->capture_default_str();
+  command->add_option("--decode-context", options->decode_context, "Tokens before the decoded ones (default: 128)")
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
   command->add_option("--repeat", options->repeat, "Most repetitions of each")
       ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
       ->capture_default_str();

@@ -54,7 +54,8 @@ void print_baseline(const boost::json::value& record) {
     if (one == nullptr) continue;
     const boost::json::value* time = one->if_contains("ms_median");
     if (time == nullptr || !time->is_number()) continue;
-    print(fmt::format("    {} {}: {:.3f} ms\n", json_text(*one, "kind"), json_text(*one, "tokens"),
+    const std::string context = one->contains("context") ? " after " + json_text(*one, "context") : "";
+    print(fmt::format("    {} {}{}: {:.3f} ms\n", json_text(*one, "kind"), json_text(*one, "tokens"), context,
                       time->to_number<double>()));
   }
 }

@@ -45,6 +45,17 @@ Request request_of(Session& session, int32_t prompt, int32_t new_tokens) {
   return request;
 }
 
+/// Tokens before the decoded ones.
+int32_t decoding_prompt(const MeasureOptions& options, int32_t context) {
+  constexpr int32_t usual = 128;
+  if (options.decode_context >= context) {
+    throw Error("--decode-context", fmt::format("the engine's context is {}", context), "give fewer tokens");
+  }
+  if (context < 2) throw Error("--decode", "the engine's context is 1", "give 0");
+  if (options.decode_context > 0) return options.decode_context;
+  return std::max(1, std::min(usual, context - options.decode));
+}
+
 /// When each token arrived, in milliseconds after its request.
 std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens) {
   std::vector<double> times;
@@ -84,20 +95,19 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
     arrivals(session, tokens, 1);
     std::vector<double> times;
     const int32_t runs = repeat(options, [&] { times.push_back(arrivals(session, tokens, 1).front()); });
-    results.push_back({"ttft", tokens, median(times), runs, {0, tokens}});
+    results.push_back({"ttft", tokens, 0, median(times), runs, {0, tokens}});
     progress.advance(1);
   }
   if (options.decode > 0) {
-    const int32_t prompt = std::max(1, std::min(decode_prompt, context - options.decode));
+    const int32_t prompt = decoding_prompt(options, context);
     const int32_t tokens = std::min(options.decode, context - prompt);
-    if (tokens < 1) throw Error("--decode", fmt::format("the engine's context is {}", context), "give fewer tokens");
     arrivals(session, prompt, 2);
     std::vector<double> gaps;
     const int32_t runs = repeat(options, [&] {
       const std::vector<double> times = arrivals(session, prompt, tokens + 1);
       for (size_t i = 1; i < times.size(); ++i) gaps.push_back(times[i] - times[i - 1]);
     });
-    results.push_back({"decode", tokens, median(gaps), runs, {prompt + tokens / 2, 1}});
+    results.push_back({"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1}});
     progress.advance(1);
   }
   progress.finish();
@@ -116,7 +126,9 @@ void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::f
 boost::json::array to_json(const std::vector<Measurement>& results) {
   boost::json::array array;
   for (const Measurement& result : results) {
-    array.push_back({{"kind", result.kind}, {"tokens", result.tokens}, {"ms_median", result.ms_median}});
+    boost::json::object one{{"kind", result.kind}, {"tokens", result.tokens}, {"ms_median", result.ms_median}};
+    if (result.kind == "decode") one["context"] = result.context;
+    array.push_back(std::move(one));
   }
   return array;
 }

@@ -120,7 +120,7 @@ struct Linear {
 };
 
 /// RMS norm, optionally of a sum: s = x (+ addend); out = s · rsqrt(mean(s²) + epsilon) (· gain). With `add`, s is
-/// written too. An i8 output is quantised per row as QuantizeRows does it.
+/// written too. An i8 output is quantised per row as QuantizeRows does it, but for the last rounding.
 /// With `groups` above 1 each of as many equal column groups (a head's query or key) has its own mean, and the gain, of
 /// a group's width, is shared; then there is no addend and no i8 output.
 struct RmsNorm {
@@ -392,11 +392,15 @@ struct Attention {
     int64_t query_stride;
     std::byte* output;
     int64_t output_stride;
-    int32_t rows;         // all query rows of the step
-    int32_t max_context;  // longest context (last position + 1) among the spans: sizes the tiles
+    int32_t rows;  // all query rows of the step
     bool pad_output;
     const float* table = nullptr;  // [rows, 2·rotary_pairs]
     int64_t table_stride = 0;
+    /// Where tiles that share a query meet (Kernel::workspace_bytes); none: no context is split.
+    std::byte* workspace = nullptr;
+    int64_t workspace_bytes = 0;
+    /// A single query's context may be split where it has more tokens than this. Results do not depend on it.
+    int32_t split_above = 0;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();

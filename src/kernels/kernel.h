@@ -55,6 +55,9 @@ struct Kernel {
   int64_t (*tiles)(const Problem&, const Args&, const KernelConfig&);
   /// Computes one tile. Must not allocate, throw or block. The result must not depend on which worker runs it.
   void (*run)(const Problem&, const Args&, const KernelConfig&, int64_t tile, std::byte* scratch);
+  /// Bytes that the tiles of a launch share, for contexts of up to `max_context` tokens; null: none. 64-byte aligned
+  /// and zero when the first launch gets them; launches that run one after the other share them.
+  size_t (*workspace_bytes)(const Problem&, const KernelConfig&, int32_t max_context) = nullptr;
 };
 
 /// The kernel of that name, or nullptr.

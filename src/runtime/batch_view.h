@@ -20,7 +20,12 @@ struct GroupView {
 struct BatchView {
   int32_t bucket = 0;
   int32_t tokens = 0, rows = 0, sequences = 0;
-  int32_t longest_context = 0;  // last position + 1, of any sequence
+  /// Contexts (last position + 1), summed over the entries' tokens and over their sampled rows: attention's work.
+  int64_t token_contexts = 0, row_contexts = 0;
+  int32_t workers = 1;  // of the device
+
+  std::byte* workspace = nullptr;  // shared by a launch's workers, by one launch after the other
+  size_t workspace_bytes = 0;
 
   std::byte* arena = nullptr;
   const uint64_t* offsets = nullptr;  // of each buffer in the arena, on the host

@@ -128,7 +128,7 @@ struct Executor::State {
   const plan::Plan& plan;
   ExecutorLimits limits;
 
-  DeviceBlock weights, arena, batch_block, masks, ids, samples;
+  DeviceBlock weights, arena, batch_block, masks, ids, samples, workspace;
   std::vector<DeviceBlock> pools;  // a cache group
   Slots slots;
   std::vector<GroupView> groups;
@@ -163,20 +163,28 @@ struct Executor::State {
     base.samples = samples.kernel_pointer_to<SampledRow>();
     base.groups = groups.data();
     base.slots = slots.arrays();
+    base.workers = device->workers();
     slot_ticket.assign(static_cast<size_t>(limits.slots), 0);
   }
 
   void resolve() {
     const std::string name = engine->path().string();
-    size_t scratch = 0;
+    size_t scratch = 0, shared = 0;
     const auto add = [&](const plan::Step& step) {
       steps.push_back({resolve_step({plan, step, name, weights.kernel_pointer(), cpu_features()}), &step});
       scratch = std::max(scratch, steps.back().step->scratch_bytes());
+      shared = std::max(shared, steps.back().step->workspace_bytes());
     };
     add(*plan.resolve_tokens());
     for (const plan::Step* step : items(plan.steps())) add(*step);
     add(*plan.sample());
     device->reserve_scratch(scratch);
+    if (shared > 0) {
+      workspace = DeviceBlock(*device, static_cast<int64_t>(shared), "workspace");
+      base.workspace = workspace.kernel_pointer();
+      base.workspace_bytes = shared;
+      memory.arena += static_cast<int64_t>(shared);
+    }
     milliseconds.assign(options.profile ? steps.size() * count(plan.buckets()) : 0, 0);
   }
 

@@ -99,7 +99,7 @@ class Executor {
 
   /// Times since the last call, when options.profile.
   std::vector<StepTime> take_profile();
-  /// Device bytes: weights, arena, pools, state.
+  /// Device bytes: weights, arena (with what launches share), pools, state.
   struct Memory {
     int64_t weights = 0, arena = 0, pages = 0, state = 0;
   };

@@ -39,11 +39,14 @@ BatchStaging::BatchStaging(const ExecutorLimits& limits)
 void BatchStaging::count(const Batch& batch) {
   int64_t tokens = 0, rows = 0;
   longest_context_ = 0;
+  token_contexts_ = row_contexts_ = 0;
   for (const BatchEntry& entry : batch.entries) {
     INCIPIT_ASSERT(entry.first_position >= 0 && entry.tokens.size() <= static_cast<size_t>(limits_.max_tokens));
     const int64_t end = int64_t{entry.first_position} + tokens_of(entry);
     INCIPIT_ASSERT(end <= limits_.max_context);
     longest_context_ = std::max(longest_context_, static_cast<int32_t>(end));
+    token_contexts_ += tokens_of(entry) * end;
+    row_contexts_ += static_cast<int64_t>(entry.rows.size()) * end;
     tokens += tokens_of(entry);
     rows += static_cast<int64_t>(entry.rows.size());
   }
@@ -151,7 +154,8 @@ void BatchStaging::bind(const std::byte* block, const uint32_t* masks, BatchView
   view.tokens = tokens_;
   view.rows = rows_;
   view.sequences = sequences_;
-  view.longest_context = longest_context_;
+  view.token_contexts = token_contexts_;
+  view.row_contexts = row_contexts_;
   view.spans = reinterpret_cast<const SequenceSpan*>(block + layout_.spans);
   view.source = words(layout_.source);
   view.positions = words(layout_.positions);

@@ -50,6 +50,7 @@ class BatchStaging {
   std::vector<std::byte> block_;
   std::vector<uint32_t> masks_;
   int32_t tokens_ = 0, rows_ = 0, sequences_ = 0, longest_context_ = 0;
+  int64_t token_contexts_ = 0, row_contexts_ = 0;
   bool has_masks_ = false;
   size_t used_ = 0;
   // Byte offsets within the block.

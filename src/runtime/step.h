@@ -25,6 +25,8 @@ class Step {
   virtual void launch(const BatchView& batch, Device& device) const = 0;
   /// Scratch that each worker needs, in any bucket.
   virtual size_t scratch_bytes() const = 0;
+  /// What the workers of a launch share (BatchView::workspace), in any bucket.
+  virtual size_t workspace_bytes() const = 0;
 };
 
 /// What a step is resolved from.

@@ -146,7 +146,6 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   args.output = output_.data();
   args.output_stride = stride;
   args.rows = rows;
-  args.max_context = context_;
   args.table = table_.as<float>().data();
   args.table_stride = row_stride(2 * int64_t{problem_.rotary_pairs});
   args.pad_output = true;

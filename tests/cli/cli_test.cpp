@@ -321,8 +321,9 @@ TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
   const std::string engine = directory / "x.engine";
   std::filesystem::copy_file(classics_engine(), engine);
   constexpr int longer = sanitized ? 40 : 128;
-  const Ran ran = run_program({"bench", engine, "--prompt", "16," + std::to_string(longer), "--decode", "4", "--repeat",
-                               "2", "--threads", "2", "--json", "--steps", "--trace", directory / "trace.json"});
+  const Ran ran =
+      run_program({"bench", engine, "--prompt", "16," + std::to_string(longer), "--decode", "4", "--decode-context",
+                   "21", "--repeat", "2", "--threads", "2", "--json", "--steps", "--trace", directory / "trace.json"});
   const auto answer = object_of(ran.out);
   EXPECT_EQ(answer.at("version").get_string(), version());
   EXPECT_FALSE(answer.at("machine").get_string().empty());
@@ -348,6 +349,7 @@ TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
   EXPECT_EQ(results[1].at("kind").get_string(), "ttft");
   EXPECT_EQ(results[1].at("tokens").to_number<int>(), longer);
   EXPECT_EQ(results[2].at("kind").get_string(), "decode");
+  EXPECT_EQ(results[2].at("context").to_number<int>(), 21);
   bool products = false;
   for (const auto& step : answer.at("steps").get_array()) {
     products |= step.as_object().contains("multiple") &&
@@ -358,6 +360,9 @@ TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
   expect_trace(directory / "trace.json", longer, 4);
   const Ran trailer = run_program({"inspect", engine, "--trailer"});
   EXPECT_THAT(trailer.out, StartsWith("baseline {"));
+  const Ran beyond = run_program({"bench", engine, "--decode-context", "100000"});
+  EXPECT_NE(beyond.status, 0);
+  EXPECT_THAT(beyond.err, HasSubstr("--decode-context: the engine's context is"));
   EXPECT_EQ(run_program({"inspect", engine, "--check"}).status, 0) << "the body is untouched";
 }
 

@@ -234,9 +234,9 @@ class KernelCase<Attention> {
   KernelCase(const Attention::Problem& problem, int32_t rows, uint64_t seed)
       : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)) {
     const int64_t width = int64_t{problem.heads} * problem.head_dim;
-    int32_t row = 0, longest = 0;
+    int32_t row = 0;
     for (SequenceSpan& span : batch_.spans()) {
-      longest = std::max(longest, span.first_position + span.tokens);
+      longest_ = std::max(longest_, span.first_position + span.tokens);
       if (!problem.over_rows) continue;
       span.rows = std::max(1, span.tokens / 2);
       span.first_row = row;
@@ -261,7 +261,6 @@ class KernelCase<Attention> {
              output_.data(),
              output_.stride,
              query_.rows,
-             longest,
              is_whole(output_),
              reinterpret_cast<const float*>(table_.data()),
              table_.stride};
@@ -292,8 +291,7 @@ class KernelCase<Attention> {
       const double score_error = ((problem_.head_dim + (rotates ? 18 : 12)) * u + (rounds_query ? 0x1p-9 : 0)) * score +
                                  8 * u * static_cast<double>(problem_.soft_cap);
       // Then the exponential, the sums over the context with a rescaling every block, and bf16 weights.
-      const double weight_error =
-          score_error + (args_.max_context + 16) * u + (problem_.cache == DType::bf16 ? 0x1p-9 : 0);
+      const double weight_error = score_error + (longest_ + 16) * u + (problem_.cache == DType::bf16 ? 0x1p-9 : 0);
       const double value = std::abs(expected_.get(row, column));
       return 2 * weight_error * (1 + weight_error) + 2 * unit_roundoff(problem_.output) * (value + 2 * weight_error);
     });
@@ -349,6 +347,7 @@ class KernelCase<Attention> {
   std::vector<int32_t> positions_;
   Rows query_, table_, output_, expected_;
   std::vector<double> query_norms_;  // [rows][heads], once there is expected_
+  int32_t longest_ = 0;              // context
   Attention::Args args_;
 };
 

@@ -5,6 +5,8 @@ namespace {
 
 TEST(Attention, DoesNotDependOnChunking) { check_chunking(Attention::kernels()); }
 
+TEST(Attention, AddsUpPartsOfContexts) { check_parts(Attention::kernels()); }
+
 TEST(Attention, HoldsSteepScores) { check_steep_scores(Attention::kernels()); }
 
 }  // namespace

@@ -33,8 +33,10 @@ TEST(AttentionAmx, MatchesTheReferenceOnEmulatedTiles) {
                                       tile_configs,
                                       attention_scratch<bf16>,
                                       attention_tiles,
-                                      run_attention<TileProducts<EmulatedTiles>>}};
+                                      run_attention<TileProducts<EmulatedTiles>>,
+                                      attention_workspace}};
   check_kernels<Attention>(table);
+  check_parts(table);
   check_chunking(table);
   check_steep_scores(table);
 }

@@ -87,6 +87,31 @@ TEST_P(ExecutorTest, LogitsAreTheModelsHoweverTheTextIsCut) {
   }
 }
 
+TEST_P(ExecutorTest, ALongContextIsTheSameSplitOverWorkers) {
+  constexpr int32_t context = 2500;
+  const TinyEngine engine([](TestPlan& plan) { plan.max_context = context; });
+  const std::vector<int32_t> text = some_text(context, 11);
+  const auto last_logits = [&](int threads) {
+    Executor executor(engine.open(), GetParam().second(threads));
+    EXPECT_GT(executor.memory().arena, make()->memory().arena) << "no place for the parts to meet";
+    Sequences sequences(executor.limits());
+    Sequence sequence = sequences.add();
+    executor.configure(sequence.slot, {}, 0);
+    const size_t prompt = text.size() - 4;
+    for (size_t begin = 0; begin < prompt; begin += TinyModel::max_tokens) {
+      const size_t end = std::min(begin + TinyModel::max_tokens, prompt);
+      ids_of(executor,
+             std::vector<Share>{{&sequence,
+                                 {text.begin() + static_cast<int64_t>(begin), text.begin() + static_cast<int64_t>(end)},
+                                 {},
+                                 {}}});
+    }
+    return logits_in_chunks(executor, sequence, std::span(text).subspan(prompt), {1});
+  };
+  const std::vector<float> whole = last_logits(1);
+  for (const int threads : {2, 5}) EXPECT_EQ(last_logits(threads), whole) << threads << " threads";
+}
+
 TEST_P(ExecutorTest, ASequenceIsItselfInAMixedBatch) {
   const auto executor = make();
   Sequences sequences(executor->limits());

@@ -42,7 +42,7 @@ namespace incipit {
 
 Kernel<Attention> attention_amx() {
   return {"attention/amx_bf16",
-          4,
+          5,
           CpuFeatures{}
               .with(CpuFeature::avx2)
               .with(CpuFeature::avx512)
@@ -52,7 +52,8 @@ Kernel<Attention> attention_amx() {
           tile_configs,
           attention_scratch<bf16>,
           attention_tiles,
-          run_attention<TileProducts<HardwareTiles>>};
+          run_attention<TileProducts<HardwareTiles>>,
+          attention_workspace};
 }
 
 }  // namespace incipit

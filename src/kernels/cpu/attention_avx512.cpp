@@ -27,7 +27,7 @@ constexpr int value_rows = 4, value_vectors = 4;
 
 #include "kernels/cpu/attention_flash.inc"
 
-constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128}}, {"rows64_block256", {64, 256}}};
+constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128, 1024}}, {"rows64_block256", {64, 256, 1024}}};
 
 }  // namespace
 }  // namespace incipit
@@ -37,13 +37,14 @@ namespace incipit {
 
 Kernel<Attention> attention_avx512() {
   return {"attention/avx512",
-          2,
+          3,
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512),
           accepts_attention,
           configs,
           attention_scratch<float>,
           attention_tiles,
-          run_attention_f32};
+          run_attention_f32,
+          attention_workspace};
 }
 
 }  // namespace incipit

@@ -45,7 +45,7 @@ struct PairUnits {
   }
 };
 
-constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128}}, {"rows64_block256", {64, 256}}};
+constexpr KernelConfig configs[] = {{"rows64_block128", {64, 128, 1024}}, {"rows64_block256", {64, 256, 1024}}};
 
 }  // namespace
 }  // namespace incipit
@@ -58,13 +58,14 @@ Kernel<Attention> attention_avx512_bf16() {
     return accepts_attention(problem) && problem.cache == DType::bf16;
   };
   return {"attention/avx512_bf16",
-          3,
+          4,
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16),
           accepts,
           configs,
           attention_scratch<bf16>,
           attention_tiles,
-          run_attention<VectorProducts<PairUnits>>};
+          run_attention<VectorProducts<PairUnits>>,
+          attention_workspace};
 }
 
 }  // namespace incipit

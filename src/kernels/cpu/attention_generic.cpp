@@ -20,13 +20,20 @@ constexpr int value_rows = 2, value_vectors = 4;
 
 #include "kernels/cpu/attention_flash.inc"
 
-constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128}}, {"rows64_block256", {64, 256}}};
+constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128, 1024}}, {"rows64_block256", {64, 256, 1024}}};
 
 }  // namespace
 
 Kernel<Attention> attention_generic() {
-  return {"attention/generic", 2, {}, accepts_attention, configs, attention_scratch<float>, attention_tiles,
-          run_attention_f32};
+  return {"attention/generic",
+          3,
+          {},
+          accepts_attention,
+          configs,
+          attention_scratch<float>,
+          attention_tiles,
+          run_attention_f32,
+          attention_workspace};
 }
 
 }  // namespace incipit

@@ -1,15 +1,19 @@
 // How an attention step is cut into tiles, and how a tile's scratch is laid out: the same for every CPU kernel.
 //
 // A tile is a block of a sequence's queries for all the query heads of one KV head: its rows are (query, head) pairs,
-// so that keys and values are read once for the group. A config's values are {rows of a tile, tokens of a key block}.
-// Key blocks begin at multiples of their size in absolute positions, which keeps the arithmetic of a query the same
-// however its sequence was cut into steps.
+// so that keys and values are read once for the group. A config's values are {rows of a tile, tokens of a key block,
+// tokens of a part of a context}.
+//
+// Key blocks and parts begin at multiples of their size in absolute positions, and the parts' sums are always added up
+// in order, whether one tile computes all of them or each its own (attention_parts.h). Both keep the arithmetic of a
+// query the same however its sequence was cut into steps, and whoever else is in them.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "base/error.h"
+#include "kernels/cpu/attention_parts.h"
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 
@@ -18,6 +22,10 @@ namespace incipit {
 struct AttentionTile {
   int32_t sequence, kv_head;
   int32_t first_query, queries;  // within the span
+  // Of a context that is split into tiles (parts > 1): this tile's part, counted from the beginning of the context and
+  // from the first one seen, how many are seen, the slot of the first of them, and where they are counted.
+  int32_t part = 0, part_index = 0, parts = 1;
+  int64_t slot = 0, meeting = 0;
 };
 
 inline int32_t queries_of(const Attention::Problem& problem, const SequenceSpan& span) {
@@ -32,27 +40,95 @@ inline int32_t block_pages(const Attention::Problem& problem, const KernelConfig
   return std::max(1, config.values[1] / problem.page_tokens);
 }
 
+/// Whole key blocks.
+inline int32_t part_tokens(const Attention::Problem& problem, const KernelConfig& config) {
+  const int32_t block = block_pages(problem, config) * problem.page_tokens;
+  return std::max(1, config.values[2] / block) * block;
+}
+
+/// How a span is cut: into blocks of queries, or one query's context into parts.
+struct AttentionCut {
+  int32_t queries = 0, blocks = 0;
+  int32_t first_part = 0, parts = 1;
+  int64_t slot = 0, meeting = 0;  // of the first KV head; the next one's follow
+  int64_t tiles_a_head() const { return parts > 1 ? parts : blocks; }
+};
+
+/// Cuts a step's spans, one after the other. A query whose context is longer than Args::split_above is split as long as
+/// the workspace has room.
+class AttentionCuts {
+ public:
+  AttentionCuts(const Attention::Problem& problem, const Attention::Args& args, const KernelConfig& config)
+      : problem_(problem), args_(args), config_(config), workspace_(problem, args.workspace, args.workspace_bytes) {}
+
+  AttentionCut next(int32_t sequence) {
+    const SequenceSpan& span = args_.spans[sequence];
+    const int32_t share = queries_per_tile(problem_, config_);
+    AttentionCut cut;
+    cut.queries = queries_of(problem_, span);
+    cut.blocks = (cut.queries + share - 1) / share;
+    if (cut.queries != 1) return cut;
+    const int32_t position = problem_.over_rows ? args_.positions[span.first_row] : span.first_position;
+    if (position < args_.split_above) return cut;
+    const int32_t tokens = part_tokens(problem_, config_);
+    const int32_t first = problem_.window > 0 ? std::max(0, position - problem_.window + 1) : 0;
+    const int32_t parts = position / tokens - first / tokens + 1;
+    if (parts == 1 || slots_ + int64_t{parts} * problem_.kv_heads > workspace_.slots() ||
+        meetings_ + problem_.kv_heads > workspace_.meetings()) {
+      return cut;
+    }
+    cut.first_part = first / tokens;
+    cut.parts = parts;
+    cut.slot = slots_;
+    cut.meeting = meetings_;
+    slots_ += int64_t{parts} * problem_.kv_heads;
+    meetings_ += problem_.kv_heads;
+    return cut;
+  }
+
+ private:
+  const Attention::Problem& problem_;
+  const Attention::Args& args_;
+  const KernelConfig& config_;
+  AttentionWorkspace workspace_;
+  int64_t slots_ = 0, meetings_ = 0;  // taken
+};
+
 inline int64_t attention_tiles(const Attention::Problem& problem, const Attention::Args& args,
                                const KernelConfig& config) {
-  const int32_t share = queries_per_tile(problem, config);
-  int64_t blocks = 0;
-  for (int32_t i = 0; i < args.sequences; ++i) blocks += (queries_of(problem, args.spans[i]) + share - 1) / share;
-  return blocks * problem.kv_heads;
+  AttentionCuts cuts(problem, args, config);
+  int64_t tiles = 0;
+  for (int32_t i = 0; i < args.sequences; ++i) tiles += cuts.next(i).tiles_a_head();
+  return tiles * problem.kv_heads;
 }
 
 /// All queries of a head, then the next head's: a worker finds its keys and values in its caches. Of a head the last
 /// queries, which see most, come first: the end of the step is then made of small tiles.
 inline AttentionTile attention_tile(const Attention::Problem& problem, const Attention::Args& args,
                                     const KernelConfig& config, int64_t tile) {
-  const int32_t share = queries_per_tile(problem, config);
+  AttentionCuts cuts(problem, args, config);
   for (int32_t i = 0; i < args.sequences; ++i) {
-    const int32_t queries = queries_of(problem, args.spans[i]);
-    const int64_t blocks = (queries + share - 1) / share;
-    if (tile < blocks * problem.kv_heads) {
-      const auto first = static_cast<int32_t>(blocks - 1 - tile % blocks) * share;
-      return {i, static_cast<int32_t>(tile / blocks), first, std::min(share, queries - first)};
+    const AttentionCut cut = cuts.next(i);
+    const int64_t a_head = cut.tiles_a_head();
+    if (tile >= a_head * problem.kv_heads) {
+      tile -= a_head * problem.kv_heads;
+      continue;
     }
-    tile -= blocks * problem.kv_heads;
+    const auto head = static_cast<int32_t>(tile / a_head), of_head = static_cast<int32_t>(tile % a_head);
+    if (cut.parts > 1) {
+      return {i,
+              head,
+              0,
+              1,
+              cut.first_part + of_head,
+              of_head,
+              cut.parts,
+              cut.slot + int64_t{head} * cut.parts,
+              cut.meeting + head};
+    }
+    const int32_t share = queries_per_tile(problem, config);
+    const int32_t first = (cut.blocks - 1 - of_head) * share;
+    return {i, head, first, std::min(share, cut.queries - first)};
   }
   INCIPIT_ASSERT(!"attention tile");
   return {};
@@ -68,8 +144,10 @@ struct AttentionScratch {
   int64_t block_tokens;  // of a key block
   int64_t score_row;     // floats of a row of scores
   int64_t weight_row;    // elements of a row of weights
-  int64_t output_row;    // floats of an output row
-  size_t queries, scores, weights, outputs, totals, references, positions, last_values, bytes;
+  size_t queries, scores, weights, positions, last_values;
+  size_t lane_totals;  // [rows][lanes of a vector]
+  size_t part, sums;   // PartialRows of a part of the context, and of all parts so far
+  size_t bytes;
 
   /// `operand_bytes`: of an element of the query and weight operands.
   AttentionScratch(const Attention::Problem& problem, const KernelConfig& config, int64_t operand_bytes) {
@@ -78,7 +156,6 @@ struct AttentionScratch {
     block_tokens = int64_t{block_pages(problem, config)} * problem.page_tokens;
     score_row = block_tokens + 16;
     weight_row = block_tokens + 64 / operand_bytes;
-    output_row = round_up(problem.head_dim, 16);
     bytes = 0;
     const auto take = [&](int64_t count) {
       const size_t at = bytes;
@@ -88,13 +165,19 @@ struct AttentionScratch {
     queries = take(rows * operand_row);
     scores = take(rows * score_row * 4);
     weights = take(rows * weight_row * operand_bytes);
-    outputs = take(rows * output_row * 4);
-    totals = take(rows * 64);
-    references = take(rows * 4);
+    lane_totals = take(rows * 64);
     positions = take(rows * 4);
+    part = take(PartialRows::bytes(rows, problem.head_dim));
+    sums = take(PartialRows::bytes(rows, problem.head_dim));
     last_values = take(problem.geometry().half_bytes());
   }
 };
+
+/// Room for four sequences that are split over their longest context.
+inline size_t attention_workspace(const Attention::Problem& problem, const KernelConfig& config, int32_t max_context) {
+  const int64_t tokens = part_tokens(problem, config), parts = (max_context + tokens - 1) / tokens;
+  return parts < 2 ? 0 : static_cast<size_t>(AttentionWorkspace::bytes(problem, 4 * parts));
+}
 
 inline bool accepts_attention(const Attention::Problem& problem) {
   const auto row_dtype = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/families.h"
 #include "runtime/steps/family_step.h"
 #include "runtime/steps/resolvers.h"
@@ -7,7 +9,8 @@ namespace {
 
 class AttentionBinding {
  public:
-  AttentionBinding(const Attention::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  AttentionBinding(const Attention::Problem& problem, StepOperands& operands)
+      : axis_(operands.axis()), kv_heads_(problem.kv_heads) {
     operands.require_axis(problem.over_rows ? plan::Axis::rows : plan::Axis::tokens);
     operands.require(problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0,
                      "has heads that its key heads do not divide");
@@ -29,14 +32,24 @@ class AttentionBinding {
     args.output = output_.data(batch);
     args.output_stride = output_.stride;
     args.rows = rows_on(axis_, batch);
-    args.max_context = batch.longest_context;
+    args.workspace = batch.workspace;
+    args.workspace_bytes = static_cast<int64_t>(batch.workspace_bytes);
+    args.split_above = split_above(batch);
     args.pad_output = output_.whole;
     args.table = table_.data_as<float>(batch);
     args.table_stride = table_.stride;
   }
 
  private:
+  /// A tile of more than a quarter of a worker's share of the step would keep the others waiting.
+  int32_t split_above(const BatchView& batch) const {
+    if (batch.workers == 1) return INT32_MAX;
+    const int64_t contexts = axis_ == plan::Axis::tokens ? batch.token_contexts : batch.row_contexts;
+    return static_cast<int32_t>(std::min<int64_t>(contexts * kv_heads_ / (4 * int64_t{batch.workers}), INT32_MAX));
+  }
+
   plan::Axis axis_;
+  int32_t kv_heads_;
   BufferView query_, table_, output_;
   CacheView cache_;
 };

@@ -90,6 +90,7 @@ class FamilyStep final : public Step {
   }
 
   size_t scratch_bytes() const override { return scratch_bytes_; }
+  size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
   FamilyStep(const StepSource& source, const typename Family::Problem& problem, StepOperands operands)
@@ -102,13 +103,17 @@ class FamilyStep final : public Step {
       const KernelCode<Family>& code = codes_.back();
       scratch_bytes_ =
           std::max(scratch_bytes_, code.kernel->scratch_bytes(problem, *code.config, static_cast<int32_t>(rows)));
+      if (code.kernel->workspace_bytes != nullptr) {
+        const auto context = static_cast<int32_t>(source.plan.max_context());
+        workspace_bytes_ = std::max(workspace_bytes_, code.kernel->workspace_bytes(problem, *code.config, context));
+      }
     }
   }
 
   plan::Axis axis_;
   Binding binding_;
   std::vector<KernelCode<Family>> codes_;  // one a bucket
-  size_t scratch_bytes_ = 0;
+  size_t scratch_bytes_ = 0, workspace_bytes_ = 0;
 };
 
 }  // namespace incipit
