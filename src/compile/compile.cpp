@@ -31,7 +31,8 @@
 namespace incipit {
 namespace {
 
-constexpr int32_t largest_step = 1024;      // tokens of the largest prefill chunk
+// Tokens. A prompt that a step does not end gets 1,024 of them (session/scheduler.h).
+constexpr int32_t largest_step = 1088;
 constexpr int32_t smallest_row_bound = 64;  // sampled rows a step can have, at least: evaluation samples every token
 
 double seconds_since(std::chrono::steady_clock::time_point start) {

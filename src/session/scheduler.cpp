@@ -309,13 +309,16 @@ void Scheduler::schedule_decodes() {
 }
 
 void Scheduler::schedule_prompts() {
-  int32_t budget = limits_.max_tokens - static_cast<int32_t>(step_.size());
-  if (!step_.empty() && limits_.prefill_chunk > 0) budget = std::min(budget, limits_.prefill_chunk);
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+  int32_t room = limits_.max_tokens - static_cast<int32_t>(step_.size());
+  if (!step_.empty() && limits_.prefill_chunk > 0) room = std::min(room, limits_.prefill_chunk);
+  int32_t chunk = limits_.max_tokens - limits_.max_tokens / 17;
+  for (size_t i = 0; i < running_.size() && room > 0; ++i) {
     Sequence& one = sequence(running_[i]);
     if (one.decodes) continue;
     if (one.starts) start_further(one);
-    const int32_t tokens = std::min(budget, one.known_tokens - one.done_tokens);
+    const int32_t left = one.known_tokens - one.done_tokens;
+    const int32_t tokens = left <= room ? left : std::min(room, chunk);
+    if (tokens <= 0) continue;
     // Pages behind a window come back for those ahead, unless others share them.
     while (!fits(one, one.done_tokens + tokens, 0)) {
       if (!step_.empty()) return;
@@ -324,7 +327,8 @@ void Scheduler::schedule_prompts() {
     }
     extend(one, one.done_tokens + tokens);
     append(running_[i], one, tokens);
-    budget -= tokens;
+    room -= tokens;
+    chunk -= tokens;
   }
 }
 

@@ -1,11 +1,14 @@
 // Decides what the next step runs. Pure integers: no tensors, no clock, no text; testable and fuzzable without a model.
 //
 // Continuous batching with chunked prefill: every running sequence that is decoding gets its one token in every step;
-// what is left of the step's token budget goes to prompts, first come first served, in chunks. Admission is strictly in
-// order of arrival, and takes the pages of the whole prompt at once (of a group with a window, those that one step
-// sees; the others follow as pages fall behind the window and are given back). When a decoding sequence finds no page,
-// the youngest sequence is preempted: it gives its pages back and its tokens are prefilled again later, so its text
-// does not change.
+// what is left of the step's token budget goes to prompts, first come first served, in chunks. The last seventeenth of
+// the budget is for prompts that end within the step: a step reads all weights, so that few tokens should not get one
+// of their own.
+//
+// Admission is strictly in order of arrival, and takes the pages of the whole prompt at once (of a group with a window,
+// those that one step sees; the others follow as pages fall behind the window and are given back). When a decoding
+// sequence finds no page, the youngest sequence is preempted: it gives its pages back and its tokens are prefilled
+// again later, so its text does not change.
 //
 // Full pages, and the last page of a sequence that ends, go into a prefix cache. A sequence whose text begins with
 // tokens that are there starts behind them; its last token is always computed. Pages that only the cache still keeps

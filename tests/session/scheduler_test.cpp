@@ -264,6 +264,31 @@ TEST(Scheduler, PrefillsThenDecodes) {
   EXPECT_TRUE(step[0].samples);
 }
 
+TEST(Scheduler, KeepsTheEndOfABudgetForPromptsThatEnd) {
+  SchedulerLimits limits = small_limits();
+  limits.max_tokens = 34;
+  for (const auto& [prompt, chunks] :
+       std::vector<std::pair<int32_t, std::vector<int32_t>>>{{34, {34}}, {35, {32, 3}}, {50, {32, 18}}}) {
+    Scheduler scheduler(limits);
+    ASSERT_TRUE(scheduler.add(1, count_up(prompt), prompt + 5));
+    for (const int32_t chunk : chunks) {
+      const auto step = scheduler.schedule();
+      ASSERT_EQ(step.size(), 1U);
+      EXPECT_EQ(step[0].tokens, chunk) << "of " << prompt;
+    }
+  }
+  Scheduler scheduler(limits);
+  ASSERT_TRUE(scheduler.add(1, count_up(50), 60));
+  ASSERT_TRUE(scheduler.add(2, count_up(40), 60));
+  ASSERT_TRUE(scheduler.add(3, count_up(2), 60));
+  const auto step = scheduler.schedule();
+  ASSERT_EQ(step.size(), 2U);
+  EXPECT_EQ(step[0].id, 1);
+  EXPECT_EQ(step[0].tokens, 32);
+  EXPECT_EQ(step[1].id, 3);
+  EXPECT_TRUE(step[1].samples);
+}
+
 TEST(Scheduler, DecodesBesideAPromptInChunks) {
   SchedulerLimits limits = small_limits();
   limits.prefill_chunk = 5;
