@@ -83,9 +83,12 @@ struct Tuner::State {
     }
     scratch.resize(scratch_stride * static_cast<size_t>(pool.threads()) + 64);
     Workload workload(problem, rows);
+    double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
-        candidate.best = std::min(candidate.best, run_once(candidate, problem, workload.next(of_rows), scratch_stride));
+        const double seconds = run_once(candidate, problem, workload.next(of_rows), scratch_stride);
+        candidate.best = std::min(candidate.best, seconds);
+        spent += seconds;
       }
     };
     round(std::min(rows, screening_rows));
@@ -96,8 +99,10 @@ struct Tuner::State {
     if (rows > screening_rows) {
       for (Candidate<Family>& candidate : list) candidate.best = std::numeric_limits<double>::infinity();
     }
-    const auto end = Clock::now() + std::chrono::duration<double>(options.seconds_per_problem);
-    for (int32_t done = 0; done < least_rounds || (done < most_rounds && Clock::now() < end); ++done) round(rows);
+    spent = 0;
+    for (int32_t done = 0; done < least_rounds || (done < most_rounds && spent < options.seconds_per_problem); ++done) {
+      round(rows);
+    }
     std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.best < b.best; });
   }
 

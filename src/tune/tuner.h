@@ -50,7 +50,7 @@ struct TuneRequest {
 struct TunerOptions {
   CpuFeatures features;               // of the target machine: only kernels whose needs it includes
   int threads = 0;                    // for measuring; 0: all
-  double seconds_per_problem = 0.15;  // spent on measuring all candidates of one problem, about
+  double seconds_per_problem = 0.15;  // of kernels running, for all candidates of one problem, about
   bool measure = true;                // false: best guess of the table, nothing runs
 };
 

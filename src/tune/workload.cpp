@@ -5,6 +5,7 @@
 #include <random>
 
 #include "kernels/kv_pages.h"
+#include "tune/evict.h"
 
 namespace incipit {
 namespace {
@@ -48,7 +49,7 @@ Tensor scales(Shape shape, uint32_t seed) {
 
 LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
     : problem_(problem), shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))) {
-  if (rows <= few_rows) copies_ = std::clamp<int64_t>(cold_bytes / shape_.bytes(), 1, 64);
+  if (rows <= few_rows && !can_evict()) copies_ = std::clamp<int64_t>(cold_bytes / shape_.bytes(), 1, 64);
   const int64_t outputs = shape_.panels * panel_width;
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
   input_scales_ = scales({rows}, 2);
@@ -76,6 +77,7 @@ Linear::Args LinearWorkload::next(int32_t rows) {
   args.output_stride = row_stride(problem_.output_width());
   args.pad_output = true;
   turn_ = (turn_ + 1) % copies_;
+  if (can_evict()) evict({args.weight.panels, static_cast<size_t>(shape_.bytes())});
   return args;
 }
 

@@ -10,8 +10,8 @@
 
 namespace incipit {
 
-/// A product's operands. Weights are kept in enough copies to be cold in the caches when `rows` are few, as they are in
-/// a model that is larger than the caches; the copies are used in turn.
+/// A product's operands. Weights are cold in every run, as they are in a model that is larger than the caches: they are
+/// evicted before it or, where a processor cannot, few rows use copies in turn.
 class LinearWorkload {
  public:
   using Family = Linear;

@@ -9,6 +9,7 @@
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "support/temporary_directory.h"
+#include "tune/evict.h"
 
 namespace incipit {
 namespace {
@@ -18,6 +19,16 @@ std::string product(int32_t n, int32_t k) {
   problem.n = n;
   problem.k = k;
   return to_text(problem);
+}
+
+TEST(Evict, LeavesTheBytesAsTheyAre) {
+  if (!can_evict()) GTEST_SKIP() << "needs a processor with CLFLUSHOPT";
+  std::vector<std::byte> bytes(1000);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 7);
+  for (const size_t count : {0, 1, 63, 64, 65, 900}) {
+    for (const size_t first : {0, 1, 63, 64}) evict(std::span(bytes).subspan(first, count));
+  }
+  for (size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(bytes[i], static_cast<std::byte>(i * 7));
 }
 
 TEST(TuningCache, ReadsBackWhatItWrote) {
