@@ -400,7 +400,8 @@ struct Attention {
     std::byte* workspace = nullptr;
     int64_t workspace_bytes = 0;
     /// A single query's context may be split where it has more tokens than this. Results do not depend on it.
-    int32_t split_above = 0;
+    int32_t split_above = INT32_MAX;
+    bool single_queries = false;  // every span has exactly one query, and no context is split
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();

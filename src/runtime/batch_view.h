@@ -20,7 +20,8 @@ struct GroupView {
 struct BatchView {
   int32_t bucket = 0;
   int32_t tokens = 0, rows = 0, sequences = 0;
-  /// Contexts (last position + 1), summed over the entries' tokens and over their sampled rows: attention's work.
+  int32_t longest_context = 0;  // last position + 1, of any sequence
+  /// Contexts, summed over the entries' tokens and over their sampled rows: attention's work.
   int64_t token_contexts = 0, row_contexts = 0;
   int32_t workers = 1;  // of the device
 

@@ -154,6 +154,7 @@ void BatchStaging::bind(const std::byte* block, const uint32_t* masks, BatchView
   view.tokens = tokens_;
   view.rows = rows_;
   view.sequences = sequences_;
+  view.longest_context = longest_context_;
   view.token_contexts = token_contexts_;
   view.row_contexts = row_contexts_;
   view.spans = reinterpret_cast<const SequenceSpan*>(block + layout_.spans);

@@ -106,6 +106,9 @@ inline int64_t attention_tiles(const Attention::Problem& problem, const Attentio
 /// queries, which see most, come first: the end of the step is then made of small tiles.
 inline AttentionTile attention_tile(const Attention::Problem& problem, const Attention::Args& args,
                                     const KernelConfig& config, int64_t tile) {
+  if (args.single_queries) {  // a batch that decodes: no search
+    return {static_cast<int32_t>(tile / problem.kv_heads), static_cast<int32_t>(tile % problem.kv_heads), 0, 1};
+  }
   AttentionCuts cuts(problem, args, config);
   for (int32_t i = 0; i < args.sequences; ++i) {
     const AttentionCut cut = cuts.next(i);

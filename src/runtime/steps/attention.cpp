@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "kernels/families.h"
 #include "runtime/steps/family_step.h"
 #include "runtime/steps/resolvers.h"
@@ -35,6 +33,9 @@ class AttentionBinding {
     args.workspace = batch.workspace;
     args.workspace_bytes = static_cast<int64_t>(batch.workspace_bytes);
     args.split_above = split_above(batch);
+    // No entry is without a token, but some may be without a sampled row.
+    args.single_queries =
+        axis_ == plan::Axis::tokens && batch.tokens == batch.sequences && args.split_above == INT32_MAX;
     args.pad_output = output_.whole;
     args.table = table_.data_as<float>(batch);
     args.table_stride = table_.stride;
@@ -43,9 +44,9 @@ class AttentionBinding {
  private:
   /// A tile of more than a quarter of a worker's share of the step would keep the others waiting.
   int32_t split_above(const BatchView& batch) const {
-    if (batch.workers == 1) return INT32_MAX;
     const int64_t contexts = axis_ == plan::Axis::tokens ? batch.token_contexts : batch.row_contexts;
-    return static_cast<int32_t>(std::min<int64_t>(contexts * kv_heads_ / (4 * int64_t{batch.workers}), INT32_MAX));
+    const int64_t quarter = contexts * kv_heads_ / (4 * int64_t{batch.workers});
+    return batch.workers == 1 || batch.longest_context <= quarter ? INT32_MAX : static_cast<int32_t>(quarter);
   }
 
   plan::Axis axis_;
