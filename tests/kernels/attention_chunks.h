@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "kernel_checks.h"
 #include "paged_case.h"
+#include "support/sanitized.h"
 
 namespace incipit {
 
@@ -102,13 +103,17 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
   return outputs;
 }
 
-/// The kernel's configurations, and each with the smallest parts.
-inline std::vector<KernelConfig> with_small_parts(const Kernel<Attention>& kernel) {
+/// The kernel's configurations with the smallest parts.
+inline std::vector<KernelConfig> small_parts(const Kernel<Attention>& kernel) {
   std::vector<KernelConfig> configs(kernel.configs.begin(), kernel.configs.end());
-  for (KernelConfig config : kernel.configs) {
-    config.values[2] = 1;
-    configs.push_back(config);
-  }
+  for (KernelConfig& config : configs) config.values[2] = 1;
+  return configs;
+}
+
+/// These, and before them the kernel's own; under sanitizers, which run the same code for both, these alone.
+inline std::vector<KernelConfig> whole_and_small_parts(const Kernel<Attention>& kernel) {
+  std::vector<KernelConfig> configs = small_parts(kernel);
+  if (!sanitized) configs.insert(configs.begin(), kernel.configs.begin(), kernel.configs.end());
   return configs;
 }
 
@@ -117,8 +122,8 @@ inline void check_parts(std::span<const Kernel<Attention>> table) {
   std::vector<std::vector<KernelConfig>> configs;
   std::vector<Kernel<Attention>> small(table.begin(), table.end());
   for (Kernel<Attention>& kernel : small) {
-    configs.push_back(with_small_parts(kernel));
-    kernel.configs = std::span(configs.back()).subspan(kernel.configs.size());
+    configs.push_back(small_parts(kernel));
+    kernel.configs = configs.back();
   }
   check_kernels<Attention>(small);
 }
@@ -142,7 +147,7 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
       }
       for (const Kernel<Attention>& kernel : table) {
         if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
-        for (const KernelConfig& config : with_small_parts(kernel)) {
+        for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> got = run_in_steps(kernel, config, problem, sequences, {whole.queries.rows});
           for (int32_t t = 0; t < whole.queries.rows; ++t) {
             for (int64_t c = 0; c < whole.width; ++c) {
@@ -173,7 +178,7 @@ inline void check_chunking(std::span<const Kernel<Attention>> table) {
       second.emplace_back(problem, 97, again);
       for (const Kernel<Attention>& kernel : table) {
         if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
-        for (const KernelConfig& config : with_small_parts(kernel)) {
+        for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301});
           const auto same = [](Rows& a, Rows& b) {
             return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
