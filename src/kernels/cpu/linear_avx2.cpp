@@ -59,7 +59,7 @@ struct MicroFloat {
 
   template <int R, int P>
   static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    float* sums) {
+                    const Ahead&, float* sums) {
     const int64_t panel_floats = padded_k * panel_width;
     const auto* w = reinterpret_cast<const Weight*>(weight.panels) + panel * panel_floats;
     const float* a = input.data;
@@ -95,7 +95,7 @@ struct MicroBf16 {
 
   template <int R, int P>
   static void block(const InputRows<bf16>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    float* sums) {
+                    const Ahead&, float* sums) {
     const int64_t panel_pairs = padded_k / 2 * panel_width;
     const auto* w = reinterpret_cast<const int32_t*>(weight.panels) + panel * panel_pairs;
     const bf16* a = input.data;
@@ -130,7 +130,7 @@ struct MicroI8 {
   /// Codes widen to 16 bits, where the multiply-add of pairs is exact: a register holds 4 outputs' pairs of sums.
   template <int R, int P>
   static void block(const InputRows<int8_t>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    int32_t* sums) {
+                    const Ahead&, int32_t* sums) {
     const int64_t panel_codes = padded_k * panel_width;
     const auto* w = reinterpret_cast<const int8_t*>(weight.panels) + panel * panel_codes;
     const int8_t* a = input.data;

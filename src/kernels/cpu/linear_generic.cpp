@@ -39,7 +39,7 @@ struct MicroFloat {
 
   template <int R, int P>
   static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    float* sums) {
+                    const Ahead&, float* sums) {
     const auto* w = reinterpret_cast<const Weight*>(weight.panels) + panel * padded_k * panel_width;
     Floats sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; ++k, w += panel_width) {
@@ -63,7 +63,7 @@ struct MicroBf16 {
 
   template <int R, int P>
   static void block(const InputRows<bf16>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    float* sums) {
+                    const Ahead&, float* sums) {
     const auto* w = reinterpret_cast<const uint32_t*>(weight.panels) + panel * padded_k / 2 * panel_width;
     Floats sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; k += 2, w += panel_width) {
@@ -98,7 +98,7 @@ struct MicroI8 {
 
   template <int R, int P>
   static void block(const InputRows<int8_t>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
-                    int32_t* sums) {
+                    const Ahead&, int32_t* sums) {
     const auto* w = reinterpret_cast<const int8_t*>(weight.panels) + panel * padded_k * panel_width;
     Ints sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; k += 4, w += 4 * panel_width) {
