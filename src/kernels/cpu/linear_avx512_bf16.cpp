@@ -18,11 +18,11 @@ namespace {
 
 #include "kernels/cpu/dot_bf16.inc"
 
-struct UnitBf16 : WholeRow {
+struct UnitBf16 : Avx512Unit {
   using Input = bf16;
   using Sum = float;
-  using Register = __m512;
-  static __m512 start(const PackedWeight&, int64_t) { return _mm512_setzero_ps(); }
+  using Vector = __m512;
+  static __m512 start(const PackedWeight&, int64_t, int) { return _mm512_setzero_ps(); }
   static __m512 multiply_add(__m512 sum, __m512i x, __m512i w) { return dot_bf16(sum, w, x); }
 };
 

@@ -16,11 +16,11 @@ namespace {
 
 #include "kernels/cpu/linear_avx512.inc"
 
-struct UnitF32 : WholeRow {
+struct UnitF32 : Avx512Unit {
   using Input = float;
   using Sum = float;
-  using Register = __m512;
-  static __m512 start(const PackedWeight&, int64_t) { return _mm512_setzero_ps(); }
+  using Vector = __m512;
+  static __m512 start(const PackedWeight&, int64_t, int) { return _mm512_setzero_ps(); }
   static __m512 multiply_add(__m512 sum, __m512i x, __m512i w) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(w), sum);
   }

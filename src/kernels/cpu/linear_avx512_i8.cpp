@@ -18,11 +18,11 @@ namespace {
 
 /// VPDPBUSD takes its first factor unsigned: activations come as code + 128, and each sum starts at −128·Σ codes of its
 /// output, so that it ends exact.
-struct UnitI8 : WholeRow {
+struct UnitI8 : Avx512Unit {
   using Input = uint8_t;
   using Sum = int32_t;
-  using Register = __m512i;
-  static __m512i start(const PackedWeight& weight, int64_t panel) {
+  using Vector = __m512i;
+  static __m512i start(const PackedWeight& weight, int64_t panel, int) {
     return reinterpret_cast<__m512i>(-128 * load<Ints>(weight.code_sums + panel * panel_width));
   }
   static __m512i multiply_add(__m512i sum, __m512i x, __m512i w) { return _mm512_dpbusd_epi32(sum, x, w); }
@@ -34,22 +34,13 @@ INCIPIT_END_TARGET
 
 namespace incipit {
 
-namespace {
-
-/// Codes as unsigned bytes are the kernel's own, however they are given.
-size_t i8_scratch(const Linear::Problem& problem, const KernelConfig& config, int32_t rows) {
-  return static_cast<size_t>(CodeScratch(problem, config, rows).bytes);
-}
-
-}  // namespace
-
 Kernel<Linear> linear_avx512_i8() {
   return {"linear/avx512_i8",
           3,
           avx512.with(CpuFeature::avx512_vnni),
           accepts_linear<WeightFormat::i8>,
           configs,
-          i8_scratch,
+          unsigned_code_scratch,
           linear_tiles,
           run_codes<Micro<UnitI8>, 0x80>};
 }

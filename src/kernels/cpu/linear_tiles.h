@@ -69,4 +69,9 @@ inline size_t code_scratch(const Linear::Problem& problem, const KernelConfig& c
   return problem.quantizes() ? static_cast<size_t>(CodeScratch(problem, config, rows).bytes) : 0;
 }
 
+/// Of kernels that read codes as unsigned bytes, which are their own however they are given.
+inline size_t unsigned_code_scratch(const Linear::Problem& problem, const KernelConfig& config, int32_t rows) {
+  return static_cast<size_t>(CodeScratch(problem, config, rows).bytes);
+}
+
 }  // namespace incipit
