@@ -22,12 +22,13 @@ struct FeatureName {
   CpuFeature feature;
   std::string_view name;
 };
-constexpr std::array<FeatureName, 6> feature_names{{{CpuFeature::avx2, "avx2"},
+constexpr std::array<FeatureName, 7> feature_names{{{CpuFeature::avx2, "avx2"},
                                                     {CpuFeature::avx512, "avx512"},
                                                     {CpuFeature::avx512_bf16, "avx512-bf16"},
                                                     {CpuFeature::avx512_vnni, "avx512-vnni"},
                                                     {CpuFeature::amx_bf16, "amx-bf16"},
-                                                    {CpuFeature::amx_int8, "amx-int8"}}};
+                                                    {CpuFeature::amx_int8, "amx-int8"},
+                                                    {CpuFeature::avx_vnni, "avx-vnni"}}};
 constexpr std::string_view no_features = "generic";
 
 #if defined(__x86_64__)
@@ -76,6 +77,7 @@ CpuFeatures detect() {
   const bool f16c = bit(basic.ecx, 29);
   if ((state & avx_state) != avx_state || !fma || !f16c || !bit(extended.ebx, 5)) return features;
   features = features.with(CpuFeature::avx2);
+  if (bit(extended_1.eax, 4)) features = features.with(CpuFeature::avx_vnni);
 
   const bool f = bit(extended.ebx, 16);
   const bool dq = bit(extended.ebx, 17);
@@ -166,7 +168,7 @@ CpuFeatures cpu_features_from_string(std::string_view text) {
     if (row == feature_names.end()) {
       throw Error("processor features", "unknown feature '" + std::string(name) + "'",
                   "a newer incipit may know it; the known ones are avx2, avx512, avx512-bf16, avx512-vnni, amx-bf16, "
-                  "amx-int8");
+                  "amx-int8, avx-vnni");
     }
     features = features.with(row->feature);
     if (comma == std::string_view::npos) return features;
@@ -181,10 +183,11 @@ CpuFeatures target_features(std::string_view target) {
   if (target == "native") return cpu_features();
   if (target == "cpu-amx") return avx512.with(CpuFeature::amx_bf16).with(CpuFeature::amx_int8);
   if (target == "cpu-avx512") return avx512;
+  if (target == "cpu-avx-vnni") return avx2.with(CpuFeature::avx_vnni);
   if (target == "cpu-avx2") return avx2;
   if (target == "cpu-generic") return generic;
   throw Error("target", "unknown target '" + std::string(target) + "'",
-              "use native, cpu-amx, cpu-avx512, cpu-avx2 or cpu-generic");
+              "use native, cpu-amx, cpu-avx512, cpu-avx-vnni, cpu-avx2 or cpu-generic");
 }
 
 std::string machine_fingerprint() {

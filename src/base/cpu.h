@@ -16,6 +16,7 @@ enum class CpuFeature : uint32_t {
   avx512_vnni = 1u << 3,  // VPDPBUSD
   amx_bf16 = 1u << 4,     // tiles + TDPBF16PS, permission granted by the system
   amx_int8 = 1u << 5,     // tiles + TDPBSSD
+  avx_vnni = 1u << 6,     // VPDPBUSD on AVX2's registers
 };
 
 /// A set of features. A kernel runs where its needs are a subset of the target's.
@@ -34,7 +35,7 @@ CpuFeatures cpu_features();
 std::string to_string(CpuFeatures features);
 CpuFeatures cpu_features_from_string(std::string_view text);
 
-/// A named build target: "native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic".
+/// A named build target: "native", "cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2", "cpu-generic".
 /// cpu-avx512 includes BF16 and VNNI (Sapphire Rapids, Zen 4 and later). Throws Error for another name.
 CpuFeatures target_features(std::string_view target);
 

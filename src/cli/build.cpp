@@ -143,7 +143,7 @@ void add_build(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
       ->capture_default_str();
   command->add_option("--target", options->to_compile.target, "The processor the engine is for")
-      ->check(CLI::IsMember({"native", "cpu-amx", "cpu-avx512", "cpu-avx2", "cpu-generic"}))
+      ->check(CLI::IsMember({"native", "cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2", "cpu-generic"}))
       ->capture_default_str();
   command
       ->add_option("--max-context", options->to_compile.max_context,

@@ -34,7 +34,7 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 /// The best named target that a machine with `features` can run.
 std::string_view best_target(CpuFeatures features) {
-  for (std::string_view target : {"cpu-amx", "cpu-avx512", "cpu-avx2"}) {
+  for (std::string_view target : {"cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2"}) {
     if (features.includes(target_features(target))) return target;
   }
   return "cpu-generic";
@@ -50,7 +50,8 @@ void check_features(CpuFeatures needs, CpuFeatures has, std::string_view name) {
 constexpr uint32_t known_features =
     static_cast<uint32_t>(CpuFeature::avx2) | static_cast<uint32_t>(CpuFeature::avx512) |
     static_cast<uint32_t>(CpuFeature::avx512_bf16) | static_cast<uint32_t>(CpuFeature::avx512_vnni) |
-    static_cast<uint32_t>(CpuFeature::amx_bf16) | static_cast<uint32_t>(CpuFeature::amx_int8);
+    static_cast<uint32_t>(CpuFeature::amx_bf16) | static_cast<uint32_t>(CpuFeature::amx_int8) |
+    static_cast<uint32_t>(CpuFeature::avx_vnni);
 
 }  // namespace
 

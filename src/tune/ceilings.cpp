@@ -124,12 +124,37 @@ double avx2_i8(float* sink, std::index_sequence<chain...>) {
       return sum;
     };
     for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
-    ((*sink += static_cast<float>(_mm256_extract_epi32(sums, 0))), ...);
+    ((*sink += static_cast<float>(_mm_cvtsi128_si32(_mm256_castsi256_si128(sums)))), ...);
   };
   loop((static_cast<void>(chain), _mm256_setzero_si256())...);
   return 2.0 * 16 * sizeof...(chain) * iterations;
 }
 double avx2_i8(float* sink) { return avx2_i8(sink, Sums{}); }
+
+}  // namespace
+}  // namespace incipit
+INCIPIT_END_TARGET
+
+INCIPIT_BEGIN_TARGET(INCIPIT_AVX_VNNI)
+namespace incipit {
+namespace {
+
+template <size_t... chain>
+double avx_vnni_i8(float* sink, std::index_sequence<chain...>) {
+  const __m256i a = _mm256_set1_epi8(3);
+  const auto loop = [&](auto... sums) {
+    const auto add = [&](__m256i sum) __attribute__((always_inline)) {
+      sum = _mm256_dpbusd_avx_epi32(sum, a, a);
+      asm volatile("" : "+x"(sum));
+      return sum;
+    };
+    for (int64_t i = 0; i < iterations; ++i) ((sums = add(sums)), ...);
+    ((*sink += static_cast<float>(_mm_cvtsi128_si32(_mm256_castsi256_si128(sums)))), ...);
+  };
+  loop((static_cast<void>(chain), _mm256_setzero_si256())...);
+  return 2.0 * 32 * sizeof...(chain) * iterations;
+}
+double avx_vnni_i8(float* sink) { return avx_vnni_i8(sink, Sums{}); }
 
 }  // namespace
 }  // namespace incipit
@@ -339,6 +364,8 @@ Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
   }
   if (features.has(CpuFeature::avx512_vnni)) {
     measure(ceilings.i8, avx512_i8);
+  } else if (features.has(CpuFeature::avx_vnni)) {
+    measure(ceilings.i8, avx_vnni_i8);
   } else if (features.has(CpuFeature::avx2)) {
     measure(ceilings.i8, avx2_i8);
   }

@@ -21,8 +21,9 @@ class Targets : public testing::TestWithParam<std::string> {};
 /// The unit that a target's products of a format are computed by.
 std::string_view unit_of(std::string_view target, std::string_view problem) {
   if (target == "cpu-generic") return "generic";
-  if (target == "cpu-avx2") return "avx2";
   const auto has = [&](std::string_view format) { return problem.find(format) != std::string_view::npos; };
+  if (target == "cpu-avx2") return "avx2";
+  if (target == "cpu-avx-vnni") return has("format=int8") ? "avx_vnni" : "avx2";
   return target == "cpu-amx" && (has("format=bf16") || has("format=int8")) ? "amx" : "avx512";
 }
 

@@ -30,7 +30,7 @@ inline std::vector<std::string> reference_exports() {
 /// Those of them that are in every checkout.
 inline const std::vector<std::string> own_exports{"gpt-neox/plain_dynamo.onnx", "gemma2/past_torchscript.onnx"};
 
-inline const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx512", "cpu-amx"};
+inline const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cpu-avx-vnni", "cpu-avx512", "cpu-amx"};
 
 /// Those whose engines this machine runs: a kernel family each. References' TargetsNotHere tells of the others.
 inline std::vector<std::string> targets_here() {

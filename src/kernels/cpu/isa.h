@@ -24,6 +24,7 @@
 
 // What the bits of CpuFeature (base/cpu.h) promise, in the compiler's names.
 #define INCIPIT_AVX2 "avx2,fma,f16c"
+#define INCIPIT_AVX_VNNI "avx2,fma,f16c,avxvnni"
 #define INCIPIT_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd"
 #define INCIPIT_AVX512_BF16 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512bf16"
 #define INCIPIT_AVX512_VNNI "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vnni"

@@ -15,6 +15,7 @@ Kernel<Linear> linear_avx2_f32();
 Kernel<Linear> linear_avx2_bf16();
 Kernel<Linear> linear_avx2_f16();
 Kernel<Linear> linear_avx2_i8();
+Kernel<Linear> linear_avx_vnni_i8();
 Kernel<Linear> linear_avx512_f32();
 Kernel<Linear> linear_avx512_f16();
 Kernel<Linear> linear_avx512_bf16();
