@@ -343,7 +343,12 @@ INSTANTIATE_TEST_SUITE_P(Genai, References,
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
                          testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets_here()),
-                                          testing::Values("bf16", "fp16", "int8")),
+                                          testing::Values("bf16", "fp16")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(int8_targets_here()),
+                                          testing::Values("int8")),
                          case_name);
 
 }  // namespace

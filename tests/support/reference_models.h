@@ -36,8 +36,15 @@ inline const std::vector<std::string> all_targets{"cpu-generic", "cpu-avx2", "cp
 inline std::vector<std::string> targets_here() {
   std::vector<std::string> here;
   for (const std::string& target : all_targets) {
+    if (target == "cpu-avx-vnni") continue;  // cpu-avx2 but for int8
     if (cpu_features().includes(target_features(target))) here.push_back(target);
   }
+  return here;
+}
+/// Those of int8.
+inline std::vector<std::string> int8_targets_here() {
+  std::vector<std::string> here = targets_here();
+  if (cpu_features().includes(target_features("cpu-avx-vnni"))) here.push_back("cpu-avx-vnni");
   return here;
 }
 
