@@ -3,35 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <string>
 
 #include "base/error.h"
-#include "compile/compile.h"
 #include "compile/lower_plain_graph.h"
 #include "import/import.h"
 #include "import/onnx/backend_test.h"
-#include "import/safetensors.h"
+#include "plain_engine.h"
 #include "primitives/primitive.h"
 #include "runtime/plain/plain_graph.h"
 #include "support/shared_files.h"
-#include "support/temporary_directory.h"
 
 namespace incipit {
 namespace {
 
 /// An engine of what the passes leave of a model when they may make no decoder of it.
 std::shared_ptr<const Engine> build(Model model, const std::string& precision = "f32") {
-  const TemporaryDirectory directory;
-  CompileOptions options;
-  options.precision = precision;
-  options.without = {"pack_tokens"};
-  options.tune = false;
-  options.threads = 2;
-  Progress progress;
-  compile(std::move(model), options, directory / "plain.engine", progress);
-  return Engine::open(directory / "plain.engine");
+  return build_engine(std::move(model), precision, {"pack_tokens"});
 }
 
 std::vector<Tensor> run_in_engine(Graph graph, std::span<const Tensor* const> inputs) {
@@ -66,18 +55,6 @@ TEST(PlainGraphs, PassOnnxsOwnTests) { expect_to_pass(fixtures() / "onnx-node", 
 TEST(PlainGraphs, PassAllOfOnnxsOwnTests) {
   INCIPIT_SKIP_WITHOUT_SHARED("onnx-node");
   expect_to_pass(shared_file("onnx-node"), 840);
-}
-
-/// The largest difference, in units of the largest element that is wanted.
-double deviation(const Tensor& made, const Tensor& wanted) {
-  EXPECT_EQ(made.shape(), wanted.shape());
-  const auto ours = made.as<float>(), theirs = wanted.as<float>();
-  double largest = 0, worst = 0;
-  for (size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(theirs[i])));
-    worst = std::max(worst, std::abs(static_cast<double>(ours[i]) - theirs[i]));
-  }
-  return worst / largest;
 }
 
 /// From the logits that Transformers computed.
@@ -123,20 +100,13 @@ TEST(PlainGraphs, ComputeWhatTransformersDoes) {
   }
 }
 
-std::map<std::string, Tensor> load(const std::filesystem::path& path) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  std::map<std::string, Tensor> tensors;
-  for (const std::string& name : file.names()) tensors.emplace(name, file.load(name));
-  return tensors;
-}
-
 /// A BERT, with padding in the second of two sequences.
 TEST(PlainGraphs, ComputeWhatOnnxRuntimeDoes) {
   const std::filesystem::path encoder = fixtures() / "encoder";
-  const std::map<std::string, Tensor> wanted = load(encoder / "outputs.safetensors");
+  const std::map<std::string, Tensor> wanted = load_tensors(encoder / "outputs.safetensors");
   for (const auto& [precision, tolerance] : tolerances) {
     PlainGraph plain(build(import_onnx(encoder / "encoder.onnx", {}), precision), 2);
-    const std::map<std::string, Tensor> made = plain.run(load(encoder / "inputs.safetensors"));
+    const std::map<std::string, Tensor> made = plain.run(load_tensors(encoder / "inputs.safetensors"));
     ASSERT_EQ(made.size(), wanted.size());
     for (const auto& [name, tensor] : wanted) {
       EXPECT_LT(deviation(made.at(name), tensor), tolerance) << name << " in " << precision;
