@@ -1,9 +1,12 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
@@ -63,6 +66,48 @@ int open_for_reading(const std::filesystem::path& path, struct stat& status, int
     throw Error(path.string(), "is a directory", "name a file");
   }
   return descriptor;
+}
+
+/// Waits for the lock. Without one where the file system has no locks.
+void lock(int descriptor) {
+  while (::flock(descriptor, LOCK_EX) != 0 && errno == EINTR) {
+  }
+}
+
+std::filesystem::path directory_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : ".";
+}
+
+/// Between a target's name, and a process and a number in it: the name of a file that is not yet whole.
+constexpr std::string_view temporary_mark = ".tmp-";
+
+/// Whether `name` is one that AtomicFile makes for `target`: TARGET.tmp-DIGITS-DIGITS.
+bool is_temporary_of(std::string_view name, std::string_view target) {
+  if (!name.starts_with(target)) return false;
+  name.remove_prefix(target.size());
+  if (!name.starts_with(temporary_mark)) return false;
+  name.remove_prefix(temporary_mark.size());
+  const size_t dash = name.find('-');
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return dash != std::string_view::npos && is_number(name.substr(0, dash)) && is_number(name.substr(dash + 1));
+}
+
+/// Removes what killed programs have left beside `target`. A program that lives holds a lock on its file; numbers of
+/// processes say nothing, as another process may have the same one by now, here or in another container.
+void remove_abandoned(const std::filesystem::path& target) {
+  std::error_code ignored;
+  const std::string name = target.filename().string();
+  for (std::filesystem::directory_iterator at(directory_of(target), ignored), end; !ignored && at != end;
+       at.increment(ignored)) {
+    if (!is_temporary_of(at->path().filename().string(), name)) continue;
+    const Descriptor file(::open(at->path().c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat status {};
+    const bool ours =
+        file.get() >= 0 && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+    if (ours && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+  }
 }
 
 size_t page_size() {
@@ -156,15 +201,20 @@ AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
     throw Error(target.string(), S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file",
                 "name a file to write");
   }
+  remove_abandoned(target);
   static std::atomic<unsigned> serial{0};
   while (descriptor_ < 0) {
     temporary_ = target;
-    temporary_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
-    descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ < 0 && errno == ENOENT) {
+    temporary_ += fmt::format("{}{}-{}", temporary_mark, ::getpid(), serial.fetch_add(1));
+    Descriptor made(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (made.get() < 0 && errno == ENOENT) {
       throw Error(target.string(), "its directory does not exist", "create the directory first");
     }
-    if (descriptor_ < 0 && errno != EEXIST) cannot("write", target, errno);
+    if (made.get() < 0 && errno != EEXIST) cannot("write", target, errno);
+    if (made.get() < 0) continue;
+    lock(made.get());
+    // Another program may have taken the file for abandoned before it was locked.
+    if (::fstat(made.get(), &status) == 0 && status.st_nlink > 0) descriptor_ = made.release();
   }
 }
 
@@ -200,14 +250,21 @@ void AtomicFile::commit() {
   INCIPIT_ASSERT(descriptor_ >= 0);
   // Data first, then the name: after a power cut the target is the old file or the whole new one.
   if (::fsync(descriptor_) != 0) cannot("write", target_, errno);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0) cannot("write", target_, errno);
+  // Closed behind the renaming: until then the lock says that the file is not abandoned.
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) cannot("rename the finished file to", target_, errno);
   committed_ = true;
-  const std::filesystem::path directory = target_.has_parent_path() ? target_.parent_path() : ".";
-  const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ::close(std::exchange(descriptor_, -1));
+  const Descriptor parent(::open(directory_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (parent.get() >= 0) ::fsync(parent.get());  // some file systems cannot; the rename itself has happened
+}
+
+DirectoryLock::DirectoryLock(const std::filesystem::path& file)
+    : descriptor_(::open(directory_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ >= 0) lock(descriptor_);
+}
+
+DirectoryLock::~DirectoryLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 }  // namespace incipit

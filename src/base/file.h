@@ -41,7 +41,8 @@ class MappedFile {
 std::string read_text_file(const std::filesystem::path& path, size_t limit = size_t{256} << 20);
 
 /// Writes to a temporary name beside the target and renames on commit(); without commit (an exception,
-/// Ctrl-C) the temporary is removed and the old file, if any, stays as it was.
+/// Ctrl-C) the temporary is removed and the old file, if any, stays as it was. What a killed program has left of the
+/// same target is removed by the next one that writes it.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& target);
@@ -65,6 +66,19 @@ class AtomicFile {
   int descriptor_ = -1;
   size_t size_ = 0;
   bool committed_ = false;
+};
+
+/// Programs that read a file, change it and replace it take turns: each holds the lock of the file's directory from the
+/// reading to the renaming. Where the file system has no locks, there is none.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::filesystem::path& file);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int descriptor_;
 };
 
 }  // namespace incipit

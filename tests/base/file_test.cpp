@@ -5,9 +5,14 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "support/message_of.h"
@@ -178,6 +183,73 @@ TEST(AtomicFileTest, TwoWritersOfOneTargetDoNotMix) {
   second.commit();
   EXPECT_EQ(read_text_file(directory / "out"), "second");
   EXPECT_EQ(entries(directory.path()), 1u);
+}
+
+TEST(AtomicFileTest, ClearsWhatAKilledProgramLeft) {
+  const TemporaryDirectory directory;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFile file(directory / "out");
+    file.write("half");
+    ::raise(SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+  ASSERT_EQ(entries(directory.path()), 1u) << "nobody could remove it";
+  // Not ours, though their names are like it.
+  for (const char* name : {"out.tmp-", "out.tmp-1", "out.tmp-1-", "out.tmp-1-x", "other.tmp-1-0", "out.tmp-1-0.txt"}) {
+    put(directory / name, "precious");
+  }
+  fs::create_directory(directory / "out.tmp-1-1");
+  put(directory / "elsewhere", "precious");
+  fs::create_symlink(directory / "elsewhere", directory / "out.tmp-1-2");
+  AtomicFile alive(directory / "out");
+  alive.write("alive");
+  AtomicFile file(directory / "out");
+  file.write("whole");
+  file.commit();
+  alive.commit();
+  EXPECT_EQ(read_text_file(directory / "out"), "alive") << "a program that lives keeps its file";
+  EXPECT_EQ(entries(directory.path()), 6u + 3u + 1u);
+  EXPECT_EQ(read_text_file(directory / "elsewhere"), "precious");
+}
+
+TEST(AtomicFileTest, KilledAtAnyMomentLeavesTheOldFileOrTheNewOne) {
+  const TemporaryDirectory directory;
+  put(directory / "out", "0");
+  for (int round = 0; round < 30; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (int i = 0;; ++i) {
+        AtomicFile file(directory / "out");
+        file.write(std::string(1000, static_cast<char>('0' + i % 10)));
+        file.commit();
+      }
+    }
+    ::usleep(static_cast<useconds_t>(500 + 331 * round));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const std::string found = read_text_file(directory / "out");
+    EXPECT_EQ(found, std::string(found.size() == 1 ? 1 : 1000, found.front())) << round;
+    EXPECT_LE(entries(directory.path()), 2u) << "the one that was killed, and no earlier one";
+  }
+}
+
+TEST(DirectoryLockTest, LetsOneInAtATime) {
+  const TemporaryDirectory directory;
+  put(directory / "count", "0");
+  std::vector<std::thread> programs;
+  for (int i = 0; i < 4; ++i) {
+    programs.emplace_back([&] {
+      for (int j = 0; j < 25; ++j) {
+        const DirectoryLock turn(directory / "count");
+        const int count = std::stoi(read_text_file(directory / "count"));
+        put(directory / "count", std::to_string(count + 1));
+      }
+    });
+  }
+  for (std::thread& program : programs) program.join();
+  EXPECT_EQ(read_text_file(directory / "count"), "100");
+  const DirectoryLock nowhere("no/such/file");
 }
 
 TEST(AtomicFileTest, HonoursTheCreationMask) {
