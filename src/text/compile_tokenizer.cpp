@@ -16,7 +16,8 @@ namespace {
 constexpr std::string_view save_tokenizer_json =
     "save a tokenizer.json beside the model with transformers' AutoTokenizer.save_pretrained";
 
-TokenizerSource read_tokenizer(std::string_view json, std::string_view name) {
+/// `config`: what lies beside the file, or nothing.
+TokenizerSource read_tokenizer(std::string_view json, std::string_view name, const FolderConfig* config) {
   const boost::json::value document = parse_json(json, name);
   const JsonField root(document, name, "");
   TokenizerSource source;
@@ -24,6 +25,7 @@ TokenizerSource read_tokenizer(std::string_view json, std::string_view name) {
   read_pre_tokenizer(root, source);
   read_model(root, source);
   read_added_tokens(root, source);
+  if (config != nullptr) config->add_tokens(source, AddedTokenIds::of_the_tokenizer);
   read_post_processor(root, source);
   read_decoder(root, source);
   return source;
@@ -44,18 +46,35 @@ MergesScheme scheme_of(const FolderConfig& config) {
   config.refuse_class(save_tokenizer_json);
 }
 
-void put_around(bool bos, bool eos, TokenizerSource& source) {
-  if (bos && source.bos_id) source.prefix_ids = {*source.bos_id};
-  if (eos && !source.eos_ids.empty()) source.suffix_ids = {source.eos_ids.front()};
+/// What the tokenizer's own file says, before any configuration is asked.
+FolderConfig::Ends own_ends(const TokenizerSource& source) {
+  FolderConfig::Ends ends{source.bos_id, std::nullopt};
+  if (!source.eos_ids.empty()) ends.eos = source.eos_ids.front();
+  return ends;
 }
 
+/// Puts the tokens that the configuration names, or else `own`, around a text where the configuration wants them.
+void put_around_as_configured(const FolderConfig& config, bool add_bos, const FolderConfig::Ends& own,
+                              TokenizerSource& source) {
+  const FolderConfig::Ends named = config.named_ends(source);
+  const int32_t bos = named.bos.value_or(own.bos.value_or(-1)), eos = named.eos.value_or(own.eos.value_or(-1));
+  if (bos >= 0 && config.flag("add_bos_token", add_bos)) source.prefix_ids.push_back(bos);
+  if (eos >= 0 && config.flag("add_eos_token", false)) source.suffix_ids.push_back(eos);
+}
+
+/// Source: transformers 5.17, which takes no add_bos_token from a configuration beside a tokenizer.json, and whose
+/// classes for GPT-NeoX and Code Llama make a post-processor of their own.
 TokenizerSource read_json_folder(const std::filesystem::path& path, const FolderConfig& config) {
-  TokenizerSource source = read_tokenizer(read_text_file(path), path.string());
+  TokenizerSource source = read_tokenizer(read_text_file(path), path.string(), &config);
   config.find_first_and_last(source, path.filename().string());
-  // Classes that put these themselves, so that the file need not say it. Source: transformers' LlamaTokenizerFast.
   const std::string name = plain_class(config.tokenizer_class());
-  if (!source.has_template && (name == "LlamaTokenizer" || name == "CodeLlamaTokenizer" || name == "GemmaTokenizer")) {
-    put_around(config.flag("add_bos_token", true), config.flag("add_eos_token", false), source);
+  if (name == "GPTNeoXTokenizer" || name == "CodeLlamaTokenizer") {
+    source.prefix_ids.clear();
+    source.suffix_ids.clear();
+  }
+  if (name == "CodeLlamaTokenizer") {
+    const FolderConfig::Ends named = config.named_ends(source);
+    if (const auto bos = named.bos ? named.bos : source.find("<s>")) source.prefix_ids.push_back(*bos);
   }
   return source;
 }
@@ -65,10 +84,10 @@ TokenizerSource read_sentencepiece_folder(const std::filesystem::path& path, con
   options.legacy = config.flag("legacy", true);
   options.prefix_space = config.flag("add_prefix_space", true);
   TokenizerSource source = read_sentencepiece(read_text_file(path), path.string(), options);
-  config.add_tokens(source);
+  config.add_tokens(source, AddedTokenIds::of_the_configuration);
   decode_metaspace(source);
+  put_around_as_configured(config, true, own_ends(source), source);
   config.find_first_and_last(source, path.filename().string());
-  put_around(config.flag("add_bos_token", true), config.flag("add_eos_token", false), source);
   return source;
 }
 
@@ -85,10 +104,10 @@ TokenizerSource read_merges_folder(const std::filesystem::path& vocabulary, cons
     source.bos_id = *id;
     source.eos_ids = {*id};
   }
-  config.add_tokens(source);
+  config.add_tokens(source, AddedTokenIds::of_the_configuration);
   decode_byte_level(source);
+  put_around_as_configured(config, false, own_ends(source), source);
   config.find_first_and_last(source, vocabulary.filename().string());
-  put_around(config.flag("add_bos_token", false), config.flag("add_eos_token", false), source);
   return source;
 }
 
@@ -117,7 +136,7 @@ std::vector<std::byte> compile_tokenizer(const std::filesystem::path& model_dire
 }
 
 std::vector<std::byte> compile_tokenizer_json(std::string_view json, std::string_view name) {
-  return write_tables(read_tokenizer(json, name), name);
+  return write_tables(read_tokenizer(json, name, nullptr), name);
 }
 
 std::vector<std::byte> compile_sentencepiece(std::string_view model, std::string_view name) {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "text/byte_alphabet.h"
 #include "text/normalizer.h"
 #include "text/utf8.h"
 
 namespace incipit {
+
 void split_range(const Regex& regex, SplitBehavior behavior, bool invert, std::string_view text, TextRange range,
                  std::vector<TextRange>& pieces) {
   const size_t first = pieces.size();
@@ -48,8 +50,27 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps, std::stri
   for (const PreTokenizerStep& step : steps) {
     Step made{step.kind, step.behavior, step.invert, {}, {}};
     if (is_metaspace(step.kind)) made.pattern = step.pattern;
-    if (step.kind == PreTokenizerStepKind::split) made.regex.emplace_back(step.pattern, thing);
+    if (is_split(step.kind)) made.regex.emplace_back(step.pattern, thing);
     steps_.push_back(std::move(made));
+  }
+}
+
+void PreTokenizer::split_symbols(const Step& step, std::string_view part, size_t begin, PreTokenizerScratch& scratch) {
+  scratch.symbols.clear();
+  for (const char byte : part) append_utf8(scratch.symbols, byte_symbol(static_cast<uint8_t>(byte)));
+  const size_t first = scratch.next_pieces.size();
+  split_range(step.regex.front(), step.behavior, step.invert, scratch.symbols, {0, scratch.symbols.size()},
+              scratch.next_pieces);
+  // Pieces come in the order of the text: one walk finds which byte each begins and ends with.
+  size_t place = 0, byte = begin;
+  const auto byte_at = [&](size_t wanted) {
+    for (; place < wanted; ++byte) place += utf8_unit_at(scratch.symbols, place).size;
+    return byte;
+  };
+  for (size_t i = first; i < scratch.next_pieces.size(); ++i) {
+    TextRange& piece = scratch.next_pieces[i];
+    piece.begin = byte_at(piece.begin);
+    piece.end = byte_at(piece.end);
   }
 }
 
@@ -90,6 +111,10 @@ std::string_view PreTokenizer::cut(std::string_view text, bool first, PreTokeniz
         } else {
           split_range(step.regex.front(), step.behavior, step.invert, text, piece, scratch.next_pieces);
         }
+      }
+    } else if (step.kind == PreTokenizerStepKind::split_symbols) {
+      for (const TextRange piece : scratch.pieces) {
+        split_symbols(step, text.substr(piece.begin, piece.end - piece.begin), piece.begin, scratch);
       }
     } else {
       scratch.next_text.clear();

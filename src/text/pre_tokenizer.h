@@ -29,9 +29,15 @@ enum class PreTokenizerStepKind : uint32_t {
   metaspace_never = 2,   // no piece
   metaspace_first = 3,   // the one with which the text begins, unless it begins so
   metaspace_always = 4,  // every piece that does not begin so
+  split_symbols = 5,     // cut by a pattern that sees the symbols for the text's bytes (byte_alphabet.h)
 };
-constexpr uint32_t pre_tokenizer_step_kind_count = 5;
-constexpr bool is_metaspace(PreTokenizerStepKind kind) { return kind >= PreTokenizerStepKind::metaspace_never; }
+constexpr uint32_t pre_tokenizer_step_kind_count = 6;
+constexpr bool is_metaspace(PreTokenizerStepKind kind) {
+  return kind >= PreTokenizerStepKind::metaspace_never && kind <= PreTokenizerStepKind::metaspace_always;
+}
+constexpr bool is_split(PreTokenizerStepKind kind) {
+  return kind == PreTokenizerStepKind::split || kind == PreTokenizerStepKind::split_symbols;
+}
 
 struct PreTokenizerStep {
   PreTokenizerStepKind kind = PreTokenizerStepKind::split;
@@ -46,6 +52,7 @@ struct PreTokenizerScratch {
   std::string next_text;
   std::vector<TextRange> pieces;
   std::vector<TextRange> next_pieces;
+  std::string symbols;  // of one piece
 };
 
 class PreTokenizer {
@@ -65,6 +72,8 @@ class PreTokenizer {
     std::vector<Regex> regex;  // one for a split, none otherwise
     std::string pattern;       // of metaspace
   };
+  /// Appends the pieces of `part`, which begins at `begin`, cut where its symbols are.
+  static void split_symbols(const Step& step, std::string_view part, size_t begin, PreTokenizerScratch& scratch);
   /// Appends a piece as metaspace makes it.
   static void append_metaspaced(const Step& step, std::string_view part, bool first, std::string& result);
 

@@ -1,5 +1,5 @@
 // Regular expressions as tokenizers use them: PCRE2, Unicode aware, compiled to machine code.
-// Source: pcre2api(3), pcre2jit(3); Oniguruma's RE document for the dialect of tokenizer.json.
+// Source: pcre2api(3), pcre2jit(3).
 #pragma once
 
 #include <cstddef>
@@ -34,10 +34,6 @@ class Regex {
   struct Code;
   std::unique_ptr<Code> code_;
 };
-
-/// Rewrites a pattern of Oniguruma's Ruby dialect, which tokenizer.json is written in, so that PCRE2 reads the same
-/// language: \s and \w are Unicode's there. Throws Error naming `thing` and the construct that has no counterpart.
-std::string pcre2_pattern_from_oniguruma(std::string_view pattern, std::string_view thing);
 
 /// A pattern that matches exactly `text`.
 std::string pattern_of_literal(std::string_view text);

@@ -16,7 +16,7 @@ namespace incipit {
 static_assert(std::endian::native == std::endian::little, "compiled tokenizers are read in place");
 
 /// Changes whenever a table's meaning does, hashing included.
-constexpr uint32_t tokenizer_tables_version = 2;
+constexpr uint32_t tokenizer_tables_version = 3;
 constexpr std::array<char, 8> tokenizer_tables_magic = {'i', 'n', 'c', 'p', 't', 'o', 'k', '\n'};
 
 /// Ids and merge ranks must fit a merge slot.

@@ -6,7 +6,9 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "text/compile/oniguruma.h"
 #include "text/compile_tokenizer.h"
+#include "text/regex.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {
@@ -126,7 +128,19 @@ TEST(CompileTokenizer, WhatIsNotSupported) {
   EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/type", value("UnicodeScripts")),
               HasSubstr("pre_tokenizer.pretokenizers[0] is of type UnicodeScripts"));
   EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/behavior", value("Odd")), HasSubstr("behavior is Odd"));
-  EXPECT_THAT(refusal_with("/post_processor/type", value("BertProcessing")), HasSubstr("BertProcessing"));
+  EXPECT_THAT(refusal_with("/post_processor/type", value("PairProcessing")), HasSubstr("is of type PairProcessing"));
+  EXPECT_THAT(refusal_with("/post_processor/type", value("BertProcessing")),
+              HasSubstr("post_processor.cls is missing"));
+  const auto bert = [](value cls) {
+    return boost::json::object{{"type", "BertProcessing"}, {"cls", std::move(cls)}, {"sep", {"<e>", 264}}};
+  };
+  EXPECT_EQ(refusal_with("/post_processor", bert({"<s>", 263})), "accepted");
+  EXPECT_THAT(refusal_with("/post_processor", bert({"<s>", 999})), HasSubstr("cls[1] is 999, which no token has"));
+  EXPECT_THAT(refusal_with("/post_processor", bert({263})), HasSubstr("cls is not a token and its id"));
+  EXPECT_THAT(refusal_with("/post_processor", bert(263)), HasSubstr("cls is not a list"));
+  EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0",
+                           boost::json::object{{"type", "ByteLevel"}, {"add_prefix_space", false}}),
+              HasSubstr("pretokenizers[1] is ByteLevel after ByteLevel"));
   EXPECT_THAT(refusal_with("/decoder/type", value("Metaspace")), HasSubstr("decoder is of type Metaspace"));
   EXPECT_THAT(refusal_with("/decoder", boost::json::object{{"type", "Sequence"}, {"decoders", boost::json::array{}}}),
               HasSubstr("exactly one ByteLevel"));
@@ -159,13 +173,62 @@ TEST(CompileTokenizer, StandInsForUnknownBytes) {
 TEST(CompileTokenizer, Patterns) {
   const std::string regex = "/pre_tokenizer/pretokenizers/0/pattern/Regex";
   EXPECT_THAT(refusal_with(regex, value("(")), AllOf(HasSubstr("pattern \"(\" is not understood"), HasSubstr("at 1")));
-  for (const char* pattern : {"a\\hb", "[a[b]]", "[a&&b]", "(*ACCEPT)", "a\\", "(?m:.)", "a{2}+", "\\p{L"}) {
+  for (const char* pattern :
+       {"a\\",     "\\p{L",         "\\pL",   "\\G",      "\\K",         "\\X",       "\\y",    "\\Qa",
+        "\\k<a>",  "(?<a>b)\\g<a>", "\\12",   "\\xe9",    "\\x{110000}", "(*ACCEPT)", "(?s:.)", "(?i:ss)",
+        "(?i:ß)",  "(?i)[ß]",       "(?<a",   "(?P<a>b)", "(?~a)",       "(?#a",      "*a",     "^+",
+        "(?=a)*",  "{2}",           "a{3,1}", "[a",       "[]",          "[[:odd:]]", "[a\\W]", "[a[^b]]",
+        "[^a&&b]", "[a&&]",         "[\\R]",  "[\\1]"}) {
     EXPECT_THAT(refusal_with(regex, value(pattern)), HasSubstr("which is not supported")) << pattern;
   }
-  EXPECT_THAT(refusal_with(regex, value("a\\Cb")), HasSubstr("is not understood"));
+  EXPECT_THAT(refusal_with(regex, value(std::string(200, '*').insert(0, "a"))), HasSubstr("too many repetitions"));
+  EXPECT_THAT(refusal_with(regex, value(std::string(200, '['))), HasSubstr("too many classes"));
+  EXPECT_THAT(refusal_with(regex, value("\\p{Klingon}")), HasSubstr("is not understood"));
   EXPECT_EQ(refusal_with(regex, value("\\p{L}+|[]a]|[^]b]|\\[&&")), "accepted");
   EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers/0/pattern", boost::json::object{{"String", ""}}),
               HasSubstr("pattern.String is empty"));
+}
+
+/// What `pattern`, in Oniguruma's dialect, finds in `text`.
+std::vector<std::string> matches(std::string_view pattern, std::string_view text) {
+  const Regex regex(pcre2_pattern_from_oniguruma(pattern, "test"), "test");
+  std::vector<std::string> found;
+  for_each_span(regex, text, [&](TextRange range, bool is_match) {
+    if (is_match) found.emplace_back(text.substr(range.begin, range.end - range.begin));
+  });
+  std::erase(found, "");
+  return found;
+}
+
+// Source: Oniguruma's doc/RE, and pcre2pattern(3) for what PCRE2 would have made of the same characters.
+TEST(CompileTokenizer, PatternsMeanWhatOnigurumaTakesThemFor) {
+  EXPECT_THAT(matches("ba{,2}", "baaab{,2}"), ElementsAre("baa", "b"));
+  EXPECT_THAT(matches("a{,}|a{x}", "a{,}a{x}"), ElementsAre("a{,}", "a{x}"));
+  EXPECT_THAT(matches("a{2}+b", "aaaab"), ElementsAre("aaaab"));        // not possessive
+  EXPECT_THAT(matches("a{2}?", "aaa"), ElementsAre("aa"));              // not lazy, but optional
+  EXPECT_THAT(matches("a{2,3}?", "aaaa"), ElementsAre("aa", "aa"));     // lazy
+  EXPECT_THAT(matches("a++a|a", "aa"), ElementsAre("a", "a"));          // possessive
+  EXPECT_THAT(matches("\\h+", "xyz09afAFg h"), ElementsAre("09afAF"));  // hexadecimal digits, and no spaces
+  EXPECT_THAT(matches("\\H", "a g"), ElementsAre(" ", "g"));
+  EXPECT_THAT(matches("[\\h]", "ag "), ElementsAre("a"));
+  EXPECT_THAT(matches("\\v", "\v\n"), ElementsAre("\v"));
+  EXPECT_THAT(matches("\\R", "\r\n\n"), ElementsAre("\r\n", "\n"));
+  EXPECT_THAT(matches("\\u00e9", "é"), ElementsAre("é"));
+  EXPECT_THAT(matches("\\bé.", "e\u0301é éa"), ElementsAre("éa"));  // a mark is of the word
+  EXPECT_THAT(matches("(?m:.)+", "a\nb"), ElementsAre("a\nb"));
+  EXPECT_THAT(matches("(?-m:.)", "a\n"), ElementsAre("a"));
+  EXPECT_THAT(matches("x(?i)a|b", "xA B xb"),
+              ElementsAre("xA", "xb"));  // the option reaches over alternatives, as a group
+  EXPECT_THAT(matches("(?x) a b # c\n [ ]", "ab ab"), ElementsAre("ab "));
+  EXPECT_THAT(matches("[a[bc]]+", "abcd"), ElementsAre("abc"));
+  EXPECT_THAT(matches("[^(\\s|[.,!])]+", "a(b| c,d"), ElementsAre("a", "b", "c", "d"));
+  EXPECT_THAT(matches("[a-z&&[^b]]+", "abc"), ElementsAre("a", "c"));
+  EXPECT_THAT(matches("[\\p{L}&&[^\\p{Han}]]+", "a日b"), ElementsAre("a", "b"));
+  EXPECT_THAT(matches("[\\s-x]", "a-x\u3001"), ElementsAre("-", "x"));  // a hyphen, and no range
+  EXPECT_THAT(matches("[[:digit:]_]+", "a1_b"), ElementsAre("1_"));
+  EXPECT_THAT(matches("\\p{^L}|\\P{^Lu}", "aB1"), ElementsAre("B", "1"));
+  EXPECT_THAT(matches("\\p{Han}", "一、"), ElementsAre("一"));  // the script, without its extensions
+  EXPECT_THAT(matches("\\p{lu}|\\p{Letter}", "aB"), ElementsAre("a", "B"));
 }
 
 TEST(CompileTokenizer, APatternThatExplodesEndsInAnError) {

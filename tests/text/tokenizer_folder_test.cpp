@@ -155,14 +155,67 @@ TEST_F(TokenizerFolder, TokenizerJsonComesFirst) {
   write_model();
   write("tokenizer.json", small_tokenizer_json());
   EXPECT_EQ(open()->vocab_size(), 267);
-  // Its own template goes before what the class would put.
-  write("tokenizer_config.json",
-        R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<e>", "add_eos_token": true})");
-  EXPECT_THAT(open()->encode(""), ElementsAre(263));
+  // Its post-processor stands, whatever the configuration says of it (as in Transformers 5).
+  for (const char* tokenizer_class : {"LlamaTokenizerFast", "GemmaTokenizer", "PreTrainedTokenizerFast"}) {
+    write("tokenizer_config.json", std::string(R"({"bos_token": "<e>", "eos_token": "<s>", "add_bos_token": true,
+                                                   "add_eos_token": true, "tokenizer_class": ")") +
+                                       tokenizer_class + "\"}");
+    EXPECT_THAT(open()->encode(""), ElementsAre(263)) << tokenizer_class;
+  }
+  write("tokenizer_config.json", R"({"bos_token": "<e>", "tokenizer_class": "CodeLlamaTokenizerFast"})");
+  EXPECT_THAT(open()->encode(""), ElementsAre(264));
+  write("tokenizer_config.json", R"({"bos_token": "<e>", "tokenizer_class": "GPTNeoXTokenizerFast"})");
+  EXPECT_THAT(open()->encode(""), ElementsAre());
   boost::json::value document = boost::json::parse(small_tokenizer_json());
   document.as_object().erase("post_processor");
   write("tokenizer.json", boost::json::serialize(document));
-  EXPECT_THAT(open()->encode(""), ElementsAre(264));
+  write("tokenizer_config.json",
+        R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<e>", "add_bos_token": true})");
+  EXPECT_THAT(open()->encode(""), ElementsAre());
+}
+
+TEST_F(TokenizerFolder, TheTokenThatIsPutBehindIsTheOneThatIsNamed) {
+  write_merges({"ab", "<|endoftext|>", "<e>"}, "a b\n");
+  write("tokenizer_config.json", R"({"eos_token": "<e>", "add_eos_token": true})");
+  write("generation_config.json", R"({"eos_token_id": [257, 258]})");
+  EXPECT_THAT(open()->encode("ab"), ElementsAre(256, 258));
+  EXPECT_THAT(open()->eos_ids(), ElementsAre(257, 258));
+}
+
+TEST_F(TokenizerFolder, ConfigurationsChangeTheTokensOfATokenizerJson) {
+  boost::json::value document = boost::json::parse(small_tokenizer_json());
+  document.at("model").at("vocab").as_object().emplace("<|im_end|>", 267);
+  document.as_object().erase("post_processor");
+  write("tokenizer.json", boost::json::serialize(document));
+  EXPECT_GT(open()->encode("a<|im_end|>").size(), 2);
+  // In the vocabulary alone: the configuration makes it a token that is found.
+  write("tokenizer_config.json", R"({"eos_token": "<|im_end|>"})");
+  EXPECT_THAT(open()->encode("a<|im_end|> the"), ElementsAre('a', 267, 258));
+  EXPECT_TRUE(open()->is_special(267));
+  EXPECT_THAT(open()->eos_ids(), ElementsAre(267));
+  EXPECT_EQ(open()->decode(std::vector<int32_t>{267}, false), "<|im_end|>");
+  for (const char* config :
+       {R"({"pad_token": "<|im_end|>"})", R"({"additional_special_tokens": ["<|im_end|>"]})",
+        R"({"extra_special_tokens": {"image_token": "<|im_end|>"}})", R"({"extra_special_tokens": ["<|im_end|>"]})",
+        R"({"cls_token": {"content": "<|im_end|>", "lstrip": false, "rstrip": false}})"}) {
+    write("tokenizer_config.json", config);
+    EXPECT_THAT(open()->encode("<|im_end|> the"), ElementsAre(267, 258)) << config;
+    EXPECT_TRUE(open()->is_special(267)) << config;
+  }
+  // As an object it says how it is found.
+  write("tokenizer_config.json", R"({"pad_token": {"content": "<|im_end|>", "rstrip": true, "normalized": false}})");
+  EXPECT_THAT(open()->encode("<|im_end|> the"), ElementsAre(267, 257));
+  // What is listed there is added, and its word on known ones holds.
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {
+    "264": {"content": "<e>", "special": true, "rstrip": true}, "268": {"content": "<new>", "special": true},
+    "267": {"content": "<|im_end|>", "special": false, "normalized": false}}})");
+  const auto tokenizer = open();
+  EXPECT_THAT(tokenizer->encode("<e> the<new><|im_end|>"), ElementsAre(264, 257, 268, 267));
+  EXPECT_TRUE(tokenizer->is_special(268));
+  EXPECT_FALSE(tokenizer->is_special(267));
+  EXPECT_EQ(tokenizer->decode(std::vector<int32_t>{264, 267, 268}, false), "<e><|im_end|><new>");
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {"264": {"content": "<other>"}}})");
+  EXPECT_THAT(refusal(), HasSubstr("added_tokens_decoder.264 is 267, which another token has already"));
 }
 
 }  // namespace

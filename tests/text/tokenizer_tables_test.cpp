@@ -92,7 +92,7 @@ TEST(TokenizerTables, RefusalsSayWhy) {
   EXPECT_THAT(refusal(other), HasSubstr("it does not begin as one"));
   other = tables;
   other[8] = std::byte{99};
-  EXPECT_THAT(refusal(other), HasSubstr("its version is 99, this program reads 2; build the engine again"));
+  EXPECT_THAT(refusal(other), HasSubstr("its version is 99, this program reads 3; build the engine again"));
   other = tables;
   other.resize(other.size() - 8);
   EXPECT_THAT(refusal(other), HasSubstr("bytes instead of"));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -45,13 +47,26 @@ std::vector<int32_t> ids_in(const JsonField& root, std::string_view name, const 
 void make_listed_special(const JsonField& root, TokenizerSource& source) {
   for (const std::string_view name :
        {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
-    if (const auto field = root.find(name)) make_special(std::string(token_text(*field)), source);
+    if (const auto field = root.find(name)) make_special(*field, source);
   }
   for (const std::string_view name : {"additional_special_tokens", "extra_special_tokens"}) {
     const auto list = root.find(name);
-    if (!list || !list->is_array()) continue;
-    list->each([&](const JsonField& field) { make_special(std::string(token_text(field)), source); });
+    if (!list) continue;
+    const auto make = [&](const JsonField& field) { make_special(field, source); };
+    if (const boost::json::object* named = list->value().if_object()) {  // by what a model calls them
+      for (const auto& [key, value] : *named) make(JsonField(value, list->file(), list->path()));
+    } else {
+      list->each(make);
+    }
   }
+}
+
+/// The id of the next token that is added: behind the vocabulary and all that were. Source: added_vocabulary.rs of
+/// Hugging Face tokenizers.
+int32_t next_added_id(const TokenizerSource& source) {
+  int32_t next = source.vocabulary_size;
+  for (const TokenizerSource::AddedToken& added : source.added) next = std::max(next, added.id + 1);
+  return next;
 }
 
 }  // namespace
@@ -84,50 +99,88 @@ void FolderConfig::refuse_class(std::string_view remedy) const {
   field.refuse(fmt::format("is {}, whose pre-tokenizer is not known", field.string()), remedy);
 }
 
-void FolderConfig::add_tokens(TokenizerSource& source) const {
-  const int64_t limit = id_limit(source.tokens.size());
-  if (const auto list = tokenizer_ ? tokenizer_->root().find("added_tokens_decoder") : std::nullopt) {
-    const boost::json::object* object = list->value().if_object();
-    if (object == nullptr) list->refuse("is not an object");
-    for (const auto& [key, value] : *object) {
-      const std::string_view number(key.data(), key.size());
-      const JsonField entry(value, list->file(), fmt::format("{}.{}", list->path(), number));
-      int32_t id = -1;
-      const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
-      if (error != std::errc() || end != number.data() + number.size() || id < 0 || id >= limit) {
-        list->refuse(fmt::format("has the id \"{}\", no integer from 0 to {}", number, limit - 1));
-      }
-      // What it says of a token goes before what the tokenizer's own file made of it.
-      std::erase_if(source.added, [&](const TokenizerSource::AddedToken& added) { return added.id == id; });
-      source.token(id).added = false;
-      add_token(entry, id, entry, source);
-    }
-  }
-  if (added_tokens_) {
-    const JsonField root = added_tokens_->root();
-    const boost::json::object* object = root.value().if_object();
-    if (object == nullptr) root.refuse("is not an object");
-    for (const auto& [key, value] : *object) {
-      const std::string text(key.data(), key.size());
-      const JsonField field(value, root.file(), text);
-      const auto id = static_cast<int32_t>(field.integer(0, limit - 1));
-      if (source.has(id) && source.find(text) == id) continue;  // the other file has said more of it
-      const boost::json::value entry = {{"content", text}};
-      add_token(JsonField(entry, root.file(), text), id, field, source);
-    }
-  }
+bool FolderConfig::has_decoder() const {
+  return tokenizer_ != nullptr && tokenizer_->root().find("added_tokens_decoder").has_value();
+}
+
+void FolderConfig::add_tokens(TokenizerSource& source, AddedTokenIds ids) const {
+  if (has_decoder()) add_listed(tokenizer_->root().at("added_tokens_decoder"), source, ids);
+  const bool complete = has_decoder() && ids == AddedTokenIds::of_the_tokenizer;
+  if (added_tokens_ != nullptr && !complete) add_named(added_tokens_->root(), source, ids);
   for (const Document* document : {tokenizer_.get(), special_tokens_.get()}) {
     if (document != nullptr) make_listed_special(document->root(), source);
   }
 }
 
+/// An object of ids and what is known of their tokens.
+void FolderConfig::add_listed(const JsonField& list, TokenizerSource& source, AddedTokenIds ids) const {
+  const int64_t limit = id_limit(source.tokens.size());
+  const boost::json::object* object = list.value().if_object();
+  if (object == nullptr) list.refuse("is not an object");
+  std::map<int32_t, JsonField> entries;  // in the order of their ids
+  for (const auto& [key, value] : *object) {
+    const std::string_view number(key.data(), key.size());
+    int32_t id = -1;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
+    if (error != std::errc() || end != number.data() + number.size() || id < 0 || id >= limit) {
+      list.refuse(fmt::format("has the id \"{}\", no integer from 0 to {}", number, limit - 1));
+    }
+    entries.emplace(id, JsonField(value, list.file(), fmt::format("{}.{}", list.path(), number)));
+  }
+  for (const auto& [given, entry] : entries) {
+    int32_t id = given;
+    bool special = false;
+    if (ids == AddedTokenIds::of_the_tokenizer) {
+      const std::string_view content = entry.at("content").string();
+      if (content.empty()) continue;
+      id = source.find(content).value_or(next_added_id(source));
+      special = source.token(id).special;  // once special, always
+    }
+    // What it says of a token goes before what the tokenizer's own file made of it.
+    std::erase_if(source.added, [&](const TokenizerSource::AddedToken& added) { return added.id == id; });
+    source.token(id).added = false;
+    add_token(entry, id, entry, source);
+    if (special) make_special(std::string(entry.at("content").string()), source);
+  }
+}
+
+/// An object of tokens and their ids.
+void FolderConfig::add_named(const JsonField& root, TokenizerSource& source, AddedTokenIds ids) const {
+  const int64_t limit = id_limit(source.tokens.size());
+  const boost::json::object* object = root.value().if_object();
+  if (object == nullptr) root.refuse("is not an object");
+  std::map<int32_t, std::string> entries;
+  for (const auto& [key, value] : *object) {
+    const std::string text(key.data(), key.size());
+    entries.emplace(static_cast<int32_t>(JsonField(value, root.file(), text).integer(0, limit - 1)), text);
+  }
+  for (const auto& [given, text] : entries) {
+    const std::optional<int32_t> known = source.find(text);
+    const bool own = ids == AddedTokenIds::of_the_tokenizer;
+    if (known && (own || *known == given)) continue;  // another file has said more of it
+    const boost::json::value entry = {{"content", text}};
+    const JsonField field(entry, root.file(), text);
+    add_token(field, own ? next_added_id(source) : given, field, source);
+  }
+}
+
+FolderConfig::Ends FolderConfig::named_ends(const TokenizerSource& source) const {
+  const Document *first = special_tokens_.get(), *second = tokenizer_.get();
+  if (has_decoder()) std::swap(first, second);
+  const auto named = [&](std::string_view name) {
+    std::optional<int32_t> id;
+    if (first != nullptr) id = id_by_text(first->root(), name, source);
+    if (!id && second != nullptr) id = id_by_text(second->root(), name, source);
+    return id;
+  };
+  return {named("bos_token"), named("eos_token")};
+}
+
 void FolderConfig::find_first_and_last(TokenizerSource& source, std::string_view tokenizer_file) const {
   std::vector<int32_t> first, last;
-  for (const Document* document : {tokenizer_.get(), special_tokens_.get()}) {
-    if (document == nullptr || !first.empty() || !last.empty()) continue;
-    if (const auto id = id_by_text(document->root(), "bos_token", source)) first.push_back(*id);
-    if (const auto id = id_by_text(document->root(), "eos_token", source)) last.push_back(*id);
-  }
+  const Ends named = named_ends(source);
+  if (named.bos) first.push_back(*named.bos);
+  if (named.eos) last.push_back(*named.eos);
   for (const Document* document : {generation_.get(), model_.get()}) {
     if (document == nullptr) continue;
     const std::vector<int32_t> begins = ids_in(document->root(), "bos_token_id", source, tokenizer_file);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "text/compile/json_field.h"
+#include "text/compile/oniguruma.h"
 #include "text/compile/tokenizer_source.h"
 
 namespace incipit {

@@ -74,6 +74,7 @@ void read_vocabulary(const JsonField& vocabulary, TokenizerSource& source) {
   if (object == nullptr) vocabulary.refuse("is not an object");
   if (object->empty()) vocabulary.refuse("is empty");
   source.ids.reserve(object->size());
+  source.vocabulary_size = static_cast<int32_t>(std::min<size_t>(object->size(), max_vocabulary));
   const int64_t limit = id_limit(object->size());
   for (const auto& [key, value] : *object) {
     const std::string_view spelling(key.data(), key.size());

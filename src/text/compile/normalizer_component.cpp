@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "text/compile/json_field.h"
+#include "text/compile/oniguruma.h"
 #include "text/compile/tokenizer_source.h"
 
 namespace incipit {

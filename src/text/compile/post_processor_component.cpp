@@ -1,4 +1,5 @@
 // tokenizer.json's `post_processor`: ids put before and after a text.
+// Source: Hugging Face tokenizers, processors/*.rs.
 #include <fmt/format.h>
 
 #include "text/compile/json_field.h"
@@ -7,17 +8,17 @@
 namespace incipit {
 namespace {
 
-std::vector<int32_t> ids_of_special(const JsonField& processor, const JsonField& piece, const TokenizerSource& source) {
-  const JsonField name = piece.at("id");
-  std::vector<int32_t> ids;
-  processor.at("special_tokens").at(name.string()).at("ids").each([&](const JsonField& field) {
-    const int32_t id = read_id(field);
-    if (static_cast<size_t>(id) >= source.tokens.size() || !source.tokens[static_cast<size_t>(id)].present) {
-      field.refuse(fmt::format("is {}, which no token has", id));
-    }
-    ids.push_back(id);
-  });
-  return ids;
+/// Adds an id that `field` gives.
+void add_id(const JsonField& field, const TokenizerSource& source, std::vector<int32_t>& ids) {
+  const int32_t id = read_id(field);
+  if (!source.has(id)) field.refuse(fmt::format("is {}, which no token has", id));
+  ids.push_back(id);
+}
+
+/// Puts ids around what earlier processors made of the text.
+void put_around(const std::vector<int32_t>& before, const std::vector<int32_t>& after, TokenizerSource& source) {
+  source.prefix_ids.insert(source.prefix_ids.begin(), before.begin(), before.end());
+  source.suffix_ids.insert(source.suffix_ids.end(), after.begin(), after.end());
 }
 
 void read_template(const JsonField& processor, TokenizerSource& source) {
@@ -26,9 +27,8 @@ void read_template(const JsonField& processor, TokenizerSource& source) {
   bool text_seen = false;
   single.each([&](const JsonField& piece) {
     if (const auto special = piece.find("SpecialToken")) {
-      const std::vector<int32_t> ids = ids_of_special(processor, *special, source);
-      std::vector<int32_t>& side = text_seen ? after : before;
-      side.insert(side.end(), ids.begin(), ids.end());
+      const JsonField ids = processor.at("special_tokens").at(special->at("id").string()).at("ids");
+      ids.each([&](const JsonField& id) { add_id(id, source, text_seen ? after : before); });
     } else {
       const JsonField id = piece.at("Sequence").at("id");
       if (text_seen || id.string() != "A") id.refuse("is not the one and only A");
@@ -36,29 +36,43 @@ void read_template(const JsonField& processor, TokenizerSource& source) {
     }
   });
   if (!text_seen) single.refuse("leaves the text itself out");
-  source.has_template = true;
-  source.prefix_ids = std::move(before);
-  source.suffix_ids = std::move(after);
+  put_around(before, after, source);
 }
 
-void read(const JsonField& field, TokenizerSource& source, int& templates) {
+/// BERT's and RoBERTa's: "cls" before the text and "sep" behind it, each a token and its id.
+void read_pair(const JsonField& processor, TokenizerSource& source) {
+  const auto read = [&](std::string_view name) {
+    const JsonField pair = processor.at(name);
+    std::vector<int32_t> ids;
+    size_t place = 0;
+    pair.each([&](const JsonField& field) {
+      if (place++ == 1) add_id(field, source, ids);
+    });
+    if (place != 2) pair.refuse("is not a token and its id");
+    return ids;
+  };
+  const std::vector<int32_t> before = read("cls");
+  put_around(before, read("sep"), source);
+}
+
+void read(const JsonField& field, TokenizerSource& source) {
   const std::string_view type = field.at("type").string();
   if (type == "Sequence") {
-    field.at("processors").each([&](const JsonField& part) { read(part, source, templates); });
+    field.at("processors").each([&](const JsonField& part) { read(part, source); });
   } else if (type == "TemplateProcessing") {
-    if (++templates > 1) field.refuse("is a second TemplateProcessing, which is not supported");
     read_template(field, source);
+  } else if (type == "RobertaProcessing" || type == "BertProcessing") {
+    read_pair(field, source);
   } else if (type != "ByteLevel") {  // that one moves offsets only
     field.refuse(fmt::format("is of type {}, which is not supported", type),
-                 "TemplateProcessing, ByteLevel and Sequence are");
+                 "TemplateProcessing, RobertaProcessing, BertProcessing, ByteLevel and Sequence are");
   }
 }
 
 }  // namespace
 
 void read_post_processor(const JsonField& root, TokenizerSource& source) {
-  int templates = 0;
-  if (const auto field = root.find("post_processor")) read(*field, source, templates);
+  if (const auto field = root.find("post_processor")) read(*field, source);
 }
 
 }  // namespace incipit

@@ -1,7 +1,9 @@
 // tokenizer.json's `pre_tokenizer`: everything becomes splits by a pattern and spaces put in front.
+// Source: Hugging Face tokenizers, pre_tokenizers/*.rs.
 #include <fmt/format.h>
 
 #include "text/compile/json_field.h"
+#include "text/compile/oniguruma.h"
 #include "text/compile/tokenizer_source.h"
 #include "text/utf8.h"
 
@@ -37,25 +39,31 @@ class Reader {
       field.at("pretokenizers").each([&](const JsonField& part) { read(part); });
       return;
     }
-    // It turns text into symbols that stand for bytes, which a later component would see.
-    if (ends_in_bytes_) field.refuse("comes after ByteLevel, which is not supported", "ByteLevel must be the last");
+    // Behind ByteLevel, which turns text into symbols that stand for bytes, cutting remains.
+    if (ends_in_bytes_ && (type == "ByteLevel" || type == "Metaspace")) {
+      field.refuse(fmt::format("is {} after ByteLevel, which is not supported", type),
+                   "Split, Digits and Punctuation may come after it");
+    }
     if (type == "Split") {
       read_split(field);
     } else if (type == "Digits") {
       add_split(field.flag("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)", SplitBehavior::isolated, false);
+    } else if (type == "Punctuation") {
+      const auto behavior = field.find("behavior");
+      add_split(R"([!-\/:-@\[-`{-~\p{P}])", behavior ? read_behavior(*behavior) : SplitBehavior::isolated, false);
     } else if (type == "ByteLevel") {
-      ends_in_bytes_ = true;
       if (field.at("add_prefix_space").boolean()) {
         steps_.push_back({PreTokenizerStepKind::prefix_space, SplitBehavior::isolated, false, {}});
       }
       if (field.flag("use_regex", true)) {
         add_split(pcre2_pattern_from_oniguruma(gpt2_pattern, field.file()), SplitBehavior::isolated, false);
       }
+      ends_in_bytes_ = true;
     } else if (type == "Metaspace") {
       read_metaspace(field);
     } else {
       field.refuse(fmt::format("is of type {}, which is not supported", type),
-                   "Split, Digits, ByteLevel, Metaspace and Sequence are");
+                   "Split, Digits, Punctuation, ByteLevel, Metaspace and Sequence are");
     }
   }
 
@@ -86,7 +94,8 @@ class Reader {
   }
 
   void add_split(std::string pattern, SplitBehavior behavior, bool invert) {
-    steps_.push_back({PreTokenizerStepKind::split, behavior, invert, std::move(pattern)});
+    const auto kind = ends_in_bytes_ ? PreTokenizerStepKind::split_symbols : PreTokenizerStepKind::split;
+    steps_.push_back({kind, behavior, invert, std::move(pattern)});
   }
 
   std::vector<PreTokenizerStep>& steps_;

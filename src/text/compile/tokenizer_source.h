@@ -46,6 +46,7 @@ struct TokenizerSource {
 
   MergeUnit unit = MergeUnit::bytes;
   std::vector<Token> tokens;                     // by id; not present: a gap
+  int32_t vocabulary_size = 0;                   // entries of the model's vocabulary
   std::unordered_map<std::string, int32_t> ids;  // as spelled in the file: vocabulary entries and added tokens
   std::vector<Merge> merges;
   std::vector<int32_t> merge_results;  // by rank
@@ -58,7 +59,6 @@ struct TokenizerSource {
   std::vector<PreTokenizerStep> steps;
   std::vector<int32_t> prefix_ids;
   std::vector<int32_t> suffix_ids;
-  bool has_template = false;  // the file itself says which ids go around a text
   uint32_t stripped_count = 0;
   uint8_t stripped_byte = 0;
   bool bare_first_token = false;
@@ -108,6 +108,9 @@ bool find_byte_ids(TokenizerSource& source);
 void add_token(const JsonField& entry, int32_t id, const JsonField& id_field, TokenizerSource& source);
 /// Makes the token with this text, if there is one, one that is found in texts, and special.
 void make_special(const std::string& text, TokenizerSource& source);
+/// The same for a token as configurations write one: plainly, or as an object with its content and how it is found,
+/// which then holds.
+void make_special(const JsonField& field, TokenizerSource& source);
 
 /// Oniguruma's dialect.
 extern const std::string_view gpt2_pattern;
