@@ -277,7 +277,7 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   PassOptions pass_options;
   pass_options.precision = options.precision;
   pass_options.without = options.without;
-  const PortNames names = port_names(model.graph);
+  const PortNames names = port_names(model);
   report.passes = run_passes(model.graph, pass_options);
   PlanParts parts;
   PlanDraft draft;

@@ -87,7 +87,11 @@ class PlainLowering {
 
 }  // namespace
 
-PortNames port_names(const Graph& graph) { return {names_of(graph, graph.inputs()), names_of(graph, graph.outputs())}; }
+PortNames port_names(const Model& model) {
+  const Graph& graph = model.graph;
+  INCIPIT_ASSERT(model.outputs.empty() || model.outputs.size() == graph.outputs().size());
+  return {names_of(graph, graph.inputs()), model.outputs.empty() ? names_of(graph, graph.outputs()) : model.outputs};
+}
 
 PlanDraft lower_plain_graph(const Graph& graph, const PortNames& names) { return PlainLowering(graph).run(names); }
 

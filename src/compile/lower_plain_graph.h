@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "compile/plan_draft.h"
-#include "graph/graph.h"
+#include "graph/model.h"
 
 namespace incipit {
 
@@ -13,7 +13,7 @@ namespace incipit {
 struct PortNames {
   std::vector<std::string> inputs, outputs;
 };
-PortNames port_names(const Graph& graph);
+PortNames port_names(const Model& model);
 
 /// One operation a node. Throws Error for what a plain graph cannot hold: If, Loop and Scan, and ops of decoders.
 PlanDraft lower_plain_graph(const Graph& graph, const PortNames& names);

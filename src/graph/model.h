@@ -17,8 +17,10 @@ struct SourceFile {
 };
 
 struct Model {
-  std::string name;          // in messages: where it was read from
-  Graph graph;               // decoder form
+  std::string name;  // in messages: where it was read from
+  Graph graph;       // decoder form
+  /// What the file calls the graph's outputs, in their order: values have names of their own. Empty: as the values.
+  std::vector<std::string> outputs;
   std::string architecture;  // "LlamaForCausalLM"
   int64_t vocabulary = 0;
   int64_t hidden = 0;

@@ -24,9 +24,9 @@ std::shared_ptr<const Engine> build(Model model, const std::string& precision = 
 }
 
 std::vector<Tensor> run_in_engine(Graph graph, std::span<const Tensor* const> inputs) {
-  const PortNames names = port_names(graph);
   Model model;
   model.graph = std::move(graph);
+  const PortNames names = port_names(model);
   model.generation_defaults = "{}";
   PlainGraph plain(build(std::move(model)), 2);
   std::map<std::string, Tensor> given;

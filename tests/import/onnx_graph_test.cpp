@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/log.h"
 #include "import/onnx/import_onnx.h"
 #include "support/message_of.h"
 #include "support/onnx_bytes.h"
@@ -72,6 +73,18 @@ TEST(OnnxGraphs, OutputsHaveTheirNamesEvenWhenTheyAreInputs) {
   EXPECT_THAT(run(made, numbers({1, 2})), ElementsAre(1, 2));
 }
 
+TEST(OnnxGraphs, OutputsHaveTheirNamesWhateverNodesAreCalled) {
+  // A node that becomes several primitives, and nodes that are called as each other's outputs.
+  OnnxGraph graph = of_x({node("Gelu", {"x"}, {"h"}, {}, "y", "com.microsoft"),
+                          node("BiasGelu", {"h", "x"}, {"y"}, {}, "h", "com.microsoft")});
+  graph.outputs.push_back(value("h", f32, {"n"}));
+  const Graph made = imported(model(graph));
+  EXPECT_EQ(made.value(made.outputs()[0]).name, "y");
+  EXPECT_EQ(made.value(made.outputs()[1]).name, "h");
+  graph.outputs.push_back(value("y", f32, {"n"}));
+  EXPECT_EQ(refusal(model(graph)), "m.onnx: has the output 'y' twice; export it again");
+}
+
 TEST(OnnxGraphs, RefuseWhatDoesNotHangTogether) {
   EXPECT_EQ(refusal(model(of_x({node("Add", {"x", "lost"}, {"y"}, {}, "sum")}))),
             "m.onnx: node 'sum' (Add) uses 'lost', which is no initializer or input and made by no node; export it "
@@ -91,16 +104,29 @@ TEST(OnnxGraphs, RefuseWhatDoesNotHangTogether) {
   EXPECT_THAT(refusal(model(shapeless)), HasSubstr("input 'x': is no tensor"));
 }
 
-TEST(OnnxGraphs, RefuseDeclarationsThatLie) {
+TEST(OnnxGraphs, WarnOfDeclaredShapesThatLie) {
+  const auto type_of_y = [](const OnnxGraph& graph) {
+    const Graph made = imported(model(graph));
+    return made.value(made.outputs()[0]).type.text();
+  };
   OnnxGraph graph = small_graph();
   graph.outputs = {value("y", f32, {"rows", "4"})};
-  EXPECT_EQ(refusal(model(graph)),
-            "m.onnx: value 'y': is declared as f32[rows, 4], but its operator makes f32[rows, 3]; export it again");
+  configure_logging("warn");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(type_of_y(graph), "f32[rows, 3]");
+  graph.values = {value("product", f32, {"rows"})};
+  EXPECT_EQ(type_of_y(graph), "f32[rows, 3]");
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said,
+              HasSubstr("m.onnx: value 'y' is declared as f32[rows, 4], but its operator makes f32[rows, 3]; what "
+                        "follows from the inputs counts"));
+  EXPECT_THAT(said, HasSubstr("value 'product' is declared as f32[rows], but its operator makes f32[rows, 3] (1 more"));
+}
+
+TEST(OnnxGraphs, RefuseDeclaredElementTypesThatLie) {
+  OnnxGraph graph = small_graph();
   graph.outputs = {value("y", i64, {"rows", "3"})};
   EXPECT_THAT(refusal(model(graph)), HasSubstr("is declared as i64, but its operator makes f32[rows, 3]"));
-  graph = small_graph();
-  graph.values = {value("product", f32, {"rows"})};
-  EXPECT_THAT(refusal(model(graph)), HasSubstr("value 'product': is declared as f32[rows]"));
 }
 
 TEST(OnnxGraphs, NameAllUnsupportedOperatorsAtOnce) {
@@ -197,10 +223,26 @@ TEST(OnnxControl, ABranchThatIsKnownStandsInPlace) {
   OnnxGraph graph = of_x({node("If", {"c"}, {"y"},
                                {graph_attribute("then_branch", body({node("Neg", {"x"}, {"t"})}, {}, {"t"}).text()),
                                 graph_attribute("else_branch", body({node("Abs", {"x"}, {"e"})}, {}, {"e"}).text())})});
-  graph.initializers = {tensor("c", boolean, {}, std::string(1, '\1'))};
-  const Graph made = imported(model(graph));
-  ASSERT_EQ(made.order().size(), 1u);
-  EXPECT_THAT(run(made, numbers({1})), ElementsAre(-1));
+  for (const std::initializer_list<int64_t> shape : {std::initializer_list<int64_t>{}, {1}, {1, 1}}) {
+    graph.initializers = {tensor("c", boolean, shape, std::string(1, '\1'))};
+    const Graph made = imported(model(graph));
+    ASSERT_EQ(made.order().size(), 1u);
+    EXPECT_THAT(run(made, numbers({1})), ElementsAre(-1));
+  }
+  graph.initializers = {tensor("c", boolean, {2, 1}, std::string(2, '\1'))};
+  EXPECT_THAT(refusal(model(graph)), HasSubstr("has a condition of 2 elements"));
+}
+
+TEST(OnnxControl, AConditionIsOneElementOfAnyRank) {
+  OnnxGraph graph = of_x({node("If", {"c"}, {"y"},
+                               {graph_attribute("then_branch", body({node("Neg", {"x"}, {"t"})}, {}, {"t"}).text()),
+                                graph_attribute("else_branch", body({node("Abs", {"x"}, {"e"})}, {}, {"e"}).text())})});
+  graph.inputs.push_back(value("c", boolean, {"1", "1"}));
+  Tensor condition(DType::boolean, {1, 1});
+  condition.as<uint8_t>()[0] = 1;
+  EXPECT_THAT(run(imported(model(graph)), numbers({3}), condition), ElementsAre(-3));
+  graph.inputs.back() = value("c", boolean, {"1", "2"});
+  EXPECT_THAT(refusal(model(graph)), HasSubstr("takes its condition as one bool, not as bool[1, 2]"));
 }
 
 TEST(OnnxControl, BranchesOfDifferentRanksAreRefused) {

@@ -198,8 +198,8 @@ int64_t single(std::string_view op, const Tensor& tensor) {
 }
 
 void require_single(std::string_view op, const ValueType& type, DType dtype, std::string_view what) {
-  const bool is_single =
-      type.shape.empty() || (type.shape.size() == 1 && (!type.shape[0].is_constant() || type.shape[0] == Dim(1)));
+  const bool is_single = std::all_of(type.shape.begin(), type.shape.end(),
+                                     [](const Dim& extent) { return !extent.is_constant() || extent == Dim(1); });
   BodyRule(op).require(
       type.dtype == dtype && is_single && !type.is_absent && !type.is_cache,
       "takes " + std::string(what) + " as one " + std::string(name_of(dtype)) + ", not as " + type.text());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "import/onnx/import_onnx.h"
 #include "import/onnx/node_order.h"
 
@@ -136,6 +137,7 @@ incipit::Graph Importer::import_model() {
   add_inputs(scope, model_.graph.inputs);
   add_nodes(scope, model_.graph.nodes);
   give_outputs(scope, model_.graph);
+  warn_of_misdeclared();
   graph.remove_unused();
   return graph;
 }
@@ -302,30 +304,40 @@ void Importer::translate(Scope& scope, const Node& node) {
   }
 }
 
-// Values that a translation made are named after its node; those that the file names get their names. One that has its
-// name already is only meant once more.
+bool Importer::is_named(const Scope& scope, ValueId id) {
+  if (scope.graph.value(id).producer == none) return true;
+  for (const Scope* one = &scope; one != nullptr && &one->graph == &scope.graph; one = one->around) {
+    if (one->named.contains(id)) return true;
+  }
+  return false;
+}
+
+// Values that a translation made are named after its node, which may be called as one of the file's values; those that
+// the file names get their names. One that has its name already is only meant once more.
 void Importer::name_output(Scope& scope, const std::string& name, ValueId id) {
   check_declaration(scope, name, scope.graph.value(id).type);
-  bool is_named = scope.graph.value(id).producer == none;
-  for (const Scope* one = &scope; one != nullptr && &one->graph == &scope.graph; one = one->around) {
-    is_named = is_named || one->named.contains(id);
+  if (!is_named(scope, id)) {
+    const std::string whole = scope.prefix + name;
+    const ValueId holder = scope.graph.find(whole);
+    if (holder != none && holder != id && !is_named(scope, holder)) scope.graph.rename(holder, whole + "/part");
+    scope.graph.rename(id, whole);
   }
-  if (!is_named) scope.graph.rename(id, scope.prefix + name);
   scope.named.insert(id);
   scope.values.insert_or_assign(name, id);
 }
 
-void Importer::check_declaration(const Scope& scope, const std::string& name, const ValueType& type) const {
+void Importer::check_declaration(const Scope& scope, const std::string& name, const ValueType& type) {
   const auto found = scope.declared.find(name);
   if (found == scope.declared.end() || !found->second->is_tensor) return;
   const ValueInfo& declared = *found->second;
   const std::string thing = thing_ + ": value '" + shown(name) + "'";
-  const auto refuse = [&](const std::string& what) {
-    throw Error(thing, "is declared as " + what + ", but its operator makes " + type.text(), again);
-  };
   if (declared.element_type != 0) {
     const DType dtype = dtype_of(declared.element_type, thing);
-    if (dtype != type.dtype) refuse(std::string(incipit::name_of(dtype)));
+    if (dtype != type.dtype) {
+      throw Error(thing,
+                  "is declared as " + std::string(incipit::name_of(dtype)) + ", but its operator makes " + type.text(),
+                  again);
+    }
   }
   if (!declared.shape) return;
   bool fits = declared.shape->size() == type.shape.size();
@@ -334,7 +346,17 @@ void Importer::check_declaration(const Scope& scope, const std::string& name, co
                                  ours = type.shape[axis].try_constant();
     fits = !theirs || !ours || *theirs == *ours;
   }
-  if (!fits) refuse(ValueType{type.dtype, *declared.shape}.text());
+  if (fits || !misdeclared_.insert(name).second || misdeclared_.size() > 1) return;
+  first_misdeclared_ = thing + " is declared as " + ValueType{type.dtype, *declared.shape}.text() +
+                       ", but its operator makes " + type.text();
+}
+
+// Tools that cut or change a graph leave declarations behind that were true before; nothing is computed from them.
+void Importer::warn_of_misdeclared() const {
+  if (misdeclared_.empty()) return;
+  const std::string more =
+      misdeclared_.size() == 1 ? "" : " (" + std::to_string(misdeclared_.size() - 1) + " more values are as this one)";
+  spdlog::warn("{}{}; what follows from the inputs counts", first_misdeclared_, more);
 }
 
 void Importer::call(Scope& scope, const Node& node, const Function& function) {
@@ -384,10 +406,15 @@ std::vector<ValueId> Importer::outputs_of(Scope& scope, const Graph& graph) {
   return outputs;
 }
 
-// Outputs have values of their own, under their names.
+// Outputs have values of their own, under their names where those are free: an output may be called as the input that
+// it is.
 void Importer::give_outputs(Scope& scope, const Graph& graph) {
   std::vector<ValueId> outputs = outputs_of(scope, graph);
+  std::set<std::string> names;
   for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!names.insert(graph.outputs[i].name).second) {
+      throw Error(thing_, "has the output '" + shown(graph.outputs[i].name) + "' twice", again);
+    }
     if (!graph.outputs[i].is_tensor) {
       throw UnsupportedType(thing_ + ": output '" + shown(graph.outputs[i].name) + "'", "is no tensor",
                             "export the model with tensors alone");

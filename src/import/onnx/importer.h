@@ -52,8 +52,12 @@ class Importer {
   /// The node with the attributes of its own that stand for those of the function around it.
   Node resolved(const Scope& scope, const Node& node) const;
   int64_t opset(const Scope& scope, const std::string& domain) const;
+  /// Whether a value has the name that the file gives it.
+  static bool is_named(const Scope& scope, ValueId id);
   void name_output(Scope& scope, const std::string& name, ValueId id);
-  void check_declaration(const Scope& scope, const std::string& name, const ValueType& type) const;
+  /// Refuses another element type; another shape is warned of in the end.
+  void check_declaration(const Scope& scope, const std::string& name, const ValueType& type);
+  void warn_of_misdeclared() const;
   std::vector<ValueId> outputs_of(Scope& scope, const Graph& graph);
   void give_outputs(Scope& scope, const Graph& graph);
 
@@ -64,6 +68,8 @@ class Importer {
   std::vector<const Function*> calls_;  // that are being put in place
   size_t depth_ = 0;                    // of graphs in nodes
   size_t nodes_ = 0;                    // that were translated
+  std::set<std::string> misdeclared_;   // values whose declared shape is another than their operator's
+  std::string first_misdeclared_;       // … and what is to be said of the first
 };
 
 }  // namespace incipit::onnx

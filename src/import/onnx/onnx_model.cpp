@@ -35,6 +35,7 @@ Model import_onnx(const std::filesystem::path& file, const std::filesystem::path
   Model model;
   model.name = file.string();
   model.graph = import_onnx_graph(source);
+  for (const onnx::ValueInfo& output : source.graph.outputs) model.outputs.push_back(output.name);
   model.architecture = "ONNX";
   if (!source.producer.empty()) model.architecture += " of " + source.producer;
   model.vocabulary = vocabulary_of(model.graph);

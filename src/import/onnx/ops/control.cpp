@@ -26,7 +26,10 @@ std::vector<ValueType> types_of(const Call& call, size_t first) {
 
 Values if_else(Call& call) {
   const Graph &then_branch = call.body("then_branch"), &else_branch = call.body("else_branch");
-  if (const std::optional<std::vector<int64_t>> known = call.known_integers(0)) {
+  // What constants of several axes hold is no part of their type.
+  const ConstantPtr& constant = call.graph().value(call.input(0)).constant;
+  const bool is_constant = constant != nullptr && constant->dtype() == DType::boolean;
+  if (const auto known = is_constant ? std::optional(constant->integers()) : call.known_integers(0)) {
     if (known->size() != 1) call.refuse("has a condition of " + std::to_string(known->size()) + " elements");
     return call.bodies().inline_body(known->front() != 0 ? then_branch : else_branch, {});
   }
