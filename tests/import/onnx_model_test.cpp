@@ -172,6 +172,56 @@ TEST_F(ExternalData, MustLieInTheModelsDirectory) {
   EXPECT_THAT(message_of([&] { onnx::parse_model(span_of(text), "m"); }), HasSubstr("has its data in another file"));
 }
 
+// As Hugging Face's cache keeps a model: links to files that are named by their contents.
+class CachedModel : public ExternalData {
+ protected:
+  void SetUp() override {
+    ExternalData::SetUp();
+    for (const char* folder : {"blobs", "snapshots/1/onnx/parts"}) std::filesystem::create_directories(home() / folder);
+    write("blobs/b2", "head" + raw<float>({1, 2, 3, 4, 5, 6}));
+    link("../../../blobs/b1", "snapshots/1/onnx/model.onnx");
+  }
+  void link(const char* target, const char* name) const { std::filesystem::create_symlink(target, home() / name); }
+  std::string read(const std::string& location, const char* model = "snapshots/1/onnx/model.onnx") const {
+    write("blobs/b1", with_location(location));
+    return message_of([&] {
+      EXPECT_THAT(onnx::read_model(home() / model).graph.initializers.at("w")->materialise().as<float>(),
+                  ElementsAre(1, 2, 3, 4, 5, 6));
+    });
+  }
+};
+
+TEST_F(CachedModel, HasItsDataBehindLinks) {
+  link("../../../blobs/b2", "snapshots/1/onnx/model.onnx_data");
+  link("../../../../blobs/b2", "snapshots/1/onnx/parts/0");
+  link("snapshots/1/onnx/model.onnx", "chain.onnx");
+  link("../../../blobs/b3", "snapshots/1/onnx/far");
+  link("b2", "blobs/b3");
+  for (const char* location : {"model.onnx_data", "./model.onnx_data", "parts/0", "far"}) {
+    EXPECT_EQ(read(location), "no error") << location;
+  }
+  // A link to the model alone: its data lies where the file does.
+  EXPECT_EQ(read("b2", "chain.onnx"), "no error");
+  EXPECT_EQ(message_of([&] {
+              const onnx::Model model = onnx::read_model(home() / "snapshots/1/onnx/model.onnx");
+              EXPECT_EQ(model.files.size(), 2U);
+            }),
+            "no error");
+}
+
+TEST_F(CachedModel, HasNoDataElsewhere) {
+  link("../../../../outside.bin", "snapshots/1/onnx/out");
+  link("../../outside.bin", "blobs/escape");
+  link("../../../blobs/escape", "snapshots/1/onnx/chain");
+  link("../../../weights.bin", "snapshots/1/onnx/neighbour");
+  for (const char* location : {"out", "chain", "neighbour", "escape"}) {
+    EXPECT_THAT(read(location), HasSubstr("is a link that leads out of the model's directory")) << location;
+  }
+  EXPECT_THAT(read("../blobs/b2"), HasSubstr("which is no file in the model's directory"));
+  EXPECT_THAT(read((home() / "blobs/b2").string()), HasSubstr("which is no file in the model's directory"));
+  EXPECT_THAT(read("nothing"), HasSubstr("snapshots/1/onnx/nothing, which cannot be found"));
+}
+
 TEST_F(ExternalData, MustHaveTheBytes) {
   EXPECT_THAT(refusal(with_location("weights.bin", "8")), HasSubstr("which has 28 bytes"));
   EXPECT_THAT(refusal(with_location("weights.bin", "18446744073709551615")), HasSubstr("which has 28 bytes"));

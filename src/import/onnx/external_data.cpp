@@ -16,10 +16,20 @@ constexpr std::string_view fetch = "fetch the model with all of its files again"
 // Whether `path` is below `directory`, both without links and dots.
 bool lies_in(const fs::path& path, const fs::path& directory) {
   const auto [mine, theirs] = std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
-  return mine == directory.end() && theirs != path.end();
+  return !directory.empty() && mine == directory.end() && theirs != path.end();
+}
+
+/// Without links and dots; empty where there is nothing.
+fs::path resolved(const fs::path& path) {
+  std::error_code failure;
+  fs::path real = fs::canonical(path, failure);
+  return failure ? fs::path() : real;
 }
 
 }  // namespace
+
+ExternalFiles::ExternalFiles(const fs::path& model)
+    : directory_(model.has_parent_path() ? model.parent_path() : "."), source_(resolved(model).parent_path()) {}
 
 const std::shared_ptr<const MappedFile>& ExternalFiles::open(const std::string& thing, const std::string& location) {
   if (const auto known = files_.find(location); known != files_.end()) return known->second;
@@ -30,12 +40,12 @@ const std::shared_ptr<const MappedFile>& ExternalFiles::open(const std::string& 
   if (leads_out) {
     throw Error(thing, "has its data in '" + location + "', which is no file in the model's directory", fetch);
   }
-  const fs::path path = directory_ / relative;
-  std::error_code failure;
-  const fs::path home = fs::canonical(directory_.empty() ? "." : directory_, failure);
-  const fs::path real = failure ? fs::path() : fs::canonical(path, failure);
-  if (failure) throw Error(thing, "has its data in " + path.string() + ", which cannot be found", fetch);
-  if (!lies_in(real, home)) {
+  // Beside the model as it was named, else beside the file that this name is a link to.
+  fs::path path = directory_ / relative;
+  if (resolved(path).empty() && !resolved(source_ / relative).empty()) path = source_ / relative;
+  const fs::path real = resolved(path);
+  if (real.empty()) throw Error(thing, "has its data in " + path.string() + ", which cannot be found", fetch);
+  if (!lies_in(real, resolved(directory_)) && !lies_in(real, source_)) {
     throw Error(thing, "has its data in " + path.string() + ", which is a link that leads out of the model's directory",
                 "copy the file itself there");
   }

@@ -20,10 +20,12 @@ struct ExternalLocation {
   std::optional<uint64_t> length;
 };
 
-/// Maps each file once. A model is a stranger's: its files must lie in its own directory, links followed.
+/// Maps each file once. A model is a stranger's: its files must lie in its own directory, links followed. Where the
+/// model is a link itself, that may be the directory of the link or the one of the file: a cache of Hugging Face's has
+/// links to all files of a model, which lie together elsewhere.
 class ExternalFiles {
  public:
-  explicit ExternalFiles(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  explicit ExternalFiles(const std::filesystem::path& model);
 
   /// Throws Error naming `thing` for a path that leads out, and for a range outside the file or of another size than
   /// dtype and shape ask for.
@@ -33,7 +35,8 @@ class ExternalFiles {
 
  private:
   const std::shared_ptr<const MappedFile>& open(const std::string& thing, const std::string& location);
-  std::filesystem::path directory_;
+  std::filesystem::path directory_;  // as it is named
+  std::filesystem::path source_;     // of the file itself, without links
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;
   std::vector<std::filesystem::path> paths_;
 };

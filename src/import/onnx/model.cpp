@@ -392,7 +392,7 @@ class Reader {
 
 Model read_model(const std::filesystem::path& path) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
-  ExternalFiles external(path.parent_path());
+  ExternalFiles external(path);
   Model model = Reader(path.string(), file, &external).model(file->bytes());
   model.files = {path};
   model.files.insert(model.files.end(), external.paths().begin(), external.paths().end());
