@@ -532,7 +532,14 @@ TEST(MatMulNBits, RefusesWhatDoesNotFit) {
   EXPECT_EQ(node.run()[0].shape(), (Shape{1, 2}));
   NodeTest grouped = node;
   grouped.inputs[4] = &order;
-  EXPECT_THAT(message_of([&] { grouped.run(); }), HasSubstr("g_idx"));
+  EXPECT_EQ(grouped.run()[0].shape(), (Shape{1, 2}));  // all columns lie in the only group
+  std::vector<int32_t> backwards(32, 0);
+  backwards[31] = 1;
+  const Tensor other_order = i32({32}, backwards), short_order = i32({31}, std::vector<int32_t>(31));
+  for (const Tensor* wrong : {&other_order, &short_order}) {
+    grouped.inputs[4] = wrong;
+    EXPECT_THAT(message_of([&] { grouped.run(); }), HasSubstr("g_idx"));
+  }
   const auto with = [&](const char* name, int64_t value) {
     NodeTest other = node;
     other.attributes[name] = attribute(value);

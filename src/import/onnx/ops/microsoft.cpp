@@ -73,16 +73,26 @@ ConstantPtr constant_of(const Call& call, size_t i) {
   return constant;
 }
 
+/// Whether input i gives every column the group that it lies in: exporters write the order down that there is.
+bool keeps_order(const Call& call, size_t i, int64_t columns, int64_t block) {
+  const std::vector<int64_t> groups = constant_of(call, i)->integers();
+  if (static_cast<int64_t>(groups.size()) < columns) return false;
+  for (int64_t column = 0; column < columns; ++column) {
+    if (groups[static_cast<size_t>(column)] != column / block) return false;
+  }
+  return true;
+}
+
 /// The weight becomes a constant that is dequantised as it is read.
 Values mat_mul_n_bits(Call& call) {
-  if (call.has(4)) call.refuse("orders its columns by groups (g_idx)", "quantise the model without reordering");
+  const int64_t columns = call.required_integer("K"), block = call.required_integer("block_size");
+  if (call.has(4) && (block < 1 || !keeps_order(call, 4, columns, block))) {
+    call.refuse("orders its columns by groups (g_idx)", "quantise the model without reordering");
+  }
   if (call.integer("weight_prepacked", 0) != 0) call.refuse("has weights packed for one runtime");
-  BlockCodes parts{constant_of(call, 1),
-                   constant_of(call, 2),
-                   call.has(3) ? constant_of(call, 3) : nullptr,
-                   call.required_integer("K"),
-                   call.required_integer("block_size"),
-                   call.integer("bits", 4)};
+  BlockCodes parts{
+      constant_of(call, 1),   constant_of(call, 2), call.has(3) ? constant_of(call, 3) : nullptr, columns, block,
+      call.integer("bits", 4)};
   const int64_t rows = call.required_integer("N");
   const ConstantPtr weight = dequantize_blocks("its weight", std::move(parts));
   if (weight->rows() != rows) {
