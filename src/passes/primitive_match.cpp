@@ -27,7 +27,8 @@ bool is_floating(DType dtype) {
 ValueId past_casts(const Graph& graph, ValueId value) {
   while (value != none && graph.producer_as<ops::Cast>(value) != nullptr) {
     const ValueId source = graph.node(graph.value(value).producer).inputs.at(0);
-    if (!is_floating(graph.value(source).type.dtype) || !is_floating(graph.value(value).type.dtype)) break;
+    const DType from = graph.value(source).type.dtype;
+    if (!is_floating(from) || from == DType::f64 || !is_floating(graph.value(value).type.dtype)) break;
     value = source;
   }
   return value;
@@ -46,10 +47,13 @@ std::optional<double> number_of(const Graph& graph, ValueId value) {
 std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, std::string_view function) {
   const auto operands = match_binary(graph, value, function);
   if (!operands) return std::nullopt;
-  if (const auto number = number_of(graph, operands->second)) return WithNumber{operands->first, *number};
-  if (function != "add" && function != "mul") return std::nullopt;
-  if (const auto number = number_of(graph, operands->first)) return WithNumber{operands->second, *number};
-  return std::nullopt;
+  const auto with = [&](ValueId other, ValueId constant) -> std::optional<WithNumber> {
+    const auto number = number_of(graph, constant);
+    if (!number || rank_of(graph, constant) > rank_of(graph, other)) return std::nullopt;
+    return WithNumber{other, *number};
+  };
+  if (const auto found = with(operands->first, operands->second)) return found;
+  return function == "add" || function == "mul" ? with(operands->second, operands->first) : std::nullopt;
 }
 
 bool is_last_axis_vector(const Graph& graph, ValueId value, const Dim& width) {

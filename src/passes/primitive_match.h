@@ -21,7 +21,7 @@ ValueId past_casts(const Graph& graph, ValueId value);
 /// The number that a constant of one element holds.
 std::optional<double> number_of(const Graph& graph, ValueId value);
 /// Of `function`'s two operands the one that is no number, and the number: in either order, or on the right where order
-/// matters.
+/// matters. A number of more axes than the other operand is none: it would give the result more.
 struct WithNumber {
   ValueId value = none;
   double number = 0;

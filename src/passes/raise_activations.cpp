@@ -97,7 +97,7 @@ void raise_activations(Graph& graph, const PassContext&) {
     const ValueId result = graph.node(n).outputs.front();
     std::optional<Bell> found = match_activation(graph, result);
     if (!found) found = match_halved_activation(graph, result);
-    if (!found) continue;
+    if (!found || graph.value(found->x).type != graph.value(result).type) continue;
     primitives::Unary op;
     op.function = found->function;
     replace(graph, result, graph.insert(n, "activation", ops::Unary(op), {found->x}));

@@ -23,7 +23,7 @@ ValueId match_square(const Graph& graph, ValueId value) {
 }
 
 struct Spread {
-  ValueId x = none;  // whose mean square it is
+  ValueId x = none;  // whose mean square it is, past conversions
   float epsilon = 0;
 };
 // mean(x²) + epsilon.
@@ -65,12 +65,12 @@ std::optional<Spread> match_normed(const Graph& graph, ValueId value) {
   return std::nullopt;
 }
 
-// x of x − mean(x); else none.
+// x of x − mean(x), as it is subtracted from; else none.
 ValueId match_centred(const Graph& graph, ValueId value) {
   const auto difference = match_binary(graph, value, "sub");
   if (!difference) return none;
-  const ValueId x = past_casts(graph, difference->first);
-  return past_casts(graph, match_mean(graph, past_casts(graph, difference->second))) == x ? x : none;
+  const ValueId mean = past_casts(graph, match_mean(graph, past_casts(graph, difference->second)));
+  return mean == past_casts(graph, difference->first) ? difference->first : none;
 }
 
 // The only use of a value, behind conversions, when it is Binary `function` with a vector along the last axis.
@@ -90,6 +90,9 @@ std::optional<Finish> match_finish(const Graph& graph, ValueId value, std::strin
     const auto operands = match_binary(graph, result, function);
     if (!operands) return std::nullopt;
     const ValueId vector = operands->first == value ? operands->second : operands->first;
+    // A vector of more axes would give its result more than the norm has; kernels have no f64.
+    const ValueType& type = graph.value(result).type;
+    if (type.dtype == DType::f64 || type.shape != graph.value(value).type.shape) return std::nullopt;
     if (!is_last_axis_vector(graph, vector, width)) return std::nullopt;
     return Finish{result, vector};
   }
@@ -101,7 +104,7 @@ ConstantPtr ones(int64_t width) {
 }
 
 ValueId of_type(Graph& graph, ValueId constant, DType dtype) {
-  if (constant == none || graph.value(constant).type.dtype == dtype || dtype == DType::f64) return constant;
+  if (constant == none || graph.value(constant).type.dtype == dtype) return constant;
   return graph.add_constant(graph.value(constant).name, convert(graph.value(constant).constant, dtype));
 }
 
@@ -115,7 +118,10 @@ void raise_norms(Graph& graph, const PassContext&) {
     if (!spread || !extent_of(graph, spread->x, -1).is_constant()) continue;
     const int64_t width = extent_of(graph, spread->x, -1).constant();
     const ValueId centred = match_centred(graph, spread->x);
-    const ValueId x = centred != none ? centred : spread->x;
+    const ValueId x = centred != none ? past_casts(graph, centred) : spread->x;
+    // Kernels have no f64, and a number of more axes than x gives its result more.
+    if (graph.value(x).type.dtype == DType::f64 || graph.value(result).type.dtype == DType::f64) continue;
+    if (graph.value(x).type.shape != graph.value(result).type.shape) continue;
 
     ValueId gain = none, bias = none;
     if (const std::optional<Finish> finish = match_finish(graph, result, "mul")) {
@@ -132,9 +138,15 @@ void raise_norms(Graph& graph, const PassContext&) {
     if (centred != none) {
       primitives::LayerNormalization op;
       op.epsilon = spread->epsilon;
-      gain = of_type(graph, gain, graph.value(x).type.dtype);
-      bias = of_type(graph, bias, graph.value(x).type.dtype);
-      raised = graph.insert(place, "norm", ops::LayerNormalization(op), {x, gain, bias});
+      // Halves that are widened in front of the norm stay wide behind it.
+      const DType own = graph.value(x).type.dtype, wanted = graph.value(result).type.dtype;
+      ValueId wide = x;
+      if (size_of(wanted) > size_of(own)) {
+        wide = graph.value(centred).type.dtype == wanted ? centred : converted_like(graph, place, x, result);
+      }
+      gain = of_type(graph, gain, graph.value(wide).type.dtype);
+      bias = of_type(graph, bias, graph.value(wide).type.dtype);
+      raised = graph.insert(place, "norm", ops::LayerNormalization(op), {wide, gain, bias});
     } else {
       primitives::RmsNormalization op;
       op.epsilon = spread->epsilon;
