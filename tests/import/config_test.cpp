@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "import/hf/decoder_geometry.h"
 #include "import/usual_remedy.h"
 #include "support/temporary_directory.h"
@@ -99,16 +100,19 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
             "config.json: layer_types has 'sliding_attention', which is not supported" + usual_remedy);
   EXPECT_EQ(error_of(R"("final_logit_softcapping":30.0)"),
             "config.json: final_logit_softcapping 3E1 is not supported for this architecture" + usual_remedy);
-  EXPECT_EQ(error_of(R"("sliding_window":4096)"),
-            "config.json: sliding_window 4096 is not supported for this architecture" + usual_remedy);
+  EXPECT_EQ(error_of(R"("sliding_window":511)"),
+            "config.json: sliding_window 511 is not supported for this architecture" + usual_remedy);
+  EXPECT_EQ(error_of(R"("num_experts":8)"),
+            "config.json: num_experts 8 is not supported for this architecture" + usual_remedy);
   EXPECT_EQ(error_of(R"("add_cross_attention":true)"),
             "config.json: add_cross_attention is not supported" + usual_remedy);
   EXPECT_EQ(error_of(R"("rope_parameters":{"rope_type":"proportional"})"),
             "config.json: rope_parameters.rope_type 'proportional' is not supported; this build reads default, linear, "
             "dynamic, llama3, yarn and longrope");
-  EXPECT_EQ(error_of(R"("rope_parameters":{"full_attention":{"rope_type":"default"}})"),
-            "config.json: rope_parameters.full_attention: rotary parameters by layer type are not supported for this "
-            "architecture" +
+  EXPECT_EQ(error_of(R"("rope_parameters":{"chunked_attention":{"rope_type":"default"},
+                                           "full_attention":{"rope_type":"linear","factor":2}})"),
+            "config.json: rope_parameters.chunked_attention: rotary parameters by layer type are not supported for "
+            "this architecture" +
                 usual_remedy);
   EXPECT_EQ(error_of(R"("partial_rotary_factor":0.5)"),
             "config.json: partial_rotary_factor is 5E-1; this architecture is supported with 1 only");
@@ -116,6 +120,15 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
             "config.json: rope_scaling.factor is missing; give a number");
   EXPECT_EQ(error_of(R"("rope_theta":0)"), "config.json: rope_theta is 0; it must lie in [0.001, 1e12]");
   EXPECT_EQ(error_of(R"("rope_scaling":[1])"), "config.json: rope_scaling is [1]; it must be an object");
+}
+
+TEST(DecoderGeometry, NeutralOptionsOfOtherArchitecturesPass) {
+  for (const char* neutral :
+       {R"("num_experts":0,"num_local_experts":0)", R"("final_logit_softcapping":0.0)", R"("residual_multiplier":1.0)",
+        R"("embedding_multiplier":1,"logits_scaling":1)", R"("sliding_window":512)", R"("sliding_window":4096)",
+        R"("sliding_window":0)", R"("sliding_window":16,"use_sliding_window":false)"}) {
+    EXPECT_EQ(error_of(neutral), "accepted") << neutral;
+  }
 }
 
 TEST(HfConfig, ArchitecturesMustNameOne) {
@@ -146,9 +159,38 @@ TEST(HfConfig, GenerationDefaultsKeepTheSamplingOptions) {
       "config.json", "{}", R"({"do_sample":true,"temperature":0.5,"top_k":40,"eos_token_id":1,"top_p":null})");
   EXPECT_EQ(config.generation_defaults(), R"({"do_sample":true,"temperature":5E-1,"top_k":40})");
   EXPECT_EQ(HfConfig::parse("config.json", "{}").generation_defaults(), "{}");
-  for (const char* top_k : {R"("all")", "-1", "1e30", "4294967296"}) {
-    const std::string generation = R"({"top_k":)" + std::string(top_k) + "}";
-    EXPECT_THROW(HfConfig::parse("config.json", "{}", generation).generation_defaults(), Error) << top_k;
+  for (const char* wrong : {R"("top_k":"all")", R"("top_p":[1])", R"("do_sample":1)"}) {
+    const std::string generation = "{" + std::string(wrong) + "}";
+    EXPECT_THROW(HfConfig::parse("config.json", "{}", generation).generation_defaults(), Error) << wrong;
+  }
+}
+
+TEST(HfConfig, OddGenerationDefaultsAreTakenAsTheyAreMeantOrWarnedOf) {
+  configure_logging("warn");
+  struct Case {
+    const char *given, *taken;
+    bool is_warned_of;
+  };
+  for (const Case& one : {Case{R"("top_k":-1)", R"({"top_k":0})", true},
+                          {R"("top_k":50.0)", R"({"top_k":50})", true},
+                          {R"("top_k":50.5)", "{}", true},
+                          {R"("top_k":1e30)", R"({"top_k":0})", true},
+                          {R"("top_k":4294967296)", R"({"top_k":0})", true},
+                          {R"("top_k":0)", R"({"top_k":0})", false},
+                          {R"("top_p":0)", R"({"top_k":1})", false},
+                          {R"("top_k":40,"top_p":0.0)", R"({"top_k":1})", false},
+                          {R"("top_p":1.5)", "{}", false},
+                          {R"("top_p":-0.5)", "{}", true},
+                          {R"("min_p":2)", "{}", true},
+                          {R"("repetition_penalty":0)", "{}", true},
+                          {R"("repetition_penalty":-1.5)", "{}", true},
+                          {R"("temperature":-1)", "{}", true},
+                          {R"("temperature":0)", R"({"temperature":0})", true}}) {
+    const HfConfig config = HfConfig::parse("config.json", "{}", "{" + std::string(one.given) + "}");
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(config.generation_defaults(), one.taken) << one.given;
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("generation_config.json: ") != std::string::npos, one.is_warned_of) << one.given << said;
   }
 }
 

@@ -181,9 +181,9 @@ TEST(ImportModel, ForeignModelsAreRefusedByName) {
             "GraniteForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
             "MixtralForCausalLM, Qwen3MoeForCausalLM");
   model.edit("MambaForCausalLM", "LlamaForCausalLM");
-  model.edit("\"pretraining_tp\"", "\"sliding_window\": 4096, \"pretraining_tp\"");
+  model.edit("\"pretraining_tp\"", "\"sliding_window\": 16, \"pretraining_tp\"");
   EXPECT_EQ(model.error(),
-            "MODEL/config.json: sliding_window 4096 is not supported for this architecture" + usual_remedy);
+            "MODEL/config.json: sliding_window 16 is not supported for this architecture" + usual_remedy);
 }
 
 /// The window of each layer's attention.
@@ -220,6 +220,19 @@ TEST(ImportModel, WindowsAreThoseThatHold) {
   model.edit("[\"full_attention\"]", "[\"linear_attention\", \"full_attention\"]");
   EXPECT_EQ(model.error(),
             "MODEL/config.json: layer_types has 'linear_attention', which is not supported" + usual_remedy);
+}
+
+// As Hugging Face's cache keeps a checkpoint: every file is a link to one that is named by its contents.
+TEST(ImportModel, FilesMayBeLinks) {
+  const fs::path source = fixtures() / "reference/llama-mha";
+  const TemporaryDirectory cache;
+  for (const char* folder : {"blobs", "snapshot"}) fs::create_directories(cache / folder);
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    const std::string blob = "b" + std::string(name).substr(0, 1);
+    fs::copy_file(source / name, cache / "blobs" / blob);
+    fs::create_symlink(fs::path("../blobs") / blob, cache / "snapshot" / name);
+  }
+  EXPECT_EQ(to_text(import_model(cache / "snapshot").graph), to_text(import_model(source).graph));
 }
 
 TEST(ImportModel, DirectoriesWithoutAModelAreRefused) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "support/message_of.h"
 
 namespace incipit {
@@ -212,6 +213,57 @@ TEST(Rope, LayerTypesHaveOptionsOfTheirOwn) {
   EXPECT_EQ(frequencies(newer, "sliding_attention"), plain_rope(100, 16).inverse_frequencies);
   EXPECT_EQ(frequencies(older, "sliding_attention"), plain_rope(100, 16).inverse_frequencies);
   EXPECT_EQ(frequencies("", "sliding_attention"), plain_rope(1e6, 16).inverse_frequencies);
+}
+
+// As Transformers' `rope_scaling or rope_parameters`.
+TEST(Rope, OldAndNewOptionsBesideOneAnother) {
+  const auto frequencies = [](const std::string& members) { return rope_of(members, 16).inverse_frequencies; };
+  const std::string newer = R"("rope_parameters":{"rope_type":"linear","factor":4.0,"rope_theta":5e5})";
+  EXPECT_EQ(frequencies(R"("rope_scaling":{},)" + newer), frequencies(newer));
+  EXPECT_EQ(frequencies(R"("rope_scaling":null,)" + newer), frequencies(newer));
+  EXPECT_EQ(frequencies(R"("rope_theta":777,"rope_scaling":{},"rope_parameters":{})"),
+            plain_rope(777, 16).inverse_frequencies);
+  configure_logging("warn");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(frequencies(R"("rope_theta":777,"rope_scaling":{"type":"linear","factor":2},)" + newer),
+            frequencies(R"("rope_theta":777,"rope_scaling":{"type":"linear","factor":2})"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find("config.json: rope_scaling counts, and rope_parameters") ==
+                std::string::npos,
+            false);
+}
+
+TEST(Rope, OptionsOfLayerTypesAreReadWhereAllAreAlike) {
+  const auto frequencies = [](const std::string& members) { return rope_of(members, 16).inverse_frequencies; };
+  const std::string linear = R"({"rope_type":"linear","factor":4.0,"rope_theta":5e5})";
+  const std::vector<float> wanted = frequencies(R"("rope_parameters":)" + linear);
+  EXPECT_EQ(frequencies(R"("rope_parameters":{"chunked_attention":)" + linear + "}"), wanted);
+  EXPECT_EQ(frequencies(R"("rope_parameters":{"full_attention":)" + linear + R"(,"linear_attention":)" + linear + "}"),
+            wanted);
+  for (const std::string other : {R"({"rope_type":"default"})", R"("default")"}) {
+    EXPECT_THROW(frequencies(R"("rope_parameters":{"full_attention":)" + linear + R"(,"other":)" + other + "}"), Error);
+  }
+  EXPECT_EQ(stretched_max_position(
+                HfConfig::parse("config.json", R"({"rope_parameters":{"full_attention":{"rope_type":"yarn","factor":4.0,
+                  "original_max_position_embeddings":512}}})"),
+                512),
+            2048);
+}
+
+TEST(Rope, LayerTypesTakeOlderOptionsOverNewerOnesAndIgnoreNone) {
+  RopeContext context;
+  context.head_dim = 16;
+  const auto read = [&](const std::string& members) {
+    return read_layer_type_rope(HfConfig::parse("config.json", "{" + members + "}"), context, "full_attention")
+        .inverse_frequencies;
+  };
+  const std::string newer = R"("rope_parameters":{"full_attention":{"rope_type":"default","rope_theta":5e5}})";
+  std::vector<float> linear = plain_rope(5e5, 16).inverse_frequencies;
+  EXPECT_EQ(read(R"("rope_scaling":{},)" + newer), linear);
+  for (float& frequency : linear) frequency /= 2;
+  EXPECT_EQ(read(R"("rope_scaling":{"rope_type":"linear","factor":2},)" + newer), linear);
+  EXPECT_THROW(read(R"("rope_parameters":{"rope_type":"linear","factor":2})"), Error);
+  EXPECT_THROW(read(R"("rope_parameters":{"chunked_attention":{"rope_type":"default"}})"), Error);
+  EXPECT_THROW(read(R"("rope_scaling":{"full_attention":{"rope_type":"default"}})"), Error);
 }
 
 TEST(Rope, YarnConfigsThatGiveTheOriginalLengthAreStretched) {

@@ -5,7 +5,9 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -183,6 +185,30 @@ HfConfig HfConfig::object(std::string_view key) const {
   return result;
 }
 
+bool HfConfig::is_object(std::string_view key) const {
+  const boost::json::value* value = find(key);
+  return value != nullptr && value->is_object();
+}
+
+std::vector<std::string> HfConfig::keys() const {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : *config_) {
+    if (!value.is_null()) names.emplace_back(key.data(), key.size());
+  }
+  return names;
+}
+
+bool HfConfig::same_as(const HfConfig& other) const { return *config_ == *other.config_; }
+
+HfConfig HfConfig::updated(const HfConfig& other) const {
+  HfConfig result;
+  result.name_ = name_;
+  result.prefix_ = config_->empty() ? other.prefix_ : prefix_;
+  *result.config_ = *config_;
+  for (const auto& [key, value] : *other.config_) (*result.config_)[key] = value;
+  return result;
+}
+
 namespace {
 
 /// Token ids under `key`: an integer, a list of integers, or nothing.
@@ -223,6 +249,36 @@ int64_t HfConfig::begin_id(int64_t vocabulary) const {
   return ids.empty() ? -1 : ids.front();
 }
 
+namespace {
+
+/// An option that holds a number, as sampling takes it; nothing where it is to be left out. `warn` is told what was
+/// made of one that Transformers refuses when it generates.
+std::optional<boost::json::value> sampling_number(std::string_view option, const boost::json::value& given,
+                                                  const std::function<void(std::string_view made)>& warn) {
+  const auto number = given.to_number<double>();
+  const auto keep_if = [&](bool fits) -> std::optional<boost::json::value> {
+    if (fits) return given;
+    warn("is left out");
+    return std::nullopt;
+  };
+  if (option == "top_k") {
+    const bool is_whole = number == std::floor(number);
+    if (is_whole && (number < 0 || number > INT32_MAX)) {
+      warn("is taken as 0, all tokens");
+      return 0;
+    }
+    if (is_whole && !given.is_int64()) warn(fmt::format("is taken as {}", static_cast<int64_t>(number)));
+    return is_whole ? std::optional<boost::json::value>(static_cast<int64_t>(number)) : keep_if(false);
+  }
+  if (option == "top_p" && number > 1) return std::nullopt;  // as Transformers: all tokens
+  if (option == "top_p" || option == "min_p") return keep_if(number >= 0 && number <= 1);
+  if (option == "repetition_penalty") return keep_if(number > 0);
+  if (number == 0) warn("is taken as no drawing: the most likely token");
+  return keep_if(number >= 0);  // the temperature
+}
+
+}  // namespace
+
 std::string HfConfig::generation_defaults() const {
   constexpr std::array<std::string_view, 6> options{"do_sample", "temperature", "top_k",
                                                     "top_p",     "min_p",       "repetition_penalty"};
@@ -230,20 +286,27 @@ std::string HfConfig::generation_defaults() const {
   for (std::string_view option : options) {
     const boost::json::value* value = generation_->if_contains(key_of(option));
     if (value == nullptr || value->is_null()) continue;
-    const auto demand = [&](bool fits, std::string_view remedy) {
-      if (fits) return;
-      const std::string found = value->is_number() ? boost::json::serialize(*value) : std::string(kind_name(*value));
-      throw Error(generation_name_, fmt::format("{} is {}", option, found), remedy);
-    };
-    if (option == "do_sample") {
-      demand(value->is_bool(), "it must be true or false");
-    } else if (option == "top_k") {
-      demand(value->is_int64() && value->get_int64() >= 0 && value->get_int64() <= INT32_MAX,
-             "it must be an integer from 0 (all)");
-    } else {
-      demand(value->is_number(), "it must be a number");
+    const bool fits = option == "do_sample" ? value->is_bool() : value->is_number();
+    if (!fits) {
+      throw Error(generation_name_, fmt::format("{} is {}", option, kind_name(*value)),
+                  option == "do_sample" ? "it must be true or false" : "it must be a number");
     }
-    kept[key_of(option)] = *value;
+    if (option == "do_sample") {
+      kept[key_of(option)] = *value;
+      continue;
+    }
+    const auto warn = [&](std::string_view made) {
+      spdlog::warn("{}: {} {} {}", generation_name_, option, boost::json::serialize(*value), made);
+    };
+    if (std::optional<boost::json::value> taken = sampling_number(option, *value, warn)) {
+      kept[key_of(option)] = std::move(*taken);
+    }
+  }
+  // Nothing of the probability: the most likely token is always kept.
+  if (const boost::json::value* top_p = kept.if_contains("top_p");
+      top_p != nullptr && top_p->to_number<double>() == 0) {
+    kept.erase("top_p");
+    kept["top_k"] = 1;
   }
   if (!special_tokens_->empty()) kept["special_tokens"] = *special_tokens_;
   return boost::json::serialize(kept);

@@ -46,6 +46,13 @@ class HfConfig {
   std::vector<double> numbers(std::string_view key) const;
   /// An object as a config of its own, whose errors say "KEY.…"; an empty one where absent.
   HfConfig object(std::string_view key) const;
+  bool is_object(std::string_view key) const;
+  /// What has a value, in the file's order.
+  std::vector<std::string> keys() const;
+  /// Whether both say the same.
+  bool same_as(const HfConfig& other) const;
+  /// This config with the options of `other` in place of its own, as Python's dict.update.
+  HfConfig updated(const HfConfig& other) const;
   /// Short text of whatever stands there ("4", "null", "\"gelu\""), for messages.
   std::string shown(std::string_view key) const;
   /// Throws Error about this file; without a remedy of its own, with the usual one.
@@ -57,8 +64,9 @@ class HfConfig {
   /// bos_token_id, or -1.
   int64_t begin_id(int64_t vocabulary) const;
   /// The sampling options of generation_config.json as a JSON object: do_sample, temperature, top_k, top_p, min_p,
-  /// repetition_penalty, as far as it gives them. And `special_tokens`, the texts of tokenizer_config.json's: what a
-  /// chat template is given beside the messages.
+  /// repetition_penalty, as far as it gives them. A number that Transformers would refuse when it generates is warned
+  /// of, and left out or taken as what it is meant for. And `special_tokens`, the texts of tokenizer_config.json's:
+  /// what a chat template is given beside the messages.
   std::string generation_defaults() const;
   /// Jinja source: chat_template.jinja, else tokenizer_config.json's chat_template (of several, the one named
   /// "default"); empty where there is none.

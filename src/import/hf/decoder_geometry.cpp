@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 
 namespace incipit {
@@ -51,6 +52,19 @@ void read_heads(const HfConfig& config, const GeometryReading& reading, DecoderG
   }
 }
 
+[[noreturn]] void refuse_foreign(const HfConfig& config, std::string_view key) {
+  config.fail(fmt::format("{} {} is not supported for this architecture", key, config.shown(key)));
+}
+
+/// A window that an architecture does not honour passes where it is switched off or holds all positions there are.
+void refuse_foreign_window(const HfConfig& config, const GeometryReading& reading, int64_t max_context) {
+  constexpr std::string_view key = "sliding_window";
+  const bool is_honoured = std::ranges::count(reading.honoured, key) > 0;
+  if (is_honoured || !config.has(key) || !config.flag("use_sliding_window", true)) return;
+  const double window = config.number(key);
+  if (window > 0 && window < static_cast<double>(max_context)) refuse_foreign(config, key);
+}
+
 }  // namespace
 
 void refuse_unsupported_options(const HfConfig& config, const std::vector<std::string_view>& honoured) {
@@ -67,16 +81,23 @@ void refuse_unsupported_options(const HfConfig& config, const std::vector<std::s
     if (type == "full_attention" || (type == "sliding_attention" && is_honoured("layer_types"))) continue;
     config.fail(fmt::format("layer_types has '{}', which is not supported", type));
   }
-  // Options of neighbouring architectures: each changes what a layer computes.
-  constexpr std::array<std::string_view, 10> absent{
-      "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
-      "attention_multiplier",   "residual_multiplier",     "embedding_multiplier",
-      "logits_scaling",         "num_local_experts",       "num_experts",
-      "sliding_window"};
-  for (std::string_view key : absent) {
-    if (config.has(key) && !is_honoured(key)) {
-      config.fail(fmt::format("{} {} is not supported for this architecture", key, config.shown(key)));
-    }
+  // Options of neighbouring architectures: each changes what a layer computes, but for one value.
+  struct Foreign {
+    std::string_view key;
+    std::optional<double> neutral;
+  };
+  constexpr std::array<Foreign, 9> foreign{{{"attn_logit_softcapping", 0},
+                                            {"final_logit_softcapping", 0},
+                                            {"query_pre_attn_scalar", {}},
+                                            {"attention_multiplier", {}},
+                                            {"residual_multiplier", 1},
+                                            {"embedding_multiplier", 1},
+                                            {"logits_scaling", 1},
+                                            {"num_local_experts", 0},
+                                            {"num_experts", 0}}};
+  for (const auto& [key, neutral] : foreign) {
+    if (!config.has(key) || is_honoured(key) || (neutral && config.number(key) == *neutral)) continue;
+    refuse_foreign(config, key);
   }
   for (std::string_view key :
        {"add_cross_attention", "is_encoder_decoder", "use_qk_norm", "use_bidirectional_attention"}) {
@@ -98,6 +119,7 @@ DecoderGeometry read_decoder_geometry(const HfConfig& config, const ImportOption
           : config.integer_or(reading.feed_forward, reading.feed_forward_multiple * geometry.hidden, 1, width_limit);
   geometry.max_position = stretched_max_position(config, config.integer(reading.max_position, 1, position_limit));
   geometry.max_context = options.max_context > 0 ? options.max_context : geometry.max_position;
+  refuse_foreign_window(config, reading, geometry.max_context);
   const double epsilon = config.number(reading.norm_epsilon);
   if (epsilon < 0 || epsilon > 1) {
     config.fail(fmt::format("{} is {}", reading.norm_epsilon, config.shown(reading.norm_epsilon)),

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace incipit {
 namespace {
@@ -206,10 +208,40 @@ int64_t rotated_dim(const HfConfig& config, const HfConfig& own, const RopeConte
   return dim;
 }
 
-/// The object with the rotary options. Transformers lets the older key win where both are given.
+constexpr std::string_view newer_key = "rope_parameters";
+
+/// The object with the rotary options. Transformers lets the older key win where both say something.
 HfConfig options_object(const HfConfig& config, std::string_view scaling_key) {
-  const bool is_older = !scaling_key.empty() && config.has(scaling_key);
-  return config.object(is_older ? scaling_key : "rope_parameters");
+  HfConfig older = config.object(scaling_key);
+  return older.keys().empty() ? config.object(newer_key) : std::move(older);
+}
+
+/// Options by layer type: Transformers 5 nests them so, whatever the types are called.
+bool is_nested(const HfConfig& own) {
+  return std::ranges::any_of(own.keys(), [&](const std::string& key) { return own.is_object(key); });
+}
+
+/// The options that all layers share: those of any type where every type has the same.
+std::optional<HfConfig> shared_options(HfConfig own) {
+  if (!is_nested(own)) return own;
+  const std::vector<std::string> types = own.keys();
+  HfConfig first = own.object(types.front());
+  for (const std::string& type : types) {
+    if (!own.object(type).same_as(first)) return std::nullopt;
+  }
+  return first;
+}
+
+/// The options of the layers of one type.
+HfConfig layer_type_options(const HfConfig& config, const RopeContext& context, std::string_view layer_type) {
+  const HfConfig newer = config.object(newer_key), older = config.object(context.scaling_key);
+  if (is_nested(older)) older.fail("the options of layer types are not supported here", "move them to rope_parameters");
+  for (const std::string& key : newer.keys()) {
+    if (key == "full_attention" || key == "sliding_attention") continue;
+    newer.fail(fmt::format("{} belongs to no layer type of this architecture", key),
+               "give full_attention and sliding_attention, each with options of its own");
+  }
+  return newer.object(layer_type).updated(older);
 }
 
 Rope read_options(const HfConfig& config, HfConfig own, const RopeContext& context) {
@@ -229,22 +261,25 @@ Rope plain_rope(double theta, int64_t dim) {
 }
 
 Rope read_rope(const HfConfig& config, const RopeContext& context) {
-  HfConfig own = options_object(config, context.scaling_key);
-  if (own.has("full_attention") || own.has("sliding_attention")) {
-    own.fail("full_attention: rotary parameters by layer type are not supported for this architecture");
+  const HfConfig own = options_object(config, context.scaling_key), newer = config.object(newer_key);
+  std::optional<HfConfig> shared = shared_options(options_object(config, context.scaling_key));
+  if (!shared) {
+    own.fail(fmt::format("{}: rotary parameters by layer type are not supported for this architecture", own.keys()[0]));
   }
-  return read_options(config, std::move(own), context);
+  if (!newer.keys().empty() && !newer.same_as(own)) {
+    spdlog::warn("{}: {} counts, and rope_parameters beside it does not", config.name(), context.scaling_key);
+  }
+  return read_options(config, std::move(*shared), context);
 }
 
 Rope read_layer_type_rope(const HfConfig& config, const RopeContext& context, std::string_view layer_type) {
-  const bool is_older = !context.scaling_key.empty() && config.has(context.scaling_key);
-  return read_options(
-      config, is_older ? config.object(context.scaling_key) : config.object("rope_parameters").object(layer_type),
-      context);
+  return read_options(config, layer_type_options(config, context, layer_type), context);
 }
 
 int64_t stretched_max_position(const HfConfig& config, int64_t max_position) {
-  const RopeOptions options{config, options_object(config, "rope_scaling"), 0, 0, {}};
+  std::optional<HfConfig> own = shared_options(options_object(config, "rope_scaling"));
+  if (!own) return max_position;
+  const RopeOptions options{config, std::move(*own), 0, 0, {}};
   if (options.kind() != "yarn" || !options.own.has("factor") || !options.own.has("original_max_position_embeddings")) {
     return max_position;
   }
