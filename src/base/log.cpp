@@ -1,9 +1,9 @@
 #include "base/log.h"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/progress.h"
 
 namespace incipit {
 
@@ -15,7 +15,7 @@ void configure_logging(const std::string& level) {
   // A logger of our own and not spdlog's registry: this may be called again.
   auto logger = std::make_shared<spdlog::logger>("incipit", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   // On a terminal a progress bar may stand on the line: take its place, it redraws itself below.
-  const std::string erase_line = ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
+  const std::string erase_line = Progress::for_terminal() ? "\r\033[K" : "";
   logger->set_pattern(erase_line + "[%^%l%$] %v");
   logger->set_level(parsed);
   spdlog::set_default_logger(std::move(logger));

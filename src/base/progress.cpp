@@ -11,6 +11,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -18,6 +19,7 @@ namespace incipit {
 namespace {
 
 constexpr double redraw_interval = 0.1;  // seconds
+constexpr double line_after = 1, line_interval = 10;
 constexpr int bar_width = 24;
 constexpr std::string_view erase_line = "\r\033[K";
 
@@ -70,10 +72,19 @@ Progress::Progress(bool visible, Clock clock) : visible_(visible), clock_(clock)
 
 // A stage still open here was left by an exception: clear its line for the message that follows.
 Progress::~Progress() {
-  if (visible_ && !name_.empty()) write_to_terminal(erase_line);
+  if (visible_ && !lines_ && !name_.empty()) write_to_terminal(erase_line);
 }
 
-bool Progress::for_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+bool Progress::for_terminal() {
+  const char* const terminal = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+Progress Progress::for_long_work(bool terminal, Clock clock) {
+  Progress progress(true, clock);
+  progress.lines_ = !terminal;
+  return progress;
+}
 
 void Progress::stage(std::string_view name, int64_t total, std::string_view unit) {
   finish();
@@ -82,17 +93,18 @@ void Progress::stage(std::string_view name, int64_t total, std::string_view unit
   total_ = total;
   done_ = 0;
   started_ = clock_();
-  draw(false);
+  drawn_ = started_ + line_after - line_interval;
+  if (!lines_) draw(false);
 }
 
 void Progress::advance(int64_t units) {
   done_ += units;
-  if (visible_ && !name_.empty() && clock_() - drawn_ >= redraw_interval) draw(false);
+  if (visible_ && !name_.empty() && clock_() - drawn_ >= (lines_ ? line_interval : redraw_interval)) draw(false);
 }
 
 void Progress::finish() {
   if (name_.empty()) return;
-  draw(true);
+  if (!lines_ || clock_() - started_ >= line_after) draw(true);
   name_.clear();
 }
 
@@ -123,6 +135,10 @@ void Progress::draw(bool last) {
       line += "  " + amount(static_cast<double>(done_), unit_) + "  " + amount(speed, unit_) + "/s";
     }
     line += "  " + duration(elapsed);
+  }
+  if (lines_) {
+    write_to_terminal(line + "\n");
+    return;
   }
   cut(line, terminal_columns() - 1);  // a wrapped line could not be erased
   write_to_terminal(std::string(erase_line) + line + (last ? "\n" : ""));

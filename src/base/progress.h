@@ -1,4 +1,5 @@
-// Progress of long work on standard error: stage, share done, speed, time left. Silent when not a terminal.
+// Progress of long work on standard error: stage, share done, speed, time left. A terminal gets a line that is redrawn;
+// anything else gets nothing, or a line now and then where the work may take minutes.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,13 @@ class Progress {
   using Clock = double (*)();
   static double steady_seconds();
 
-  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal. Tests give a
-  /// clock of their own.
+  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal that can erase a
+  /// line. Tests give a clock of their own.
   explicit Progress(bool visible = for_terminal(), Clock clock = steady_seconds);
   ~Progress();
   static bool for_terminal();
+  /// Where there is no such terminal: whole lines about stages that take more than a second.
+  static Progress for_long_work(bool terminal = for_terminal(), Clock clock = steady_seconds);
 
   /// Starts a stage of `total` units ("weights", 30 << 20, "B"); total 0: unknown, a spinner.
   void stage(std::string_view name, int64_t total, std::string_view unit = {});
@@ -31,6 +34,7 @@ class Progress {
  private:
   void draw(bool last);
   bool visible_;
+  bool lines_ = false;  // whole lines instead of one that is redrawn
   Clock clock_;
   std::string name_, unit_;
   int64_t total_ = 0, done_ = 0;

@@ -98,7 +98,7 @@ void print_plain_graph(const BuildOptions& options, const CompileReport& report)
 int build(const BuildOptions& options) {
   check_output(options.output);
   const auto start = std::chrono::steady_clock::now();
-  Progress progress;
+  Progress progress = Progress::for_long_work();
   progress.stage("reading the model", 0);
   Model model = options.geometry.empty()
                     ? import_from(options.model, options.tokenizer, {options.to_compile.max_context})

@@ -113,6 +113,35 @@ TEST(ProgressTest, ALongNameIsCutBetweenCharacters) {
   EXPECT_THAT(text, EndsWith("é"));
 }
 
+TEST(ProgressTest, WithoutATerminalLongWorkSaysALineNowAndThen) {
+  CaptureStderr();
+  Progress progress = Progress::for_long_work(false, test_clock);
+  progress.stage("reading", 0);
+  time_now += 0.9;
+  progress.stage("kernels", 100, "steps");
+  for (int i = 0; i < 50; ++i) {
+    time_now += 0.5;
+    progress.advance(2);
+  }
+  progress.finish();
+  const std::string text = GetCapturedStderr();
+  EXPECT_THAT(text, StartsWith("kernels  [")) << "a stage of less than a second is not told";
+  EXPECT_THAT(text, EndsWith("\nkernels  100 steps  25.0 s  4 steps/s\n"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << text << "after 1, 11 and 21 seconds, and at the end";
+  EXPECT_EQ(text.find_first_of("\r\033"), std::string::npos) << text;
+}
+
+TEST(ProgressTest, WithoutATerminalAnExceptionLeavesItsMessageAlone) {
+  CaptureStderr();
+  try {
+    Progress progress = Progress::for_long_work(false, test_clock);
+    progress.stage("weights", 10);
+    throw Error("", "midway");
+  } catch (const Error&) {
+  }
+  EXPECT_EQ(GetCapturedStderr(), "");
+}
+
 // In a child: signals and their handlers belong to the whole process.
 TEST(InterruptDeathTest, TheFirstSignalSetsTheFlag) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
