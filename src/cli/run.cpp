@@ -33,7 +33,7 @@ struct RunOptions {
   std::optional<int32_t> top_k;
   std::optional<uint64_t> seed;
   std::vector<std::string> stops;
-  bool greedy = false, raw = false, json = false;
+  bool greedy = false, raw = false, json = false, echo = false;
   bool chat = false;
   std::optional<std::string> system;
   BatchFiles batch;
@@ -195,6 +195,7 @@ int run(const RunOptions& options) {
   request.max_new_tokens = options.max_tokens;
   request.stop_texts = options.stops;
   const SamplingParameters sampling = request.sampling;
+  if (options.echo) print(text);
   generate(*session, std::move(request), !options.json, outcome);
   if (options.json) {
     print_json(to_json(outcome, sampling));
@@ -238,11 +239,13 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")
       ->check(CLI::IsMember({"cpu", "shadow"}))
       ->capture_default_str();
+  CLI::Option* echo = command->add_flag("--echo", options->echo, "The prompt before its continuation");
   CLI::Option* json = command->add_flag("--json", options->json, "One JSON object at the end instead of the text");
   CLI::Option* chat = command->add_flag("--chat", options->chat,
                                         "A conversation over the model's chat template: each line of standard input "
                                         "is a turn");
-  for (CLI::Option* option : {prompt, ids, raw, json}) chat->excludes(option);
+  echo->excludes(json)->excludes(ids);
+  for (CLI::Option* option : {prompt, ids, raw, echo, json}) chat->excludes(option);
   command->add_option("--system", options->system, "What the conversation begins with")->needs(chat);
   const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
     const std::string& name = option->get_name();

@@ -210,6 +210,13 @@ TEST(Run, AnswersInJson) {
   for (const char* stage : {"load", "tokenise", "ttft", "rest"}) EXPECT_GE(number(answer.at("ms").at(stage)), 0);
 }
 
+TEST(Run, RepeatsThePromptWhenAsked) {
+  const Ran ran =
+      run_program({"run", classics_engine(), "Call me Ishmael.", "--greedy", "--max-tokens", "7", "--echo"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, "Call me Ishmael. I'm a man of business.\n");
+}
+
 TEST(Run, DrawsTheSameForTheSameSeed) {
   const auto drawn = [&](const std::string& seed) {
     return run_program({"run",    classics_engine(),
