@@ -39,8 +39,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Of all graphs, only decoders embed their tokens by an op of their own.
 bool is_decoder(const Graph& graph) {
-  return graph.find("ids") != none && graph.find("position") != none && graph.find("rows") != none;
+  return std::ranges::any_of(graph.order(), [&](NodeId n) { return graph.op_as<ops::Embedding>(n) != nullptr; });
 }
 
 /// Why the passes did not make a decoder of the graph.

@@ -3,6 +3,7 @@
 // read. Nothing else has to be known of the model.
 #include <algorithm>
 #include <map>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/same_contents.h"
+#include "passes/causal_mask.h"
 #include "passes/decoder_inputs.h"
 #include "passes/pass.h"
 #include "passes/passes.h"
@@ -53,10 +55,10 @@ class Packer {
   Packer(const Graph& graph, const DecoderInputs& inputs)
       : graph_(graph), inputs_(inputs), rotary_fits_(graph, inputs) {
     const Dim tokens = Dim::symbol("T");
-    const ValueId ids = packed_.add_input("ids", {DType::i32, {tokens}});
+    ids_ = packed_.add_input("ids", {DType::i32, {tokens}});
     position_ = packed_.add_input("position", {DType::i32, {tokens}});
     rows_ = packed_.add_input("rows", {DType::i32, {Dim::symbol("R")}});
-    put(inputs.ids, ids, id_axes());
+    put(inputs.ids, ids_, id_axes());
     if (inputs.position != none) put(inputs.position, position_, id_axes());
   }
 
@@ -68,6 +70,11 @@ class Packer {
     if (layers_ == 0) throw Error(graph_.value(logits).name, "depends on no token but its own");
     if (found->second.axes.features().size() != 1) {
       throw Error(graph_.value(logits).name, "is no matrix of logits, a row a token");
+    }
+    // An embedding, a reward or a class is no choice of a token.
+    if (const int64_t width = found->second.axes.width(); width != tokens_) {
+      throw Error(graph_.value(logits).name, "has " + std::to_string(width) + " numbers a token, and there are " +
+                                                 std::to_string(tokens_) + " tokens to choose from");
     }
     const ValueId chosen = packed_.add("sampled_rows", ops::GatherRows{}, {found->second.value, rows_});
     // The name is the product's, until it is pruned.
@@ -94,8 +101,8 @@ class Packer {
     } catch (const Refusal& refusal) {
       // The cause is the first op that could not be packed, not those behind it.
       std::pair<std::string, std::string> reason{node.name, std::string(node.op->name()) + " " + refusal.fault};
-      for (const ValueId input : node.inputs) {
-        // Integers are extents and masks, whose computation is of no tokens anyway.
+      for (const ValueId input : std::span(node.inputs).first(token_operands(n))) {
+        // Integers are extents, whose computation is of no tokens anyway.
         const auto earlier = reasons_.find(input);
         if (earlier == reasons_.end() || !is_floating(graph_.value(input).type.dtype)) continue;
         reason = earlier->second;
@@ -105,6 +112,12 @@ class Packer {
         if (!values_.contains(output)) reasons_.emplace(output, reason);
       }
     }
+  }
+
+  /// How many of a node's first inputs may hold tokens: masks and tables of cosines stand behind them.
+  size_t token_operands(NodeId n) const {
+    if (graph_.op_as<ops::Sdpa>(n) != nullptr) return 3;
+    return graph_.op_as<ops::RotaryEmbedding>(n) != nullptr ? 1 : graph_.node(n).inputs.size();
   }
 
   void pack_op(NodeId n) {
@@ -217,6 +230,7 @@ class Packer {
     } else {
       throw Refusal{"reads rows by " + called(node.inputs[1]) + ", which is neither the ids nor the positions"};
     }
+    if (index.value == ids_) tokens_ = table->rows();
     const ValueId weight = add_weight(called(node.inputs[0]), table);
     put(node.outputs[0], packed_.add(node.name, ops::Embedding{}, {index.value, weight}),
         index.axes.with_feature(table->row_elements()));
@@ -472,12 +486,23 @@ class Packer {
     return made;
   }
 
+  /// How many tokens one sees, up to itself, 0: all; nothing where it sees others.
+  std::optional<int64_t> window_of(const ops::Sdpa& op, ValueId mask) {
+    if (mask == none) return op.causal ? std::optional(op.window) : std::nullopt;
+    if (!op.causal && op.window > 0) return std::nullopt;
+    if (graph_.value(mask).type.dtype == DType::boolean && op.hidden_score > hiding_score) return std::nullopt;
+    const auto [found, is_new] = windows_.try_emplace({mask, op.causal});
+    if (is_new) found->second = causal_window(graph_, inputs_, mask, op.causal);
+    if (!found->second) return std::nullopt;
+    const int64_t seen = *found->second;
+    return op.window == 0 || seen == 0 ? std::max(op.window, seen) : std::min(op.window, seen);
+  }
+
   void attention(const Node& node, const ops::Sdpa& op) {
     const auto operand = [&](size_t i) { return i < node.inputs.size() ? node.inputs[i] : none; };
-    if (!op.causal || operand(3) != none || !op.scores.empty()) {
-      throw Refusal{"lets tokens see others than those before them"};
-    }
-    if (!counts_tokens(graph_, inputs_, operand(4), 0) ||
+    const std::optional<int64_t> window = window_of(op, operand(3));
+    if (!window || !op.scores.empty()) throw Refusal{"lets tokens see others than those before them"};
+    if ((op.causal && !counts_tokens(graph_, inputs_, operand(4), 0)) ||
         (operand(5) != none && !counts_tokens(graph_, inputs_, operand(5), 1))) {
       throw Refusal{"does not begin behind the earlier tokens"};
     }
@@ -496,7 +521,7 @@ class Packer {
     write.layer = attend.layer = layers_++;
     write.kv_heads = attend.kv_heads = kv_heads;
     write.head_dim = attend.head_dim = head_dim;
-    write.window = attend.window = op.window;
+    write.window = attend.window = *window;
     attend.heads = heads;
     attend.scale = op.scale;
     attend.soft_cap = op.soft_cap;
@@ -508,12 +533,13 @@ class Packer {
   const DecoderInputs& inputs_;
   RotaryFits rotary_fits_;
   Graph packed_;
-  ValueId position_ = none, rows_ = none;
-  int64_t layers_ = 0;
+  ValueId ids_ = none, position_ = none, rows_ = none;
+  int64_t layers_ = 0, tokens_ = 0;                                 // tokens_: that have an embedding
   std::map<ValueId, Packed> values_;                                // by the value of graph_
   std::map<ValueId, std::pair<std::string, std::string>> reasons_;  // why a value has no rows: node, fault
   std::vector<ValueId> weights_;                                    // of packed_
   std::vector<std::pair<std::vector<float>, ValueId>> frequencies_;
+  std::map<std::pair<ValueId, bool>, std::optional<int64_t>> windows_;  // by mask, and whether attention is causal
 };
 
 /// What embedders call their first output, which is as long as logits and is none.

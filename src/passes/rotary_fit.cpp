@@ -228,17 +228,25 @@ std::optional<RotaryFit> RotaryFits::of_all_positions(ValueId cosines, ValueId s
 }
 
 std::optional<RotaryFit> RotaryFits::of_these_positions(ValueId cosines, ValueId sines) const {
-  constexpr int64_t near = 64, far = 5'000, prompt = 2'048;
-  Probe probe(graph_, inputs_, 0, near);
-  const auto tables = tables_of(probe.value(cosines), probe.value(sines), 0, near);
+  constexpr int64_t near = 64, far = 5'000, farthest = 1 << 20, prompt = 2'048;
+  const auto seen = [&](int64_t past, int64_t seq) {
+    Probe probe(graph_, inputs_, past, seq);
+    return tables_of(probe.value(cosines), probe.value(sines), past, seq);
+  };
+  const auto tables = seen(0, near);
   const std::optional<RotaryFit> found = tables ? fit(graph_, *tables, {cosines, sines}) : std::nullopt;
   if (!found) return std::nullopt;
   // Far positions tell scaled rotations from those that only begin alike.
   const bool can_be_far = !inputs_.past.empty() || inputs_.position != none;
-  const int64_t past = can_be_far ? far : 0, seq = can_be_far ? 3 : prompt;
-  Probe distant(graph_, inputs_, past, seq);
-  const auto more = tables_of(distant.value(cosines), distant.value(sines), past, seq);
-  return more && fits(*more, *found) ? found : std::nullopt;
+  const auto more = can_be_far ? seen(far, 3) : seen(0, prompt);
+  if (!more || !fits(*more, *found)) return std::nullopt;
+  // Some begin to differ farther still. A table that was stored ends before, and what it rounds hides the angles there.
+  const bool can_tell = can_be_far && tables->rounding <= 0x1p-20;
+  for (int64_t past = 2 * far; can_tell && past <= farthest; past *= 4) {
+    const auto last = seen(past, 3);
+    if (last && !fits(*last, *found)) return std::nullopt;
+  }
+  return found;
 }
 
 }  // namespace incipit

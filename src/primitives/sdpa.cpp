@@ -58,7 +58,7 @@ void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std
   std::fill(score + seen.end, score + keys, nothing);
   if (mask != nullptr && p.mask->dtype() == DType::boolean) {
     for (int64_t j = seen.begin; j < seen.end; ++j) {
-      if (mask[j * mask_step] == std::byte{0}) score[j] = nothing;
+      if (mask[j * mask_step] == std::byte{0}) score[j] = static_cast<T>(p.op.hidden_score);
     }
   } else if (mask != nullptr) {
     const T* const addend = reinterpret_cast<const T*>(mask);
@@ -76,6 +76,7 @@ void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std
   for (int64_t j = seen.begin; j < seen.end; ++j) score[j] *= factor;
   std::fill(score, score + seen.begin, T{0});
   std::fill(score + seen.end, score + keys, T{0});
+  if (most == nothing && p.op.empty_is_nan) std::fill(score, score + keys, std::numeric_limits<T>::quiet_NaN());
   show("softmax");
 }
 

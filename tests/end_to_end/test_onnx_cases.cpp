@@ -20,7 +20,6 @@ namespace {
 
 std::vector<std::filesystem::path> cases_in(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> cases;
-  if (!std::filesystem::exists(directory)) return cases;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     if (std::filesystem::exists(entry.path() / "model.onnx")) cases.push_back(entry.path());
   }
@@ -31,6 +30,8 @@ std::vector<std::filesystem::path> cases_in(const std::filesystem::path& directo
 /// Sums of some hundred products in f32, in another order than ONNX Runtime's; of numbers below 1 the difference
 /// itself.
 constexpr double tolerance = 1e-4;
+/// Outputs in f16 are rounded, and ONNX Runtime rounds some of what goes into them.
+constexpr double tolerance_of_halves = 0x1p-9;
 
 /// As `build` and `run-graph` do, without another option than the precision.
 void expect_onnx_runtimes_outputs(const std::filesystem::path& test) {
@@ -46,7 +47,8 @@ void expect_onnx_runtimes_outputs(const std::filesystem::path& test) {
       }
       EXPECT_EQ(found->second.dtype(), wanted.dtype()) << name;
       EXPECT_EQ(found->second.shape(), wanted.shape()) << name;
-      EXPECT_LE(deviation(found->second, wanted, 1), tolerance) << name;
+      EXPECT_LE(deviation(found->second, wanted, 1), wanted.dtype() == DType::f16 ? tolerance_of_halves : tolerance)
+          << name;
     }
   } catch (const Error& error) {
     ADD_FAILURE() << error.what();
@@ -54,7 +56,9 @@ void expect_onnx_runtimes_outputs(const std::filesystem::path& test) {
 }
 
 TEST(OnnxCases, ComputeWhatOnnxRuntimeDoes) {
-  for (const std::filesystem::path& test : cases_in(fixtures() / "onnx-cases")) expect_onnx_runtimes_outputs(test);
+  const std::vector<std::filesystem::path> cases = cases_in(fixtures() / "onnx-cases");
+  EXPECT_FALSE(cases.empty());
+  for (const std::filesystem::path& test : cases) expect_onnx_runtimes_outputs(test);
 }
 
 }  // namespace

@@ -91,6 +91,24 @@ double deviation_of_logits(const std::filesystem::path& model, const std::string
 /// Two layers of 16 operands or fewer; tests/end_to_end/test_references.cpp says where the bounds come from.
 const std::map<std::string, double> tolerances{{"f32", 1e-5}, {"bf16", 6e-2}, {"fp16", 6e-3}, {"int8", 0.1}};
 
+/// What is a decoder does not depend on names.
+TEST(PlainGraphs, MayHaveADecodersNames) {
+  Model model;
+  model.graph = parse_graph(
+      "graph (ids: f32[B, 2], position: f32[B, 2]) -> (logits)\n"
+      "rows : f32[B, 2] = Binary(ids, position) {function = \"add\"}\nlogits : f32[B, 2] = Unary(rows) {function = "
+      "\"neg\"}\n");
+  model.generation_defaults = "{}";
+  PlainGraph plain(build_engine(std::move(model)), 2);
+  std::map<std::string, Tensor> inputs;
+  const float ids[] = {1, 2}, positions[] = {3, 5};
+  inputs.emplace("ids", Tensor::of({1, 2}, std::span<const float>(ids)));
+  inputs.emplace("position", Tensor::of({1, 2}, std::span<const float>(positions)));
+  const std::map<std::string, Tensor> made = plain.run(inputs);
+  EXPECT_EQ(made.at("logits").as<float>()[0], -4);
+  EXPECT_EQ(made.at("logits").as<float>()[1], -7);
+}
+
 TEST(PlainGraphs, ComputeWhatTransformersDoes) {
   for (const char* model : {"gpt-neox/plain_dynamo.onnx", "gemma2/past_torchscript.onnx"}) {
     for (const auto& [precision, tolerance] : tolerances) {

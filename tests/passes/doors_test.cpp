@@ -96,7 +96,7 @@ std::string masked_decoder(const std::string& seen) {
          "y : f32[B, S, 8] = Reshape(turned, joined)\nlogits : f32[B, S, 3] = MatMul(y, weight)\n";
 }
 
-TEST(RaiseAttention, SeesWindowsOfAnySize) {
+TEST(PackTokens, SeesWindowsOfAnySize) {
   const std::string within =
       "oldest : i64[S, 1] = Binary(row, window) {function = \"sub\"}\n"
       "near : bool[S, S] = Binary(column, oldest) {function = \"greater\"}\n"
@@ -119,7 +119,68 @@ TEST(RaiseAttention, SeesWindowsOfAnySize) {
       "own : i64[S, 1] = Binary(row, window) {function = \"div\"}\n"
       "same : bool[S, S] = Binary(block, own) {function = \"equal\"}\n"
       "seen : bool[S, S] = Binary(causal, same) {function = \"and\"}\n";
-  EXPECT_EQ(refusal_of(masked_decoder(blocks)), "mask: Where has no row-wise form");
+  EXPECT_EQ(refusal_of(masked_decoder(blocks)), "attention: Sdpa lets tokens see others than those before them");
+}
+
+TEST(PackTokens, MakesNoDecoderOfWhatChoosesNoToken) {
+  const std::string seen = "seen : bool[S, S] = Binary(causal, causal) {function = \"and\"}\n";
+  EXPECT_EQ(refusal_of(masked_decoder(seen)), "");
+  // A reward, which is called as logits are; an embedding of as many dimensions as the token before it; and the last
+  // token's alone.
+  const std::string head = "logits : f32[B, S, 3] = MatMul(y, weight)\n";
+  const auto with_head = [&](const std::string& other) {
+    std::string text = masked_decoder(seen);
+    return text.replace(text.find(head), head.size(), other);
+  };
+  EXPECT_EQ(
+      refusal_of(with_head("const reward : f32[8, 1] = random(5, 1)\nlogits : f32[B, S, 1] = MatMul(y, reward)\n")),
+      "logits: has 1 numbers a token, and there are 3 tokens to choose from");
+  EXPECT_EQ(refusal_of(with_head("logits : f32[B, S, 8] = Unary(y) {function = \"relu\"}\n")),
+            "logits: has 8 numbers a token, and there are 3 tokens to choose from");
+  EXPECT_EQ(refusal_of(with_head("const last : i64[] = {-1}\nlogits : f32[B, 8] = Gather(y, last) {axis = 1}\n")),
+            "logits: has 8 numbers a token, and there are 3 tokens to choose from");
+}
+
+/// A mask of booleans hides only where the score that it leaves does.
+TEST(PackTokens, TakesNoWeakMaskForACausalOne) {
+  std::string text = masked_decoder("");
+  const auto exchange = [&](const std::string& old, const std::string& made) {
+    ASSERT_NE(text.find(old), std::string::npos);
+    text.replace(text.find(old), old.size(), made);
+  };
+  exchange("mask : f32[S, S] = Where(seen, shown, hidden)\n", "");
+  exchange("masked : f32[B, 1, S, S] = Binary(scores, mask) {function = \"add\"}\n",
+           "masked : f32[B, 1, S, S] = Where(causal, scores, hidden)\n");
+  EXPECT_EQ(refusal_of(text), "");
+  exchange("{-10000}", "{-3}");
+  EXPECT_EQ(refusal_of(text), "attention: Sdpa lets tokens see others than those before them");
+}
+
+/// Frequencies that change behind a position are no decoder's, however far it is.
+TEST(PackTokens, SeesRotationsThatChangeFarAway) {
+  std::string text = masked_decoder("seen : bool[S, S] = Binary(causal, causal) {function = \"and\"}\n");
+  const auto exchange = [&](const std::string& old, const std::string& made) {
+    ASSERT_NE(text.find(old), std::string::npos);
+    text.replace(text.find(old), old.size(), made);
+  };
+  exchange("(input_ids: i64[B, S])", "(input_ids: i64[B, S], position_ids: i64[B, S])");
+  exchange("const zero",
+           "const near : f32[4] = {1, 0.5, 0.25, 0.125}\nconst far : f32[4] = {0.5, 0.25, 0.125, 0.0625}\n"
+           "const limit : i64[] = {20000}\nconst third : i64[1] = {2}\nconst zero");
+  exchange("keys :",
+           "most : i64[] = Reduce(position_ids) {kind = \"max\", keepdims = false}\n"
+           "is_far : bool[] = Binary(most, limit) {function = \"greater\"}\n"
+           "frequencies : f32[4] = Where(is_far, far, near)\nnumbers : f32[B, S] = Cast(position_ids)\n"
+           "wide : f32[B, S, 1] = Unsqueeze(numbers, third)\n"
+           "angles : f32[B, S, 4] = Binary(wide, frequencies) {function = \"mul\"}\n"
+           "cosines : f32[B, S, 4] = Unary(angles) {function = \"cos\"}\n"
+           "sines : f32[B, S, 4] = Unary(angles) {function = \"sin\"}\n"
+           "rotated : f32[B, 1, S, 8] = RotaryEmbedding(heads, cosines, sines)\nkeys :");
+  exchange("Transpose(heads)", "Transpose(rotated)");
+  exchange("MatMul(heads, keys)", "MatMul(rotated, keys)");
+  EXPECT_EQ(refusal_of(text), "rotated: RotaryEmbedding rotates by angles that are not proportional to the positions");
+  exchange("{20000}", "{2000000000}");
+  EXPECT_EQ(refusal_of(text), "");
 }
 
 TEST(PackTokens, LeavesGraphsWithOtherInputsAlone) {

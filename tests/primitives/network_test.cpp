@@ -235,6 +235,15 @@ TEST(Sdpa, TakesMasksAndLeavesZerosWhereNothingIsSeen) {
   const Tensor v = tensor_of(DType::f64, {2, 1, 2, 1}, {1, 3, 5, 7});
   const Tensor truth = tensor_of(DType::boolean, {2, 1, 1, 2}, {1, 0, 0, 0});
   EXPECT_THAT(values_of(compute(Sdpa{}, {&q, &k, &v, &truth})), ElementsAre(1, 0));
+  Sdpa spelled_out;  // as softmax has it
+  spelled_out.empty_is_nan = true;
+  const std::vector<double> undefined = values_of(compute(spelled_out, {&q, &k, &v, &truth}));
+  EXPECT_EQ(undefined[0], 1);
+  EXPECT_TRUE(std::isnan(undefined[1]));
+  spelled_out.hidden_score = -1e30F;
+  EXPECT_THAT(values_of(compute(spelled_out, {&q, &k, &v, &truth})), ElementsAre(1, 6));
+  spelled_out.hidden_score = static_cast<float>(std::log(3));
+  EXPECT_THAT(values_of(compute(spelled_out, {&q, &k, &v, &truth})), near({2.5, 6}, 1e-6));
   const Tensor added = tensor_of(DType::f64, {2}, {0, std::log(3)});
   EXPECT_THAT(values_of(compute(Sdpa{}, {&q, &k, &v, &added})), near({2.5, 6.5}, 1e-12));
   const Tensor lengths = tensor_of(DType::i64, {2}, {1, 0});

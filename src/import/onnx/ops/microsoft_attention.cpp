@@ -61,31 +61,38 @@ ValueId positions_of(Call& call, ValueId first, ValueId x) {
   return call.add(p::Unsqueeze{}, {range, call.list({0})});
 }
 
-/// What hides keys: a mask for Sdpa, and lengths.
-struct Hidden {
-  ValueId mask = none, lengths = none;
-};
-
-/// Input i hides keys where it is 0 ([B, L] or [B, S, L]) or says how many there are ([B]).
-Hidden hidden_by(Call& call, size_t i) {
-  if (!call.has(i)) return {};
+/// What is added to the scores because of input i, none without it: mask_filter_value for keys that it hides, where it
+/// is not above 0 ([B, L] or [B, S, L]) or which are behind the number that it says ([B]). A query that sees no key
+/// thus weighs those that are only hidden, as in ONNX Runtime.
+ValueId hidden_by(Call& call, size_t i, ValueId q, ValueId k) {
+  if (!call.has(i)) return none;
   const std::vector<Dim> shape = call.type(i).shape;
+  ValueId seen = none;
   if (shape.size() == 1) {
     if (shape[0] != call.type(0).shape[0]) {
       call.refuse("has a mask " + call.type(i).text() + ", which is not a length for each sequence",
                   "export it with a mask [batch, total length]");
     }
-    return {none, in_dtype(call, call.input(i), DType::i64)};
+    const ValueId length = in_dtype(call, call.input(i), DType::i64);
+    const ValueId keys = without_axis(call, extent_of(call, k, 2), 0);
+    const ValueId key = call.add(p::Range{}, {call.scalar(int64_t{0}), keys, call.scalar(int64_t{1})});
+    seen = call.add(p::Binary{"less"}, {key, call.add(p::Unsqueeze{}, {length, call.list({1, 2, 3})})});
+  } else {
+    if (shape.size() != 2 && shape.size() != 3) call.refuse("has a mask " + call.type(i).text());
+    const std::vector<int64_t> axes = shape.size() == 2 ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{1};
+    const ValueId given = in_dtype(call, call.input(i), DType::i64);
+    const ValueId positive = call.add(p::Binary{"greater"}, {given, call.scalar(int64_t{0})});
+    seen = call.add(p::Unsqueeze{}, {positive, call.list(axes)});
   }
-  if (shape.size() != 2 && shape.size() != 3) call.refuse("has a mask " + call.type(i).text());
-  const std::vector<int64_t> axes = shape.size() == 2 ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{1};
-  return {call.add(p::Unsqueeze{}, {in_dtype(call, call.input(i), DType::boolean), call.list(axes)}), none};
+  const DType dtype = type_of(call, q).dtype;
+  const float filter = call.number("mask_filter_value", -10000);
+  return call.add(p::Where{}, {seen, call.scalar(dtype, 0), call.scalar(dtype, filter)});
 }
 
-/// Both a bool mask and what is added to the scores, as one.
+/// Both of what is added to the scores.
 ValueId joined_mask(Call& call, ValueId mask, ValueId bias) {
   if (mask == none || bias == none) return mask == none ? bias : mask;
-  return call.add(p::Where{}, {mask, bias, call.scalar(type_of(call, bias).dtype, -INFINITY)});
+  return call.add(p::Binary{"add"}, {mask, bias});
 }
 
 }  // namespace
@@ -177,10 +184,10 @@ Values multi_head_attention(Call& call) {
   const ValueId past_keys = call.optional(6), past_values = call.optional(7);
   k = behind_past(call, past_keys, k);
   v = behind_past(call, past_values, v);
-  const Hidden hidden = hidden_by(call, 4);
+  const ValueId hidden = hidden_by(call, 4, q, k);
   const p::Sdpa sdpa{scale_of(call, q), call.integer("unidirectional", 0) != 0};
   const ValueId first = sdpa.causal && past_keys != none ? extent_of(call, past_keys, 2) : none;
-  const ValueId y = call.add(sdpa, {q, k, v, joined_mask(call, hidden.mask, call.optional(5)), first, hidden.lengths});
+  const ValueId y = call.add(sdpa, {q, k, v, joined_mask(call, hidden, call.optional(5)), first});
   return {join_heads(call, y), k, v};
 }
 
@@ -210,10 +217,9 @@ Values microsoft_attention(Call& call) {
     k = behind_past(call, past_keys, k);
     v = behind_past(call, without_axis(call, past[1], 0), v);
   }
-  const Hidden hidden = hidden_by(call, 3);
+  const ValueId hidden = hidden_by(call, 3, parts[0], k);
   const p::Sdpa sdpa{scale_of(call, parts[0]), is_causal};
-  const ValueId y =
-      call.add(sdpa, {parts[0], k, v, joined_mask(call, hidden.mask, call.optional(5)), first, hidden.lengths});
+  const ValueId y = call.add(sdpa, {parts[0], k, v, joined_mask(call, hidden, call.optional(5)), first});
   ValueId present = none;
   if (call.wants(1)) {
     const auto on_axis = [&](ValueId x) { return call.add(p::Unsqueeze{}, {x, call.list({0})}); };
