@@ -125,7 +125,8 @@ std::optional<RotaryFit> powers_like(const Tables& tables, const RotaryFit& show
   }
   if (telling == 0 || !(stretch >= 1)) return std::nullopt;
   const double estimate = std::pow(static_cast<double>(seen[telling]) * stretch, -pairs / static_cast<double>(telling));
-  if (!(estimate > 1 && estimate < 1e12)) return std::nullopt;
+  const bool plausible = estimate > 1 && estimate < 1e12;  // no NaN is
+  if (!plausible) return std::nullopt;
   RotaryFit powers{{}, shown.factor};
   for (int digits = 1; digits <= 7; ++digits) {
     const double unit = std::pow(10, std::floor(std::log10(estimate)) + 1 - digits);
