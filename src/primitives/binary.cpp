@@ -5,6 +5,7 @@
 
 #include "primitives/broadcast.h"
 #include "primitives/element_function.h"
+#include "primitives/extremes.h"
 
 namespace incipit::primitives {
 namespace {
@@ -101,9 +102,8 @@ constexpr Function functions[] = {
     numeric("power", [](auto x, auto y) { return power(x, y); }),
     numeric("mod", [](auto x, auto y) { return floored_remainder(x, y); }),
     numeric("fmod", [](auto x, auto y) { return truncated_remainder(x, y); }),
-    // x is not equal to itself where it is NaN.
-    numeric("min", [](auto x, auto y) { return x < y || x != x ? x : y; }),
-    numeric("max", [](auto x, auto y) { return x > y || x != x ? x : y; }),
+    numeric("min", [](auto x, auto y) { return smaller(x, y); }),
+    numeric("max", [](auto x, auto y) { return larger(x, y); }),
     numeric("prelu", [](auto x, auto y) { return x < 0 ? static_cast<decltype(x)>(wrapping(x) * wrapping(y)) : x; }),
     comparison("equal", Bools::too, [](auto x, auto y) { return static_cast<decltype(x)>(x == y); }),
     comparison("less", Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x < y); }),

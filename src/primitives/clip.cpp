@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "primitives/carrier.h"
+#include "primitives/extremes.h"
 
 namespace incipit::primitives {
 
@@ -25,7 +26,7 @@ Outputs Clip::compute(Inputs inputs) const {
     using Limits = std::numeric_limits<T>;
     const T low = limit(1, Limits::has_infinity ? -Limits::infinity() : Limits::lowest());
     const T high = limit(2, Limits::has_infinity ? Limits::infinity() : Limits::max());
-    const auto clip = [&](T value) { return std::min(std::max(value, low), high); };
+    const auto clip = [&](T value) { return clipped(value, low, high); };
     if (x.dtype() == dtype_of_carrier<T>) {
       const auto from = x.as<T>();
       std::transform(from.begin(), from.end(), y.as<T>().begin(), clip);

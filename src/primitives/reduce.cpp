@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "primitives/carrier.h"
+#include "primitives/extremes.h"
 #include "primitives/reshape.h"
 #include "primitives/strided.h"
 
@@ -63,9 +64,8 @@ Total<T, join> mapped(T element) {
 
 template <typename T, Join join>
 Total<T, join> joined(Total<T, join> a, Total<T, join> b) {
-  // NaN wins.
-  if constexpr (join == Join::max) return b > a || b != b ? b : a;
-  if constexpr (join == Join::min) return b < a || b != b ? b : a;
+  if constexpr (join == Join::max) return larger(a, b);
+  if constexpr (join == Join::min) return smaller(a, b);
   if constexpr (join == Join::multiply) return a * b;
   return a + b;
 }

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "primitives/element_function.h"
+#include "primitives/extremes.h"
 
 namespace incipit::primitives {
 namespace {
@@ -40,7 +41,7 @@ T sigmoid(T x) {
 }
 template <typename T>
 T softplus(T x) {
-  return std::max(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
+  return larger(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
 }
 template <typename T>
 T negated(T x) {
@@ -80,13 +81,12 @@ constexpr Function functions[] = {
     floating("elu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x) : x; }),
     floating("selu", [](auto x, auto a, auto b) { return b * (x <= 0 ? a * std::expm1(x) : x); }),
     floating("celu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x / a) : x; }),
-    floating("thresholded_relu", [](auto x, auto a, auto) { return x <= a ? decltype(x){0} : x; }),
-    floating("hard_sigmoid",
-             [](auto x, auto a, auto b) { return std::max(decltype(x){0}, std::min(decltype(x){1}, a * x + b)); }),
+    floating("thresholded_relu", [](auto x, auto a, auto) { return x > a ? x : decltype(x){0}; }),
+    floating("hard_sigmoid", [](auto x, auto a, auto b) { return clipped(a * x + b, decltype(x){0}, decltype(x){1}); }),
     floating("hard_swish",
              [](auto x, auto, auto) {
                using T = decltype(x);
-               return x * std::max(T{0}, std::min(T{1}, x / T{6} + T{0.5}));
+               return x * clipped(x / T{6} + T{0.5}, T{0}, T{1});
              }),
     floating("swish", [](auto x, auto a, auto) { return x * sigmoid(a * x); }),
     floating("mish", [](auto x, auto, auto) { return x * std::tanh(softplus(x)); }),

@@ -101,6 +101,12 @@ TEST(Unary, IntegersWrapAround) {
   EXPECT_THAT(unary({"relu"}, DType::i32, {-7, 9}), ElementsAre(0, 9));
 }
 
+TEST(Unary, NaNStays) {
+  for (const char* function : {"relu", "leaky_relu", "elu", "hard_sigmoid", "hard_swish", "softplus", "gelu_erf"}) {
+    EXPECT_THAT(unary({function}, DType::f32, {nan}), Pointwise(NanSensitiveDoubleEq(), {nan})) << function;
+  }
+}
+
 TEST(Unary, PredicatesMakeBools) {
   const Tensor x = tensor_of(DType::f16, {4}, {1, nan, infinity, -infinity});
   for (const auto& [function, expected] : {std::pair{"is_nan", std::vector<double>{0, 1, 0, 0}},

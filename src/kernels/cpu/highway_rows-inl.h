@@ -140,7 +140,7 @@ HWY_INLINE FloatVec activate_vector(FloatVec x) {
     const auto e = error_function(hn::Mul(x, hn::Set(d, 0.70710678f)));
     return hn::Mul(hn::Mul(x, hn::Set(d, 0.5f)), hn::Add(hn::Set(d, 1.0f), e));
   }
-  if constexpr (activation == Activation::relu) return hn::IfThenElseZero(hn::Gt(x, hn::Zero(d)), x);
+  if constexpr (activation == Activation::relu) return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);  // NaN stays
   return x;
 }
 

@@ -19,7 +19,7 @@ inline double activate(Activation activation, double x) {
       return 0.5 * x * (1.0 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
     case Activation::gelu_erf:
     case Activation::gelu_erf_gate: return 0.5 * x * (1.0 + std::erf(x * 0.7071067811865476));
-    case Activation::relu: return x > 0 ? x : 0;
+    case Activation::relu: return x < 0 ? 0 : x;  // NaN stays
   }
   INCIPIT_ASSERT(!"activation");
 }
