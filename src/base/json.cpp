@@ -5,26 +5,160 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
+#include <cctype>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 
 namespace incipit {
+namespace {
 
-boost::json::value parse_json(std::string_view text, std::string_view thing) {
-  boost::json::stream_parser parser;
-  boost::json::error_code fault;
-  const size_t consumed = parser.write_some(text.data(), text.size(), fault);
-  if (!fault && consumed < text.size()) fault = boost::json::error::extra_data;
-  if (!fault) parser.finish(fault);
-  if (fault) {
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(consumed), '\n');
-    throw Error(thing, fmt::format("is not valid JSON: {} in line {}", fault.message(), line), "mend the file");
+using Code = boost::json::error_code;
+using Text = boost::json::string_view;
+
+/// The one key of the object that stands for a large integer: no JSON text has it, because it is not UTF-8.
+constexpr std::string_view large_integer_key = "\xff";
+constexpr size_t max_depth = 100;
+
+/// Python's three numbers that JSON does not have, put in place of literals of their length.
+struct Literal {
+  std::string_view name, stand_in;
+  double number;
+};
+constexpr Literal literals[] = {
+    {"-Infinity", "-0.000000", -std::numeric_limits<double>::infinity()},
+    {"Infinity", "0.000000", std::numeric_limits<double>::infinity()},
+    {"NaN", "0.0", std::numeric_limits<double>::quiet_NaN()},
+};
+
+/// A text whose literals have been replaced, and what stands at which position of it.
+struct Replaced {
+  std::string text;
+  std::unordered_map<size_t, double> numbers;
+};
+
+bool may_be_of_number(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '-' || c == '.';
+}
+
+Replaced replace_literals(std::string_view text) {
+  Replaced result{std::string(text), {}};
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') in_string = !in_string;
+    if (in_string) {
+      if (text[at] == '\\') ++at;
+      continue;
+    }
+    for (const Literal& literal : literals) {
+      const size_t end = at + literal.name.size();
+      if (!text.substr(at).starts_with(literal.name)) continue;
+      if ((at > 0 && may_be_of_number(text[at - 1])) || (end < text.size() && may_be_of_number(text[end]))) continue;
+      result.text.replace(at, literal.name.size(), literal.stand_in);
+      result.numbers.emplace(at, literal.number);
+      at = end - 1;
+      break;
+    }
   }
-  return parser.release();
+  return result;
+}
+
+/// Makes a value of Boost's parser's events. Boost's own rounds floats carelessly and turns large integers into them.
+struct ValueMaker {
+  static constexpr size_t max_object_size = static_cast<size_t>(-1);
+  static constexpr size_t max_array_size = static_cast<size_t>(-1);
+  static constexpr size_t max_key_size = static_cast<size_t>(-1);
+  static constexpr size_t max_string_size = static_cast<size_t>(-1);
+
+  bool on_document_begin(Code&) { return true; }
+  bool on_document_end(Code&) { return true; }
+  bool on_object_begin(Code&) { return true; }
+  bool on_object_end(size_t size, Code&) { return stack.push_object(size), true; }
+  bool on_array_begin(Code&) { return true; }
+  bool on_array_end(size_t size, Code&) { return stack.push_array(size), true; }
+  bool on_key_part(Text part, size_t, Code&) { return stack.push_chars(part), true; }
+  bool on_key(Text part, size_t, Code&) { return stack.push_key(part), true; }
+  bool on_string_part(Text part, size_t, Code&) { return stack.push_chars(part), true; }
+  bool on_string(Text part, size_t, Code&) { return stack.push_string(part), true; }
+  bool on_number_part(Text, Code&) { return true; }
+  bool on_int64(int64_t number, Text, Code&) { return stack.push_int64(number), true; }
+  bool on_uint64(uint64_t number, Text, Code&) { return stack.push_uint64(number), true; }
+  /// The text is all of the number, since the document is parsed in one piece.
+  bool on_double(double, Text text, Code&) {
+    if (replaced != nullptr) {
+      const auto found = replaced->numbers.find(static_cast<size_t>(text.data() - replaced->text.data()));
+      if (found != replaced->numbers.end()) return stack.push_double(found->second), true;
+    }
+    if (large_integers == LargeIntegers::kept && text.find_first_of(".eE") == Text::npos) {
+      stack.push_key(large_integer_key);
+      stack.push_string(text);
+      stack.push_object(1);
+    } else {
+      stack.push_double(std::strtod(std::string(text).c_str(), nullptr));
+    }
+    return true;
+  }
+  bool on_bool(bool truth, Code&) { return stack.push_bool(truth), true; }
+  bool on_null(Code&) { return stack.push_null(), true; }
+  bool on_comment_part(Text, Code&) { return true; }
+  bool on_comment(Text, Code&) { return true; }
+
+  LargeIntegers large_integers = LargeIntegers::as_floats;
+  const Replaced* replaced = nullptr;
+  boost::json::value_stack stack;
+};
+
+/// How far a text could be read, and why no further.
+struct Reading {
+  size_t consumed = 0;
+  Code fault;
+  boost::json::value value;
+};
+
+Reading read(std::string_view text, LargeIntegers large_integers, const Replaced* replaced) {
+  boost::json::parse_options options;
+  options.max_depth = max_depth;
+  boost::json::basic_parser<ValueMaker> parser(options);
+  ValueMaker& maker = parser.handler();
+  maker.large_integers = large_integers;
+  maker.replaced = replaced;
+  maker.stack.reset();
+  Reading reading;
+  reading.consumed = parser.write_some(false, text.data(), text.size(), reading.fault);
+  if (!reading.fault && reading.consumed < text.size()) reading.fault = boost::json::error::extra_data;
+  if (!reading.fault) reading.value = maker.stack.release();
+  return reading;
+}
+
+}  // namespace
+
+boost::json::value parse_json(std::string_view text, std::string_view thing, LargeIntegers large_integers) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  Reading reading = read(text, large_integers, nullptr);
+  if (reading.fault) {
+    const Replaced replaced = replace_literals(text);
+    if (!replaced.numbers.empty()) reading = read(replaced.text, large_integers, &replaced);
+  }
+  if (reading.fault) {
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(reading.consumed), '\n');
+    throw Error(thing, fmt::format("is not valid JSON: {} in line {}", reading.fault.message(), line), "mend the file");
+  }
+  return std::move(reading.value);
+}
+
+std::optional<std::string_view> large_integer(const boost::json::value& value) {
+  const boost::json::object* object = value.if_object();
+  if (object == nullptr || object->size() != 1 || object->begin()->key() != large_integer_key) return std::nullopt;
+  const boost::json::string& digits = object->begin()->value().get_string();
+  return std::string_view(digits.data(), digits.size());
 }
 
 namespace {
@@ -35,9 +169,6 @@ struct KeyWatcher {
   static constexpr size_t max_array_size = static_cast<size_t>(-1);
   static constexpr size_t max_key_size = static_cast<size_t>(-1);
   static constexpr size_t max_string_size = static_cast<size_t>(-1);
-
-  using Code = boost::json::error_code;
-  using Text = boost::json::string_view;
 
   bool on_document_begin(Code&) { return true; }
   bool on_document_end(Code&) { return true; }
@@ -94,7 +225,7 @@ std::string_view kind_name(const boost::json::value& value) {
     case boost::json::kind::double_: return "a number";
     case boost::json::kind::string: return "a string";
     case boost::json::kind::array: return "a list";
-    case boost::json::kind::object: return "an object";
+    case boost::json::kind::object: return large_integer(value) ? "an integer beyond 64 bits" : "an object";
   }
   INCIPIT_ASSERT(!"kind");
 }
