@@ -12,7 +12,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "support/message_of.h"
+#include "support/sanitized.h"
 #include "support/shared_files.h"
 
 namespace incipit {
@@ -22,7 +24,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 boost::json::object json_object(std::string_view text) {
-  return boost::json::parse({text.data(), text.size()}).get_object();
+  return parse_json(text, "it", LargeIntegers::kept).get_object();
 }
 
 std::string_view view(const boost::json::value& value) {
@@ -39,7 +41,7 @@ std::string refusal(std::string_view source, const boost::json::object& variable
   return message_of([&] { render(source, variables, options); });
 }
 
-/// 26 July 2026, 13:05:09.
+/// 26 July 2026, 13:05:09.007890.
 TemplateOptions at_noon() {
   TemplateOptions options;
   std::tm moment{};
@@ -50,11 +52,11 @@ TemplateOptions at_noon() {
   moment.tm_hour = 13;
   moment.tm_min = 5;
   moment.tm_sec = 9;
-  options.now = moment;
+  options.now = {moment, 7890};
   return options;
 }
 
-TEST(ChatTemplate, DoesWhatJinjaDoes) {
+void expect_what_jinja_makes(TemplateOptions options) {
   const auto document = json_object(read_text_file(fixtures() / "text" / "template_cases.json"));
   const auto& context = document.at("context").get_object();
   const auto& cases = document.at("cases").get_array();
@@ -63,7 +65,7 @@ TEST(ChatTemplate, DoesWhatJinjaDoes) {
     SCOPED_TRACE(view(one.at("template")));
     const auto* text = one.as_object().if_contains("text");
     try {
-      const std::string rendered = render(view(one.at("template")), context, at_noon());
+      const std::string rendered = render(view(one.at("template")), context, options);
       if (text == nullptr) {
         ADD_FAILURE() << "Jinja refuses it; rendered: " << rendered;
       } else {
@@ -74,6 +76,14 @@ TEST(ChatTemplate, DoesWhatJinjaDoes) {
       EXPECT_THAT(error.what(), StartsWith("template, line "));
     }
   }
+}
+
+TEST(ChatTemplate, DoesWhatJinjaDoes) { expect_what_jinja_makes(at_noon()); }
+
+TEST(ChatTemplate, DoesTheSameWhenWhatIsNotInUseIsFreedAtOnce) {
+  TemplateOptions options = at_noon();
+  options.limits.collect_after = 0;
+  expect_what_jinja_makes(options);
 }
 
 TEST(ChatTemplate, RendersTheBundledModelsConversation) {
@@ -203,7 +213,7 @@ TEST(ChatTemplate, NamesTheLineAndTheFault) {
 TEST(ChatTemplate, ReadsVariablesOfEveryKind) {
   EXPECT_EQ(render("{{ a }}", json_object(R"({"a": [1, -2, 1.0, 1e5, "x", null, true, {"k": []}]})")),
             "[1, -2, 1.0, 100000.0, 'x', None, True, {'k': []}]");
-  EXPECT_THAT(refusal("x", json_object(R"({"a": 18446744073709551615})")), HasSubstr("64 bits"));
+  EXPECT_THAT(refusal("{{ a + 1 }}", json_object(R"({"a": 18446744073709551615})")), HasSubstr("64 bits"));
 }
 
 // Transformers refuses the two things below; some published templates were written for renderers that do not.
@@ -330,7 +340,96 @@ TEST(ChatTemplate, KeepsToTheLimitsItIsGiven) {
   EXPECT_THAT(refusal("{{ [1, 2, 3] + [4, 5, 6] }}", {}, small), HasSubstr("5 items"));
   small = {};
   small.limits.memory = 1 << 20;
-  EXPECT_THAT(refusal("{% for i in range(1000) %}{% set a = 'x' * 2000 %}{% endfor %}", {}, small), HasSubstr("1 MiB"));
+  EXPECT_THAT(
+      refusal("{% set a = [] %}{% for i in range(1000) %}{% set _ = a.append('x' * 2000) %}{% endfor %}", {}, small),
+      HasSubstr("1 MiB"));
+  EXPECT_THAT(refusal("{% for i in range(1000) %}{{ 'x' * 2000 }}{% endfor %}", {}, small), HasSubstr("1 MiB"));
+}
+
+// Dead values cost nothing: of all this no more than a few kB is in use at a time.
+TEST(ChatTemplate, CountsWhatIsInUse) {
+  TemplateOptions small;
+  small.limits.memory = 1 << 20;
+  for (const char* source : {
+           "{% for i in range(2000) %}{% set a = 'x' * 2000 %}{% endfor %}{{ a is defined }}",
+           "{% for i in range(2000) %}{% set a = [i] * 100 %}{% set b = {i: a} %}{% endfor %}{{ b is defined }}",
+           "{% macro m(x) %}{{ x * 2000 }}{% endmacro %}{% for i in range(2000) %}{% set a = m('x') %}{% endfor %}"
+           "{{ a is defined }}",
+           "{% for i in range(2000) %}{% set a %}{{ 'x' * 2000 }}{% endset %}{% endfor %}{{ a is defined }}",
+           "{% for i in range(2000) %}{% for j in ['x' * 2000, i] %}{% endfor %}{% endfor %}{{ j is defined }}",
+           "{% for i in range(20) %}{% for j in range(100) recursive %}{% set a = 'x' * 2000 %}{% endfor %}{% endfor %}"
+           "{{ a is defined }}",
+       }) {
+    EXPECT_EQ(render(source, {}, small), "False") << source;
+  }
+  EXPECT_EQ(
+      render("{% set ns = namespace(all=[], one='') %}{% for i in range(300) %}{% set ns.all = ns.all + [i ~ '!'] %}"
+             "{% set ns.one = ns.one ~ i %}{% set ns.last = 'y' * 5000 %}{% endfor %}"
+             "{{ ns.all[299] }} {{ ns.all | length }} {{ ns.one | length }} {{ ns.last | length }}",
+             {}, small),
+      "299! 300 790 5000");
+}
+
+boost::json::object conversation(int64_t rounds, size_t bytes) {
+  boost::json::array messages;
+  for (int64_t i = 0; i < rounds; ++i) {
+    messages.push_back({{"role", "user"}, {"content", std::string(bytes, 'u')}});
+    messages.push_back({{"role", "assistant"},
+                        {"content", std::string(bytes, 'a')},
+                        {"tool_calls", {{{"function", {{"name", "f"}, {"arguments", {{"x", i}}}}}}}}});
+    messages.push_back({{"role", "tool"}, {"content", std::string(bytes, 't')}});
+  }
+  return {{"messages", messages}};
+}
+
+// What published templates do with long conversations.
+TEST(ChatTemplate, LongConversationsHaveTheRoomTheyNeed) {
+  constexpr int64_t rounds = sanitized ? 300 : 830;
+  const boost::json::object long_one = conversation(rounds, 400);
+  const auto size_with = [&](std::string_view source) { return render(source, long_one).size(); };
+  for (const char* source : {
+           "{% set ns = namespace(o='') %}{% for m in messages %}{% set ns.o = ns.o ~ m.content %}{% endfor %}{{ ns.o "
+           "}}",
+           "{% set ns = namespace(o='') %}{% for m in messages %}{% set ns.o = ns.o + m.content %}{% endfor %}{{ ns.o "
+           "}}",
+           "{% set ns = namespace(o='') %}{% for m in messages %}{% set ns.o = m.content ~ ns.o %}{% endfor %}{{ ns.o "
+           "}}",
+           "{% set ns = namespace(o='') %}{% for m in messages %}{% set o %}{{ ns.o }}{{ m.content }}{% endset %}"
+           "{% set ns.o = o %}{% endfor %}{{ ns.o }}",
+           // DeepSeek V3.2: each result looks for its call from the end of what is before it.
+           "{% for m in messages %}{% if m.role == 'tool' %}{% set last = namespace(value=-1) %}{% set at = "
+           "loop.index0 %}"
+           "{% for i in range(at - 1, -1, -1) %}{% if messages[i].role != 'tool' and last.value == -1 %}"
+           "{% set last.value = i %}{% endif %}{% endfor %}{% endif %}{{ m.content }}{% endfor %}",
+           // Command R7B and Gemma 4: a message is judged by all that come after it.
+           "{% for m in messages %}{% set ns = namespace(found=false) %}{% for n in messages[loop.index:] %}"
+           "{% if n.role == 'user' and not ns.found %}{% set ns.found = true %}{% endif %}{% endfor %}{{ m.content }}"
+           "{% endfor %}",
+           "{% set ns = namespace(kept=[]) %}{% for m in messages %}{% set ns.kept = ns.kept + [m] %}"
+           "{% set _ = messages | selectattr('role', 'equalto', 'tool') | list | length %}{% endfor %}"
+           "{% for m in ns.kept %}{{ m.content }}{% endfor %}",
+       }) {
+    EXPECT_EQ(size_with(source), size_t{3 * 400 * rounds}) << source;
+  }
+  // More than the texts that a template may make of nothing.
+  EXPECT_EQ(render("{% for m in messages %}{{ m.content }}{% endfor %}", conversation(2, 10'000'000)).size(),
+            60'000'000U);
+}
+
+TEST(ChatTemplate, EndsWhateverATemplateDoesWithAnInput) {
+  const boost::json::object input = conversation(100, 1000);
+  for (const char* source : {
+           "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+           "{% set ns = namespace(s=messages[0].content) %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}"
+           "{% endfor %}",
+           "{% set ns = namespace(s=messages) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+           "{% set a = [] %}{% for i in range(100000) %}{% set _ = a.append(messages[0].content * 2) %}"
+           "{% set b = 'x' * 1000 %}{% endfor %}{% for i in range(100000) %}{% set b = 'x' * 1000 %}{% endfor %}",
+           "{% for i in range(100000) %}{% for m in messages %}{{ m.content }}{% endfor %}{% endfor %}",
+       }) {
+    SCOPED_TRACE(source);
+    EXPECT_THAT(refusal(source, input), StartsWith("template, line "));
+  }
 }
 
 TEST(ChatTemplate, AnyTextIsRefusedOrRendered) {

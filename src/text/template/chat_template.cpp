@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <limits>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/template/interpreter.h"
 #include "text/template/syntax.h"
 #include "text/utf8.h"
@@ -15,6 +17,44 @@ namespace incipit {
 namespace {
 
 constexpr size_t largest_source = size_t{1} << 20;
+
+/// How much there is in a template's variables.
+struct InputSize {
+  size_t values = 0, bytes = 0, longest = 0;  // of all texts, and of the longest list
+};
+
+void measure(const boost::json::value& json, InputSize& size);
+
+void measure(const boost::json::object& object, InputSize& size) {
+  for (const auto& [key, value] : object) {
+    size.bytes += key.size();
+    measure(value, size);
+  }
+}
+
+void measure(const boost::json::value& json, InputSize& size) {
+  ++size.values;
+  if (json.is_string()) size.bytes += json.get_string().size();
+  if (json.is_object()) measure(json.get_object(), size);
+  if (!json.is_array()) return;
+  size.longest = std::max(size.longest, json.get_array().size());
+  for (const boost::json::value& item : json.get_array()) measure(item, size);
+}
+
+/// The limits for an input. A conversation may be looked through once for each of its messages, and all its text copied
+/// as often.
+TemplateLimits with_room_for(const InputSize& input, TemplateLimits limits) {
+  constexpr int64_t most_steps = 2'000'000'000;   // about a minute
+  constexpr size_t most_bytes = size_t{1} << 31;  // of a text: its size must fit in 32 bits
+  const double longest = static_cast<double>(input.longest), bytes = static_cast<double>(input.bytes);
+  const double steps = 256 * static_cast<double>(input.values) + 32 * longest * longest + bytes / 64 * (longest + 16);
+  limits.steps +=
+      static_cast<int64_t>(std::min(steps, static_cast<double>(std::max<int64_t>(0, most_steps - limits.steps))));
+  limits.memory += 32 * input.bytes + 1024 * input.values;
+  limits.string_bytes = std::max(limits.string_bytes, std::min(most_bytes, limits.string_bytes + 16 * input.bytes));
+  limits.items += 4 * input.values;
+  return limits;
+}
 
 jinja::Value value_of(jinja::Heap& heap, const boost::json::value& json);
 
@@ -33,7 +73,9 @@ jinja::Value value_of(jinja::Heap& heap, const boost::json::value& json) {
     case boost::json::kind::null: return Value::none();
     case boost::json::kind::bool_: return Value::boolean(json.get_bool());
     case boost::json::kind::int64: return Value::integer(json.get_int64());
-    case boost::json::kind::uint64: throw jinja::Fault("a variable holds an integer beyond 64 bits");
+    case boost::json::kind::uint64:
+      if (std::in_range<int64_t>(json.get_uint64())) return Value::integer(static_cast<int64_t>(json.get_uint64()));
+      return Value::large_integer(heap.keep(std::to_string(json.get_uint64())));
     case boost::json::kind::double_: return Value::real(json.get_double());
     case boost::json::kind::string:
       heap.check_string(json.get_string().size());
@@ -43,7 +85,9 @@ jinja::Value value_of(jinja::Heap& heap, const boost::json::value& json) {
       for (const boost::json::value& item : json.get_array()) list->add(heap, value_of(heap, item));
       return Value::list(list);
     }
-    case boost::json::kind::object: return Value::dict(dict_of(heap, json.get_object()));
+    case boost::json::kind::object:
+      if (const auto digits = large_integer(json)) return Value::large_integer(*digits);
+      return Value::dict(dict_of(heap, json.get_object()));
   }
   return Value::none();
 }
@@ -77,7 +121,9 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 std::string ChatTemplate::render(const boost::json::object& variables, const TemplateOptions& options) const {
-  jinja::Heap heap(options.limits);
+  InputSize size;
+  measure(variables, size);
+  jinja::Heap heap(with_room_for(size, options.limits));
   std::string text;
   int32_t line = 1;
   try {

@@ -14,18 +14,25 @@
 
 namespace incipit {
 
-/// What a rendering may use. A template is a stranger's program: whatever it does ends soon, in little memory.
+/// What a rendering may use for no input at all; with its variables the limits grow. A template is a stranger's
+/// program: whatever it does ends soon, in little memory.
 struct TemplateLimits {
-  int64_t steps = 10'000'000;              // expressions and statements evaluated, items looked at, 64 bytes copied
-  size_t memory = size_t{128} << 20;       // bytes of all values made and all text put out
-  size_t string_bytes = size_t{16} << 20;  // of one string, and of the result
-  size_t items = size_t{1} << 20;          // of one list or dict
-  int32_t depth = 400;                     // of expressions and statements within one another, through macros too
+  int64_t steps = 10'000'000;               // expressions and statements evaluated, items looked at, 64 bytes copied
+  size_t memory = size_t{128} << 20;        // bytes of all values that are in use at a time, and of the text put out
+  size_t string_bytes = size_t{16} << 20;   // of one string, and of the result
+  size_t items = size_t{1} << 20;           // of one list or dict
+  size_t collect_after = size_t{32} << 20;  // bytes made before those not in use any more are freed
+  int32_t depth = 400;                      // of expressions and statements within one another, through macros too
+};
+
+struct LocalTime {
+  std::tm calendar{};
+  int32_t microseconds = 0;
 };
 
 struct TemplateOptions {
   TemplateLimits limits;
-  std::optional<std::tm> now;  // what strftime_now tells; the local time when there is none
+  std::optional<LocalTime> now;  // what strftime_now tells; the present time when there is none
 };
 
 /// A parsed template. Const, and may be rendered from many threads.

@@ -10,7 +10,7 @@
 namespace incipit::jinja {
 
 Value Interpreter::evaluate(const Expression& expression, Scope& scope) {
-  const Level level(*this);
+  const Level level(*this, Level::Of::expression);
   line_ = expression.line;
   const auto child = [&](size_t i) { return evaluate(*expression.children[i], scope); };
   switch (expression.kind) {
@@ -103,12 +103,12 @@ Value Interpreter::evaluate_compare(const Expression& expression, Scope& scope) 
 }
 
 Value Interpreter::evaluate_concatenation(const Expression& expression, Scope& scope) {
-  std::string text;
-  for (const auto& part : expression.children) {
-    const Value value = evaluate(*part, scope);
-    append_text(heap_, text, value);
+  const std::string_view first = text_of(heap_, evaluate(*expression.children[0], scope));
+  std::string rest;
+  for (size_t i = 1; i < expression.children.size(); ++i) {
+    append_text(heap_, rest, evaluate(*expression.children[i], scope));
   }
-  return Value::string(heap_.keep(text));
+  return Value::string(rest.empty() ? first : heap_.join(first, rest));
 }
 
 Value Interpreter::evaluate_slice(const Expression& expression, Scope& scope) {
@@ -129,7 +129,7 @@ Value Interpreter::evaluate_call(const Expression& expression, Scope& scope) {
 }
 
 Value Interpreter::evaluate_filter(const Expression& expression, Scope& scope, const Value* input) {
-  const Level level(*this);
+  const Level level(*this, Level::Of::expression);
   const Expression* const source = expression.children[0].get();
   Value value;
   if (source == nullptr) {
@@ -212,6 +212,10 @@ Value Interpreter::attribute(const Value& object, std::string_view name) {
     case Kind::loop: return loop_attribute(object, name);
     case Kind::macro:
       if (name == "name") return Value::string(object.macro().definition->text);
+      break;
+    case Kind::tuple:
+      if (object.is_group() && name == "grouper") return object.list().items[0];
+      if (object.is_group() && name == "list") return object.list().items[1];
       break;
     case Kind::cycler:
       if (name == "current") return object.cycler().list->items[object.cycler().position];

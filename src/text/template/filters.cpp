@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "text/template/print.h"
+#include "text/template/python_case.h"
 #include "text/template/python_format.h"
 #include "text/template/python_text.h"
 
@@ -20,17 +21,22 @@ using Names3 = std::array<std::string_view, 3>;
 
 Value kept(Interpreter& interpreter, const std::string& text) { return Value::string(interpreter.heap().keep(text)); }
 
+constexpr size_t mapping_cost = 8;  // of a character's case, in those of copying
+
 template <std::string (*change)(std::string_view)>
 Value changed(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   expect_no_arguments(arguments, "filter");
   const std::string_view text = text_of(interpreter.heap(), input);
-  interpreter.heap().step_bytes(text.size());
+  interpreter.heap().step_bytes(mapping_cost * text.size());
   return kept(interpreter, change(text));
 }
 
 Value absolute(Interpreter&, const Value& input, const Arguments& arguments) {
   expect_no_arguments(arguments, "abs");
   require_defined(input);
+  if (input.is(Kind::large_integer)) {
+    return Value::large_integer(input.text().substr(input.text().front() == '-' ? 1 : 0));
+  }
   if (!input.is_number()) throw Fault(fmt::format("bad operand type for abs(): '{}'", type_name(input)));
   if (input.is(Kind::real)) return Value::real(std::fabs(input.number()));
   return input.integer() < 0 ? negative(input) : Value::integer(input.integer());
@@ -70,28 +76,33 @@ Value force_escape(Interpreter& interpreter, const Value& input, const Arguments
 Value to_float(Interpreter&, const Value& input, const Arguments& arguments) {
   const auto [otherwise] = match_arguments(arguments, "float", Names1{"default"});
   require_defined(input);
-  if (input.is_number()) return Value::real(input.number());
+  if (input.is_number() || input.is(Kind::large_integer)) return Value::real(float_of(input));
   if (input.is_string()) {
     if (const auto number = parse_python_float(input.text())) return Value::real(*number);
   }
   return otherwise.value_or(Value::real(0));
 }
 
-Value to_int(Interpreter&, const Value& input, const Arguments& arguments) {
+Value to_int(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   const auto [otherwise, base] = match_arguments(arguments, "int", Names2{"default", "base"});
   require_defined(input);
   std::optional<double> real;
   if (input.is_integral()) return Value::integer(input.integer());
+  if (input.is(Kind::large_integer)) return input;
   if (input.is(Kind::real)) real = input.number();
+  Heap& heap = interpreter.heap();
   if (input.is_string()) {
-    if (const auto number = parse_python_integer(input.text(), base ? integer_argument(*base, "int") : 10)) {
-      return Value::integer(*number);
+    const int64_t radix = base ? integer_argument(*base, "int") : 10;
+    if (const auto number = parse_python_integer(input.text(), radix)) return Value::integer(*number);
+    if (const auto digits = radix == 10 ? large_decimal(input.text()) : std::nullopt) {
+      return Value::large_integer(heap.keep(*digits));
     }
     real = parse_python_float(input.text());
   }
+  if (input.is(Kind::real) && std::isinf(*real)) throw Fault("cannot convert float infinity to integer");
   if (!real || !std::isfinite(*real)) return otherwise.value_or(Value::integer(0));
-  if (!(std::fabs(*real) < 0x1p63)) throw Fault("an integer is beyond 64 bits");
-  return Value::integer(static_cast<int64_t>(*real));
+  if (std::fabs(*real) < 0x1p63) return Value::integer(static_cast<int64_t>(*real));
+  return Value::large_integer(heap.keep(fmt::format("{:.0f}", *real)));
 }
 
 Value format(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
@@ -153,6 +164,9 @@ Value round(Interpreter&, const Value& input, const Arguments& arguments) {
   const std::string_view how = method ? text_argument(*method, "round") : "common";
   if (how != "common" && how != "ceil" && how != "floor") throw Fault("method must be common, ceil or floor");
   require_defined(input);
+  if (input.is(Kind::large_integer) && how == "common" && (!precision || integer_argument(*precision, "round") >= 0)) {
+    return input;
+  }
   if (!input.is_number()) throw Fault(fmt::format("round() needs a number, not '{}'", type_name(input)));
   const int64_t digits = precision ? integer_argument(*precision, "round") : 0;
   if (how == "common") {
@@ -234,8 +248,7 @@ Value count_words(Interpreter& interpreter, const Value& input, const Arguments&
   bool inside = false;
   Cursor cursor(Value::string(text_of(interpreter.heap(), input)));
   for (Value character; cursor.next(interpreter.heap(), character);) {
-    const bool of_word = character.text() == "_" ||
-                         all_characters(character.text(), [](uint32_t c) { return is_alphabetic(c) || is_decimal(c); });
+    const bool of_word = character.text() == "_" || all_characters(character.text(), is_alphanumeric);
     words += of_word && !inside ? 1 : 0;
     inside = of_word;
   }

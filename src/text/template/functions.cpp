@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
+#include <string>
 
 #include "text/template/interpreter.h"
 #include "text/template/operators.h"
@@ -40,17 +42,40 @@ Dict* make_dict(Heap& heap, const Arguments& arguments, std::string_view functio
   return dict;
 }
 
+/// A format in which only what the C library knows is left to be written: Python tells microseconds, and of a time
+/// without a zone no zone.
+std::string python_directives(std::string_view format, const LocalTime& now) {
+  std::string pattern;
+  for (size_t at = 0; at < format.size();) {
+    const std::string_view rest = format.substr(at);
+    if (rest.starts_with("%f")) {
+      pattern += fmt::format("{:06}", now.microseconds);
+      at += 2;
+    } else if (rest.starts_with("%z") || rest.starts_with("%Z")) {
+      at += 2;
+    } else if (rest.starts_with("%:z")) {
+      at += 3;
+    } else {
+      const size_t size = rest[0] == '%' ? std::min<size_t>(2, rest.size()) : 1;
+      pattern += rest.substr(0, size);
+      at += size;
+    }
+  }
+  return pattern;
+}
+
 Value strftime_now(Interpreter& interpreter, const Arguments& arguments) {
   const auto [format] = match_arguments(arguments, "strftime_now", std::array<std::string_view, 1>{"format"}, 1);
-  std::string pattern(text_argument(*format, "strftime_now"));
+  const std::string_view written = text_argument(*format, "strftime_now");
   constexpr size_t longest = 1000;
-  if (pattern.size() > longest || pattern.find('\0') != std::string::npos) {
+  if (written.size() > longest || written.find('\0') != std::string_view::npos) {
     throw Fault("strftime_now() needs a short format");
   }
+  const LocalTime now = interpreter.now();
+  std::string pattern = python_directives(written, now);
   pattern += '.';  // never empty, so that no characters mean no room
   std::array<char, 64 * 1024> room;
-  const std::tm now = interpreter.now();
-  const size_t size = std::strftime(room.data(), room.size(), pattern.c_str(), &now);
+  const size_t size = std::strftime(room.data(), room.size(), pattern.c_str(), &now.calendar);
   if (size == 0) throw Fault("strftime_now()'s format makes too long a text");
   return Value::string(interpreter.heap().keep({room.data(), size - 1}));
 }

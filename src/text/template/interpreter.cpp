@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 
+#include "text/template/collector.h"
 #include "text/template/print.h"
 
 namespace incipit::jinja {
@@ -23,23 +25,34 @@ constexpr std::string_view loop_name = "loop";
 
 }  // namespace
 
-Interpreter::Level::Level(Interpreter& interpreter) : interpreter_(interpreter) {
+Interpreter::Level::Level(Interpreter& interpreter, Of what) : interpreter_(interpreter), what_(what) {
   interpreter_.heap_.step();
   if (interpreter_.depth_ >= interpreter_.options_.limits.depth) {
     throw Fault("it goes too deep, as a macro does that calls itself without end");
   }
   ++interpreter_.depth_;
+  interpreter_.expressions_ += what == Of::expression ? 1 : 0;
 }
 
 Interpreter::Interpreter(const TemplateOptions& options, Heap& heap, Dict* variables)
     : options_(options), heap_(heap), variables_(variables) {}
 
-std::tm Interpreter::now() const {
+LocalTime Interpreter::now() const {
   if (options_.now) return *options_.now;
-  const std::time_t seconds = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&seconds, &local);
+  std::timespec time{};
+  std::timespec_get(&time, TIME_UTC);
+  LocalTime local;
+  ::localtime_r(&time.tv_sec, &local.calendar);
+  local.microseconds = static_cast<int32_t>(time.tv_nsec / 1000);
   return local;
+}
+
+void Interpreter::collect_garbage(Scope& scope) {
+  Collector collector(heap_);
+  collector.keep(Value::dict(variables_));
+  collector.keep(&scope);
+  for (Loop* loop : loops_) collector.keep(Value::loop(loop));
+  collector.finish();
 }
 
 void Interpreter::run(const Body& body, std::string& output) {
@@ -60,6 +73,7 @@ Interpreter::Flow Interpreter::capture(const Body& body, Scope& scope, std::stri
   const Flow flow = run_body(body, scope);
   output_ = outer;  // a Fault ends the whole rendering: nobody puts out anything after it
   text = heap_.keep(buffer);
+  heap_.release_memory(buffer.size());
   return flow;
 }
 
@@ -71,7 +85,8 @@ Interpreter::Flow Interpreter::run_body(const Body& body, Scope& scope) {
 }
 
 Interpreter::Flow Interpreter::run_statement(const Statement& statement, Scope& scope) {
-  const Level level(*this);
+  const Level level(*this, Level::Of::statement);
+  if (expressions_ == 0 && heap_.wants_collection()) collect_garbage(scope);
   line_ = statement.line;
   switch (statement.kind) {
     case Statement::Kind::data: put_out(statement.text); break;
@@ -90,6 +105,7 @@ Interpreter::Flow Interpreter::run_statement(const Statement& statement, Scope& 
       break;
     case Statement::Kind::call_block: {
       for (Scope* one = &scope; one != nullptr; one = one->parent) one->kept = true;
+      const Level of_call(*this, Level::Of::expression);
       const Expression& call_expression = *statement.expressions[0];
       const Value callee = evaluate(*call_expression.children[0], scope);
       Arguments arguments = evaluate_arguments(call_expression.arguments, scope);
@@ -181,6 +197,7 @@ void Interpreter::run_loop(const Statement& statement, Scope& scope, const Value
   Loop& loop = *heap_.make<Loop>(&statement, &scope, Cursor(iterable), heap_.make<List>(heap_));
   loop.depth = depth;
   loop.index = -1;
+  loops_.push_back(&loop);
   Scope* inner = heap_.make<Scope>(heap_, &scope);
   for (Value item; next_item(loop, item);) {
     if (inner->kept) inner = heap_.make<Scope>(heap_, &scope);
@@ -189,8 +206,9 @@ void Interpreter::run_loop(const Statement& statement, Scope& scope, const Value
     loop.current = item;
     set_variable(*inner, loop_name, Value::loop(&loop));
     assign(*statement.target, item, *inner);
-    if (run_body(statement.bodies[0], *inner) == Flow::leave_loop) return;
+    if (run_body(statement.bodies[0], *inner) == Flow::leave_loop) break;
   }
+  loops_.pop_back();
   if (loop.index < 0 && statement.bodies.size() > 1) run_body(statement.bodies[1], *heap_.make<Scope>(heap_, &scope));
 }
 
@@ -210,7 +228,7 @@ void Interpreter::assign(const Expression& target, const Value& value, Scope& sc
 }
 
 Value Interpreter::call_macro(const Macro& macro, const Arguments& arguments) {
-  const Level level(*this);
+  const Level level(*this, Level::Of::expression);
   const Statement& definition = *macro.definition;
   const Parameters& parameters = definition.parameters;
   Scope& scope = *heap_.make<Scope>(heap_, macro.scope);
@@ -260,12 +278,13 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& arguments) {
 
 Value Interpreter::call_loop(Loop& loop, const Arguments& arguments) {
   if (!loop.statement->recursive) throw Fault("the loop is called, but is not marked 'recursive'");
-  const Level level(*this);
+  const Level level(*this, Level::Of::expression);
   const auto [iterable] = match_arguments(arguments, "loop", std::array<std::string_view, 1>{"iterable"}, 1);
   std::string text;
   std::string* const outer = std::exchange(output_, &text);
   run_loop(*loop.statement, *loop.scope, *iterable, loop.depth + 1);
   output_ = outer;
+  heap_.release_memory(text.size());
   return Value::string(heap_.keep(text));
 }
 

@@ -1,7 +1,6 @@
 // Runs a parsed template.
 #pragma once
 
-#include <ctime>
 #include <memory_resource>
 #include <string>
 #include <string_view>
@@ -53,7 +52,7 @@ class Interpreter {
   Heap& heap() { return heap_; }
   /// The line that was begun last.
   int32_t line() const { return line_; }
-  std::tm now() const;
+  LocalTime now() const;
 
   Value call(const Value& callee, const Arguments& arguments);
   Value attribute(const Value& object, std::string_view name);
@@ -65,14 +64,23 @@ class Interpreter {
   /// Bounds the recursion of statements, expressions and macros.
   class Level {
    public:
-    explicit Level(Interpreter& interpreter);
-    ~Level() { --interpreter_.depth_; }
+    enum class Of : uint8_t { statement, expression };
+    Level(Interpreter& interpreter, Of what);
+    ~Level() {
+      --interpreter_.depth_;
+      interpreter_.expressions_ -= what_ == Of::expression ? 1 : 0;
+    }
     Level(const Level&) = delete;
     Level& operator=(const Level&) = delete;
 
    private:
     Interpreter& interpreter_;
+    Of what_;
   };
+
+  /// Frees what no variable and no loop leads to. Only between statements outside of all expressions: those under way
+  /// hold values that nothing else leads to.
+  void collect_garbage(Scope& scope);
 
   // Statements.
   Flow run_body(const Body& body, Scope& scope);
@@ -114,6 +122,8 @@ class Interpreter {
   std::string* output_ = nullptr;
   int32_t line_ = 1;
   int32_t depth_ = 0;
+  int32_t expressions_ = 0;   // under way
+  std::vector<Loop*> loops_;  // under way
 };
 
 /// The item of a list by a Python index; nothing beyond its ends.

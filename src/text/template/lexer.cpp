@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "text/template/fault.h"
+#include "text/template/python_case.h"
 #include "text/template/python_text.h"
 #include "text/utf8.h"
 

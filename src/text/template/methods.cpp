@@ -6,6 +6,7 @@
 
 #include "text/template/interpreter.h"
 #include "text/template/print.h"
+#include "text/template/python_case.h"
 #include "text/template/python_format.h"
 #include "text/template/python_text.h"
 
@@ -187,14 +188,19 @@ std::optional<bool> classified(std::string_view self, std::string_view name) {
   if (name == "isspace") return all_characters(self, is_python_space);
   if (name == "isalpha") return all_characters(self, is_alphabetic);
   if (name == "isascii") return self.empty() || all_characters(self, [](uint32_t c) { return c < 0x80; });
-  if (name == "isalnum") return all_characters(self, [](uint32_t c) { return is_alphabetic(c) || is_decimal(c); });
-  if (name == "isdigit" || name == "isdecimal" || name == "isnumeric") return all_characters(self, is_decimal);
+  if (name == "isalnum") return all_characters(self, is_alphanumeric);
+  if (name == "isdecimal") return all_characters(self, is_decimal);
+  if (name == "isdigit") return all_characters(self, is_digit);
+  if (name == "isnumeric") return all_characters(self, is_numeric);
+  if (name == "isprintable") return self.empty() || all_characters(self, is_printable);
+  if (name == "istitle") return is_title(self);
   return std::nullopt;
 }
 
 std::optional<std::string> recased(std::string_view self, std::string_view name) {
   if (name == "upper") return upper(self);
-  if (name == "lower" || name == "casefold") return lower(self);
+  if (name == "lower") return lower(self);
+  if (name == "casefold") return case_fold(self);
   if (name == "title") return title(self);
   if (name == "capitalize") return capitalize(self);
   if (name == "swapcase") return swap_case(self);

@@ -143,10 +143,7 @@ Value joined_lists(Heap& heap, const Value& left, const Value& right) {
 Value joined_texts(Heap& heap, std::string_view left, std::string_view right) {
   if (left.empty()) return Value::string(right);
   if (right.empty()) return Value::string(left);
-  char* const room = heap.room(left.size() + right.size());
-  std::memcpy(room, left.data(), left.size());
-  std::memcpy(room + left.size(), right.data(), right.size());
-  return Value::string({room, left.size() + right.size()});
+  return Value::string(heap.join(left, right));
 }
 
 bool repeats(const Value& value) { return value.is_string() || value.is(Kind::list) || value.is(Kind::tuple); }
@@ -194,6 +191,7 @@ Value apply(Heap& heap, Operator which, const Value& left, const Value& right) {
       return joined_lists(heap, left, right);
     }
   }
+  refuse_overflow(left.is(Kind::large_integer) || right.is(Kind::large_integer));
   if (which == Operator::multiply) {
     if (repeats(left) && right.is_integral()) return repeated(heap, left, right.integer());
     if (repeats(right) && left.is_integral()) return repeated(heap, right, left.integer());
@@ -204,25 +202,27 @@ Value apply(Heap& heap, Operator which, const Value& left, const Value& right) {
 Value negative(const Value& value) {
   require_defined(value);
   if (value.is(Kind::real)) return Value::real(-value.number());
+  refuse_overflow(value.is(Kind::large_integer));
   if (!value.is_integral()) throw Fault(fmt::format("bad operand type for unary -: '{}'", type_name(value)));
   return integer_arithmetic(Operator::subtract, 0, value.integer());
 }
 
 Value positive(const Value& value) {
   require_defined(value);
-  if (value.is(Kind::real)) return value;
+  if (value.is(Kind::real) || value.is(Kind::large_integer)) return value;
   if (!value.is_integral()) throw Fault(fmt::format("bad operand type for unary +: '{}'", type_name(value)));
   return Value::integer(value.integer());
 }
 
 bool holds(Heap& heap, Operator which, const Value& left, const Value& right) {
+  const bool in_order = !is_nan(left) && !is_nan(right);  // nan is neither less than a number nor as large
   switch (which) {
     case Operator::equal: return equal(heap, left, right);
     case Operator::not_equal: return !equal(heap, left, right);
-    case Operator::less: return compare(heap, left, right, "<") < 0;
-    case Operator::less_equal: return compare(heap, left, right, "<=") <= 0;
-    case Operator::greater: return compare(heap, left, right, ">") > 0;
-    case Operator::greater_equal: return compare(heap, left, right, ">=") >= 0;
+    case Operator::less: return compare(heap, left, right, "<") < 0 && in_order;
+    case Operator::less_equal: return compare(heap, left, right, "<=") <= 0 && in_order;
+    case Operator::greater: return compare(heap, left, right, ">") > 0 && in_order;
+    case Operator::greater_equal: return compare(heap, left, right, ">=") >= 0 && in_order;
     case Operator::in: return contains(heap, right, left);
     default: return !contains(heap, right, left);
   }
@@ -279,7 +279,8 @@ Value slice(Heap& heap, const Value& object, const std::optional<Value>& start, 
   const int64_t count = picked.size();
   heap.step(count);
   if (text) {
-    heap.use_memory(static_cast<size_t>(size) * sizeof(std::string_view));
+    const size_t scratch = static_cast<size_t>(size) * sizeof(std::string_view);
+    heap.use_memory(scratch);
     std::vector<std::string_view> characters;
     for (size_t at = 0; at < object.text().size();) {
       const size_t bytes = utf8_unit_at(object.text(), at).size;
@@ -289,6 +290,7 @@ Value slice(Heap& heap, const Value& object, const std::optional<Value>& start, 
     heap.step(size);
     std::string result;
     for (int64_t i = 0; i < count; ++i) result += characters[static_cast<size_t>(picked.at(i))];
+    heap.release_memory(scratch);
     return Value::string(heap.keep(result)).with_markup(object.is_markup());
   }
   List* const result = heap.make<List>(heap);

@@ -29,6 +29,7 @@ class Cursor {
  public:
   explicit Cursor(const Value& iterable);
   bool next(Heap& heap, Value& item);
+  const Value& iterable() const { return iterable_; }
 
  private:
   Value iterable_;

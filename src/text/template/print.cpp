@@ -79,6 +79,7 @@ std::string json_key(const Value& key) {
     case Kind::none: return "null";
     case Kind::boolean: return key.boolean() ? "true" : "false";
     case Kind::integer: return std::to_string(key.integer());
+    case Kind::large_integer: return std::string(key.text());
     case Kind::real: return json_number(key.number());
     default: throw Fault(fmt::format("keys must be str, int, float, bool or None, not {}", type_name(key)));
   }
@@ -150,6 +151,7 @@ void append_repr(Heap& heap, std::string& text, const Value& value, int depth) {
     case Kind::none: text += "None"; break;
     case Kind::boolean: text += value.boolean() ? "True" : "False"; break;
     case Kind::integer: text += std::to_string(value.integer()); break;
+    case Kind::large_integer: text += value.text(); break;
     case Kind::real: text += python_float(value.number()); break;
     case Kind::string:
       heap.step_bytes(value.text().size());
@@ -195,6 +197,7 @@ void append_json(Heap& heap, std::string& text, const Value& value, const JsonLa
     case Kind::none: text += "null"; break;
     case Kind::boolean: text += value.boolean() ? "true" : "false"; break;
     case Kind::integer: text += std::to_string(value.integer()); break;
+    case Kind::large_integer: text += value.text(); break;
     case Kind::real: text += json_number(value.number()); break;
     case Kind::string:
       heap.step_bytes(value.text().size());

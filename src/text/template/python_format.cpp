@@ -26,6 +26,8 @@ struct Field {
   char type = '\0';
 };
 
+bool is_one_of(std::string_view characters, char c) { return characters.find(c) != std::string_view::npos; }
+
 std::string with_commas(const std::string& digits) {
   const size_t whole = std::min(digits.find_first_not_of("0123456789"), digits.size());
   std::string result;
@@ -54,6 +56,11 @@ std::string sign_text(const Field& field, bool negative) {
   return negative ? "-" : field.sign == '-' ? "" : std::string(1, field.sign);
 }
 
+std::string formatted_digits(const Field& field, bool negative, const std::string& prefix, std::string digits) {
+  if (field.grouped) digits = with_commas(digits);
+  return padded(field, sign_text(field, negative) + (field.alternate ? prefix : ""), digits, '>');
+}
+
 std::string formatted_integer(const Field& field, int64_t value) {
   const uint64_t magnitude = value < 0 ? uint64_t{0} - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   std::string digits, prefix;
@@ -64,8 +71,13 @@ std::string formatted_integer(const Field& field, int64_t value) {
     case 'b': digits = fmt::format("{:b}", magnitude), prefix = "0b"; break;
     default: digits = std::to_string(magnitude);
   }
-  if (field.grouped) digits = with_commas(digits);
-  return padded(field, sign_text(field, value < 0) + (field.alternate ? prefix : ""), digits, '>');
+  return formatted_digits(field, value < 0, prefix, digits);
+}
+
+std::string formatted_large_integer(const Field& field, std::string_view digits) {
+  if (is_one_of("xXob", field.type)) throw Fault("an integer is beyond 64 bits");
+  const bool negative = digits.front() == '-';
+  return formatted_digits(field, negative, {}, std::string(digits.substr(negative ? 1 : 0)));
 }
 
 /// The general form without a type: as str() writes floats.
@@ -107,8 +119,6 @@ std::optional<int64_t> read_number(std::string_view text, size_t& at) {
   }
   return number;
 }
-
-bool is_one_of(std::string_view characters, char c) { return characters.find(c) != std::string_view::npos; }
 
 /// What a % conversion takes its values from.
 class PercentValues {
@@ -172,6 +182,7 @@ std::string percent_field(Heap& heap, Field field, const Value& value) {
     case 'X':
     case 'o': {
       require_defined(value);
+      if (value.is(Kind::large_integer)) return formatted_large_integer(field, value.text());
       if (!value.is_number()) {
         throw Fault(fmt::format("%{} format: a real number is required, not {}", field.type, type_name(value)));
       }
@@ -180,8 +191,10 @@ std::string percent_field(Heap& heap, Field field, const Value& value) {
     }
     default:
       require_defined(value);
-      if (!value.is_number()) throw Fault(fmt::format("must be real number, not {}", type_name(value)));
-      return formatted_real(field, value.number());
+      if (!value.is_number() && !value.is(Kind::large_integer)) {
+        throw Fault(fmt::format("must be real number, not {}", type_name(value)));
+      }
+      return formatted_real(field, float_of(value));
   }
 }
 
@@ -222,10 +235,12 @@ std::string brace_field(Heap& heap, const Field& field, const Value& value) {
   require_defined(value);
   const bool is_plain = field.type == '\0';
   const bool as_integer = is_plain ? !value.is(Kind::boolean) : !is_one_of("eEfFgG%", field.type);
-  if (value.is_integral() && as_integer) {
+  if ((value.is_integral() || value.is(Kind::large_integer)) && as_integer) {
     if (field.type == 's') throw Fault("Unknown format code 's' for object of type 'int'");
+    if (value.is(Kind::large_integer)) return formatted_large_integer(field, value.text());
     return formatted_integer(field, value.integer());
   }
+  if (value.is(Kind::large_integer)) return formatted_real(field, float_of(value));
   if (value.is_number() && (value.is(Kind::real) || field.type != '\0')) {
     if (is_one_of("sdxXob", field.type == '\0' ? 'g' : field.type)) {
       throw Fault(fmt::format("Unknown format code '{}' for object of type 'float'", field.type));

@@ -4,50 +4,16 @@
 
 #include <algorithm>
 #include <charconv>
-#include <clocale>
 #include <cmath>
-#include <cwctype>
 #include <limits>
 
+#include "text/template/python_case.h"
 #include "text/utf8.h"
 
 namespace incipit::jinja {
 namespace {
 
 bool continues(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
-
-/// The C library's table of Unicode letters; without it letters beyond ASCII have no case.
-locale_t unicode() {
-  static const locale_t locale = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-  return locale;
-}
-
-bool is_ascii(uint32_t code_point) { return code_point < 0x80; }
-
-uint32_t to_upper(uint32_t c) {
-  if (is_ascii(c)) return c >= 'a' && c <= 'z' ? c - 32 : c;
-  return unicode() == nullptr ? c : static_cast<uint32_t>(::towupper_l(static_cast<wint_t>(c), unicode()));
-}
-
-uint32_t to_lower(uint32_t c) {
-  if (is_ascii(c)) return c >= 'A' && c <= 'Z' ? c + 32 : c;
-  return unicode() == nullptr ? c : static_cast<uint32_t>(::towlower_l(static_cast<wint_t>(c), unicode()));
-}
-
-bool has_case(uint32_t c) {
-  if (to_upper(c) != c || to_lower(c) != c) return true;
-  // Small letters without a capital of their own, such as ß.
-  return !is_ascii(c) && unicode() != nullptr && ::iswlower_l(static_cast<wint_t>(c), unicode()) != 0;
-}
-
-void append_upper(std::string& text, uint32_t c) {
-  constexpr uint32_t sharp_s = 0xdf;  // the one common letter whose capital form is two
-  if (c == sharp_s) {
-    text += "SS";
-  } else {
-    append_utf8(text, to_upper(c));
-  }
-}
 
 template <typename Visit>
 void each_character(std::string_view text, const Visit& visit) {
@@ -58,27 +24,23 @@ void each_character(std::string_view text, const Visit& visit) {
   }
 }
 
-template <typename Append>
-std::string mapped(std::string_view text, const Append& append) {
-  std::string result;
-  result.reserve(text.size());
-  each_character(text, [&](uint32_t c, std::string_view) { append(result, c); });
-  return result;
-}
-
 size_t last_character(std::string_view text) {
   size_t at = text.size() - 1;
   while (at > 0 && continues(text[at])) --at;
   return at;
 }
 
-bool is_printable(uint32_t c) {
-  if (is_ascii(c)) return c >= 0x20 && c != 0x7f;
-  if (c < 0xa1 || c == 0xad || is_python_space(c)) return false;
-  const bool unassigned_or_format = (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-                                    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xe000 && c <= 0xf8ff) ||
-                                    (c >= 0xfff0 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe00ff) || c >= 0xf0000;
-  return !unassigned_or_format;
+/// As Python reads numbers: digits of any script as ASCII's, without white space around them.
+std::string with_ascii_digits(std::string_view text) {
+  std::string result;
+  each_character(strip(text, std::nullopt, StripSide::both), [&](uint32_t c, std::string_view bytes) {
+    if (const auto value = decimal_value(c)) {
+      result += static_cast<char>('0' + *value);
+    } else {
+      result += bytes;
+    }
+  });
+  return result;
 }
 
 /// Digits with single underscores between them, as Python writes long numbers; nothing when they stand elsewhere.
@@ -196,80 +158,11 @@ std::vector<std::string_view> split_lines(std::string_view text, size_t most, bo
   return lines;
 }
 
-std::string upper(std::string_view text) { return mapped(text, append_upper); }
-
-std::string lower(std::string_view text) {
-  return mapped(text, [](std::string& result, uint32_t c) { append_utf8(result, to_lower(c)); });
-}
-
-std::string swap_case(std::string_view text) {
-  return mapped(text, [](std::string& result, uint32_t c) {
-    if (to_lower(c) != c) {
-      append_utf8(result, to_lower(c));
-    } else {
-      append_upper(result, c);
-    }
-  });
-}
-
-std::string capitalize(std::string_view text) {
-  bool first = true;
-  return mapped(text, [&](std::string& result, uint32_t c) {
-    append_utf8(result, first ? to_upper(c) : to_lower(c));
-    first = false;
-  });
-}
-
-std::string title(std::string_view text) {
-  bool inside = false;
-  return mapped(text, [&](std::string& result, uint32_t c) {
-    append_utf8(result, inside ? to_lower(c) : to_upper(c));
-    inside = has_case(c);
-  });
-}
-
-std::string title_words(std::string_view text) {
-  bool inside = false;
-  return mapped(text, [&](std::string& result, uint32_t c) {
-    if (inside) {
-      append_utf8(result, to_lower(c));
-    } else {
-      append_upper(result, c);
-    }
-    inside = !is_python_space(c) && c != '-' && c != '(' && c != '{' && c != '[' && c != '<';
-  });
-}
-
-bool is_upper(std::string_view text) {
-  bool cased = false, other = false;
-  each_character(text, [&](uint32_t c, std::string_view) {
-    cased |= has_case(c);
-    other |= to_upper(c) != c;
-  });
-  return cased && !other;
-}
-
-bool is_lower(std::string_view text) {
-  bool cased = false, other = false;
-  each_character(text, [&](uint32_t c, std::string_view) {
-    cased |= has_case(c);
-    other |= to_lower(c) != c;
-  });
-  return cased && !other;
-}
-
 bool all_characters(std::string_view text, const std::function<bool(uint32_t)>& holds) {
   bool all = !text.empty();
   each_character(text, [&](uint32_t c, std::string_view) { all = all && holds(c); });
   return all;
 }
-
-bool is_alphabetic(uint32_t c) {
-  if (is_ascii(c)) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  return unicode() != nullptr && ::iswalpha_l(static_cast<wint_t>(c), unicode()) != 0;
-}
-
-bool is_decimal(uint32_t c) { return c >= '0' && c <= '9'; }
 
 std::string python_quoted(std::string_view text) {
   const bool single = text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
@@ -314,8 +207,9 @@ std::string python_float(double number) {
   return result;
 }
 
-std::optional<int64_t> parse_python_integer(std::string_view text, int64_t base) {
-  text = strip(text, std::nullopt, StripSide::both);
+std::optional<int64_t> parse_python_integer(std::string_view written, int64_t base) {
+  const std::string plain = with_ascii_digits(written);
+  std::string_view text = plain;
   bool negative = false;
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
     negative = text.front() == '-';
@@ -338,12 +232,26 @@ std::optional<int64_t> parse_python_integer(std::string_view text, int64_t base)
   const auto [end, error] =
       std::from_chars(digits->data(), digits->data() + digits->size(), magnitude, static_cast<int>(base));
   if (error != std::errc() || end != digits->data() + digits->size()) return std::nullopt;
-  if (magnitude > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
-  return negative ? -static_cast<int64_t>(magnitude) : static_cast<int64_t>(magnitude);
+  const uint64_t largest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) + (negative ? 1 : 0);
+  if (magnitude > largest) return std::nullopt;
+  return static_cast<int64_t>(negative ? uint64_t{0} - magnitude : magnitude);
 }
 
-std::optional<double> parse_python_float(std::string_view text) {
-  text = strip(text, std::nullopt, StripSide::both);
+std::optional<std::string> large_decimal(std::string_view written) {
+  const std::string plain = with_ascii_digits(written);
+  std::string_view text = plain;
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  std::optional<std::string> digits = without_underscores(text);
+  if (!digits || digits->find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  digits->erase(0, std::min(digits->find_first_not_of('0'), digits->size()));
+  if (digits->empty() || parse_python_integer(written, 10)) return std::nullopt;
+  return (negative ? "-" : "") + *digits;
+}
+
+std::optional<double> parse_python_float(std::string_view written) {
+  const std::string plain = with_ascii_digits(written);
+  std::string_view text = plain;
   bool negative = false;
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
     negative = text.front() == '-';

@@ -29,21 +29,7 @@ std::vector<std::string_view> split_at_space_from_right(std::string_view text, i
 /// str.splitlines. Beyond `most` lines the rest is one.
 std::vector<std::string_view> split_lines(std::string_view text, size_t most, bool keep_ends = false);
 
-std::string upper(std::string_view text);
-std::string lower(std::string_view text);
-std::string swap_case(std::string_view text);
-/// The first character upper, the others lower.
-std::string capitalize(std::string_view text);
-/// str.title: the first letter of every run of letters.
-std::string title(std::string_view text);
-/// Jinja's filter: what follows white space, hyphens and opening brackets.
-std::string title_words(std::string_view text);
-
-bool is_upper(std::string_view text);
-bool is_lower(std::string_view text);
 bool all_characters(std::string_view text, const std::function<bool(uint32_t)>& holds);
-bool is_alphabetic(uint32_t code_point);
-bool is_decimal(uint32_t code_point);
 
 /// repr() of a str.
 std::string python_quoted(std::string_view text);
@@ -52,6 +38,8 @@ std::string python_float(double number);
 
 /// Python's int(text, base) and float(text); nothing when it is no number, or an integer beyond 64 bits.
 std::optional<int64_t> parse_python_integer(std::string_view text, int64_t base);
+/// The digits of a decimal integer beyond 64 bits, as Python writes them; nothing for any other text.
+std::optional<std::string> large_decimal(std::string_view text);
 std::optional<double> parse_python_float(std::string_view text);
 
 }  // namespace incipit::jinja

@@ -6,6 +6,7 @@
 
 #include "text/template/filters.h"
 #include "text/template/print.h"
+#include "text/template/python_case.h"
 #include "text/template/python_text.h"
 
 namespace incipit::jinja {
@@ -24,6 +25,23 @@ Value key_of(Interpreter& interpreter, const Value& item, const std::optional<Va
   const Value key = is_given(path) ? reach(interpreter, item, *path) : item;
   if (exact || !key.is_string()) return key;
   return Value::string(interpreter.heap().keep(lower(key.text())));
+}
+
+/// What sort() goes by: one key for each of the paths that commas part, in a list, so that items whose keys are equal
+/// need not be ordered.
+Value keys_of(Interpreter& interpreter, const Value& item, const std::optional<Value>& paths, bool exact) {
+  Heap& heap = interpreter.heap();
+  List* const keys = heap.make<List>(heap);
+  if (!is_given(paths) || !paths->is_string()) {
+    keys->add(heap, key_of(interpreter, item, paths, exact));
+    return Value::list(keys);
+  }
+  for (std::string_view rest = paths->text();;) {
+    const std::string_view path = rest.substr(0, rest.find(','));
+    keys->add(heap, key_of(interpreter, item, Value::string(path), exact));
+    if (path.size() == rest.size()) return Value::list(keys);
+    rest.remove_prefix(path.size() + 1);
+  }
 }
 
 struct Keyed {
@@ -103,10 +121,8 @@ Value group_by(Interpreter& interpreter, const Value& input, const Arguments& ar
   const auto [path, otherwise, exact] =
       match_arguments(arguments, "groupby", Names3{"attribute", "default", "case_sensitive"}, 1);
   std::vector<Keyed> keyed;
-  std::vector<Value> titles;
   for (const Value& item : collect(heap, input)->items) {
-    Value title = reach(interpreter, item, *path);
-    if (title.is_undefined() && otherwise) title = *otherwise;
+    const Value title = reach(interpreter, item, *path, otherwise);
     const bool as_it_is = (exact && truth(*exact)) || !title.is_string();
     List* const pair = heap.make<List>(heap);
     pair->items = {title, item};
@@ -119,7 +135,7 @@ Value group_by(Interpreter& interpreter, const Value& input, const Arguments& ar
     if (i == 0 || !equal(heap, keyed[i - 1].key, keyed[i].key)) {
       List* const group = heap.make<List>(heap);
       group->items = {pair[0], Value::list(heap.make<List>(heap))};
-      groups->add(heap, Value::tuple(group));
+      groups->add(heap, Value::group(group));
     }
     groups->items.back().list().items[1].list().add(heap, pair[1]);
   }
@@ -171,8 +187,7 @@ Value map(Interpreter& interpreter, const Value& input, const Arguments& argumen
   if (arguments.positional.empty()) {
     const auto [path, otherwise] = match_arguments(arguments, "map", Names2{"attribute", "default"}, 1);
     for (const Value& item : collect(heap, input)->items) {
-      const Value value = reach(interpreter, item, *path);
-      result->add(heap, value.is_undefined() && otherwise ? *otherwise : value);
+      result->add(heap, reach(interpreter, item, *path, otherwise));
     }
     return iterator_of(heap, result);
   }
@@ -253,7 +268,10 @@ Value sort(Interpreter& interpreter, const Value& input, const Arguments& argume
   Heap& heap = interpreter.heap();
   const auto [backwards, exact, path] =
       match_arguments(arguments, "sort", Names3{"reverse", "case_sensitive", "attribute"});
-  auto keyed = keyed_items(interpreter, input, path, exact && truth(*exact));
+  std::vector<Keyed> keyed;
+  for (const Value& item : collect(heap, input)->items) {
+    keyed.push_back({keys_of(interpreter, item, path, exact && truth(*exact)), item});
+  }
   sort_by_key(heap, keyed, backwards && truth(*backwards));
   List* const result = heap.make<List>(heap);
   for (const Keyed& one : keyed) result->add(heap, one.item);
@@ -313,14 +331,18 @@ constexpr Filter filters[] = {
 
 std::span<const Filter> sequence_filters() { return filters; }
 
-Value reach(Interpreter& interpreter, const Value& value, const Value& path) {
-  if (!path.is_string()) return interpreter.item(value, path);
+Value reach(Interpreter& interpreter, const Value& value, const Value& path, const std::optional<Value>& otherwise) {
+  const auto part = [&](const Value& from, const Value& key) {
+    const Value found = interpreter.item(from, key);
+    return found.is_undefined() && is_given(otherwise) ? *otherwise : found;
+  };
+  if (!path.is_string()) return part(value, path);
   Value reached = value;
   for (std::string_view rest = path.text();;) {
     const std::string_view name = rest.substr(0, rest.find('.'));
     const bool number = all_characters(name, is_decimal);
     const auto index = number ? parse_python_integer(name, 10) : std::nullopt;
-    reached = interpreter.item(reached, index ? Value::integer(*index) : Value::string(name));
+    reached = part(reached, index ? Value::integer(*index) : Value::string(name));
     if (name.size() == rest.size()) return reached;
     rest.remove_prefix(name.size() + 1);
   }

@@ -7,7 +7,7 @@
 
 #include "text/template/interpreter.h"
 #include "text/template/print.h"
-#include "text/template/python_text.h"
+#include "text/template/python_case.h"
 
 namespace incipit::jinja {
 namespace {
@@ -22,9 +22,9 @@ constexpr std::pair<std::string_view, One> plain_tests[] = {
     {"boolean", [](const Value& v) { return v.is(Kind::boolean); }},
     {"true", [](const Value& v) { return v.is(Kind::boolean) && v.boolean(); }},
     {"false", [](const Value& v) { return v.is(Kind::boolean) && !v.boolean(); }},
-    {"integer", [](const Value& v) { return v.is(Kind::integer); }},
+    {"integer", [](const Value& v) { return v.is(Kind::integer) || v.is(Kind::large_integer); }},
     {"float", [](const Value& v) { return v.is(Kind::real); }},
-    {"number", [](const Value& v) { return v.is_number(); }},
+    {"number", [](const Value& v) { return v.is_number() || v.is(Kind::large_integer); }},
     {"string", [](const Value& v) { return v.is_string(); }},
     {"mapping", [](const Value& v) { return v.is(Kind::dict); }},
     {"iterable", [](const Value& v) { return can_iterate(v) || v.is(Kind::loop); }},

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 
 #include "text/template/python_text.h"
@@ -30,7 +31,8 @@ std::string owner_name(Kind kind) {
     case Kind::macro: return "jinja2.runtime.Macro object";
     case Kind::view: return "dict view object";
     case Kind::boolean: return "bool object";
-    case Kind::integer: return "int object";
+    case Kind::integer:
+    case Kind::large_integer: return "int object";
     case Kind::real: return "float object";
     case Kind::string: return "str object";
     case Kind::list: return "list object";
@@ -43,6 +45,28 @@ std::string owner_name(Kind kind) {
     case Kind::undefined: return "Undefined";
   }
   return "object";
+}
+
+bool is_any_number(const Value& value) { return value.is_number() || value.is(Kind::large_integer); }
+
+int compare_digits(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
+  return a.compare(b);
+}
+
+/// Negative, 0 or positive; 0 where one is nan.
+int compare_numbers(const Value& a, const Value& b) {
+  if (a.is_integral() && b.is_integral()) return a.integer() < b.integer() ? -1 : a.integer() > b.integer();
+  const auto is_negative = [](const Value& v) { return v.text().front() == '-'; };
+  if (a.is(Kind::large_integer) && b.is(Kind::large_integer)) {
+    if (is_negative(a) != is_negative(b)) return is_negative(a) ? -1 : 1;
+    return is_negative(a) ? compare_digits(b.text(), a.text()) : compare_digits(a.text(), b.text());
+  }
+  // Beyond all integers of 64 bits.
+  if (a.is(Kind::large_integer) && b.is_integral()) return is_negative(a) ? -1 : 1;
+  if (b.is(Kind::large_integer) && a.is_integral()) return is_negative(b) ? 1 : -1;
+  const double left = float_of(a), right = float_of(b);
+  return left < right ? -1 : left > right;
 }
 
 uint64_t mix(uint64_t x) {
@@ -66,12 +90,20 @@ std::string Value::why_undefined() const {
   return fmt::format("'{}' has no attribute {}", owner, python_quoted(text()));
 }
 
+double float_of(const Value& number) {
+  if (!number.is(Kind::large_integer)) return number.number();
+  return std::strtod(std::string(number.text()).c_str(), nullptr);
+}
+
+bool is_nan(const Value& value) { return value.is(Kind::real) && std::isnan(value.number()); }
+
 std::string_view type_name(const Value& value) {
   switch (value.kind()) {
     case Kind::undefined: return "Undefined";
     case Kind::none: return "NoneType";
     case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
+    case Kind::integer:
+    case Kind::large_integer: return "int";
     case Kind::real: return "float";
     case Kind::string: return "str";
     case Kind::list: return "list";
@@ -187,6 +219,7 @@ bool identical(const Value& a, const Value& b) {
     case Kind::boolean:
     case Kind::integer: return a.integer() == b.integer();
     case Kind::real: return a.number() == b.number();
+    case Kind::large_integer:
     case Kind::string: return a.text() == b.text();
     case Kind::function: return a.function() == b.function();
     default: return a.identity() == b.identity();
@@ -195,14 +228,17 @@ bool identical(const Value& a, const Value& b) {
 
 bool equal(Heap& heap, const Value& a, const Value& b, int depth) {
   check_depth(heap, depth);
-  if (a.is_number() && b.is_number()) {
-    if (a.is_integral() && b.is_integral()) return a.integer() == b.integer();
-    return a.number() == b.number();
+  if (a.kind() != b.kind() && is_any_number(a) && is_any_number(b)) {
+    return !is_nan(a) && !is_nan(b) && compare_numbers(a, b) == 0;
   }
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::undefined:
     case Kind::none: return true;
+    case Kind::boolean:
+    case Kind::integer: return a.integer() == b.integer();
+    case Kind::real: return a.number() == b.number();
+    case Kind::large_integer:
     case Kind::string: heap.step_bytes(std::min(a.text().size(), b.text().size())); return a.text() == b.text();
     case Kind::list:
     case Kind::tuple: {
@@ -236,10 +272,7 @@ int compare(Heap& heap, const Value& a, const Value& b, std::string_view sign, i
   check_depth(heap, depth);
   require_defined(a);
   require_defined(b);
-  if (a.is_number() && b.is_number()) {
-    if (a.is_integral() && b.is_integral()) return a.integer() < b.integer() ? -1 : a.integer() > b.integer();
-    return a.number() < b.number() ? -1 : a.number() > b.number();
-  }
+  if (is_any_number(a) && is_any_number(b)) return compare_numbers(a, b);
   if (a.is_string() && b.is_string()) {
     heap.step_bytes(std::min(a.text().size(), b.text().size()));
     return a.text().compare(b.text());  // UTF-8 sorts as its code points do
@@ -268,6 +301,7 @@ uint64_t hash_of(Heap& heap, const Value& value, int depth) {
       }
       return mix(std::bit_cast<uint64_t>(number));
     }
+    case Kind::large_integer: return mix(std::bit_cast<uint64_t>(float_of(value)));
     case Kind::tuple: {
       uint64_t hash = 7;
       for (const Value& item : value.list().items) hash = mix(hash * 31 + hash_of(heap, item, depth + 1));

@@ -17,6 +17,7 @@ enum class Kind : uint8_t {
   none,
   boolean,
   integer,
+  large_integer,  // beyond 64 bits: can be written and compared, and not computed with
   real,
   string,
   list,
@@ -60,6 +61,8 @@ class Value {
   static Value integer(int64_t value) {
     return Value(Kind::integer).with([&](Value& v) { v.integer_ = value; });
   }
+  /// Decimal digits, after a minus perhaps, which live as a string's bytes.
+  static Value large_integer(std::string_view digits) { return Value(Kind::large_integer).with_text(digits); }
   static Value real(double value) {
     return Value(Kind::real).with([&](Value& v) { v.real_ = value; });
   }
@@ -67,6 +70,10 @@ class Value {
   static Value string(std::string_view text) { return Value(Kind::string).with_text(text); }
   static Value list(List* list) { return Value(Kind::list).pointing(list); }
   static Value tuple(List* list) { return Value(Kind::tuple).pointing(list); }
+  /// A tuple of a group's title and its items, which have names.
+  static Value group(List* list) {
+    return tuple(list).with([](Value& v) { v.detail_ = 1; });
+  }
   static Value view(List* list, ViewOf of) {
     return Value(Kind::view).pointing(list).with([&](Value& v) { v.detail_ = static_cast<uint8_t>(of); });
   }
@@ -98,6 +105,8 @@ class Value {
   bool is_undefined() const { return kind_ == Kind::undefined; }
   bool is_string() const { return kind_ == Kind::string; }
   bool is_markup() const { return kind_ == Kind::string && detail_ != 0; }
+  bool is_group() const { return kind_ == Kind::tuple && detail_ != 0; }
+  /// That can be computed with.
   bool is_number() const { return kind_ == Kind::boolean || kind_ == Kind::integer || kind_ == Kind::real; }
   /// Python's bool is an int.
   bool is_integral() const { return kind_ == Kind::boolean || kind_ == Kind::integer; }
@@ -107,6 +116,7 @@ class Value {
   bool boolean() const { return integer_ != 0; }
   int64_t integer() const { return integer_; }
   double number() const { return kind_ == Kind::real ? real_ : static_cast<double>(integer_); }
+  /// A large integer's is its digits.
   std::string_view text() const { return {text_, size_}; }
   List& list() const { return *static_cast<List*>(object_); }
   Dict& dict() const { return *static_cast<Dict*>(object_); }  // of a namespace too
@@ -141,7 +151,7 @@ class Value {
   }
 
   Kind kind_ = Kind::undefined;
-  uint8_t detail_ = 0;  // function, view, whether it is markup, or an undefined value's owner
+  uint8_t detail_ = 0;  // function, view, whether it is markup or a group, or an undefined value's owner
   uint32_t size_ = 0;   // of the text
   union {
     int64_t integer_ = 0;
@@ -216,6 +226,10 @@ struct Method {
 std::string_view type_name(const Value& value);
 /// What messages call an object: "None", "dict object", "jinja2.utils.Namespace object".
 std::string object_name(const Value& value);
+
+/// A number as a float: the nearest one where it is a large integer.
+double float_of(const Value& number);
+bool is_nan(const Value& value);
 
 bool truth(const Value& value);
 /// `==`.
