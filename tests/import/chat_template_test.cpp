@@ -8,7 +8,9 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "support/message_of.h"
+#include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -24,6 +26,21 @@ TEST(PublishedChat, TokensAreTextsOrObjects) {
             "pad_token": 7, "model_max_length": 5, "additional_special_tokens": ["<a>", {"content": "<b>"}]})");
   EXPECT_EQ(boost::json::serialize(read_special_tokens(directory.path())),
             R"({"bos_token":"<s>","eos_token":"</s>","additional_special_tokens":["<a>","<b>"]})");
+}
+
+TEST(PublishedChat, TokensAreThoseThatTransformersGives) {
+  const boost::json::value cases = boost::json::parse(read_text_file(fixtures() / "text" / "special_tokens.json"));
+  ASSERT_GT(cases.get_array().size(), 30U);
+  for (const auto& one : cases.get_array()) {
+    SCOPED_TRACE(one.at("name").get_string().c_str());
+    const TemporaryDirectory directory;
+    for (const auto& [name, content] : one.at("files").get_object()) {
+      write(directory / std::string(name), boost::json::serialize(content));
+    }
+    boost::json::object tokens = read_special_tokens(directory.path());
+    tokens.erase("additional_special_tokens");  // of templates of Transformers 4, which gave them
+    EXPECT_EQ(boost::json::value(tokens), one.at("tokens")) << boost::json::serialize(tokens);
+  }
 }
 
 TEST(PublishedChat, TheJinjaFileComesFirst) {

@@ -1,4 +1,5 @@
-// What a published model says about conversations: chat_template.jinja and tokenizer_config.json.
+// What a published model says about conversations: chat_template.jinja, tokenizer_config.json and
+// special_tokens_map.json.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -11,8 +12,8 @@ namespace incipit {
 /// empty where there is none. Throws Error naming the file for what is malformed.
 std::string read_chat_template(const std::filesystem::path& directory);
 
-/// The texts of tokenizer_config.json's special tokens, which templates are given as variables: bos_token, eos_token …
-/// as far as it names them.
+/// The texts of the special tokens that templates are given as variables, as Transformers 5 has them: bos_token,
+/// eos_token and others, as far as tokenizer_config.json, special_tokens_map.json or the tokenizer's class sets them.
 boost::json::object read_special_tokens(const std::filesystem::path& directory);
 
 }  // namespace incipit
