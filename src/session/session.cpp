@@ -71,6 +71,12 @@ void check_request(const Request& request, const ExecutorLimits& limits, bool ha
   if (!request.stop_texts.empty() && !(has_tokenizer && request.detokenize)) {
     throw Error(request_name, "stop texts need an engine with a tokenizer", "give stop ids");
   }
+  for (const int32_t id : request.stop_ids) {
+    if (id < 0 || id >= limits.vocabulary) {
+      throw Error(request_name, fmt::format("the stop token {} is outside the vocabulary", id),
+                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
+    }
+  }
   for (const std::string& text : request.stop_texts) {
     if (text.empty()) throw Error(request_name, "a stop text is empty", "leave it out");
     if (valid_utf8_prefix(text) != text.size()) {
@@ -78,6 +84,17 @@ void check_request(const Request& request, const ExecutorLimits& limits, bool ha
     }
   }
   check_sampling(request.sampling, limits.vocabulary);
+}
+
+/// Special tokens are not shown: what a stop text says of them is looked for among the texts that are not.
+StopTextFilter make_stops(const std::vector<std::string>& texts, const Tokenizer* tokenizer) {
+  std::vector<std::string> shown, with_hidden;
+  for (const std::string& text : texts) {
+    const std::vector<int32_t> ids = tokenizer->encode(text, {.add_special_tokens = false});
+    const bool special = std::ranges::any_of(ids, [&](int32_t id) { return tokenizer->is_special(id); });
+    (special ? with_hidden : shown).push_back(text);
+  }
+  return StopTextFilter(std::move(shown), std::move(with_hidden));
 }
 
 float number_or(const boost::json::object& object, std::string_view name, float otherwise) {
@@ -231,7 +248,7 @@ SequenceId Session::submit(Request request, Listener listener) {
     one.detokenizer = std::make_unique<StreamingDetokenizer>(state.tokenizer);
     one.detokenizer->follow(request.prompt);
   }
-  one.stops = StopTextFilter(request.stop_texts);
+  one.stops = make_stops(request.stop_texts, state.tokenizer.get());
   one.request = std::move(request);
   one.listener = std::move(listener);
   return id;
@@ -348,6 +365,7 @@ void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
   if (one.detokenizer != nullptr) {
     // The token that ends a text is no part of it.
     if (event.finish != FinishReason::stop) text = one.stops.push(one.detokenizer->push(row.id));
+    if (tokenizer->is_special(row.id)) text += one.stops.push_hidden(tokenizer->token_bytes(row.id));
     if (event.finish != FinishReason::none && !one.stops.stopped()) {
       text += one.stops.push(one.detokenizer->flush());
       text += one.stops.flush();

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "engine/plan_items.h"
 #include "golden.h"
+#include "support/message_of.h"
 
 namespace incipit {
 namespace {
@@ -424,6 +425,52 @@ TEST_P(SessionText, ShowsWhatWasHeldBackForAStopThatNeverCame) {
   const Heard heard = run([&](Request& request) { request.stop_texts = {whole + "!"}; });
   EXPECT_EQ(heard.text, whole);
   EXPECT_EQ(heard.finish, FinishReason::length);
+}
+
+/// The same token again and again, whatever the model thinks.
+void always(Request& request, int32_t id) {
+  request.sampling.biases = 1;
+  request.sampling.bias_ids[0] = id;
+  request.sampling.bias_values[0] = 1e6F;
+  request.ignore_end = true;
+}
+
+TEST_P(SessionText, EndsAtSpecialTokensThatAStopTextNames) {
+  for (const std::string name : {"<|user|>", "<|end|>"}) {
+    const int32_t id = session_.tokenizer()->id_of(name).value();
+    ASSERT_TRUE(session_.tokenizer()->is_special(id));
+    for (const auto& [stop, tokens] : {std::pair(name, 1U), {name + name, 2U}, {name + "\n", 24U}, {"user", 24U}}) {
+      const Heard heard = run([&](Request& request) {
+        always(request, id);
+        request.stop_texts = {"never there", stop};
+      });
+      EXPECT_EQ(heard.ids.size(), tokens) << stop;
+      EXPECT_EQ(heard.finish, tokens == 24U ? FinishReason::length : FinishReason::stop) << stop;
+      EXPECT_EQ(heard.text, "");
+    }
+  }
+}
+
+TEST_P(SessionText, EndsAtStopIdsAndEndTokens) {
+  const int32_t end = session_.end_ids()[0];
+  const Heard plain = run([](Request&) {});
+  const auto first = std::ranges::find(plain.ids, plain.ids[4]) - plain.ids.begin();
+  const Heard stopped = run([&](Request& request) { request.stop_ids = {plain.ids[4]}; });
+  EXPECT_EQ(stopped.finish, FinishReason::stop);
+  // What was held back while it might have become more is given out.
+  EXPECT_EQ(stopped.text, session_.tokenizer()->decode(std::span(plain.ids).first(static_cast<size_t>(first))));
+  const Heard at_once = run([&](Request& request) {
+    always(request, end);
+    request.ignore_end = false;
+    request.stop_texts = {"<|end|>"};
+  });
+  EXPECT_EQ(at_once.ids, std::vector<int32_t>{end});
+  EXPECT_EQ(at_once.finish, FinishReason::stop);
+}
+
+TEST_P(SessionText, RefusesAStopIdThatTheModelDoesNotHave) {
+  EXPECT_THAT(message_of([&] { run([](Request& request) { request.stop_ids = {1 << 20}; }); }),
+              HasSubstr("stop token 1048576"));
 }
 
 TEST_P(SessionText, GivesIdsAloneWhenAskedTo) {

@@ -75,5 +75,36 @@ TEST(StopTextFilter, IsTheSameHoweverTheTextIsCut) {
   }
 }
 
+TEST(StopTextFilter, FindsWhatIsNotShown) {
+  StopTextFilter filter({}, {"\n<user>"});
+  EXPECT_EQ(filter.push("one\n"), "one");
+  EXPECT_EQ(filter.push_hidden("<end>"), "\n");
+  EXPECT_EQ(filter.push("two\n"), "two");
+  EXPECT_EQ(filter.push_hidden("<user>"), "");
+  EXPECT_TRUE(filter.stopped());
+  EXPECT_EQ(filter.push("three"), "");
+  EXPECT_EQ(filter.flush(), "");
+}
+
+TEST(StopTextFilter, HidesWhatItHeldBack) {
+  StopTextFilter filter({}, {"<a>x<b>"});
+  EXPECT_EQ(filter.push_hidden("<a>"), "");
+  EXPECT_EQ(filter.push("x"), "");
+  EXPECT_EQ(filter.flush(), "x");
+  EXPECT_FALSE(filter.stopped());
+}
+
+TEST(StopTextFilter, OtherStopsSeeOnlyWhatIsShown) {
+  StopTextFilter filter({"end", "xy"}, {"<a><b>"});
+  EXPECT_EQ(filter.push_hidden("<end>"), "");
+  EXPECT_EQ(filter.push("1x"), "1");
+  EXPECT_EQ(filter.push_hidden("<a>"), "");
+  EXPECT_EQ(filter.push("y2"), "");
+  EXPECT_TRUE(filter.stopped());
+  StopTextFilter without({"end"});
+  EXPECT_EQ(without.push_hidden("end"), "");
+  EXPECT_FALSE(without.stopped());
+}
+
 }  // namespace
 }  // namespace incipit
