@@ -203,7 +203,7 @@ class BatchRun {
     const Engine& engine = session.executor().engine();
     if (!engine.chat_template().empty()) {
       chat_.emplace(engine.chat_template(), engine.path().string() + ": chat template");
-      if (session.tokenizer() != nullptr) chat_variables_ = chat_variables(engine, *session.tokenizer());
+      chat_variables_ = chat_variables(engine);
     }
     model_ = engine.path().stem().string();
     // Enough that a slot never waits for its next request.
@@ -238,7 +238,7 @@ class BatchRun {
     try {
       boost::json::value parsed;
       try {
-        parsed = parse_json(line.text, fmt::format("line {}", line.number));
+        parsed = parse_json(line.text, fmt::format("line {}", line.number), LargeIntegers::kept);
       } catch (const Error& error) {
         throw BadRequest("", error.what());
       }

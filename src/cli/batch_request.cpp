@@ -45,7 +45,7 @@ std::string text_of(const value& from, const std::string& parameter) {
 double number_of(const value& from, const std::string& parameter, double least, double most) {
   if (!from.is_number()) wrong_kind(parameter, from, "a number");
   const auto number = from.to_number<double>();
-  if (number < least || number > most) {
+  if (!(number >= least && number <= most)) {  // nan is neither
     throw BadRequest(parameter, fmt::format("'{}' is {}, and should be {} to {}", parameter, number, least, most));
   }
   return number;
@@ -63,7 +63,9 @@ int64_t integer_of(const value& from, const std::string& parameter, int64_t leas
 }
 
 /// Options that are understood.
-constexpr std::array<std::string_view, 16> common_keys{"model",
+constexpr std::array<std::string_view, 16> common_keys{"ignore_eos",
+                                                       "stop_token_ids",
+                                                       "model",
                                                        "max_tokens",
                                                        "temperature",
                                                        "top_p",
@@ -76,24 +78,65 @@ constexpr std::array<std::string_view, 16> common_keys{"model",
                                                        "top_k",
                                                        "min_p",
                                                        "n",
-                                                       "stream",
-                                                       "user",
-                                                       "metadata"};
+                                                       "stream"};
+
+/// Options that are looked at no further: they say who asks, or how a server may go about it.
+constexpr std::string_view ignored_keys[] = {"user",         "metadata", "safety_identifier",  "prompt_cache_key",
+                                             "service_tier", "priority", "parallel_tool_calls"};
+
+/// Options of the API and of servers like it that are not supported but as what they are without being given.
+struct NeutralOption {
+  std::string_view key, values;  // a JSON array
+};
+constexpr NeutralOption neutral_options[] = {
+    {"tools", "[[]]"},
+    {"functions", "[[]]"},
+    {"tool_choice", R"(["none", "auto"])"},
+    {"function_call", R"(["none", "auto"])"},
+    {"logprobs", "[false]"},
+    {"top_logprobs", "[0]"},
+    {"prompt_logprobs", "[false]"},
+    {"echo", "[false]"},
+    {"store", "[false]"},
+    {"best_of", "[1]"},
+    {"suffix", R"([""])"},
+    {"stream_options", R"([{}, {"include_usage": false}, {"include_usage": true}])"},
+    {"response_format", R"([{"type": "text"}])"},
+    {"modalities", R"([["text"]])"},
+    {"documents", "[[]]"},
+    {"min_tokens", "[0]"},
+    {"length_penalty", "[1]"},
+    {"use_beam_search", "[false]"},
+    {"skip_special_tokens", "[true]"},
+    {"spaces_between_special_tokens", "[true]"},
+    {"include_stop_str_in_output", "[false]"},
+    {"add_generation_prompt", "[true]"},
+    {"continue_final_message", "[false]"},
+    {"return_token_ids", "[false]"},
+};
+
+/// Whether an option says no more than the default. Numbers are compared as such: 1.0 is 1.
+bool is_neutral(std::string_view key, const value& option) {
+  for (const auto& [name, values] : neutral_options) {
+    if (name != key) continue;
+    const value all = parse_json(values, name);
+    for (const value& neutral : all.get_array()) {
+      if (neutral == option) return true;
+      if (neutral.is_number() && option.is_number() && neutral.to_number<double>() == option.to_number<double>()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
 
 void check_keys(const object& body, bool chat) {
   for (const auto& [key, option] : body) {
     if (option.is_null() || std::ranges::find(common_keys, std::string_view(key)) != common_keys.end()) continue;
-    if (key == "ignore_eos") continue;
-    if (chat && (key == "messages" || key == "max_completion_tokens")) continue;
+    if (chat && (key == "messages" || key == "max_completion_tokens" || key == "chat_template_kwargs")) continue;
     if (!chat && key == "prompt") continue;
-    // What says no more than the default does no harm.
-    const bool off = option.is_bool() && !option.get_bool();
-    if (off && (key == "echo" || key == "logprobs" || key == "store")) continue;
-    if (key == "best_of" && option.is_number() && option.to_number<double>() == 1) continue;
-    if (chat && key == "response_format" && option.is_object() && option.get_object().size() == 1 &&
-        option.get_object().contains("type") && option.get_object().at("type") == "text") {
-      continue;
-    }
+    if (std::ranges::find(ignored_keys, std::string_view(key)) != std::end(ignored_keys)) continue;
+    if (is_neutral(key, option)) continue;
     throw BadRequest(std::string(key), fmt::format("'{}' is not supported", std::string_view(key)));
   }
   if (const value* n = given(body, "n"); n != nullptr && integer_of(*n, "n", 1, 128) != 1) {
@@ -179,10 +222,17 @@ const Tokenizer& tokenizer_for(const BatchContext& context, const std::string& p
   return *context.session.tokenizer();
 }
 
-std::vector<int32_t> ids_of(const array& list) {
+std::vector<int32_t> ids_of(const array& list, const std::string& parameter) {
   std::vector<int32_t> ids;
-  for (const value& id : list) ids.push_back(static_cast<int32_t>(integer_of(id, "prompt", 0, INT32_MAX)));
+  for (const value& id : list) ids.push_back(static_cast<int32_t>(integer_of(id, parameter, 0, INT32_MAX)));
   return ids;
+}
+
+std::vector<int32_t> read_stop_ids(const object& body) {
+  const value* stop = given(body, "stop_token_ids");
+  if (stop == nullptr) return {};
+  if (!stop->is_array()) wrong_kind("stop_token_ids", *stop, "an array of token ids");
+  return ids_of(stop->get_array(), "stop_token_ids");
 }
 
 std::vector<int32_t> read_prompt(const object& body, const BatchContext& context) {
@@ -195,7 +245,7 @@ std::vector<int32_t> read_prompt(const object& body, const BatchContext& context
     throw BadRequest("prompt", "several prompts in 'prompt' are not supported: give each a line of its own");
   }
   if (prompt->is_string()) return tokenizer_for(context, "prompt").encode(text_of(*prompt, "prompt"));
-  if (prompt->is_array()) return ids_of(prompt->get_array());
+  if (prompt->is_array()) return ids_of(prompt->get_array(), "prompt");
   wrong_kind("prompt", *prompt, "a string or an array of token ids");
 }
 
@@ -228,7 +278,7 @@ array read_messages(const object& body) {
     if (!entry.is_object()) wrong_kind(parameter, entry, "an object");
     object message;
     for (const auto& [key, field] : entry.get_object()) {
-      if (field.is_null()) continue;
+      if (field.is_null() || (key == "tool_calls" && field.is_array() && field.get_array().empty())) continue;
       if (key != "role" && key != "content" && key != "name") {
         throw BadRequest(join(parameter, key), fmt::format("'{}' is not supported", join(parameter, key)));
       }
@@ -248,6 +298,10 @@ std::vector<int32_t> read_chat(const object& body, const BatchContext& context) 
   const Tokenizer& tokenizer = tokenizer_for(context, "messages");
   if (context.chat == nullptr) throw BadRequest("messages", "the engine has no chat template: use /v1/completions");
   object variables = *context.chat_variables;
+  if (const value* more = given(body, "chat_template_kwargs")) {
+    if (!more->is_object()) wrong_kind("chat_template_kwargs", *more, "an object");
+    for (const auto& [name, variable] : more->get_object()) variables[name] = variable;
+  }
   variables["messages"] = read_messages(body);
   try {
     // The template writes the model's own tokens itself.
@@ -304,6 +358,7 @@ Request parse_batch_body(const value& line, const BatchLine& parsed, const Batch
   request.sampling = read_sampling(body, context, seed);
   request.max_new_tokens = read_max_tokens(body, parsed.chat);
   request.stop_texts = read_stops(body);
+  request.stop_ids = read_stop_ids(body);
   if (const value* ignore = given(body, "ignore_eos")) {
     if (!ignore->is_bool()) wrong_kind("ignore_eos", *ignore, "true or false");
     request.ignore_end = ignore->get_bool();

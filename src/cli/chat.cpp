@@ -96,8 +96,9 @@ class Chat {
         options_(options),
         tokenizer_(tokenizer_of(session)),
         template_(template_of(session.executor().engine()), session.executor().engine().path().string() + ": template"),
-        variables_(chat_variables(session.executor().engine(), tokenizer_)),
+        variables_(chat_variables(session.executor().engine())),
         context_(session.executor().limits().max_context) {
+    for (const auto& [name, value] : options.template_arguments) variables_[name] = value;
     if (options.system) messages_.push_back({{"role", "system"}, {"content", *options.system}});
     first_turn_ = messages_.size();
   }

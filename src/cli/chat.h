@@ -1,6 +1,7 @@
 // incipit run --chat: a conversation.
 #pragma once
 
+#include <boost/json.hpp>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,8 @@ namespace incipit::cli {
 
 struct ChatOptions {
   std::optional<std::string> system;
+  /// Variables of the template, beside and before its usual ones; `messages` is the conversation whatever they say.
+  boost::json::object template_arguments;
   /// Every answer's: all but its prompt.
   Request request;
 };

@@ -5,10 +5,12 @@
 #include <boost/json.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
@@ -20,6 +22,7 @@ namespace {
 
 struct RenderOptions {
   std::filesystem::path path, context;
+  std::vector<std::string> arguments;
 };
 
 bool is_engine(const std::filesystem::path& path) {
@@ -47,11 +50,13 @@ std::string template_source(const std::filesystem::path& path) {
 
 int render(const RenderOptions& options) {
   const ChatTemplate chat(template_source(options.path), options.path.string());
-  const boost::json::value context = parse_json(read_text_file(options.context), options.context.string());
+  boost::json::value context =
+      parse_json(read_text_file(options.context), options.context.string(), LargeIntegers::kept);
   if (!context.is_object()) {
     throw Error(options.context.string(), fmt::format("it holds {}", kind_name(context)),
                 "give a JSON object of the template's variables");
   }
+  for (auto& [name, value] : parse_template_arguments(options.arguments)) context.get_object()[name] = value;
   print(chat.render(context.get_object()));
   return 0;
 }
@@ -64,6 +69,7 @@ void add_render(CLI::App& app, Action& action) {
   command->add_option("PATH", options->path, "A template's file, a model directory, or an engine file")->required();
   command->add_option("--context", options->context, "A JSON object: the template's variables, such as messages")
       ->required();
+  command->add_option("--template-arg", options->arguments, template_argument_help)->allow_extra_args(false);
   command->callback([options, &action] { action = [options] { return render(*options); }; });
 }
 

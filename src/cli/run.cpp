@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "cli/batch.h"
 #include "cli/chat.h"
+#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
@@ -33,6 +34,8 @@ struct RunOptions {
   std::optional<int32_t> top_k;
   std::optional<uint64_t> seed;
   std::vector<std::string> stops;
+  std::optional<std::string> stop_ids;
+  std::vector<std::string> template_arguments;
   bool greedy = false, raw = false, json = false, echo = false;
   bool chat = false;
   std::optional<std::string> system;
@@ -93,6 +96,16 @@ std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& te
   const std::vector<int32_t> ids = tokenizer_of(session).encode(text, {.add_special_tokens = !options.raw});
   if (ids.empty()) throw Error("prompt", "it has no tokens", "give some text");
   return ids;
+}
+
+/// All of a request but its prompt.
+Request request_for(const RunOptions& options, const Session& session) {
+  Request request;
+  request.sampling = sampling_for(options, session);
+  request.max_new_tokens = options.max_tokens;
+  request.stop_texts = options.stops;
+  if (options.stop_ids) request.stop_ids = parse_integers(*options.stop_ids, "--stop-ids", 0);
+  return request;
 }
 
 /// Ends with the request, or with Ctrl-C.
@@ -171,9 +184,8 @@ int run_conversation(const RunOptions& options) {
   progress.finish();
   ChatOptions chat;
   chat.system = options.system;
-  chat.request.sampling = sampling_for(options, *session);
-  chat.request.max_new_tokens = options.max_tokens;
-  chat.request.stop_texts = options.stops;
+  chat.template_arguments = parse_template_arguments(options.template_arguments);
+  chat.request = request_for(options, *session);
   return run_chat(*session, chat);
 }
 
@@ -188,12 +200,9 @@ int run(const RunOptions& options) {
   const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
   if (!options.json) progress.finish();
   outcome.loaded = Clock::now();
-  Request request;
+  Request request = request_for(options, *session);
   request.prompt = prompt_ids(options, text, *session);
   outcome.tokenised = Clock::now();
-  request.sampling = sampling_for(options, *session);
-  request.max_new_tokens = options.max_tokens;
-  request.stop_texts = options.stops;
   const SamplingParameters sampling = request.sampling;
   if (options.echo) print(text);
   generate(*session, std::move(request), !options.json, outcome);
@@ -233,6 +242,7 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--seed", options->seed, "Of the draws (default: another one each time)");
   command->add_option("--stop", options->stops, "End before this text; may be given several times")
       ->allow_extra_args(false);
+  command->add_option("--stop-ids", options->stop_ids, "End at any of these tokens, such as 1,2,3");
   command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Put no begin token before the text");
   command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
@@ -247,6 +257,9 @@ void add_run(CLI::App& app, Action& action) {
   echo->excludes(json)->excludes(ids);
   for (CLI::Option* option : {prompt, ids, raw, echo, json}) chat->excludes(option);
   command->add_option("--system", options->system, "What the conversation begins with")->needs(chat);
+  command->add_option("--template-arg", options->template_arguments, template_argument_help)
+      ->needs(chat)
+      ->allow_extra_args(false);
   const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
     const std::string& name = option->get_name();
     return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--help";

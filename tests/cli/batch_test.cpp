@@ -138,6 +138,132 @@ TEST(Batch, RendersConversations) {
   EXPECT_EQ(found.at("plain").at("body").at("choices").at(0).at("message").at("role"), "assistant");
 }
 
+TEST(Batch, PassesWhatSaysNoMoreThanTheDefault) {
+  const TemporaryDirectory directory;
+  const std::string chat = "/v1/chat/completions";
+  const object body{{"messages", boost::json::array{object{{"role", "user"}, {"content", "Hello"}}}},
+                    {"max_tokens", 2}};
+  const object neutral{{"tools", boost::json::array()},
+                       {"tool_choice", "none"},
+                       {"parallel_tool_calls", true},
+                       {"logprobs", false},
+                       {"top_logprobs", 0},
+                       {"stream", false},
+                       {"stream_options", {{"include_usage", true}}},
+                       {"logit_bias", object()},
+                       {"store", false},
+                       {"service_tier", "auto"},
+                       {"length_penalty", 1.0},
+                       {"skip_special_tokens", true},
+                       {"response_format", {{"type", "text"}}},
+                       {"stop_token_ids", boost::json::array()},
+                       {"chat_template_kwargs", object()},
+                       {"n", 1}};
+  std::string lines;
+  for (const auto& [key, setting] : neutral) {
+    object with = body;
+    with[key] = setting;
+    lines += request(std::string(key), with, chat);
+  }
+  const object completion{{"prompt", "x"}, {"max_tokens", 2}, {"best_of", 1}, {"echo", false}, {"suffix", ""}};
+  lines += request("completion", completion);
+  const object others{
+      {"tools", {1}}, {"top_logprobs", 2}, {"store", true}, {"length_penalty", 1.5}, {"tool_choice", 5}};
+  for (const auto& [key, setting] : others) {
+    object with = body;
+    with[key] = setting;
+    lines += request("not " + std::string(key), with, chat);
+  }
+  write(directory / "in", lines);
+  const Ran ran = run_batch(directory / "in", directory / "out");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const auto found = answers(directory / "out");
+  ASSERT_EQ(found.size(), neutral.size() + 1 + others.size());
+  for (const auto& [id, response] : found) {
+    EXPECT_EQ(response.at("status_code"), id.starts_with("not ") ? 400 : 200) << id << boost::json::serialize(response);
+  }
+}
+
+TEST(Batch, StopsAtTokensAndSpecialTexts) {
+  const TemporaryDirectory directory;
+  // Greedy, and so strongly drawn to one token that it is all there is: <|user|>, which is special.
+  const Ran ids = run_program({"tokenize", engine(), "--no-special"}, "<|user|>");
+  const std::string id = boost::json::serialize(boost::json::parse(ids.out).at(0));
+  const object drawn{
+      {"prompt", "x"}, {"max_tokens", 5}, {"temperature", 0}, {"ignore_eos", true}, {"logit_bias", {{id, 100}}}};
+  const auto with = [&](const char* key, const value& setting) {
+    object body = drawn;
+    if (*key != 0) body[key] = setting;
+    return body;
+  };
+  write(directory / "in",
+        request("all", with("", nullptr)) + request("ids", with("stop_token_ids", {999, std::stoi(id)})) +
+            request("text", with("stop", {"<|user|>"})) + request("far", with("stop_token_ids", {999999})) +
+            request("kind", with("stop_token_ids", "1")));
+  ASSERT_EQ(run_batch(directory / "in", directory / "out").status, 0);
+  const auto found = answers(directory / "out");
+  const auto finish = [&](const char* name) {
+    return std::string(found.at(name).at("body").at("choices").at(0).at("finish_reason").as_string());
+  };
+  EXPECT_EQ(finish("all"), "length");
+  EXPECT_EQ(finish("ids"), "stop");
+  EXPECT_EQ(finish("text"), "stop");
+  EXPECT_EQ(found.at("text").at("body").at("usage").at("completion_tokens"), 1);
+  EXPECT_EQ(found.at("far").at("status_code"), 400);
+  EXPECT_EQ(found.at("kind").at("body").at("error").at("param"), "stop_token_ids");
+  const Ran alone = run_program({"run", engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json"});
+  const auto& first = boost::json::parse(alone.out).at("ids").at(0);
+  const Ran stopped = run_program({"run", engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json",
+                                   "--stop-ids", "999," + boost::json::serialize(first)});
+  EXPECT_EQ(boost::json::parse(stopped.out).at("finish"), "stop") << stopped.out << stopped.err;
+  EXPECT_EQ(boost::json::parse(stopped.out).at("text"), "");
+}
+
+TEST(Batch, GivesTheTemplateItsVariables) {
+  const TemporaryDirectory model, directory;
+  std::filesystem::copy(source_directory() / "models" / "classics-16m", model.path(),
+                        std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+  write(model / "chat_template.jinja", "{{ raise_exception([large, nan, messages | length] | tojson) }}");
+  const std::string target = directory / "refusing.engine";
+  const Ran built = run_program({"build", model.path(), "-o", target, "--precision", "f32", "--no-tune",
+                                 "--no-baseline", "--max-context", "256"});
+  ASSERT_EQ(built.status, 0) << built.err;
+  const std::string begin =
+      R"({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": )"
+      R"([{"role": "user", "content": "x"}], "chat_template_kwargs": )";
+  write(directory / "in", begin + R"({"large": 98765432109876543210987, "nan": NaN, "messages": []}}})" + "\n");
+  ASSERT_EQ(run_program({"run", target, "--batch", directory / "in", "--out", directory / "out"}).status, 0);
+  EXPECT_THAT(std::string(answers(directory / "out").at("a").at("body").at("error").at("message").as_string()),
+              HasSubstr("[98765432109876543210987, NaN, 1]"));
+}
+
+TEST(Batch, ReadsJsonAsPythonDoesAndRefusesTheRest) {
+  const TemporaryDirectory directory;
+  const auto line = [](const std::string& id, const std::string& body) {
+    return R"({"custom_id": ")" + id + R"(", "method": "POST", "url": "/v1/completions", "body": {"max_tokens": 1, )" +
+           body + "}}\n";
+  };
+  write(directory / "in",
+        "\xef\xbb\xbf" + line("mark", R"("prompt": "x")") +
+            line("nan ignored", R"("prompt": "x", "metadata": {"loss": NaN, "step": Infinity})") +
+            line("pair", R"("prompt": "\ud83d\ude00")") + line("nan", R"("prompt": "x", "temperature": NaN)") +
+            line("infinite", R"("prompt": "x", "top_k": Infinity)") +
+            line("large", R"("prompt": "x", "seed": 123456789012345678901234567890)") +
+            R"({"custom_id": "half", "body": {"prompt": "\ud83d"}})" + "\n" + line("last", R"("prompt": "x")"));
+  const Ran ran = run_batch(directory / "in", directory / "out");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto found = answers(directory / "out");
+  ASSERT_EQ(found.size(), 8U);
+  const std::map<std::string, std::string> parameters{{"nan", "temperature"}, {"infinite", "top_k"}, {"large", "seed"}};
+  for (const auto& [id, response] : found) {
+    const bool bad = parameters.contains(id) || id.empty();
+    EXPECT_EQ(response.at("status_code"), bad ? 400 : 200) << id << boost::json::serialize(response);
+    if (parameters.contains(id)) {
+      EXPECT_EQ(response.at("body").at("error").at("param").as_string(), parameters.at(id));
+    }
+  }
+}
+
 TEST(Batch, RefusesABadLineAndServesTheOthers) {
   const TemporaryDirectory directory;
   std::string lines = "this is no JSON\n\n";

@@ -83,6 +83,20 @@ TEST(Render, ReadsATokenizerConfig) {
   expect_refused(run_program({"render", directory.path(), "--context", context}), 1, "chat_template");
 }
 
+TEST(Render, TakesVariablesFromTheCommandLine) {
+  const TemporaryDirectory directory;
+  const std::string context = write_file(directory, "context.json", R"({"x": 1, "y": 18446744073709551616, "z": NaN})");
+  const std::string source = write_file(directory, "t.jinja", "{{ x }} {{ y }} {{ z }} {{ name }}");
+  EXPECT_EQ(run_program({"render", source, "--context", context, "--template-arg", "name=[\"a\", true]",
+                         "--template-arg", "x=123456789012345678901234567890"})
+                .out,
+            "123456789012345678901234567890 18446744073709551616 nan ['a', True]");
+  expect_refused(run_program({"render", source, "--context", context, "--template-arg", "name=a"}), 1,
+                 "'name=a' is not JSON");
+  expect_refused(run_program({"render", source, "--context", context, "--template-arg", "name"}), 1,
+                 "'name' is no NAME=JSON");
+}
+
 TEST(Render, RefusesInOneLine) {
   const TemporaryDirectory directory;
   const std::string context = write_file(directory, "context.json", "{}");
@@ -159,6 +173,20 @@ TEST(Chat, RefusesWhatCannotBe) {
   const std::string unwilling = directory / "unwilling.engine";
   Engines::build(directory.path(), unwilling, {});
   expect_refused(run_program({"run", unwilling, "--chat"}, "Hello\n"), 1, "line 2: the template refuses: Not with me");
+}
+
+TEST(Chat, GivesTemplatesTheTokensThatTheTokenizersConfigurationSets) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(classics, directory.path(), std::filesystem::copy_options::recursive);
+  write_file(directory, "tokenizer_config.json", R"({"bos_token": null, "eos_token": "<|end|>"})");
+  write_file(directory, "generation_config.json", R"({"bos_token_id": 0, "eos_token_id": [0, 1, 2]})");
+  write_file(directory, "chat_template.jinja",
+             "{{ raise_exception([bos_token is defined, eos_token, pad_token is defined, mood] | string) }}");
+  const std::string engine = directory / "tokens.engine";
+  Engines::build(directory.path(), engine, {});
+  expect_refused(run_program({"run", engine, "--chat", "--template-arg", "mood=\"calm\""}, "Hello\n"), 1,
+                 "[False, '<|end|>', False, 'calm']");
+  expect_refused(run_program({"run", engine, "Hello", "--template-arg", "mood=1"}), 2, "--template-arg requires");
 }
 
 TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
