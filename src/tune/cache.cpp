@@ -70,13 +70,17 @@ TuningCache TuningCache::load(const std::filesystem::path& path) {
   return cache;
 }
 
-void TuningCache::save(const std::filesystem::path& path) const {
+void TuningCache::save(const std::filesystem::path& path) {
+  const DirectoryLock turn(path);
+  TuningCache merged = load(path);
+  for (const std::string& key : unsaved_) merged.entries_[key] = entries_.at(key);
   AtomicFile file(path);
-  for (const auto& [key, choice] : entries_) {
+  for (const auto& [key, choice] : merged.entries_) {
     file.write(fmt::format("{}{}{} abi={} config={} us={:.2f}\n", key, separator, choice.kernel, choice.abi,
                            choice.config, choice.microseconds));
   }
   file.commit();
+  unsaved_.clear();
 }
 
 const KernelChoice* TuningCache::find(CpuFeatures features, std::string_view problem, int32_t rows) const {
@@ -85,7 +89,9 @@ const KernelChoice* TuningCache::find(CpuFeatures features, std::string_view pro
 }
 
 void TuningCache::set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice) {
-  entries_[key_of(features, problem, rows)] = std::move(choice);
+  std::string key = key_of(features, problem, rows);
+  entries_[key] = std::move(choice);
+  unsaved_.insert(std::move(key));
   ++changes_;
 }
 

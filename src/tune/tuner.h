@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -29,16 +30,21 @@ class TuningCache {
  public:
   /// An empty cache when the file does not exist; throws Error naming file and line when it is malformed.
   static TuningCache load(const std::filesystem::path& path);
-  void save(const std::filesystem::path& path) const;
+  /// Puts what was set since it was loaded or saved into the file, whose other lines stay: those of a build beside this
+  /// one, too. A killed program leaves the old file or the new one. Throws Error when it cannot be written.
+  void save(const std::filesystem::path& path);
   /// nullptr when there is none.
   const KernelChoice* find(CpuFeatures features, std::string_view problem, int32_t rows) const;
   void set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice);
   size_t size() const { return entries_.size(); }
   /// How many choices were set since it was loaded, new ones or in place of stale ones.
   int32_t changes() const { return changes_; }
+  /// Whether save() has something to add.
+  bool unsaved() const { return !unsaved_.empty(); }
 
  private:
   std::map<std::string, KernelChoice> entries_;
+  std::set<std::string> unsaved_;  // keys
   int32_t changes_ = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -45,6 +47,38 @@ TEST(TuningCache, ReadsBackWhatItWrote) {
   EXPECT_EQ(*choice, (KernelChoice{"linear/avx2_f32", 3, "r4", 12.5}));
   EXPECT_EQ(again.find(features, product(32, 64), 5), nullptr);
   EXPECT_EQ(again.find(target_features("cpu-generic"), product(32, 64), 4), nullptr);
+}
+
+TEST(TuningCache, KeepsTheLinesOfABuildBesideIt) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "tuning.txt";
+  const CpuFeatures features;
+  TuningCache first = TuningCache::load(path), second = TuningCache::load(path);
+  first.set(features, product(16, 64), 1, {"a", 1, "x", 1});
+  second.set(features, product(32, 64), 1, {"b", 1, "x", 1});
+  first.save(path);
+  second.save(path);
+  EXPECT_EQ(TuningCache::load(path).size(), 2U);
+  // What it has saved once is not put over another build's newer result.
+  second.set(features, product(16, 64), 1, {"c", 1, "x", 1});
+  second.save(path);
+  first.set(features, product(48, 64), 1, {"d", 1, "x", 1});
+  first.save(path);
+  EXPECT_EQ(TuningCache::load(path).find(features, product(16, 64), 1)->kernel, "c");
+  EXPECT_EQ(TuningCache::load(path).size(), 3U);
+
+  std::vector<std::thread> builds;
+  for (int build = 0; build < 4; ++build) {
+    builds.emplace_back([&, build] {
+      TuningCache cache = TuningCache::load(path);
+      for (int i = 0; i < 10; ++i) {
+        cache.set(features, product(16 * (1 + i), 64 * (2 + build)), 1, {"k", 1, "x", 1});
+        cache.save(path);
+      }
+    });
+  }
+  for (std::thread& build : builds) build.join();
+  EXPECT_EQ(TuningCache::load(path).size(), 43U);
 }
 
 TEST(TuningCache, IsTheSameTextWhateverTheOrderOfInsertion) {
