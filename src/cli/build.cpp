@@ -101,7 +101,8 @@ int build(const BuildOptions& options) {
   Progress progress = Progress::for_long_work();
   progress.stage("reading the model", 0);
   Model model = options.geometry.empty()
-                    ? import_from(options.model, options.tokenizer, {options.to_compile.max_context})
+                    ? import_from(options.model, options.tokenizer,
+                                  {options.to_compile.max_context, options.to_compile.allow_non_finite})
                     : import_geometry(options.geometry, options.seed);
   progress.finish();
   CompileOptions compiled = options.to_compile;
@@ -160,6 +161,8 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
   command->add_flag("--deterministic", options->to_compile.deterministic,
                     "The same text whatever else runs beside it: one kernel a step, which may cost some speed");
+  command->add_flag("--allow-non-finite", options->to_compile.allow_non_finite,
+                    "Take weights that are NaN or infinite, which are refused otherwise");
   command->add_flag("--no-tune", options->no_tune, "Measure nothing: take the first kernel that fits");
   command
       ->add_option("--threads", options->to_compile.threads, "Threads for measuring and packing (default: all cores)")

@@ -203,7 +203,7 @@ int inspect_model(const InspectOptions& options) {
   if (options.plan || options.manifest || options.trailer || options.check) {
     throw Error(options.path.string(), "is a model, and no engine", "give an engine file");
   }
-  Model model = import_from(options.path, {}, {});
+  Model model = import_from(options.path, {}, {.allow_non_finite = true});
   if (!options.passes && options.after.empty()) {
     options.graph ? print(to_text(model.graph)) : print_model_summary(options.path, model);
     return 0;

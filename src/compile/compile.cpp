@@ -243,11 +243,12 @@ void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, 
   EngineWriter writer(target, features);
   ThreadPool pool(options.threads);
   progress.stage("weights", static_cast<int64_t>(report.weight_bytes), "B");
-  const auto write = [&](const DraftWeight& weight) {
-    return write_weight(weight, writer, pool, [&](int64_t bytes) { progress.advance(bytes); });
+  const auto write = [&](const DraftWeight& weight, bool allow_non_finite) {
+    return write_weight(weight, writer, pool, allow_non_finite, [&](int64_t bytes) { progress.advance(bytes); });
   };
-  for (const DraftWeight& weight : draft.weights) parts.planes.push_back(write(weight));
-  for (const DraftWeight& constant : constants) parts.constants.push_back(write(constant).at(0));
+  for (const DraftWeight& weight : draft.weights) parts.planes.push_back(write(weight, options.allow_non_finite));
+  // Masks among the constants are infinite where nothing may be seen.
+  for (const DraftWeight& constant : constants) parts.constants.push_back(write(constant, true).at(0));
   progress.finish();
   const auto add_text = [&](SectionKind kind, std::string_view text) {
     writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));

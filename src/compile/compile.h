@@ -24,8 +24,9 @@ struct CompileOptions {
   /// A text's tokens depend on nothing but the text and its seed: each step has one kernel for all buckets, whose
   /// result for a row does not depend on the rows beside it.
   bool deterministic = false;
-  int threads = 0;          // for tuning and packing; 0: all
-  std::string version_tag;  // free text for the manifest
+  bool allow_non_finite = false;  // weights may be NaN or infinite
+  int threads = 0;                // for tuning and packing; 0: all
+  std::string version_tag;        // free text for the manifest
 };
 
 /// Steps of one problem that run on portable code although the target has vector units and the family kernels for them.

@@ -31,6 +31,7 @@ std::string make_manifest(const Model& model, const CompileOptions& options, Cpu
   flags["memory"] = options.memory;
   flags["tuned"] = options.tune;
   flags["deterministic"] = options.deterministic;
+  if (options.allow_non_finite) flags["allow_non_finite"] = true;
   json::array without;
   for (const std::string& pass : options.without) without.emplace_back(pass);
   flags["without"] = without;

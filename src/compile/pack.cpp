@@ -6,7 +6,9 @@
 #include <mutex>
 #include <span>
 
+#include "base/finite.h"
 #include "base/progress.h"
+#include "graph/finite_constant.h"
 #include "kernels/packing.h"
 
 namespace incipit {
@@ -30,15 +32,32 @@ void parallel_or_throw(ThreadPool& pool, int64_t tiles, F&& body) {
   if (first) std::rethrow_exception(first);
 }
 
-/// A constant that refuses its contents knows rows only; the weight has the name.
+/// A weight format that refuses contents knows rows only; the weight has the name.
 template <typename F>
 void reading(const DraftWeight& weight, F&& body) {
   try {
     body();
   } catch (const Error& error) {
+    if (!error.thing().starts_with("row ")) throw;
     throw Error(weight.name + ", " + error.thing(), error.fault(), error.remedy());
   }
 }
+
+/// Refuses NaN and infinities in what is written: those of the model's own tensors that reading let pass, and those
+/// that were computed.
+struct FiniteCheck {
+  const DraftWeight& weight;
+  bool allows_all;
+
+  /// Rows of `width` values from `first_row` on.
+  void operator()(DType dtype, const std::byte* values, size_t count, int64_t first_row, int64_t width) const {
+    const size_t found = allows_all ? count : find_not_finite(dtype, values, count, NotFinite::any);
+    if (found < count) throw_not_finite(weight.name, dtype, values, found, first_row, width);
+  }
+  void operator()(std::span<const float> values, int64_t first_row, int64_t width) const {
+    (*this)(DType::f32, std::as_bytes(values).data(), values.size(), first_row, width);
+  }
+};
 
 PackedShape shape_of(const DraftWeight& weight) {
   return packed_shape(weight.format, weight.values->shape().at(0) / weight.experts, weight.values->shape().at(1),
@@ -63,9 +82,11 @@ void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, cons
   }
 }
 
-WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOrder& order, const Constant& values) {
+WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOrder& order, const Constant& values,
+                           const FiniteCheck& check) {
   std::vector<float> floats(static_cast<size_t>(values.rows()));
   values.read_floats(0, values.rows(), floats.data());
+  check(floats, 0, 1);
   std::vector<float> packed;
   for (size_t first = 0; first < floats.size(); first += static_cast<size_t>(order.n)) {  // of every expert
     const std::vector<float> one = pack_outputs(order, std::span(floats).subspan(first, static_cast<size_t>(order.n)));
@@ -75,7 +96,7 @@ WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOr
   return {std::move(kind), DType::f32, writer.write_weights(bytes), bytes.size()};
 }
 
-std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& writer,
+std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
                                       const std::function<void(int64_t)>& advance) {
   const Constant& values = *weight.values;
   const int64_t row_bytes = values.row_elements() * static_cast<int64_t>(size_of(values.dtype()));
@@ -86,6 +107,7 @@ std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& w
     check_interrupt();
     const int64_t count = std::min(rows_a_slab, values.rows() - row);
     reading(weight, [&] { values.read(row, count, slab.data()); });
+    check(values.dtype(), slab.data(), static_cast<size_t>(count * values.row_elements()), row, values.row_elements());
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
@@ -93,7 +115,7 @@ std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& w
 }
 
 std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       const std::function<void(int64_t)>& advance) {
+                                       const FiniteCheck& check, const std::function<void(int64_t)>& advance) {
   const Constant& values = *weight.values;
   const int64_t n = values.shape().at(0) / weight.experts, k = values.shape().at(1);
   const PanelPacker packer(weight.format, n, k, weight.gated);
@@ -122,8 +144,10 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
         packer.pack_panel_codes(rows.data(), out, code_sums.data() + panel * panel_width);
       } else {
         std::vector<float> rows(static_cast<size_t>(panel_width * k));
-        read_panel(packer.order(), panel % shape.panels, k, rows.data(),
-                   [&](int64_t row, int64_t run, float* target) { values.read_floats(expert_row + row, run, target); });
+        read_panel(packer.order(), panel % shape.panels, k, rows.data(), [&](int64_t row, int64_t run, float* target) {
+          values.read_floats(expert_row + row, run, target);
+          check(std::span(target, static_cast<size_t>(run * k)), expert_row + row, k);
+        });
         packer.pack_panel(rows.data(), out);
       }
     };
@@ -132,11 +156,11 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
     advance(count * shape.panel_bytes);
   }
   if (coded) {
-    planes.push_back(write_outputs(writer, "scales", packer.order(), *weight.scales));
+    planes.push_back(write_outputs(writer, "scales", packer.order(), *weight.scales, check));
     const auto bytes = std::as_bytes(std::span(code_sums));
     planes.push_back({"code_sums", DType::i32, writer.write_weights(bytes), bytes.size()});
   }
-  if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias));
+  if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias, check));
   for (const WrittenPlane& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
   return planes;
 }
@@ -154,8 +178,10 @@ uint64_t weight_bytes(const DraftWeight& weight) {
 }
 
 std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       const std::function<void(int64_t)>& advance) {
-  return weight.dense ? write_dense(weight, writer, advance) : write_panels(weight, writer, pool, advance);
+                                       bool allow_non_finite, const std::function<void(int64_t)>& advance) {
+  const FiniteCheck check{weight, allow_non_finite};
+  return weight.dense ? write_dense(weight, writer, check, advance)
+                      : write_panels(weight, writer, pool, check, advance);
 }
 
 }  // namespace incipit

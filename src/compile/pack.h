@@ -23,8 +23,8 @@ struct WrittenPlane {
 uint64_t weight_bytes(const DraftWeight& weight);
 
 /// Writes one weight in slabs of bounded size. `advance(bytes)` is called as bytes go out. Throws what reading the
-/// constant throws.
+/// constant throws, and Error naming the weight where it is NaN or infinite, unless `allow_non_finite`.
 std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       const std::function<void(int64_t)>& advance);
+                                       bool allow_non_finite, const std::function<void(int64_t)>& advance);
 
 }  // namespace incipit

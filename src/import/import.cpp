@@ -38,7 +38,7 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
   }
   const HfConfig config = HfConfig::read(directory);
   const HfArchitecture& architecture = find_architecture(config);
-  Checkpoint checkpoint = Checkpoint::open(directory);
+  Checkpoint checkpoint = Checkpoint::open(directory, options.allow_non_finite);
 
   Model model;
   model.name = directory.string();
@@ -61,7 +61,9 @@ bool is_model(const std::filesystem::path& path) {
 
 Model import_from(const std::filesystem::path& path, const std::filesystem::path& companions,
                   const ImportOptions& options) {
-  if (!std::filesystem::is_directory(path) && std::filesystem::exists(path)) return import_onnx(path, companions);
+  if (!std::filesystem::is_directory(path) && std::filesystem::exists(path)) {
+    return import_onnx(path, companions, options);
+  }
   if (!companions.empty()) {
     throw Error(path.string(), "brings its own tokenizer", "give --tokenizer with an ONNX file only");
   }

@@ -15,6 +15,8 @@ struct ImportOptions {
   /// Positions of a sequence that the engine will have; 0: what the model was trained for. Longrope's frequencies and
   /// whether a window ever closes depend on it.
   int64_t max_context = 0;
+  /// Weights may be NaN or infinite; otherwise reading such a weight throws Error naming its tensor.
+  bool allow_non_finite = false;
 };
 
 /// Reads a Hugging Face model directory (config.json, safetensors; tokenizer files are only listed among the sources).
@@ -26,7 +28,9 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
 /// where it is one. `companions`: the directory of config.json, tokenizer.json and what else says how to use it; empty:
 /// the model's own. What ONNX does not say (layers, hidden) is 0, as is max_position where no config.json tells it.
 /// Throws Error naming the file, node or operators at fault.
-Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions = {});
+/// An ONNX weight may be infinite as far as importing goes, because masks are.
+Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions = {},
+                  const ImportOptions& options = {});
 
 /// Whether a path is what import_from takes: a directory, or a file called *.onnx.
 bool is_model(const std::filesystem::path& path);

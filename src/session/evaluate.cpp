@@ -196,7 +196,12 @@ Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> toke
   visit_logits(executor, windows, [&](size_t text, size_t position, std::span<const float> logits) {
     advance(1);
     if (position + 1 == width) return;
-    loss += log_sum_exp<float>(logits) - logits[static_cast<size_t>(windows[text][position + 1])];
+    const double surprise = log_sum_exp<float>(logits) - logits[static_cast<size_t>(windows[text][position + 1])];
+    if (!std::isfinite(surprise)) {
+      throw Error("logits", fmt::format("behind token {} of window {} they are NaN or infinite", position, text),
+                  "build the engine with --precision f32; if they still are, the model is at fault");
+    }
+    loss += surprise;
     ++result.tokens_scored;
   });
   result.value = std::exp(loss / static_cast<double>(result.tokens_scored));

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "golden.h"
+#include "import/spoilable.h"
 #include "runtime/executor.h"
 
 namespace incipit {
@@ -70,6 +71,29 @@ TEST(Evaluate, RefusesWhatCannotBeRun) {
   const std::vector<int32_t> few{1, 2, 3};
   EXPECT_THROW(evaluate_perplexity(executor, few, 4, [](int64_t) {}), Error);
   EXPECT_THROW(evaluate_perplexity(executor, few, 1, [](int64_t) {}), Error);
+}
+
+TEST(Evaluate, SaysWhereLogitsAreNoNumbers) {
+  Spoilable model("llama-mha");
+  const float nan = NAN;
+  convert_from_float(&nan, DType::f32, model.tensors.at("model.norm.weight").data(), 1);
+  model.save();
+  const TemporaryDirectory directory;
+  CompileOptions options;
+  options.precision = "f32";
+  options.tune = false;
+  options.allow_non_finite = true;
+  Progress quiet(false);
+  compile(import_model(model.path(), {.allow_non_finite = true}), options, directory / "nan.engine", quiet);
+  Executor executor(Engine::open(directory / "nan.engine"), make_cpu_device(1));
+  const std::vector<int32_t> tokens{1, 2, 3, 4, 5, 6};
+  try {
+    evaluate_perplexity(executor, tokens, 3, [](int64_t) {});
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.thing(), "logits");
+    EXPECT_EQ(error.fault(), "behind token 0 of window 0 they are NaN or infinite");
+  }
 }
 
 TEST(LogitsComparison, MeasuresErrorDivergenceAndAgreement) {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "graph/finite_constant.h"
 
 namespace incipit {
 namespace {
@@ -40,8 +41,9 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
+Checkpoint Checkpoint::open(const std::filesystem::path& directory, bool allow_non_finite) {
   Checkpoint checkpoint;
+  checkpoint.allow_non_finite_ = allow_non_finite;
   if (std::filesystem::exists(directory / single_name)) {
     checkpoint.name_ = (directory / single_name).string();
     checkpoint.file_names_.emplace_back(single_name);
@@ -92,7 +94,8 @@ ConstantPtr Checkpoint::take(const std::string& tensor, const Shape& shape) {
                 "weights are read in f32, f16 or bf16");
   }
   taken_.insert(tensor);
-  return constant;
+  if (allow_non_finite_) return constant;
+  return refuse_not_finite(std::move(constant), fmt::format("{}: tensor {}", file.name(), tensor), NotFinite::any);
 }
 
 std::vector<std::string> Checkpoint::untaken() const {

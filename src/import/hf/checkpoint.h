@@ -16,7 +16,8 @@ namespace incipit {
 class Checkpoint : public TensorSource {
  public:
   /// Throws Error when there is no safetensors file, or a shard is missing, damaged, or lacks what the index says.
-  static Checkpoint open(const std::filesystem::path& directory);
+  /// Its tensors refuse to be read where they are NaN or infinite, unless `allow_non_finite`.
+  static Checkpoint open(const std::filesystem::path& directory, bool allow_non_finite = false);
 
   bool contains(std::string_view tensor) const override { return places_.find(tensor) != places_.end(); }
   ConstantPtr take(const std::string& tensor, const Shape& shape) override;
@@ -28,6 +29,7 @@ class Checkpoint : public TensorSource {
 
  private:
   Checkpoint() = default;
+  bool allow_non_finite_ = false;
   std::string name_;  // the file that lists the tensors, for errors
   std::vector<std::string> file_names_;
   std::vector<SafetensorsFile> files_;

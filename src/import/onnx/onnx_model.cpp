@@ -1,8 +1,13 @@
 // A model file of ONNX, and the small files that stand beside it or in a folder of their own.
 #include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "graph/find_logits.h"
+#include "graph/finite_constant.h"
 #include "import/hf/config.h"
 #include "import/import.h"
 #include "import/onnx/import_onnx.h"
@@ -28,10 +33,34 @@ int64_t max_position_of(const HfConfig& config) {
   return 0;
 }
 
+/// Initializers must not be NaN, and none of those that products and norms take may be infinite; others are masks.
+void refuse_not_finite_weights(onnx::Graph& graph, const std::string& file) {
+  constexpr std::array<std::string_view, 9> with_weights{"MatMul",
+                                                         "Gemm",
+                                                         "Conv",
+                                                         "ConvTranspose",
+                                                         "LayerNormalization",
+                                                         "RMSNormalization",
+                                                         "BatchNormalization",
+                                                         "GroupNormalization",
+                                                         "InstanceNormalization"};
+  std::set<std::string_view> weights;
+  for (const onnx::Node& node : graph.nodes) {
+    if (std::ranges::find(with_weights, node.op_type) == with_weights.end()) continue;
+    weights.insert(node.inputs.begin(), node.inputs.end());
+  }
+  for (auto& [name, constant] : graph.initializers) {
+    const NotFinite refused = weights.contains(name) ? NotFinite::any : NotFinite::nan;
+    constant = refuse_not_finite(std::move(constant), file + ": tensor '" + name + "'", refused);
+  }
+}
+
 }  // namespace
 
-Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions) {
-  const onnx::Model source = onnx::read_model(file);
+Model import_onnx(const std::filesystem::path& file, const std::filesystem::path& companions,
+                  const ImportOptions& options) {
+  onnx::Model source = onnx::read_model(file);
+  if (!options.allow_non_finite) refuse_not_finite_weights(source.graph, file.string());
   Model model;
   model.name = file.string();
   model.graph = import_onnx_graph(source);
