@@ -70,23 +70,30 @@ std::vector<int32_t> baseline_prompts(const Engine& engine) {
 /// of it and takes some for a sequence, which fits in there up to about this many bytes.
 constexpr uint64_t largest_measured = 1'000'000'000;
 
+struct Baseline {
+  std::unique_ptr<Session> session;  // null: nothing is measured
+  std::vector<Measurement> results;
+};
+
 /// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
-std::vector<Measurement> append_baseline(const BuildOptions& options, uint64_t engine_bytes, Progress& progress) {
+Baseline measure_baseline(const BuildOptions& options, const CompileReport& report, Progress& progress) {
   if (!cpu_features().includes(target_features(options.to_compile.target))) return {};
-  if (engine_bytes > largest_measured) {
+  if (report.engine_bytes > largest_measured) {
     spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
     return {};
   }
-  const auto session = open_session(options.output, "cpu", options.to_compile.threads, SessionUse::measure);
+  auto session = open_session(options.output, "cpu", options.to_compile.threads, SessionUse::measure);
+  if (session->executor().engine().body_digest() != report.body_digest) {
+    throw Error(options.output.string(), "was replaced by another build before this one could measure its own engine",
+                "give every build an output of its own");
+  }
   MeasureOptions measured;
   measured.prompts = baseline_prompts(session->executor().engine());
   measured.decode = session->executor().engine().plan().max_context() > 1 ? 16 : 0;
   measured.repeat = 3;
   measured.seconds = 2;
-  const std::vector<Measurement> results = measure(*session, measured, progress);
-  append_trailer(options.output, TrailerKind::baseline,
-                 baseline_record(*session, session->executor().device().workers(), results));
-  return results;
+  std::vector<Measurement> results = measure(*session, measured, progress);
+  return {std::move(session), std::move(results)};
 }
 
 /// What is not what most builds make is told, and how much of it no kernel computes.
@@ -114,19 +121,18 @@ int build(const BuildOptions& options) {
   }
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
   if (!report.plain.empty()) print_plain_graph(options, report);
-  std::vector<Measurement> baseline;
-  if (!options.no_baseline && report.plain.empty()) {
-    baseline = append_baseline(options, report.engine_bytes, progress);
-  }
+  Baseline baseline;
+  if (!options.no_baseline && report.plain.empty()) baseline = measure_baseline(options, report, progress);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string line = fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
                                  options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
                                  static_cast<double>(report.parameters) / 1e6, compiled.precision,
                                  report.measured_problems, report.tuned_problems, readable_seconds(seconds));
-  for (const Measurement& result : baseline) {
+  for (const Measurement& result : baseline.results) {
     if (result.kind == "ttft") line += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
   }
   print(line + "\n");
+  if (baseline.session) keep_baseline(*baseline.session, baseline.results);
   return 0;
 }
 

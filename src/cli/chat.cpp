@@ -178,8 +178,13 @@ class Chat {
         broken = std::current_exception();  // nobody reads on: the loop below ends
       }
     });
-    while (session_.step()) {
-      if (interrupted() || broken) session_.cancel(id);
+    try {
+      while (session_.step()) {
+        if (interrupted() || broken) session_.cancel(id);
+      }
+    } catch (const Error&) {
+      if (!broken) print("\n");
+      throw;
     }
     if (broken) std::rethrow_exception(broken);
     return answer;
@@ -207,7 +212,10 @@ int run_chat(Session& session, const ChatOptions& options) {
     if (drawn) print("> ");
     const LineReader::Got got = reader.read(line);
     if (drawn && got != LineReader::Got::line) print("\n");
-    if (got == LineReader::Got::end) return 0;
+    if (got == LineReader::Got::end) {
+      finish_check(session);
+      return 0;
+    }
     if (got == LineReader::Got::interrupt) {
       if (drawn && take_ctrl_c()) continue;
       return exit_interrupted;

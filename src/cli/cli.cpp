@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -34,6 +34,14 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   fmt::print(stderr, "incipit: {}; see: incipit {}--help\n", message,
              chosen.empty() ? "" : chosen.front()->get_name() + " ");
   return exit_usage;
+}
+
+/// A page of a mapped file is not there: the file became shorter (a copy over it does that), or its disk failed.
+extern "C" void end_without_page(int) {
+  constexpr std::string_view line =
+      "incipit: a file in use became shorter or cannot be read; leave it alone while it is used, or check its disk\n";
+  [[maybe_unused]] const ssize_t told = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(exit_failure);
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -76,6 +84,7 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   install_interrupt_handler();
+  std::signal(SIGBUS, end_without_page);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away shows as a failed write
   try {
     return parse_and_run(argc, argv);

@@ -174,7 +174,7 @@ int inspect_engine(const InspectOptions& options) {
   if (options.manifest) print(std::string(engine->manifest()) + "\n");
   if (options.trailer) print_trailer(*engine);
   if (options.check) {
-    engine->check_weights();
+    check_weights(*engine);
     print(fmt::format("{}: every byte of its body is as it was built\n", options.path.string()));
   }
   if (!options.plan && !options.manifest && !options.trailer && !options.check) print_summary(*engine);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/version.h"
+#include "engine/engine.h"
 
 namespace incipit::cli {
 namespace {
@@ -133,17 +134,23 @@ boost::json::array to_json(const std::vector<Measurement>& results) {
   return array;
 }
 
-std::string baseline_record(Session& session, int threads, const std::vector<Measurement>& results) {
+void keep_baseline(Session& session, const std::vector<Measurement>& results) {
   const Executor::Memory memory = session.executor().memory();
   const boost::json::object record{
       {"version", version()},
       {"machine", machine_fingerprint()},
-      {"threads", threads},
+      {"threads", session.executor().device().workers()},
       {"unix_time", static_cast<int64_t>(std::time(nullptr))},
       {"memory",
        {{"weights", memory.weights}, {"arena", memory.arena}, {"pages", memory.pages}, {"state", memory.state}}},
       {"results", to_json(results)}};
-  return boost::json::serialize(record);
+  const Engine& engine = session.executor().engine();
+  try {
+    append_trailer(engine.path(), engine.body_digest(), TrailerKind::baseline, boost::json::serialize(record));
+  } catch (const Error& error) {
+    throw Error(error.thing(), fmt::format("{}; what was measured is not kept in the engine", error.fault()),
+                error.remedy());
+  }
 }
 
 }  // namespace incipit::cli

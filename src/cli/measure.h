@@ -43,7 +43,8 @@ void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::f
 /// {kind, tokens, ms_median} a measurement, of decoding also its context.
 boost::json::array to_json(const std::vector<Measurement>& results);
 
-/// A baseline record of the engine's trailer: version, machine, threads, time, memory, results.
-std::string baseline_record(Session& session, int threads, const std::vector<Measurement>& results);
+/// Appends a baseline record to the trailer of the session's engine: version, machine, threads, time, memory, results.
+/// Throws Error when it cannot be kept, also because the file holds another engine by now.
+void keep_baseline(Session& session, const std::vector<Measurement>& results);
 
 }  // namespace incipit::cli

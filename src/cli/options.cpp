@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -76,8 +77,27 @@ std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const
   options.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
   options.threads = threads;
   options.executor.profile = use == SessionUse::profile;
-  options.prefix_cache = use == SessionUse::serve;
-  return std::make_unique<Session>(Engine::open(engine), options);
+  options.prefix_cache = use == SessionUse::serve || use == SessionUse::serve_checked;
+  options.check_weights = use == SessionUse::serve;
+  auto session = std::make_unique<Session>(Engine::open(engine), options);
+  if (use == SessionUse::serve_checked || use == SessionUse::measure) check_weights(session->executor().engine());
+  return session;
+}
+
+void check_weights(const Engine& engine) {
+  Progress progress;
+  progress.stage("checking", static_cast<int64_t>(engine.weights().size()), "B");
+  for (uint64_t slab = 0; slab < engine.weight_slabs(); ++slab) {
+    check_interrupt();
+    engine.check_weight_slab(slab);
+    progress.advance(static_cast<int64_t>(weight_slab));
+  }
+  progress.finish();
+}
+
+void finish_check(Session& session) {
+  constexpr auto patience = std::chrono::milliseconds(100);
+  session.finish_check(patience);
 }
 
 const Tokenizer& tokenizer_of(Session& session) {

@@ -24,12 +24,17 @@ std::string readable_bytes(double bytes);
 /// "412 ms", "3.2 s", "2 min 5 s".
 std::string readable_seconds(double seconds);
 
-/// What a session is for: only `serve` keeps prefixes; the others compute every prompt, and may use the executor
-/// themselves. `profile` times every step.
-enum class SessionUse : uint8_t { serve, measure, profile };
+/// What a session is for. `serve` and `serve_checked` keep prefixes; the others compute every prompt, and may use the
+/// executor themselves. `profile` times every step. The weights are checked behind the first token for `serve`, and
+/// before anything is computed for `serve_checked` and `measure`, whose results are kept.
+enum class SessionUse : uint8_t { serve, serve_checked, measure, profile };
 /// A session over an engine file; `device` is "cpu" or "shadow".
 std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
                                       SessionUse use);
+/// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
+void check_weights(const Engine& engine);
+/// Gives the check behind the first token some time to end: all it needs, for engines that are not large.
+void finish_check(Session& session);
 /// The session's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(Session& session);
 

@@ -36,7 +36,7 @@ struct RunOptions {
   std::vector<std::string> stops;
   std::optional<std::string> stop_ids;
   std::vector<std::string> template_arguments;
-  bool greedy = false, raw = false, json = false, echo = false;
+  bool greedy = false, raw = false, json = false, echo = false, check = false;
   bool chat = false;
   std::optional<std::string> system;
   BatchFiles batch;
@@ -108,6 +108,10 @@ Request request_for(const RunOptions& options, const Session& session) {
   return request;
 }
 
+SessionUse use_of(const RunOptions& options) {
+  return options.check || !options.batch.input.empty() ? SessionUse::serve_checked : SessionUse::serve;
+}
+
 /// Ends with the request, or with Ctrl-C.
 void generate(Session& session, Request request, bool stream, Outcome& outcome) {
   outcome.submitted = Clock::now();
@@ -130,8 +134,14 @@ void generate(Session& session, Request request, bool stream, Outcome& outcome) 
       broken = std::current_exception();  // nobody reads on: the loop below ends
     }
   });
-  while (session.step()) {
-    if (interrupted() || broken) session.cancel(id);
+  try {
+    while (session.step()) {
+      if (interrupted() || broken) session.cancel(id);
+    }
+    if (!interrupted()) finish_check(session);
+  } catch (const Error&) {
+    if (stream && !broken) print("\n");
+    throw;
   }
   if (broken) std::rethrow_exception(broken);
 }
@@ -172,7 +182,7 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
 int run_files(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
+  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
   progress.finish();
   return run_batch(*session, options.batch);
 }
@@ -180,7 +190,7 @@ int run_files(const RunOptions& options) {
 int run_conversation(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
+  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
   progress.finish();
   ChatOptions chat;
   chat.system = options.system;
@@ -197,7 +207,7 @@ int run(const RunOptions& options) {
   outcome.begun = Clock::now();
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::serve);
+  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
   if (!options.json) progress.finish();
   outcome.loaded = Clock::now();
   Request request = request_for(options, *session);
@@ -250,6 +260,8 @@ void add_run(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"cpu", "shadow"}))
       ->capture_default_str();
   CLI::Option* echo = command->add_flag("--echo", options->echo, "The prompt before its continuation");
+  command->add_flag("--check", options->check,
+                    "Check all weights before the first token (default: behind it, as far as the run lasts)");
   CLI::Option* json = command->add_flag("--json", options->json, "One JSON object at the end instead of the text");
   CLI::Option* chat = command->add_flag("--chat", options->chat,
                                         "A conversation over the model's chat template: each line of standard input "
@@ -262,7 +274,7 @@ void add_run(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
     const std::string& name = option->get_name();
-    return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--help";
+    return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--check" && name != "--help";
   });
   CLI::Option* batch = command->add_option("--batch", options->batch.input,
                                            "A file of requests, one a line, in the OpenAI API's batch format");

@@ -3,10 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "cli/commands.h"
 #include "engine/engine.h"
+#include "engine/weight_check.h"
 #include "import/safetensors.h"
 #include "runtime/plain/plain_graph.h"
 
@@ -19,11 +22,15 @@ struct RunGraphOptions {
 };
 
 int run_graph(const RunGraphOptions& options) {
-  PlainGraph graph(Engine::open(options.engine), options.threads);
+  const std::shared_ptr<const Engine> engine = Engine::open(options.engine);
+  PlainGraph graph(engine, options.threads);
   const SafetensorsFile file = SafetensorsFile::open(options.inputs);
   std::map<std::string, Tensor> inputs;
   for (const std::string& name : file.names()) inputs.emplace(name, file.load(name));
-  write_safetensors(options.outputs, graph.run(inputs));
+  const WeightCheck check(engine);
+  const std::map<std::string, Tensor> outputs = graph.run(inputs);
+  check.finish();
+  write_safetensors(options.outputs, outputs);
   return 0;
 }
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -134,7 +136,9 @@ uint64_t memory_for_state(const Model& model, const CompileOptions& options, con
 class KernelChooser {
  public:
   /// `one_for_all`: the choice of the largest bucket, which is where first tokens come from, for every bucket.
-  KernelChooser(Tuner& tuner, bool one_for_all) : tuner_(tuner), one_for_all_(one_for_all) {}
+  /// `after` is called when a choice has been made.
+  KernelChooser(Tuner& tuner, bool one_for_all, std::function<void()> after)
+      : tuner_(tuner), one_for_all_(one_for_all), after_(std::move(after)) {}
 
   PlannedStep plan(DraftStep step, const std::vector<BucketBounds>& buckets) {
     PlannedStep planned{std::move(step), {}};
@@ -152,11 +156,14 @@ class KernelChooser {
     const auto key = std::make_pair(problem, rows);
     if (const auto found = chosen_.find(key); found != chosen_.end()) return found->second;
     check_interrupt();
-    return chosen_.emplace(key, tuner_.choose({problem, rows})).first->second;
+    const KernelChoice& choice = chosen_.emplace(key, tuner_.choose({problem, rows})).first->second;
+    after_();
+    return choice;
   }
 
   Tuner& tuner_;
   bool one_for_all_;
+  std::function<void()> after_;
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
@@ -174,24 +181,65 @@ void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures features, C
   }
 }
 
-void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
-                    CpuFeatures features, CompileReport& report, Progress& progress) {
-  TuningCache cache = options.tuning_cache.empty() ? TuningCache() : TuningCache::load(options.tuning_cache);
-  // What was measured is kept even when the build is interrupted.
-  const auto keep_results = [&] {
-    if (!options.tuning_cache.empty() && cache.changes() > 0) cache.save(options.tuning_cache);
-  };
-  Tuner tuner(cache, {features, options.threads, 0.15, options.tune});
-  KernelChooser chooser(tuner, options.deterministic);
-  progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
-  try {
-    for (DraftStep& step : draft.steps) {
-      parts.steps.push_back(chooser.plan(step, parts.buckets));
-      progress.advance(1);
+/// The tuning cache of a build, saved as it grows: what was measured outlives an interrupt, and a kill costs what the
+/// last second brought.
+class KeptMeasurements {
+ public:
+  explicit KeptMeasurements(const std::filesystem::path& path)
+      : path_(path), cache_(path.empty() ? TuningCache() : TuningCache::load(path)) {}
+  ~KeptMeasurements() {
+    try {
+      save();
+    } catch (const std::exception& error) {
+      spdlog::warn("{}", error.what());
     }
-  } catch (...) {
-    keep_results();
-    throw;
+  }
+  KeptMeasurements(const KeptMeasurements&) = delete;
+  KeptMeasurements& operator=(const KeptMeasurements&) = delete;
+
+  TuningCache& cache() { return cache_; }
+
+  /// Throws Error when the very first result cannot be saved, before much is measured. Later failures are save()'s,
+  /// which is called when the engine is whole.
+  void save_some() {
+    if (path_.empty() || !cache_.unsaved()) return;
+    if (!tried_) {
+      save();
+    } else if (Clock::now() - *tried_ >= std::chrono::seconds(1)) {
+      save_if_possible();
+    }
+    tried_ = Clock::now();
+  }
+  void save_if_possible() {
+    try {
+      if (!path_.empty() && cache_.unsaved()) cache_.save(path_);
+    } catch (const Error& error) {
+      spdlog::debug("{}", error.what());
+    }
+  }
+  /// Throws Error, and does not try again.
+  void save() {
+    if (path_.empty() || !cache_.unsaved()) return;
+    const std::filesystem::path path = std::exchange(path_, {});
+    cache_.save(path);
+    path_ = path;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::filesystem::path path_;  // empty: nothing is kept
+  TuningCache cache_;
+  std::optional<Clock::time_point> tried_;
+};
+
+void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
+                    CpuFeatures features, KeptMeasurements& kept, CompileReport& report, Progress& progress) {
+  Tuner tuner(kept.cache(), {features, options.threads, 0.15, options.tune});
+  KernelChooser chooser(tuner, options.deterministic, [&] { kept.save_some(); });
+  progress.stage("kernels", static_cast<int64_t>(draft.steps.size()), "steps");
+  for (DraftStep& step : draft.steps) {
+    parts.steps.push_back(chooser.plan(step, parts.buckets));
+    progress.advance(1);
   }
   if (!draft.graph) {
     const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
@@ -210,8 +258,7 @@ void choose_kernels(const Model& model, PlanDraft& draft, PlanParts& parts, cons
                 fallback.problem);
   }
   report.tuned_problems = chooser.problems();
-  report.measured_problems = cache.changes();
-  keep_results();
+  report.measured_problems = kept.cache().changes();
 }
 
 /// A plain graph's constants, which are read where they are mapped.
@@ -233,14 +280,19 @@ bool brings_tokenizer(const Model& model) {
   return false;
 }
 
+/// Where the engine goes, and what it takes from the model's folder as it is: made before anything is measured.
+struct Output {
+  EngineWriter writer;
+  std::vector<std::byte> tokenizer;
+};
+
 void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, const CompileOptions& options,
-                  CpuFeatures features, const std::filesystem::path& target, CompileReport& report,
-                  Progress& progress) {
+                  CpuFeatures features, Output& output, CompileReport& report, Progress& progress) {
   const std::vector<DraftWeight> constants = constants_of(draft);
   for (const auto* list : {&draft.weights, &constants}) {
     for (const DraftWeight& weight : *list) report.weight_bytes += weight_bytes(weight);
   }
-  EngineWriter writer(target, features);
+  EngineWriter& writer = output.writer;
   ThreadPool pool(options.threads);
   progress.stage("weights", static_cast<int64_t>(report.weight_bytes), "B");
   const auto write = [&](const DraftWeight& weight, bool allow_non_finite) {
@@ -255,13 +307,12 @@ void write_engine(const Model& model, const PlanDraft& draft, PlanParts& parts, 
   };
   writer.add_section(SectionKind::plan, write_plan(model, draft, parts));
   add_text(SectionKind::manifest, make_manifest(model, options, features, report));
-  if (!draft.graph && brings_tokenizer(model))
-    writer.add_section(SectionKind::tokenizer, compile_tokenizer(model.directory));
+  if (!output.tokenizer.empty()) writer.add_section(SectionKind::tokenizer, output.tokenizer);
   if (!draft.graph && !model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);
   add_text(SectionKind::generation, model.generation_defaults);
   check_interrupt();
-  writer.commit();
-  report.engine_bytes = std::filesystem::file_size(target);
+  report.body_digest = writer.commit();
+  report.engine_bytes = writer.bytes();
 }
 
 }  // namespace
@@ -300,13 +351,18 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   }
   report.pass_seconds = seconds_since(start);
 
+  Output output{EngineWriter(target_path, features), {}};
+  if (!draft.graph && brings_tokenizer(model)) output.tokenizer = compile_tokenizer(model.directory);
+  KeptMeasurements kept(options.tuning_cache);
   start = std::chrono::steady_clock::now();
-  choose_kernels(model, draft, parts, options, features, report, progress);
+  choose_kernels(model, draft, parts, options, features, kept, report, progress);
+  kept.save_if_possible();
   report.tune_seconds = seconds_since(start);
 
   start = std::chrono::steady_clock::now();
-  write_engine(model, draft, parts, options, features, target_path, report, progress);
+  write_engine(model, draft, parts, options, features, output, report, progress);
   report.pack_seconds = seconds_since(start);
+  kept.save();
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/progress.h"
 #include "graph/model.h"
 #include "passes/pass.h"
@@ -41,6 +42,7 @@ struct CompileReport {
   std::string plain;  // why the model is no decoder, and the engine holds a plain graph; empty: it is one
   uint64_t weight_bytes = 0;
   uint64_t engine_bytes = 0;
+  Digest body_digest;  // the engine's
   int64_t parameters = 0;
   int32_t steps = 0;                                 // kernel launches; or a plain graph's operations, of which
   int32_t launches = 0;                              // kernels compute so many, and primitives the others
@@ -53,7 +55,8 @@ struct CompileReport {
 /// Compiles `model` (consumed: its graph is rewritten) into `target_path`, which appears only when it is whole. The
 /// body is the same byte for byte for the same model, options and tuning cache. What the passes do not make a decoder
 /// becomes a plain graph (runtime/plain/). Throws Error (an option that cannot hold, control flow in a plain graph, a
-/// full disk); Ctrl-C throws too and leaves nothing behind.
+/// full disk); Ctrl-C throws too and leaves nothing behind but what was measured, in the tuning cache. What can fail
+/// without tuning fails before it; a tuning cache that cannot be written in the end is told when the engine is whole.
 CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
                       Progress& progress);
 

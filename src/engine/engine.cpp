@@ -24,6 +24,7 @@ std::string_view section_name(uint32_t kind) {
     case SectionKind::chat_template: return "chat template";
     case SectionKind::generation: return "generation defaults";
     case SectionKind::weights: return "weights";
+    case SectionKind::weight_digests: return "table of weight digests";
   }
   return {};
 }
@@ -164,7 +165,8 @@ struct Engine::State {
       inconsistent(fmt::format("its sections end at {} of a body of {}", end, header.body_bytes));
     }
     check_gap(end, header.body_bytes);
-    for (SectionKind kind : {SectionKind::plan, SectionKind::manifest, SectionKind::weights}) {
+    for (SectionKind kind :
+         {SectionKind::plan, SectionKind::manifest, SectionKind::weights, SectionKind::weight_digests}) {
       if ((seen >> static_cast<uint32_t>(kind) & 1) == 0) {
         inconsistent(fmt::format("it has no section '{}'", section_name(static_cast<uint32_t>(kind))));
       }
@@ -172,6 +174,30 @@ struct Engine::State {
     if (header.sections[0].kind != static_cast<uint32_t>(SectionKind::weights)) {
       inconsistent("the weights are not the first section");
     }
+  }
+
+  const SectionEntry& weights() const { return header.sections[0]; }
+
+  /// What the weights' digest stands for.
+  void check_slab_digests() const {
+    const auto table = section(SectionKind::weight_digests);
+    if (table.size() != slab_count(weights().bytes) * sizeof(Digest) || digest_of(table) != weights().digest) {
+      inconsistent("its weight digests are not those of its weights");
+    }
+  }
+
+  void check_slab(uint64_t slab) const {
+    INCIPIT_ASSERT(slab < slab_count(weights().bytes));
+    const uint64_t begin = slab * weight_slab;
+    const uint64_t size = std::min(weight_slab, weights().bytes - begin);
+    Digest expected;
+    std::memcpy(&expected, section(SectionKind::weight_digests).data() + slab * sizeof(Digest), sizeof expected);
+    if (digest_of(section(SectionKind::weights).subspan(begin, size)) == expected) return;
+    const uint64_t offset = weights().offset + begin;
+    throw Error(name,
+                fmt::format("its weights were altered, at bytes {} to {}: results are not to be trusted", offset,
+                            offset + size),
+                rebuild);
   }
 
   void check_gap(uint64_t begin, uint64_t end) const {
@@ -183,9 +209,10 @@ struct Engine::State {
   void check_digests() const {
     for (uint32_t i = 0; i < header.section_count; ++i) {
       const SectionEntry& entry = header.sections[i];
-      if (entry.kind == static_cast<uint32_t>(SectionKind::weights)) continue;  // check_weights()
+      if (entry.kind == static_cast<uint32_t>(SectionKind::weights)) continue;  // check_slab()
       check_digest(entry);
     }
+    check_slab_digests();
   }
 
   void check_digest(const SectionEntry& entry) const {
@@ -230,6 +257,10 @@ std::span<const std::byte> Engine::tokenizer() const { return state_->section(Se
 std::span<const std::byte> Engine::weights() const { return state_->section(SectionKind::weights); }
 std::span<const std::byte> Engine::body() const { return state_->bytes.first(state_->header.body_bytes); }
 const std::vector<TrailerRecord>& Engine::trailer() const { return state_->trailer; }
-void Engine::check_weights() const { state_->check_digest(state_->header.sections[0]); }
+uint64_t Engine::weight_slabs() const { return slab_count(state_->weights().bytes); }
+void Engine::check_weight_slab(uint64_t slab) const { state_->check_slab(slab); }
+void Engine::check_weights() const {
+  for (uint64_t slab = 0; slab < weight_slabs(); ++slab) check_weight_slab(slab);
+}
 
 }  // namespace incipit

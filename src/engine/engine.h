@@ -22,9 +22,10 @@ struct TrailerRecord {
   std::string json;
 };
 
-/// A mapped engine. Opening checks everything but the weights' contents: size, magic, version, header digest, section
-/// bounds, the digests of plan, manifest, tokenizer, template and generation defaults, the FlatBuffers structure, every
-/// offset the plan names, and the trailer. Each fault is an Error with its own message and remedy.
+/// A mapped engine. Opening checks everything but the weights' contents (WeightCheck does that behind the first token):
+/// size, magic, version, header digest, section bounds, the digests of plan, manifest, tokenizer, template and
+/// generation defaults, the FlatBuffers structure, every offset the plan names, and the trailer. Each fault is an Error
+/// with its own message and remedy.
 class Engine {
  public:
   struct OpenOptions {
@@ -51,7 +52,11 @@ class Engine {
   /// The whole body, for offsets that the plan gives from the start of the file.
   std::span<const std::byte> body() const;
   const std::vector<TrailerRecord>& trailer() const;
-  /// Reads all weights and compares their digest; throws Error when they were altered.
+  /// The weights are checked slab by slab: how many slabs there are.
+  uint64_t weight_slabs() const;
+  /// Reads a slab and compares its digest; throws Error when it was altered. Of any thread.
+  void check_weight_slab(uint64_t slab) const;
+  /// All slabs.
   void check_weights() const;
 
  private:
@@ -63,8 +68,9 @@ class Engine {
 /// The plan as readable text, for `inspect --plan`.
 std::string describe_plan(const plan::Plan& plan);
 
-/// Appends one record to the trailer of an engine file, bound to its body. The body is not touched. Throws Error when
-/// the file cannot be written; a failed append leaves the file as it was.
-void append_trailer(const std::filesystem::path& path, TrailerKind kind, std::string_view json);
+/// Appends one record to the trailer of an engine file, about the engine whose body has the digest `body`. The body is
+/// not touched. Throws Error when the file cannot be written, and when its body is another one by now; a failed append
+/// leaves the file as it was.
+void append_trailer(const std::filesystem::path& path, const Digest& body, TrailerKind kind, std::string_view json);
 
 }  // namespace incipit

@@ -7,7 +7,8 @@
 //   trailer          records, each appended whole: TrailerHeader, payload (JSON text)
 //
 // All integers little endian. The header carries its own digest, a digest of every section, and the body digest
-// (of all section digests and kinds in order), to which every trailer record is bound.
+// (of all section digests and kinds in order), to which every trailer record is bound. The weights' digest is that of
+// the section `weight_digests`, which has a digest for each slab of them, so that slabs can be checked one by one.
 #pragma once
 
 #include <array>
@@ -18,9 +19,10 @@
 namespace incipit {
 
 constexpr std::array<char, 8> engine_magic{'I', 'N', 'C', 'I', 'P', 'I', 'T', '\n'};
-constexpr uint32_t engine_version = 1;
-constexpr uint32_t oldest_readable_engine_version = 1;
+constexpr uint32_t engine_version = 2;  // 1 had one digest for all weights
+constexpr uint32_t oldest_readable_engine_version = 2;
 constexpr uint64_t engine_page = 4096;
+constexpr uint64_t weight_slab = uint64_t{1} << 20;  // bytes; the last slab may have fewer
 
 enum class SectionKind : uint32_t {
   plan = 1,
@@ -28,7 +30,8 @@ enum class SectionKind : uint32_t {
   tokenizer = 3,
   chat_template = 4,
   generation = 5,
-  weights = 6
+  weights = 6,
+  weight_digests = 7  // Digest[slabs of the weights]
 };
 constexpr uint32_t max_sections = 16;
 

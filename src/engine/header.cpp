@@ -1,11 +1,34 @@
 #include "engine/header.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
+#include <utility>
 
 #include "base/error.h"
 
 namespace incipit {
+
+void SlabDigester::update(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    if (!open_) open_ = std::make_unique<Digester>();
+    const size_t count = std::min<uint64_t>(bytes.size(), weight_slab - filled_);
+    open_->update(bytes.first(count));
+    bytes = bytes.subspan(count);
+    filled_ += count;
+    if (filled_ < weight_slab) continue;
+    whole_.push_back(open_->finish());
+    open_.reset();
+    filled_ = 0;
+  }
+}
+
+std::vector<Digest> SlabDigester::finish() {
+  if (open_) whole_.push_back(open_->finish());
+  open_.reset();
+  filled_ = 0;
+  return std::exchange(whole_, {});
+}
 
 Digest body_digest_of(const EngineHeader& header) {
   INCIPIT_ASSERT(header.section_count <= max_sections);

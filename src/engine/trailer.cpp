@@ -46,10 +46,13 @@ class LockedFile {
   LockedFile(const LockedFile&) = delete;
   LockedFile& operator=(const LockedFile&) = delete;
 
-  off_t size() const {
-    struct stat status {};
-    if (::fstat(descriptor_, &status) != 0) fail("read its size");
-    return status.st_size;
+  off_t size() const { return status().st_size; }
+
+  /// False when a build has put another file in its place: what is appended now would be lost with this one.
+  bool has_its_name() const {
+    const struct stat mine = status();
+    struct stat named {};
+    return ::stat(path_.c_str(), &named) == 0 && named.st_dev == mine.st_dev && named.st_ino == mine.st_ino;
   }
 
   /// All or nothing: what a failed write or flush has left is cut off again.
@@ -79,6 +82,12 @@ class LockedFile {
   }
 
  private:
+  struct stat status() const {
+    struct stat found {};
+    if (::fstat(descriptor_, &found) != 0) fail("read its size");
+    return found;
+  }
+
   [[noreturn]] void fail(std::string_view what) const {
     throw Error(path_.string(), fmt::format("cannot {}: {}", what, std::generic_category().message(errno)),
                 "check its permissions and the space left");
@@ -117,12 +126,14 @@ std::vector<TrailerRecord> read_trailer(std::span<const std::byte> file, uint64_
   return records;
 }
 
-void append_trailer(const std::filesystem::path& path, TrailerKind kind, std::string_view json) {
+void append_trailer(const std::filesystem::path& path, const Digest& body, TrailerKind kind, std::string_view json) {
+  const Error replaced(path.string(), "was replaced by another engine while this one was measured",
+                       "measure again, and give every build an output of its own");
   const LockedFile file(path);
   // Opened only now: another program may have appended while we waited for the lock.
   Engine::OpenOptions options;
   options.check_features = false;
-  const Digest body = Engine::open(path, options)->body_digest();
+  if (Engine::open(path, options)->body_digest() != body || !file.has_its_name()) throw replaced;
 
   const auto payload = std::as_bytes(std::span(json.data(), json.size()));
   TrailerHeader header;
@@ -134,6 +145,7 @@ void append_trailer(const std::filesystem::path& path, TrailerKind kind, std::st
   std::memcpy(record.data(), &header, sizeof header);
   std::memcpy(record.data() + sizeof header, payload.data(), payload.size());
   file.append(record);
+  if (!file.has_its_name()) throw replaced;
 }
 
 }  // namespace incipit

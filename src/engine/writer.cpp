@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,7 +20,8 @@ struct EngineWriter::State {
 
   AtomicFile file;
   EngineHeader header;
-  Digester weights_digest;
+  SlabDigester slabs;
+  std::vector<Digest> slab_digests;
   bool weights_open = true;
 
   void pad(uint64_t alignment) {
@@ -30,7 +32,7 @@ struct EngineWriter::State {
   /// Bytes of the weights section, gaps between planes included.
   void write_weights(std::span<const std::byte> bytes) {
     file.write(bytes);
-    weights_digest.update(bytes);
+    slabs.update(bytes);
   }
 
   void enter(SectionKind kind, uint64_t offset, uint64_t bytes, const Digest& digest) {
@@ -41,7 +43,9 @@ struct EngineWriter::State {
   void close_weights() {
     if (!weights_open) return;
     weights_open = false;
-    enter(SectionKind::weights, engine_page, file.size() - engine_page, weights_digest.finish());
+    slab_digests = slabs.finish();
+    enter(SectionKind::weights, engine_page, file.size() - engine_page,
+          digest_of(std::as_bytes(std::span(slab_digests))));
   }
 };
 
@@ -81,14 +85,18 @@ void EngineWriter::append_weights(std::span<const std::byte> bytes) {
   state_->write_weights(bytes);
 }
 
-void EngineWriter::commit() {
+uint64_t EngineWriter::bytes() const { return state_->file.size(); }
+
+Digest EngineWriter::commit() {
   state_->close_weights();
+  add_section(SectionKind::weight_digests, std::as_bytes(std::span(state_->slab_digests)));
   state_->pad(section_alignment);
   EngineHeader& header = state_->header;
   header.body_bytes = state_->file.size();
   seal(header);
   state_->file.write_at(0, std::as_bytes(std::span(&header, 1)));
   state_->file.commit();
+  return header.body_digest;
 }
 
 }  // namespace incipit

@@ -27,7 +27,10 @@ class EngineWriter {
   uint64_t align_weights();
   /// Continues the plane with no alignment.
   void append_weights(std::span<const std::byte> bytes);
-  void commit();
+  /// Returns the digest of the body.
+  Digest commit();
+  /// Written so far.
+  uint64_t bytes() const;
 
  private:
   struct State;

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/plan_items.h"
+#include "engine/weight_check.h"
 #include "session/stop_text.h"
 #include "text/detokenizer.h"
 #include "text/utf8.h"
@@ -177,6 +178,9 @@ struct Session::State {
   std::vector<SequenceId> cancelled;  // whose listeners have not heard it yet
   std::deque<InFlight> in_flight;
   SequenceId next_id = 1;
+  bool check_wanted;
+  bool sampled = false;              // a token has been told
+  std::optional<WeightCheck> check;  // from then on
 
   // Reused from step to step.
   std::vector<BatchEntry> entries;
@@ -188,7 +192,8 @@ struct Session::State {
         tokenizer(engine->tokenizer().empty() ? nullptr : Tokenizer::open(engine->tokenizer(), engine)),
         executor(engine, make_device(options), options.executor),
         scheduler(scheduler_limits(executor.limits(), options)),
-        steps_ahead(options.device == SessionOptions::DeviceKind::cpu ? 0 : 1) {
+        steps_ahead(options.device == SessionOptions::DeviceKind::cpu ? 0 : 1),
+        check_wanted(options.check_weights) {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
   }
 
@@ -268,7 +273,13 @@ bool Session::step() {
   const bool submitted = state.submit_next();
   const size_t keep = submitted ? state.steps_ahead : 0;
   while (state.in_flight.size() > keep) state.collect_oldest();
+  if (state.check_wanted && state.sampled && !state.check) state.check.emplace(state.engine);
+  if (state.check) state.check->report();
   return !state.in_flight.empty() || !state.live.empty();
+}
+
+void Session::finish_check(std::chrono::milliseconds longest) {
+  if (state_->check) state_->check->finish(longest);
 }
 
 void Session::run() {
@@ -354,6 +365,7 @@ bool Session::State::ends_at(const Live& one, int32_t token) const {
 void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
   one.tokens.push_back(row.id);
   scheduler.learn(id, row.id);
+  sampled = true;
   TokenEvent event = one.event(id);
   event.token = row;
   if (ends_at(one, row.id)) {

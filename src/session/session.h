@@ -1,6 +1,7 @@
 // A session: an engine that generates. `run`, `bench` and (later) `serve` all drive this one loop.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,6 +53,8 @@ struct SessionOptions {
   int32_t prefill_chunk = 0;  // SchedulerLimits; 0: the engine's largest step
   /// Prompts start behind what earlier ones have in common with them. Without, every prompt is computed whole.
   bool prefix_cache = true;
+  /// Checks the weights beside the steps that follow the first token, and takes none of that one's time.
+  bool check_weights = false;
 };
 
 class Session {
@@ -65,8 +68,11 @@ class Session {
   SequenceId submit(Request request, Listener listener);
   /// Ends a request at once with FinishReason::cancelled (the listener hears it in the next step).
   void cancel(SequenceId id);
-  /// Runs one step, keeping the next one in flight; false when there is nothing left to do.
+  /// Runs one step, keeping the next one in flight; false when there is nothing left to do. Throws Error when weights
+  /// have been found altered: nothing that the session has computed is to be trusted.
   bool step();
+  /// Goes on with the check of the weights, if there is one, for no longer than that. Throws Error as step().
+  void finish_check(std::chrono::milliseconds longest);
   /// Steps until nothing is left.
   void run();
 

@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <map>
 
@@ -15,6 +18,7 @@
 #include "import/safetensors.h"
 #include "kernels/families.h"
 #include "kernels/kernel.h"
+#include "support/message_of.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 #include "tune/tuner.h"
@@ -231,6 +235,53 @@ TEST(Compile, NamesAWeightThatFp16CannotHold) {
     EXPECT_FALSE(std::filesystem::exists(directory / "out.engine"));
     compile_quietly(directory.path(), untuned("bf16"), directory / "bf16.engine");
   }
+}
+
+CompileOptions tuned(const std::filesystem::path& cache) {
+  CompileOptions options = untuned("f32");
+  options.tune = true;
+  options.tuning_cache = cache;
+  return options;
+}
+
+TEST(Compile, MeasuresNothingBeforeWhatCanFailWithoutIt) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path model = directory / "model", cache = directory / "tuning.txt";
+  std::filesystem::copy(reference("llama-mha"), model);
+  std::ofstream(model / "tokenizer.json") << "{}";
+  EXPECT_THROW(compile_quietly(model, tuned(cache), directory / "out.engine"), Error);
+  EXPECT_FALSE(std::filesystem::exists(cache)) << "the tokenizer was compiled behind the measurements";
+  EXPECT_THROW(compile_quietly(reference("llama-mha"), tuned(cache), directory / "no" / "out.engine"), Error);
+  EXPECT_FALSE(std::filesystem::exists(cache)) << "the output was opened behind the measurements";
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1) << "the model alone";
+}
+
+TEST(Compile, EndsWhereTheTuningCacheCannotBeWritten) {
+  const TemporaryDirectory directory;
+  const std::string message = message_of([&] {
+    compile_quietly(reference("llama-mha"), tuned(directory / "no" / "tuning.txt"), directory / "out.engine");
+  });
+  EXPECT_THAT(message, HasSubstr("tuning.txt: its directory does not exist"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+TEST(Compile, KeepsWhatItHasMeasuredWhenItIsKilled) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path cache = directory / "tuning.txt";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    compile_quietly(reference("llama-mha"), tuned(cache), directory / "out.engine");
+    ::_exit(0);
+  }
+  while (!std::filesystem::exists(cache)) ::usleep(1000);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status)) << "the first results are saved long before the last";
+  EXPECT_GE(TuningCache::load(cache).size(), 1U);
+  compile_quietly(reference("llama-mha"), tuned(cache), directory / "out.engine");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 2)
+      << "what the killed build has left is cleared";
 }
 
 TEST(Compile, LeavesTheOldFileWhenItFails) {

@@ -130,7 +130,8 @@ TEST_F(EngineTest, AChangedByteIsToldWhereverItIs) {
         case SectionKind::tokenizer: return "its tokenizer was altered";
         case SectionKind::chat_template: return "its chat template was altered";
         case SectionKind::generation: return "its generation defaults was altered";
-        case SectionKind::weights: return "its weights was altered";
+        case SectionKind::weights: return "its weights were altered, at bytes 4096 to 4231";
+        case SectionKind::weight_digests: return "its table of weight digests was altered";
       }
     }
     return "was altered between its sections";
@@ -173,10 +174,13 @@ TEST_F(EngineTest, OtherVersionsAreRefusedByNumber) {
   AlignedBytes changed(as_bytes_of(bytes()));
   changed.header().version = engine_version + 1;
   changed.seal_all();
-  EXPECT_EQ(fault_of(changed.bytes()), "has format version 2, this incipit reads up to 1");
+  EXPECT_EQ(fault_of(changed.bytes()), "has format version 3, this incipit reads up to 2");
   changed.header().version = 0;
   changed.seal_all();
-  EXPECT_EQ(fault_of(changed.bytes()), "has format version 0, this incipit reads 1 and later");
+  EXPECT_EQ(fault_of(changed.bytes()), "has format version 0, this incipit reads 2 and later");
+  changed.header().version = 1;
+  changed.seal_all();
+  EXPECT_EQ(fault_of(changed.bytes()), "has format version 1, this incipit reads 2 and later");
 }
 
 TEST_F(EngineTest, AProcessorThatLacksAFeatureIsRefusedWithTheTargetThatFits) {
@@ -220,6 +224,12 @@ TEST_F(EngineTest, SectionsMustFillTheBodyInOrder) {
               HasSubstr("section 'manifest' is"));
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().body_bytes -= 64; }), HasSubstr("of a body of"));
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().section_count -= 1; }), HasSubstr("its sections end at"));
+  EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::weight_digests).bytes = 0; }),
+              HasSubstr("its sections end at"));
+  AlignedBytes other(as_bytes_of(whole));
+  other.section(SectionKind::weights).digest.bytes[3] ^= 1;
+  seal(other.header());
+  EXPECT_THAT(fault_of(other.bytes()), HasSubstr("its weight digests are not those of its weights"));
   AlignedBytes changed(as_bytes_of(whole));
   changed.header().body_digest.bytes[3] ^= 1;
   changed.header().header_digest = header_digest_of(changed.header());

@@ -1,6 +1,7 @@
 // A small engine and its bytes. Its plan is sound but means nothing to a kernel.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -120,11 +121,26 @@ class AlignedBytes {
   /// Makes all digests right again after a change, so that only the change itself can be found.
   void seal_all() {
     EngineHeader& head = header();
+    const auto inside = [&](const SectionEntry& entry) {
+      return entry.offset <= size_ && entry.bytes <= size_ - entry.offset;
+    };
+    std::vector<Digest> slabs;
     for (uint32_t i = 0; i < head.section_count && i < max_sections; ++i) {
       SectionEntry& entry = head.sections[i];
-      if (entry.offset <= size_ && entry.bytes <= size_ - entry.offset) {
-        entry.digest = digest_of(bytes().subspan(entry.offset, entry.bytes));
+      if (!inside(entry)) continue;
+      const std::span<std::byte> section = bytes().subspan(entry.offset, entry.bytes);
+      if (entry.kind == static_cast<uint32_t>(SectionKind::weights)) {
+        SlabDigester digester;
+        digester.update(section);
+        slabs = digester.finish();
+        entry.digest = digest_of(std::as_bytes(std::span(slabs)));
+        continue;
       }
+      if (entry.kind == static_cast<uint32_t>(SectionKind::weight_digests)) {
+        const auto table = std::as_bytes(std::span(slabs));
+        if (table.size() == section.size()) std::ranges::copy(table, section.begin());
+      }
+      entry.digest = digest_of(section);
     }
     if (head.section_count <= max_sections) seal(head);
   }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/small_engine.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -20,6 +21,10 @@ using ::testing::HasSubstr;
 class TrailerTest : public ::testing::Test {
  protected:
   TrailerTest() { write_small_engine(path); }
+
+  void append(TrailerKind kind, std::string_view json) const {
+    append_trailer(path, Engine::open(path)->body_digest(), kind, json);
+  }
 
   std::string fault() const {
     try {
@@ -39,9 +44,9 @@ class TrailerTest : public ::testing::Test {
 
 TEST_F(TrailerTest, RecordsAreAppendedAndTheBodyStays) {
   const std::string body = read_text_file(path);
-  append_trailer(path, TrailerKind::baseline, R"({"ttft":1})");
-  append_trailer(path, TrailerKind::accuracy, "");
-  append_trailer(path, TrailerKind::baseline, R"({"ttft":2})");
+  append(TrailerKind::baseline, R"({"ttft":1})");
+  append(TrailerKind::accuracy, "");
+  append(TrailerKind::baseline, R"({"ttft":2})");
   const auto engine = Engine::open(path);
   ASSERT_EQ(engine->trailer().size(), 3u);
   EXPECT_EQ(engine->trailer()[0].kind, TrailerKind::baseline);
@@ -55,9 +60,9 @@ TEST_F(TrailerTest, RecordsAreAppendedAndTheBodyStays) {
 
 TEST_F(TrailerTest, ACutIsToldByItsByte) {
   const size_t body = read_text_file(path).size();
-  append_trailer(path, TrailerKind::baseline, "{}");
+  append(TrailerKind::baseline, "{}");
   const size_t first = read_text_file(path).size();
-  append_trailer(path, TrailerKind::baseline, "[1,2,3]");
+  append(TrailerKind::baseline, "[1,2,3]");
   const std::string whole = read_text_file(path);
   for (size_t length = body; length <= whole.size(); ++length) {
     write(whole.substr(0, length));
@@ -71,7 +76,7 @@ TEST_F(TrailerTest, ACutIsToldByItsByte) {
 
 TEST_F(TrailerTest, AChangedByteIsTold) {
   const size_t body = read_text_file(path).size();
-  append_trailer(path, TrailerKind::baseline, "{}");
+  append(TrailerKind::baseline, "{}");
   const std::string whole = read_text_file(path);
   for (size_t at = body; at < whole.size(); ++at) {
     std::string changed = whole;
@@ -83,7 +88,7 @@ TEST_F(TrailerTest, AChangedByteIsTold) {
 
 TEST_F(TrailerTest, TheRecordOfAnotherEngineIsRefused) {
   const size_t body = read_text_file(path).size();
-  append_trailer(path, TrailerKind::baseline, "{}");
+  append(TrailerKind::baseline, "{}");
   const std::string record = read_text_file(path).substr(body);
   TestPlan other = small_plan();
   other.begin_id = 2;
@@ -91,7 +96,7 @@ TEST_F(TrailerTest, TheRecordOfAnotherEngineIsRefused) {
   const std::string bytes = read_text_file(path);
   write(bytes + record);
   EXPECT_EQ(fault(), "its trailer has the record of another engine at byte " + std::to_string(bytes.size()));
-  EXPECT_THROW(append_trailer(path, TrailerKind::baseline, "{}"), Error);
+  EXPECT_THROW(append(TrailerKind::baseline, "{}"), Error);
 }
 
 TEST_F(TrailerTest, SomethingElseBehindTheBodyIsRefused) {
@@ -100,11 +105,28 @@ TEST_F(TrailerTest, SomethingElseBehindTheBodyIsRefused) {
   EXPECT_EQ(fault(), "its trailer has something that is no record at byte " + std::to_string(bytes.size()));
 }
 
+TEST_F(TrailerTest, WhatWasMeasuredOfAnotherEngineIsNotAppended) {
+  const Digest measured = Engine::open(path)->body_digest();
+  TestPlan other = small_plan();
+  other.begin_id = 2;
+  write_small_engine(path, other);
+  const std::string before = read_text_file(path);
+  EXPECT_EQ(message_of([&] { append_trailer(path, measured, TrailerKind::baseline, "{}"); }),
+            path.string() +
+                ": was replaced by another engine while this one was measured; measure again, and give every build an "
+                "output of its own");
+  EXPECT_EQ(read_text_file(path), before);
+  // The same engine, built again, is what was measured.
+  write_small_engine(path);
+  append_trailer(path, measured, TrailerKind::baseline, "{}");
+  EXPECT_EQ(Engine::open(path)->trailer().size(), 1u);
+}
+
 TEST_F(TrailerTest, WritersTakeTurns) {
   std::vector<std::thread> writers;
   for (int i = 0; i < 4; ++i) {
     writers.emplace_back([&] {
-      for (int j = 0; j < 5; ++j) append_trailer(path, TrailerKind::baseline, R"({"a":1})");
+      for (int j = 0; j < 5; ++j) append(TrailerKind::baseline, R"({"a":1})");
     });
   }
   for (std::thread& writer : writers) writer.join();
@@ -112,7 +134,7 @@ TEST_F(TrailerTest, WritersTakeTurns) {
 }
 
 TEST_F(TrailerTest, AFailedAppendLeavesTheFileAsItWas) {
-  append_trailer(path, TrailerKind::baseline, "{}");
+  append(TrailerKind::baseline, "{}");
   const std::string before = read_text_file(path);
   // A limit on file sizes stands for a full disk: the write stops half-way.
   rlimit old{};
@@ -120,14 +142,14 @@ TEST_F(TrailerTest, AFailedAppendLeavesTheFileAsItWas) {
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit tight{before.size() + 60, old.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
-  EXPECT_THROW(append_trailer(path, TrailerKind::baseline, std::string(1000, ' ')), Error);
+  EXPECT_THROW(append(TrailerKind::baseline, std::string(1000, ' ')), Error);
   setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(read_text_file(path), before);
 }
 
 TEST_F(TrailerTest, WhatCannotBeWrittenIsNamed) {
-  EXPECT_THROW(append_trailer(directory / "absent.engine", TrailerKind::baseline, "{}"), Error);
+  EXPECT_THROW(append_trailer(directory / "absent.engine", {}, TrailerKind::baseline, "{}"), Error);
 }
 
 }  // namespace
