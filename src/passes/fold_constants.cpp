@@ -5,6 +5,7 @@
 #include "graph/ops/primitive.h"
 #include "graph/quantized_constant.h"
 #include "passes/passes.h"
+#include "passes/primitive_match.h"
 #include "passes/rewrite.h"
 
 namespace incipit {
@@ -97,6 +98,11 @@ void fold_constants(Graph& graph, const PassContext&) {
   for (const NodeId n : std::vector<NodeId>(graph.order())) {
     if (fold_known(graph, n)) continue;
     const Node& node = graph.node(n);
+    if (graph.op_as<ops::Dropout>(n) != nullptr) {
+      // One draw would be every run's.
+      if (is_idle_dropout(graph, n)) replace(graph, node.outputs[0], node.inputs[0]);
+      continue;
+    }
     if (!can_fold(graph, node)) {
       fold_codes(graph, n);
       continue;

@@ -45,7 +45,7 @@ struct PassReport {
 };
 
 /// Runs the list over `graph`. Throws Error for an unknown precision or pass name; a graph that a pass leaves invalid
-/// is our own bug, told by an Error that names the pass.
+/// is our own bug, told by an Error that names the pass, or by the note of a raising pass, which then has done nothing.
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options);
 
 }  // namespace incipit

@@ -34,6 +34,16 @@ ValueId past_casts(const Graph& graph, ValueId value) {
   return value;
 }
 
+ValueId past_widening(const Graph& graph, ValueId value) {
+  while (value != none && graph.producer_as<ops::Cast>(value) != nullptr) {
+    const ValueId source = graph.node(graph.value(value).producer).inputs.at(0);
+    const DType from = graph.value(source).type.dtype, to = graph.value(value).type.dtype;
+    if (!is_floating(from) || !is_floating(to) || size_of(from) >= size_of(to)) break;
+    value = source;
+  }
+  return value;
+}
+
 std::optional<double> number_of(const Graph& graph, ValueId value) {
   if (!is_constant(graph, value)) return std::nullopt;
   const Constant& constant = *graph.value(value).constant;
@@ -87,6 +97,11 @@ ValueId integer_list(Graph& graph, const std::vector<int64_t>& values) {
   return graph.add_constant("integers", make_constant(Tensor::of({count}, std::span<const int64_t>(values))));
 }
 
+bool is_idle_dropout(const Graph& graph, NodeId n) {
+  const std::vector<ValueId>& outputs = graph.node(n).outputs;
+  return graph.op_as<ops::Dropout>(n) != nullptr && (outputs.size() < 2 || graph.use_count(outputs[1]) == 0);
+}
+
 ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64_t> order) {
   if (const auto* inner = graph.producer_as<ops::Transpose>(value); inner != nullptr && !inner->perm.empty()) {
     const std::vector<int64_t> first = inner->perm;
@@ -99,12 +114,15 @@ ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64
   return graph.insert(before, "transposed", ops::Transpose(op), {value});
 }
 
-ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model) {
-  const DType dtype = graph.value(model).type.dtype;
+ValueId converted(Graph& graph, NodeId before, ValueId value, DType dtype) {
   if (graph.value(value).type.dtype == dtype) return value;
   primitives::Cast op;
   op.to = std::string(name_of(dtype));
   return graph.insert(before, "converted", ops::Cast(op), {value});
+}
+
+ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model) {
+  return converted(graph, before, value, graph.value(model).type.dtype);
 }
 
 void replace(Graph& graph, ValueId old, ValueId replacement) {

@@ -18,6 +18,8 @@ ValueId match_unary(const Graph& graph, ValueId value, std::string_view function
 bool is_floating(DType dtype);
 /// Before conversions among floating types: exporters compute norms and softmax in f32 whatever the model's type.
 ValueId past_casts(const Graph& graph, ValueId value);
+/// Before conversions to wider floating types, which change no number.
+ValueId past_widening(const Graph& graph, ValueId value);
 /// The number that a constant of one element holds.
 std::optional<double> number_of(const Graph& graph, ValueId value);
 /// Of `function`'s two operands the one that is no number, and the number: in either order, or on the right where order
@@ -40,8 +42,13 @@ bool is_last_axis(int64_t axis, size_t rank);
 std::optional<std::vector<int64_t>> known_integers(const Graph& graph, ValueId value);
 ValueId integer_list(Graph& graph, const std::vector<int64_t>& values);
 
+/// Dropout whose mask nothing reads. Exporters leave it in, some of them even switched on: but an engine does not
+/// train.
+bool is_idle_dropout(const Graph& graph, NodeId n);
+
 /// `value` with its axes in another order, inserted before `before`; transpositions that cancel leave nothing.
 ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64_t> order);
+ValueId converted(Graph& graph, NodeId before, ValueId value, DType dtype);
 /// `value` converted to the type of `model`, where it is of another.
 ValueId converted_like(Graph& graph, NodeId before, ValueId value, ValueId model);
 

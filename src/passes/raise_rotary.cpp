@@ -123,20 +123,14 @@ std::optional<Rotation> match_rotation(const Graph& graph, ValueId value) {
   return std::nullopt;
 }
 
-// Cosines or sines as RotaryEmbedding takes them, [batch or 1, seq, pairs]: one of each pair's equal columns.
-ValueId table_of(Graph& graph, NodeId before, ValueId table, bool interleaved) {
-  const std::vector<Dim> shape = graph.value(table).type.shape;
-  const size_t rank = shape.size();
-  const bool has_heads = rank == 4;  // an axis of one
-  if (rank < 2 || rank > 4 || (has_heads && shape[1] != Dim(1)) || !shape.back().is_constant()) return none;
-  const int64_t width = shape.back().constant();
-  const ValueId columns =
-      graph.insert(before, "table", ops::Slice(),
-                   {table, integer_list(graph, {0}), integer_list(graph, {interleaved ? width : width / 2}),
-                    integer_list(graph, {static_cast<int64_t>(rank) - 1}), integer_list(graph, {interleaved ? 2 : 1})});
-  if (has_heads) return graph.insert(before, "table", ops::Squeeze(), {columns, integer_list(graph, {1})});
-  if (rank == 2) return graph.insert(before, "table", ops::Unsqueeze(), {columns, integer_list(graph, {0})});
-  return columns;
+// Whether the tables have a column for each element of heads of a known width, and x keeps its shape beside them.
+bool turns_all_of(const Graph& graph, const Rotation& rotation, ValueId result) {
+  const std::vector<Dim>& x = graph.value(rotation.x).type.shape;
+  if (x.size() != 4 || !x[3].is_constant() || graph.value(result).type.shape != x) return false;
+  const auto is_as_wide = [&](ValueId table) {
+    return rank_of(graph, table) > 0 && extent_of(graph, table, -1) == x[3];
+  };
+  return is_as_wide(rotation.cosines) && is_as_wide(rotation.sines);
 }
 
 // A rotation of the first columns only, to which the others are joined again, is a partial rotation.
@@ -163,13 +157,12 @@ void raise_rotary(Graph& graph, const PassContext&) {
     if (graph.op_as<ops::Binary>(n) == nullptr) continue;
     const ValueId result = graph.node(n).outputs.front();
     const std::optional<Rotation> rotation = match_rotation(graph, result);
-    if (!rotation || rank_of(graph, rotation->x) != 4) continue;
-    const ValueId cosines = table_of(graph, n, rotation->cosines, rotation->interleaved);
-    const ValueId sines = table_of(graph, n, rotation->sines, rotation->interleaved);
-    if (cosines == none || sines == none) continue;
+    if (!rotation || !turns_all_of(graph, *rotation, result)) continue;
     primitives::RotaryEmbedding op;
     op.interleaved = rotation->interleaved;
-    replace(graph, result, graph.insert(n, "rotary", ops::RotaryEmbedding(op), {rotation->x, cosines, sines}));
+    op.spelled_out = true;
+    const std::vector<ValueId> operands{rotation->x, rotation->cosines, rotation->sines};
+    replace(graph, result, graph.insert(n, "rotary", ops::RotaryEmbedding(op), operands));
   }
   graph.remove_unused();
   for (const NodeId n : std::vector<NodeId>(graph.order())) widen_partial(graph, n);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <set>
 
@@ -42,6 +43,24 @@ std::optional<Tables> tables_of(const Tensor* cosines, const Tensor* sines, int6
   // Not the type's, which may be that of a conversion behind the table.
   tables.rounding = are_of(DType::bf16, tables.sines) ? 0x1p-7 : are_of(DType::f16, tables.sines) ? 0x1p-10 : 0x1p-21;
   return tables;
+}
+
+/// One of each pair's columns; nothing where the other's are not the same.
+std::optional<Tensor> one_of_each(const Tensor* table, bool neighbours) {
+  if (table == nullptr || table->shape().empty() || table->shape().back() % 2 != 0) return std::nullopt;
+  const int64_t width = table->shape().back(), pairs = width / 2;
+  Shape shape = table->shape();
+  shape.back() = pairs;
+  Tensor single(table->dtype(), shape);
+  const auto bytes = size_of(table->dtype());
+  for (int64_t i = 0; i < single.elements(); ++i) {
+    const int64_t row = i / pairs, pair = i % pairs;
+    const int64_t at = row * width + (neighbours ? 2 * pair : pair), beside = at + (neighbours ? 1 : pairs);
+    const std::byte* const first = table->data() + static_cast<size_t>(at) * bytes;
+    if (std::memcmp(first, table->data() + static_cast<size_t>(beside) * bytes, bytes) != 0) return std::nullopt;
+    std::memcpy(single.data() + static_cast<size_t>(i) * bytes, first, bytes);
+  }
+  return single;
 }
 
 bool fits(const Tables& tables, const RotaryFit& fit) {
@@ -214,8 +233,14 @@ const RotaryFit* RotaryFits::of(const Node& rotary) {
   const ValueId cosines = past_casts(graph_, rotary.inputs.at(1)), sines = past_casts(graph_, rotary.inputs.at(2));
   const bool has_positions = rotary.inputs.size() > 3 && rotary.inputs[3] != none;
   if (has_positions && !is_position(graph_, inputs_, rotary.inputs[3])) return nullptr;
-  const auto [found, is_new] = known_.try_emplace({cosines, sines});
-  if (is_new) found->second = has_positions ? of_all_positions(cosines, sines) : of_these_positions(cosines, sines);
+  const auto& op = dynamic_cast<const ops::RotaryEmbedding&>(*rotary.op);
+  const Columns columns = !op.spelled_out  ? Columns::one
+                          : op.interleaved ? Columns::both_neighbours
+                                           : Columns::both_halves;
+  const auto [found, is_new] = known_.try_emplace({cosines, sines, columns});
+  if (is_new) {
+    found->second = has_positions ? of_all_positions(cosines, sines) : of_these_positions(cosines, sines, columns);
+  }
   return found->second ? &*found->second : nullptr;
 }
 
@@ -228,11 +253,15 @@ std::optional<RotaryFit> RotaryFits::of_all_positions(ValueId cosines, ValueId s
   return tables ? fit(graph_, *tables, {cosines, sines}) : std::nullopt;
 }
 
-std::optional<RotaryFit> RotaryFits::of_these_positions(ValueId cosines, ValueId sines) const {
+std::optional<RotaryFit> RotaryFits::of_these_positions(ValueId cosines, ValueId sines, Columns columns) const {
   constexpr int64_t near = 64, far = 5'000, farthest = 1 << 20, prompt = 2'048;
-  const auto seen = [&](int64_t past, int64_t seq) {
+  const auto seen = [&](int64_t past, int64_t seq) -> std::optional<Tables> {
     Probe probe(graph_, inputs_, past, seq);
-    return tables_of(probe.value(cosines), probe.value(sines), past, seq);
+    const Tensor *all_cosines = probe.value(cosines), *all_sines = probe.value(sines);
+    if (columns == Columns::one) return tables_of(all_cosines, all_sines, past, seq);
+    const bool neighbours = columns == Columns::both_neighbours;
+    const auto some_cosines = one_of_each(all_cosines, neighbours), some_sines = one_of_each(all_sines, neighbours);
+    return some_cosines && some_sines ? tables_of(&*some_cosines, &*some_sines, past, seq) : std::nullopt;
   };
   const auto tables = seen(0, near);
   const std::optional<RotaryFit> found = tables ? fit(graph_, *tables, {cosines, sines}) : std::nullopt;

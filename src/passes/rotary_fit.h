@@ -3,7 +3,7 @@
 
 #include <map>
 #include <optional>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "graph/graph.h"
@@ -27,11 +27,14 @@ class RotaryFits {
   const RotaryFit* of(const Node& rotary);
 
  private:
-  std::optional<RotaryFit> of_all_positions(ValueId cosines, ValueId sines) const;    // [positions, pairs]
-  std::optional<RotaryFit> of_these_positions(ValueId cosines, ValueId sines) const;  // [batch or 1, seq, pairs]
+  /// Which elements of a pair have columns in the tables.
+  enum class Columns : uint8_t { one, both_halves, both_neighbours };
+  std::optional<RotaryFit> of_all_positions(ValueId cosines, ValueId sines) const;  // [positions, pairs]
+  /// [batch or 1, seq, pairs], or what broadcasts to [batch, heads, seq, 2·pairs].
+  std::optional<RotaryFit> of_these_positions(ValueId cosines, ValueId sines, Columns columns) const;
   const Graph& graph_;
   const DecoderInputs& inputs_;
-  std::map<std::pair<ValueId, ValueId>, std::optional<RotaryFit>> known_;
+  std::map<std::tuple<ValueId, ValueId, Columns>, std::optional<RotaryFit>> known_;
 };
 
 /// Whether an integer value [batch, seq], [1, seq] or [seq] holds the tokens' positions.

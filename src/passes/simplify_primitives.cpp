@@ -25,12 +25,6 @@ bool has_positive_steps(const Graph& graph, NodeId n) {
   return numbers && std::all_of(numbers->begin(), numbers->end(), [](int64_t step) { return step > 0; });
 }
 
-// Exporters leave dropout in, some of them even switched on: but an engine does not train.
-bool is_idle_dropout(const Graph& graph, NodeId n) {
-  const Node& node = graph.node(n);
-  return node.outputs.size() < 2 || graph.use_count(node.outputs[1]) == 0;
-}
-
 // The other operand of arithmetic with the number that changes nothing.
 ValueId beside_neutral(const Graph& graph, ValueId result, const ops::Binary& op) {
   const bool is_product = op.function == "mul" || op.function == "div";
@@ -65,7 +59,7 @@ ValueId unchanged(const Graph& graph, NodeId n) {
     return input;
   }
   if (graph.op_as<ops::Slice>(n)) return has_positive_steps(graph, n) ? input : none;
-  if (graph.op_as<ops::Dropout>(n)) return is_idle_dropout(graph, n) ? input : none;
+  if (is_idle_dropout(graph, n)) return input;
   if (const auto* op = graph.op_as<ops::Transpose>(n)) {
     const std::vector<int64_t> order = order_of(*op, rank_of(graph, input));
     return std::is_sorted(order.begin(), order.end()) ? input : none;

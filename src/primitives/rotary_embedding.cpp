@@ -2,9 +2,59 @@
 
 #include <string>
 
+#include "primitives/broadcast.h"
+#include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
 
 namespace incipit::primitives {
+namespace {
+
+/// Rows of cosines or sines for x's, wherever they repeat.
+struct Table {
+  const Tensor& wide;
+  std::vector<int64_t> strides;
+  template <typename T>
+  const T* row(int64_t b, int64_t h, int64_t s) const {
+    return wide.as<T>().data() + b * strides[0] + h * strides[1] + s * strides[2];
+  }
+};
+
+Outputs turn_spelled_out(const Tensor& x, const Tensor& cosines, const Tensor& sines, bool interleaved) {
+  const std::string_view op = RotaryEmbedding::op_name;
+  const Shape& shape = x.shape();
+  const int64_t width = shape[3], turned = cosines.shape().empty() ? 0 : cosines.shape().back(), pairs = turned / 2;
+  const Shape places{shape[0], shape[1], shape[2], turned};
+  for (const Tensor* table : {&cosines, &sines}) {
+    if (table->shape().empty() || table->shape().back() != turned || turned % 2 != 0 || turned > width ||
+        broadcast_shape(op, table->shape(), places) != places) {
+      throw Error(op, "takes cos and sin for the elements that it turns, which broadcast to x");
+    }
+  }
+  Tensor x_storage, cos_storage, sin_storage;
+  const Tensor& wide = widened(x, x_storage);
+  const Table cosine_table{widened(cosines, cos_storage), broadcast_strides(cosines.shape(), 4)};
+  const Table sine_table{widened(sines, sin_storage), broadcast_strides(sines.shape(), 4)};
+  Tensor y = copy_of(wide);
+  const auto run = [&]<typename T>(T) {
+    T* line = y.as<T>().data();
+    const int64_t step = interleaved ? 2 : 1, other = interleaved ? 1 : pairs;
+    for (int64_t row = 0; row < shape[0] * shape[1] * shape[2]; ++row, line += width) {
+      const int64_t b = row / shape[2] / shape[1], h = row / shape[2] % shape[1], s = row % shape[2];
+      const T* const c = cosine_table.row<T>(b, h, s);
+      const T* const w = sine_table.row<T>(b, h, s);
+      for (int64_t i = 0; i < pairs; ++i) {
+        const int64_t at = i * step, beside = at + other;
+        const T first = line[at], second = line[beside];
+        line[at] = first * c[at] - second * w[at];
+        line[beside] = first * w[beside] + second * c[beside];
+      }
+    }
+  };
+  if (y.elements() > 0) wide.dtype() == DType::f64 ? run(double{}) : run(float{});
+  return one_output(narrowed(std::move(y), x.dtype()));
+}
+
+}  // namespace
 
 Outputs RotaryEmbedding::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
@@ -17,6 +67,10 @@ Outputs RotaryEmbedding::compute(Inputs inputs) const {
   const Shape& shape = x.shape();
   const Shape& table = cosines.shape();
   if (shape.size() != 4) throw Error(op_name, "takes x of rank 4");
+  if (spelled_out) {
+    if (position != nullptr) throw Error(op_name, "takes no positions where it is spelled out");
+    return turn_spelled_out(x, cosines, sines, interleaved);
+  }
   if (table != sines.shape() || table.size() != (position != nullptr ? 2 : 3)) {
     throw Error(op_name, "takes cos and sin of one shape, of rank 2 with positions and 3 without");
   }

@@ -21,7 +21,7 @@ struct Problem {
   const Tensor& q;
   const Tensor& k;
   const Tensor& v;
-  const Tensor* mask;  // bool, or as q
+  const Tensor* mask;  // bool, or as wide as q
   std::vector<int64_t> mask_strides;
   std::vector<int64_t> first, lengths;  // by sequence
   Tensor& y;
@@ -169,8 +169,8 @@ Outputs Sdpa::compute(Inputs inputs) const {
   }
   const Shape score_shape{batch, heads, queries, keys};
   if (mask != nullptr) {
-    if (mask->dtype() != DType::boolean && mask->dtype() != q.dtype()) {
-      throw Error(op_name, "takes a mask of bool or of q's type");
+    if (mask->dtype() != DType::boolean && carrier_of(mask->dtype()) != carrier_of(q.dtype())) {
+      throw Error(op_name, "takes a mask of bool or as wide as q");
     }
     if (broadcast_shape(op_name, mask->shape(), score_shape) != score_shape) {
       throw Error(op_name, "its mask is larger than the scores");

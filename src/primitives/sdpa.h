@@ -9,8 +9,8 @@ namespace incipit::primitives {
 
 /// Scaled dot product attention. Inputs:
 ///   q [B, H, S, D], k [B, K, L, D], v [B, K, L, E]: query head h sees the keys of head h·K/H; of one floating dtype
-///   mask (may be absent): bool, where false `hidden_score` takes the score's place, or of q's dtype and added to the
-///     scores; broadcasts to [B, H, S, L]
+///   mask (may be absent): bool, where false `hidden_score` takes the score's place, or floating and added to the
+///     scores (f64 with q of f64 and no other); broadcasts to [B, H, S, L]
 ///   first i64[] or i64[B] (absent: 0): the position of the first query, for `causal` and `window`; key j is position j
 ///   lengths i64[B] (absent: L): keys from there on are not seen. With `causal`, a sequence's first query must lie
 ///     within its length.

@@ -83,6 +83,23 @@ TEST(LayoutTypes, ShapesAreComputedWith) {
   EXPECT_THAT(*parts[1].contents, ElementsAre(past + s, 64));
 }
 
+// A table of positions has rows for so many tokens, and as many are taken of it as there are.
+TEST(LayoutTypes, TheBeginningOfATableIsNoLongerThanWhatItIsAddedTo) {
+  const auto beginning = [](const Dim& extent, const Dim& end) {
+    return shape_of(primitives::Slice{}, f32({1, extent}), known({0}), known({end}), known({1}))[1];
+  };
+  const Dim rows = beginning(128, s);
+  EXPECT_TRUE(rows.is_unknown_symbol() && rows != unknown) << rows.text();
+  EXPECT_EQ(beginning(128, s), rows);
+  EXPECT_NE(beginning(64, s), rows);
+  EXPECT_NE(beginning(128, b), rows);
+  const primitives::Binary add{"add"};
+  EXPECT_THAT(shape_of(add, f32({b, s, 64}), f32({1, rows, 64})), ElementsAre(b, s, 64));
+  EXPECT_THAT(shape_of(add, f32({rows, 64}), f32({b, s, 64})), ElementsAre(b, s, 64));
+  EXPECT_THAT(shape_of(add, f32({b, 64}), f32({rows, 64})), ElementsAre(unknown, 64));
+  EXPECT_THAT(shape_of(add, f32({rows, 64}), f32({beginning(64, s), 64})), ElementsAre(unknown, 64));
+}
+
 TEST(LayoutTypes, SlicesOfSymbolicExtents) {
   const auto slice = [](const Dim& extent, const Dim& start, const Dim& end, int64_t step = 1) {
     return shape_of(primitives::Slice{}, f32({2, extent}), known({start}), known({end}), known({1}), known({step}))[1];
@@ -97,7 +114,7 @@ TEST(LayoutTypes, SlicesOfSymbolicExtents) {
   EXPECT_EQ(slice(past + s, 0, past), past);
   EXPECT_EQ(slice(past + s + 4, 0, past + s), past + s);
   EXPECT_EQ(slice(s, 0, past), unknown);
-  EXPECT_EQ(slice(128, 0, s), unknown);
+  EXPECT_EQ(slice(128, 0, past + s), unknown);
   EXPECT_EQ(slice(past + s, 0, Dim(0) - s), unknown);  // nothing where S is 0
   EXPECT_EQ(slice(past + s + 1, 0, Dim(0) - s - 1), past);
   EXPECT_EQ(slice(s, s, 0), Dim(0));

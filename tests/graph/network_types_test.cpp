@@ -73,6 +73,8 @@ TEST(NetworkTypes, Attention) {
   EXPECT_THROW(infer_types(primitives::Sdpa{}, Types{q, k, v, f32({5, 4, s, t, 1})}), Error);
   EXPECT_THROW(infer_types(primitives::Sdpa{}, Types{q, k, v, absent, f32({1})}), Error);
   EXPECT_THROW(infer_types(primitives::Sdpa{}, Types{q, k, f32({b, t})}), Error);
+  EXPECT_NO_THROW(infer_types(primitives::Sdpa{}, Types{q, k, v, ValueType{DType::f16, {s, t}}}));
+  EXPECT_THROW(infer_types(primitives::Sdpa{}, Types{q, k, v, ValueType{DType::f64, {s, t}}}), Error);
 }
 
 TEST(NetworkTypes, Rotary) {
@@ -83,6 +85,11 @@ TEST(NetworkTypes, Rotary) {
   EXPECT_THROW(infer_types(primitives::RotaryEmbedding{}, Types{x, f32({9, 5}), f32({9, 5}), position}), Error);
   EXPECT_THROW(infer_types(primitives::RotaryEmbedding{}, Types{x, table, f32({512, 2}), position}), Error);
   EXPECT_THROW(infer_types(primitives::RotaryEmbedding{}, Types{x, table, table, f32({b, s})}), Error);
+  const primitives::RotaryEmbedding spelled_out{false, true};
+  EXPECT_THAT(infer_types(spelled_out, Types{x, f32({s, 6}), f32({4, 1, 6})})[0].shape, ElementsAre(b, 4, s, 8));
+  EXPECT_THROW(infer_types(spelled_out, Types{x, f32({s, 7}), f32({s, 7})}), Error);
+  EXPECT_THROW(infer_types(spelled_out, Types{x, f32({s, 10}), f32({s, 10})}), Error);
+  EXPECT_THROW(infer_types(spelled_out, Types{x, f32({2, 1, 6}), f32({s, 6})}), Error);
 }
 
 TEST(NetworkTypes, States) {

@@ -202,6 +202,22 @@ TEST(RotaryEmbedding, TurnsPairs) {
   EXPECT_THROW(compute(RotaryEmbedding{}, {&x, &cosines, &sines, &rows}), Error);
 }
 
+TEST(RotaryEmbedding, TurnsWithTablesThatAreSpelledOut) {
+  const Tensor x = tensor_of(DType::f32, {1, 2, 1, 5}, {1, 2, 3, 4, 9, 1, 2, 3, 4, 9});
+  // For both elements of a pair, which differ, and for both heads or each.
+  const Tensor cosines = tensor_of(DType::f32, {4}, {1, 2, 3, 4});
+  const Tensor sines = tensor_of(DType::f32, {2, 1, 4}, {5, 6, 7, 8, 0, 0, 0, 0});
+  EXPECT_THAT(values_of(compute(RotaryEmbedding{false, true}, {&x, &cosines, &sines})),
+              ElementsAre(1 - 15, 4 - 24, 9 + 7, 16 + 16, 9, 1, 4, 9, 16, 9));
+  EXPECT_THAT(values_of(compute(RotaryEmbedding{true, true}, {&x, &cosines, &sines})),
+              ElementsAre(1 - 10, 4 + 6, 9 - 28, 16 + 24, 9, 1, 4, 9, 16, 9));
+  const Tensor odd(DType::f32, {3}), wide(DType::f32, {6}), two_rows(DType::f32, {2, 4}), position(DType::i64, {1, 1});
+  for (const Tensor* wrong : {&odd, &wide, &two_rows}) {
+    EXPECT_THROW(compute(RotaryEmbedding{false, true}, {&x, wrong, wrong}), Error);
+  }
+  EXPECT_THROW(compute(RotaryEmbedding{false, true}, {&x, &cosines, &cosines, &position}), Error);
+}
+
 TEST(Sdpa, WeighsWhatIsSeen) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   const Tensor q = tensor_of(DType::f32, {1, 2, 2, 1}, {1, 2, 3, 4});

@@ -310,6 +310,8 @@ Dim slice_extent(const Dim& extent, const Dim& start, const Dim& end, int64_t st
     return step == -1 && from_last && to_first ? extent : Dim::unknown();
   }
   const std::optional<Dim> first = slice_bound(start, extent), last = slice_bound(end, extent);
+  const bool is_beginning = first == Dim(0) && step == 1 && is_surely_at_least(end, 0);
+  if (!last && is_beginning && extent.is_constant()) return smaller(extent.constant(), end);
   if (!first || !last) return Dim::unknown();
   const Dim length = *last - *first;
   if (is_surely_at_least(Dim(0) - length, 0)) return 0;

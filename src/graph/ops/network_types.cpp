@@ -112,6 +112,17 @@ OutputTypes infer_types(const primitives::RotaryEmbedding& op, InputTypes inputs
   const bool has_positions = rule.has(3);
   require_rank(rule, 0, 4);
   const std::vector<Dim>& x = rule.type(0).shape;
+  if (op.spelled_out) {
+    rule.require(!has_positions, "takes no positions where it is spelled out");
+    for (const size_t i : {size_t{1}, size_t{2}}) {
+      rule.require(!rule.type(i).shape.empty(), "takes cos and sin for the elements that it turns");
+      const Dim turned = same_extent(rule, rule.type(1).shape.back(), rule.type(i).shape.back());
+      const std::optional<int64_t> count = turned.try_constant(), width = x[3].try_constant();
+      rule.require(!count || (*count % 2 == 0 && (!width || *count <= *width)), "turns no pairs of its elements");
+      broadcasts_to(rule, i, {x[0], x[1], x[2], turned});
+    }
+    return {{rule.type(0).dtype, x}};
+  }
   for (const size_t i : {size_t{1}, size_t{2}}) require_rank(rule, i, has_positions ? 2 : 3);
   for (size_t axis = 0; axis < rule.type(1).shape.size(); ++axis) {
     same_extent(rule, rule.type(1).shape[axis], rule.type(2).shape[axis]);
@@ -142,7 +153,11 @@ OutputTypes infer_types(const primitives::Sdpa& op, InputTypes inputs) {
                q[1].text() + " query heads cannot share " + kv_heads.text() + " of keys");
   const std::vector<Dim> scores{batch, q[1], q[2], keys};
   if (rule.has(3)) {
-    if (rule.type(3).dtype != DType::boolean) rule.same_dtype(3, 0);
+    const DType mask = rule.type(3).dtype;
+    rule.require(mask == DType::boolean || is_floating(mask), "takes a mask of bool or floating");
+    if (mask == DType::f64 || rule.type(0).dtype == DType::f64) {
+      rule.require(mask == DType::boolean || mask == rule.type(0).dtype, "takes a mask of f64 with q of f64");
+    }
     broadcasts_to(rule, 3, scores);
   }
   for (const size_t i : {size_t{4}, size_t{5}}) {

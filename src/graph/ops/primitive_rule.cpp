@@ -72,6 +72,25 @@ Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b) {
   return a;
 }
 
+namespace {
+constexpr std::string_view minimum = "?min_";
+
+/// True of smaller(number, other): never more than `other`, and no less where that is 1 or 0.
+bool is_capped(const Dim& extent, const Dim& other) {
+  const std::string name = extent.is_unknown_symbol() ? extent.text() : "";
+  if (!name.starts_with(minimum)) return false;
+  const size_t digits = name.find_first_not_of("0123456789", minimum.size());
+  return digits != std::string::npos && digits > minimum.size() && name[digits] == '_' &&
+         name.substr(digits + 1) == other.text();
+}
+}  // namespace
+
+Dim smaller(int64_t number, const Dim& symbol) {
+  const std::string name = symbol.text();
+  if (number < 1 || symbol.is_constant() || name.starts_with('?') || symbol != Dim::symbol(name)) return Dim::unknown();
+  return Dim::symbol(std::string(minimum) + std::to_string(number) + "_" + name);
+}
+
 std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b) {
   const size_t rank = std::max(a.size(), b.size());
   std::vector<Dim> shape(rank);
@@ -83,6 +102,9 @@ std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a,
       shape[axis] = left;
     } else if (left == Dim(1)) {
       shape[axis] = right;
+    } else if (is_capped(right, left) || is_capped(left, right)) {
+      // As much of a table as there are tokens, and the tokens: were it less, they would not broadcast.
+      shape[axis] = is_capped(right, left) ? left : right;
     } else if (left.is_constant() || right.is_constant()) {
       rule.require(!left.is_constant() || !right.is_constant(),
                    "extents " + left.text() + " and " + right.text() + " do not broadcast");

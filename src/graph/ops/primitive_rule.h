@@ -43,6 +43,9 @@ class PrimitiveRule {
 bool is_surely_at_least(const Dim& value, int64_t least);
 /// An extent that must equal both: whichever is known; throws where they differ as numbers.
 Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b);
+/// The smaller of a number above 0 and a lone symbol of the inputs': a symbol of its own, "?min_128_seq", which is the
+/// same wherever it occurs. Of anything else unknown.
+Dim smaller(int64_t number, const Dim& symbol);
 /// The extents of two tensors that broadcast against one another (NumPy's rule). Where neither is known to be 1 and
 /// they are not known to be equal, the result is unknown.
 std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b);
