@@ -1,11 +1,16 @@
 #include "import/import.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "import/hf/architectures.h"
 #include "import/hf/checkpoint.h"
 #include "import/hf/config.h"
@@ -29,13 +34,51 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
                surplus.size(), surplus.front());
 }
 
+/// "meta-llama/Llama-3.2-1B": how the Hugging Face hub calls models.
+bool may_be_hub_name(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  const size_t slash = name.find('/');
+  if (slash == 0 || slash == std::string::npos || slash + 1 == name.size()) return false;
+  if (name.find('/', slash + 1) != std::string::npos || name.front() == '.') return false;
+  return path.extension() != ".onnx" && !is_there(path.parent_path());
+}
+
+[[noreturn]] void refuse_missing(const std::filesystem::path& path) {
+  if (may_be_hub_name(path)) {
+    throw Error(path.string(), "is nothing on this machine, and incipit fetches no models",
+                fmt::format("if it is one of the Hugging Face hub's, get it with: hf download {} --local-dir {}; then "
+                            "give that directory",
+                            path.string(), path.filename().string()));
+  }
+  throw Error(path.string(), is_there(path) ? "is no directory" : "no such file or directory",
+              "give a directory with config.json and safetensors files, or an ONNX file");
+}
+
+/// Files of models that are not read: what they are, and what to give in their place.
+void refuse_other_formats(const std::filesystem::path& path) {
+  constexpr std::string_view zip = "PK\x03\x04", pickle = "\x80\x02";
+  std::array<char, 9> bytes{};
+  std::ifstream(path, std::ios::binary).read(bytes.data(), bytes.size());
+  const std::string_view beginning(bytes.data(), bytes.size());
+  if (beginning.starts_with("GGUF")) {
+    throw Error(path.string(), "is a GGUF file, which incipit does not read",
+                "give the checkpoint it was made from (a directory with config.json and safetensors), or an ONNX file");
+  }
+  // A header's length below 2^32, then the header.
+  if (path.extension() == ".safetensors" || (beginning.ends_with('{') && beginning.substr(4, 4) == std::string(4, 0))) {
+    throw Error(path.string(), "is a safetensors file, which is a part of a model",
+                "give the directory that has it and config.json");
+  }
+  if (beginning.starts_with(zip) || beginning.starts_with(pickle)) {
+    throw Error(path.string(), "is an archive or a PyTorch file, which incipit does not read",
+                "give a directory with config.json and safetensors files, or an ONNX file");
+  }
+}
+
 }  // namespace
 
 Model import_model(const std::filesystem::path& directory, const ImportOptions& options) {
-  if (!std::filesystem::is_directory(directory)) {
-    throw Error(directory.string(), "is no directory",
-                "give a directory with config.json and safetensors files, or an ONNX file");
-  }
+  if (!is_a_directory(directory)) refuse_missing(directory);
   const HfConfig config = HfConfig::read(directory);
   const HfArchitecture& architecture = find_architecture(config);
   Checkpoint checkpoint = Checkpoint::open(directory, options.allow_non_finite);
@@ -55,13 +98,13 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
   return model;
 }
 
-bool is_model(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) || path.extension() == ".onnx";
-}
+bool is_model(const std::filesystem::path& path) { return is_a_directory(path) || path.extension() == ".onnx"; }
 
 Model import_from(const std::filesystem::path& path, const std::filesystem::path& companions,
                   const ImportOptions& options) {
-  if (!std::filesystem::is_directory(path) && std::filesystem::exists(path)) {
+  if (!is_there(path)) refuse_missing(path);
+  if (!is_a_directory(path)) {
+    refuse_other_formats(path);
     return import_onnx(path, companions, options);
   }
   if (!companions.empty()) {

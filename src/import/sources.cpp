@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/paths.h"
 #include "base/progress.h"
 
 namespace incipit {
@@ -41,7 +42,7 @@ SourceFile digest_source(const std::filesystem::path& directory, std::string_vie
 
 void add_small_sources(const std::filesystem::path& directory, std::vector<SourceFile>& sources) {
   for (const std::string_view name : small_files) {
-    if (std::filesystem::exists(directory / name)) sources.push_back(digest_source(directory, name));
+    if (is_there(directory / name)) sources.push_back(digest_source(directory, name));
   }
 }
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/paths.h"
 #include "text/compile/folder_config.h"
 #include "text/compile/json_field.h"
 #include "text/compile/tokenizer_source.h"
@@ -114,7 +115,7 @@ TokenizerSource read_merges_folder(const std::filesystem::path& vocabulary, cons
 }  // namespace
 
 bool has_tokenizer(const std::filesystem::path& model_directory) {
-  const auto there = [&](const char* name) { return std::filesystem::exists(model_directory / name); };
+  const auto there = [&](const char* name) { return is_there(model_directory / name); };
   return there("tokenizer.json") || there("tokenizer.model") || (there("vocab.json") && there("merges.txt"));
 }
 
@@ -128,8 +129,8 @@ std::vector<std::byte> compile_tokenizer(const std::filesystem::path& model_dire
                 "save it beside the model with transformers' AutoTokenizer.save_pretrained");
   }
   const FolderConfig config(model_directory);
-  if (std::filesystem::exists(json)) return write_tables(read_json_folder(json, config), json.string());
-  if (std::filesystem::exists(sentencepiece)) {
+  if (is_there(json)) return write_tables(read_json_folder(json, config), json.string());
+  if (is_there(sentencepiece)) {
     return write_tables(read_sentencepiece_folder(sentencepiece, config), sentencepiece.string());
   }
   return write_tables(read_merges_folder(vocabulary, merges, config), vocabulary.string());

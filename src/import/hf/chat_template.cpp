@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/paths.h"
 
 namespace incipit {
 namespace {
@@ -19,7 +20,7 @@ constexpr size_t small_file = size_t{64} << 20;
 
 /// A configuration file; empty where there is none.
 boost::json::object read_object(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return {};
+  if (!is_there(path)) return {};
   boost::json::value parsed = parse_json(read_text_file(path, small_file), path.string());
   if (!parsed.is_object()) {
     throw Error(path.string(), fmt::format("holds {} where a JSON object is expected", kind_name(parsed)));
@@ -98,7 +99,7 @@ void add_tokens(const boost::json::object& members, boost::json::object& tokens)
 
 std::string read_chat_template(const std::filesystem::path& directory) {
   const std::filesystem::path jinja = directory / "chat_template.jinja";
-  if (std::filesystem::exists(jinja)) return read_text_file(jinja, small_file);
+  if (is_there(jinja)) return read_text_file(jinja, small_file);
   const std::filesystem::path path = directory / "tokenizer_config.json";
   const boost::json::object config = read_object(path);
   const boost::json::value* value = config.if_contains("chat_template");

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/paths.h"
 #include "graph/finite_constant.h"
 
 namespace incipit {
@@ -44,14 +45,14 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
 Checkpoint Checkpoint::open(const std::filesystem::path& directory, bool allow_non_finite) {
   Checkpoint checkpoint;
   checkpoint.allow_non_finite_ = allow_non_finite;
-  if (std::filesystem::exists(directory / single_name)) {
+  if (is_there(directory / single_name)) {
     checkpoint.name_ = (directory / single_name).string();
     checkpoint.file_names_.emplace_back(single_name);
     checkpoint.files_.push_back(SafetensorsFile::open(directory / single_name));
     for (std::string& tensor : checkpoint.files_.front().names()) checkpoint.places_.emplace(std::move(tensor), 0);
     return checkpoint;
   }
-  if (!std::filesystem::exists(directory / index_name)) {
+  if (!is_there(directory / index_name)) {
     throw Error(directory.string(), fmt::format("holds neither {} nor {}", single_name, index_name),
                 "save the model in the safetensors format");
   }

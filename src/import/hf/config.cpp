@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "import/hf/chat_template.h"
 
 namespace incipit {
@@ -53,14 +54,14 @@ HfConfig HfConfig::parse(std::string name, std::string_view config, std::string_
 
 HfConfig HfConfig::read(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
-  if (!std::filesystem::exists(path)) {
+  if (!is_there(path)) {
     throw Error(path.string(), "no such file",
                 "a model directory holds config.json, tokenizer.json and safetensors files");
   }
   HfConfig result = parse(path.string(), read_text_file(path, small_file));
   const std::filesystem::path generation = directory / "generation_config.json";
   result.generation_name_ = generation.string();
-  if (std::filesystem::exists(generation)) {
+  if (is_there(generation)) {
     *result.generation_ = parse_object(read_text_file(generation, small_file), result.generation_name_);
   }
   result.chat_template_ = read_chat_template(directory);

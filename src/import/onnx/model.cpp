@@ -94,7 +94,7 @@ class Reader {
   }
 
   void for_each_field(Bytes message, const std::function<void(const wire::Field&)>& take) const {
-    if (!wire::for_each_field(message, take)) refuse("ends within a field, or is no protobuf message", damaged);
+    if (!wire::for_each_field(message, take)) refuse("ends within a field, or is no ONNX model at all", damaged);
   }
 
   void append(std::string& rest, Bytes bytes) const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "graph/find_logits.h"
 #include "graph/finite_constant.h"
 #include "import/hf/config.h"
@@ -69,12 +70,12 @@ Model import_onnx(const std::filesystem::path& file, const std::filesystem::path
   if (!source.producer.empty()) model.architecture += " of " + source.producer;
   model.vocabulary = vocabulary_of(model.graph);
   model.generation_defaults = "{}";
-  if (!companions.empty() && !std::filesystem::is_directory(companions)) {
+  if (!companions.empty() && !is_a_directory(companions)) {
     throw Error(companions.string(), "is no directory", "give the one with tokenizer.json and config.json");
   }
   const std::filesystem::path beside = file.has_parent_path() ? file.parent_path() : ".";
   model.directory = companions.empty() ? beside : companions;
-  if (std::filesystem::exists(model.directory / "config.json")) {
+  if (is_there(model.directory / "config.json")) {
     const HfConfig config = HfConfig::read(model.directory);
     model.max_position = max_position_of(config);
     if (model.vocabulary > 0) {

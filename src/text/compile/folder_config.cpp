@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/paths.h"
 
 namespace incipit {
 namespace {
@@ -74,7 +75,7 @@ int32_t next_added_id(const TokenizerSource& source) {
 FolderConfig::FolderConfig(const std::filesystem::path& directory) {
   const auto read = [&](const char* name, std::unique_ptr<const Document>& document) {
     const std::filesystem::path path = directory / name;
-    if (!std::filesystem::exists(path)) return;
+    if (!is_there(path)) return;
     document =
         std::make_unique<const Document>(Document{path.string(), parse_json(read_text_file(path), path.string())});
   };
