@@ -150,18 +150,26 @@ std::atomic<bool> interrupt_flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 std::atomic<int> interrupt_signal{0};
+std::atomic<void (*)()> last_act{nullptr};
 
 extern "C" void note_interrupt(int signal) {
-  interrupt_signal.store(signal, std::memory_order_relaxed);
-  interrupt_flag.store(true, std::memory_order_relaxed);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-  std::signal(SIGHUP, SIG_DFL);
+  if (!interrupt_flag.load()) {
+    interrupt_signal.store(signal);
+    interrupt_flag.store(true);
+    return;
+  }
+  if (void (*const act)() = last_act.load()) act();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // delivered when this handler returns
 }
 
 }  // namespace
 
 bool interrupted() { return interrupt_flag.load(std::memory_order_relaxed); }
+
+int interrupting_signal() { return interrupted() ? interrupt_signal.load() : 0; }
+
+void set_last_act(void (*act)()) { last_act.store(act); }
 
 void install_interrupt_handler() {
   struct sigaction action {};
@@ -176,9 +184,8 @@ void install_interrupt_handler() {
 }
 
 bool take_ctrl_c() {
-  if (!interrupted() || interrupt_signal.load(std::memory_order_relaxed) != SIGINT) return false;
+  if (interrupting_signal() != SIGINT) return false;
   interrupt_flag.store(false, std::memory_order_relaxed);
-  install_interrupt_handler();
   return true;
 }
 

@@ -44,7 +44,11 @@ class Progress {
 /// True once the user has pressed Ctrl-C (SIGINT), or SIGTERM or SIGHUP arrived. install_interrupt_handler() makes the
 /// first signal set this flag and the second end the process at once.
 bool interrupted();
+/// The signal that set the flag; 0 where none did.
+int interrupting_signal();
 void install_interrupt_handler();
+/// What the second signal's handler does before the process ends: something that is safe in a handler. Null: nothing.
+void set_last_act(void (*act)());
 /// True once for a Ctrl-C, which is forgotten, for programs that only stop what they are at. SIGTERM and SIGHUP stay.
 bool take_ctrl_c();
 /// Throws Error("interrupted") when interrupted(); long work calls it between units so that destructors clean up.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +26,8 @@
 #include "cli/batch_request.h"
 #include "cli/chat_variables.h"
 #include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/outputs.h"
 #include "text/template/chat_template.h"
 
 namespace incipit::cli {
@@ -36,9 +37,14 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto sync_interval = std::chrono::seconds(1);  // a power cut costs at most the answers of that time
 
-Error system_error(const std::filesystem::path& path, std::string_view remedy) {
-  return Error(path.string(), std::strerror(errno), remedy);
+std::string name_of_input(const std::filesystem::path& path) {
+  return is_standard(path) ? "standard input" : path.string();
 }
+std::string name_of_output(const std::filesystem::path& path) {
+  return is_standard(path) ? "standard output" : path.string();
+}
+
+constexpr std::string_view id_prefix = "batch_req_";
 
 /// Calls visit(number from 1, text) for every line that ends, and returns the bytes of those.
 template <typename Visit>
@@ -66,14 +72,19 @@ struct Line {
 /// The requests of a file.
 class BatchInput {
  public:
-  BatchInput(const std::filesystem::path& path, const Engine& engine) : file_(MappedFile::open(path)) {
-    const std::string_view text = file_->text();
+  BatchInput(const std::filesystem::path& path, const Engine& engine) : name_(name_of_input(path)) {
+    if (is_standard(path)) {
+      read_ = read_standard_input(most_read);
+    } else {
+      file_ = MappedFile::open(path);
+    }
+    const std::string_view text = file_ ? file_->text() : std::string_view(read_);
     const size_t whole = for_each_line(text, [&](int64_t number, std::string_view line) { add(number, line, engine); });
     if (whole < text.size()) {
       add(lines_.empty() ? 1 : lines_.back().number + 1, text.substr(whole), engine);
     }
-    if (lines_.empty()) throw Error(path.string(), "it has no requests", "give one JSON object a line");
-    refuse_repeated_ids(path);
+    if (lines_.empty()) throw Error(name_, "it has no requests", "give one JSON object a line");
+    check_lines();
   }
 
   std::vector<Line>& lines() { return lines_; }
@@ -83,50 +94,61 @@ class BatchInput {
     if (is_blank(text)) return;
     const std::string named = fmt::format("{} {} {}", engine.body_digest().hex(), number, text);
     const Digest digest = digest_of(std::as_bytes(std::span(named)));
-    Line line{number, text, "batch_req_" + digest.hex(), 0, false};
+    Line line{number, text, std::string(id_prefix) + digest.hex(), 0, false};
     std::memcpy(&line.seed, digest.bytes.data(), sizeof line.seed);
     lines_.push_back(std::move(line));
   }
 
-  void refuse_repeated_ids(const std::filesystem::path& path) const {
+  /// Single bad lines are answered as what they are when their turn comes.
+  void check_lines() const {
     std::unordered_map<std::string, int64_t> seen;
+    bool requests = false;
     for (const Line& line : lines_) {
       std::string id;
       try {
         const boost::json::value parsed = parse_json(line.text, "line");
         const boost::json::object* object = parsed.if_object();
+        requests = requests || object != nullptr;
         const boost::json::value* found = object == nullptr ? nullptr : object->if_contains("custom_id");
         if (found == nullptr || !found->is_string()) continue;
         id = std::string(found->get_string());
       } catch (const Error&) {
-        continue;  // answered as what it is when its turn comes
+        continue;
       }
       const auto [first, fresh] = seen.emplace(std::move(id), line.number);
       if (fresh) continue;
-      throw Error(path.string(),
+      throw Error(name_,
                   fmt::format("lines {} and {} have the same custom_id '{}'", first->second, line.number, first->first),
                   "give each request its own");
     }
+    if (!requests) {
+      throw Error(name_, fmt::format("is no file of requests: none of its {} lines is a JSON object", lines_.size()),
+                  "give one a line, in the OpenAI API's batch format");
+    }
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  static constexpr size_t most_read = size_t{1} << 40;
+
+  std::string name_;
+  std::shared_ptr<const MappedFile> file_;  // null: read_ holds the text
+  std::string read_;
   std::vector<Line> lines_;
 };
 
 /// The answers so far, and those to come.
 class BatchOutput {
  public:
-  explicit BatchOutput(const std::filesystem::path& path) : path_(path) {
-    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw system_error(path, "choose another --out");
-    struct stat status {};
-    if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      close();
-      throw Error(path.string(), "is no regular file", "choose another --out");
+  explicit BatchOutput(const std::filesystem::path& path) : name_(name_of_output(path)), path_(path) {
+    if (is_standard(path)) {
+      descriptor_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+      if (descriptor_ < 0) throw fault("check where it goes");
+      return;
     }
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw fault("check its permissions, or choose another --out");
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       close();
-      throw Error(path.string(), "another run is writing to it", "wait for that one, or choose another --out");
+      throw Error(name_, "another run is writing to it", "wait for that one, or choose another --out");
     }
   }
   ~BatchOutput() { close(); }
@@ -135,22 +157,28 @@ class BatchOutput {
 
   /// Marks the lines that are answered, and cuts off an answer that is not whole.
   void resume(std::vector<Line>& lines) {
+    if (is_standard(path_)) return;
     const std::shared_ptr<const MappedFile> file = MappedFile::open(path_);
     if (file->text().empty()) return;
     std::unordered_map<std::string_view, Line*> by_id;
     for (Line& line : lines) by_id.emplace(line.id, &line);
     const size_t whole = for_each_line(file->text(), [&](int64_t number, std::string_view text) {
-      const auto found = by_id.find(id_of(text, number));
+      const std::string id = id_of(text);
+      if (!id.starts_with(id_prefix)) throw foreign(number);
+      const auto found = by_id.find(id);
       if (found == by_id.end() || std::exchange(found->second->done, true)) {
         throw Error(
-            path_.string(),
+            name_,
             fmt::format("line {} answers no request of this input by this engine: one of them has changed", number),
             "give another --out, or remove the file");
       }
     });
-    if (whole < file->text().size() && ::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0) {
-      throw system_error(path_, "check the disk");
+    const std::string_view torn = file->text().substr(whole);
+    if (torn.empty()) return;
+    if (std::ranges::none_of(lines, [&](const Line& line) { return may_begin(torn, line); })) {
+      throw foreign(std::ranges::count(file->text(), '\n') + 1);
     }
+    if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0) throw fault("check the disk");
   }
 
   void append(std::string line) {
@@ -159,8 +187,10 @@ class BatchOutput {
       const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
       if (count >= 0) {
         rest.remove_prefix(static_cast<size_t>(count));
+      } else if (errno == EPIPE) {
+        throw ReaderGone(name_, "nobody reads it");
       } else if (errno != EINTR) {
-        throw system_error(path_, "make room, and run it again to go on");
+        throw fault("make room, and run it again to go on");
       }
     }
     if (const auto now = Clock::now(); now - synced_ >= sync_interval) sync(now);
@@ -168,21 +198,39 @@ class BatchOutput {
   void finish() { sync(Clock::now()); }
 
  private:
-  std::string id_of(std::string_view text, int64_t number) const {
-    const boost::json::value parsed = parse_json(text, fmt::format("{}, line {}", path_.string(), number));
-    const boost::json::object* object = parsed.if_object();
-    const boost::json::value* id = object == nullptr ? nullptr : object->if_contains("id");
-    return id != nullptr && id->is_string() ? std::string(id->get_string()) : std::string();
+  Error fault(std::string_view remedy) const { return Error(name_, stream_fault("written"), remedy); }
+  Error foreign(int64_t number) const {
+    return Error(name_, fmt::format("exists and holds no answers of ours: line {} is none", number),
+                 "choose another --out, or remove it first");
+  }
+
+  static std::string id_of(std::string_view text) {
+    try {
+      const boost::json::value parsed = parse_json(text, "line");
+      const boost::json::object* object = parsed.if_object();
+      const boost::json::value* id = object == nullptr ? nullptr : object->if_contains("id");
+      return id != nullptr && id->is_string() ? std::string(id->get_string()) : std::string();
+    } catch (const Error&) {
+      return {};
+    }
+  }
+
+  /// Whether a text without an end can be what was written of the answer to `line`.
+  static bool may_begin(std::string_view torn, const Line& line) {
+    const std::string beginning = beginning_of_answer(line.id);
+    const size_t shorter = std::min(torn.size(), beginning.size());
+    return torn.substr(0, shorter) == std::string_view(beginning).substr(0, shorter);
   }
 
   void sync(Clock::time_point now) {
-    if (::fdatasync(descriptor_) != 0) throw system_error(path_, "check the disk");
+    if (!is_standard(path_) && ::fdatasync(descriptor_) != 0) throw fault("check the disk");
     synced_ = now;
   }
   void close() {
     if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
   }
 
+  std::string name_;
   std::filesystem::path path_;
   int descriptor_ = -1;
   Clock::time_point synced_ = Clock::now();
@@ -310,9 +358,8 @@ class BatchRun {
 }  // namespace
 
 int run_batch(Session& session, const BatchFiles& files) {
-  std::error_code hidden;
-  if (std::filesystem::equivalent(files.input, files.output, hidden)) {
-    throw Error(files.output.string(), "is the input too", "choose another --out");
+  if (!is_standard(files.output)) {
+    check_output({files.output, "--out", "file of answers"}, {files.input, session.executor().engine().path()});
   }
   BatchInput input(files.input, session.executor().engine());
   BatchOutput output(files.output);
@@ -324,13 +371,13 @@ int run_batch(Session& session, const BatchFiles& files) {
   const bool whole = run.run();
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const int64_t done = run.answered() + run.refused();
-  fmt::print(stderr, "{}: {} answered, {} refused{}; {:.1f} tokens/s{}\n", files.output.string(), run.answered(),
-             run.refused(), before > 0 ? fmt::format(", {} were there before", before) : "",
-             static_cast<double>(run.tokens()) / std::max(seconds, 1e-9),
-             whole ? ""
-                   : fmt::format("; interrupted, {} are left: run it again to go on",
-                                 static_cast<int64_t>(input.lines().size()) - before - done));
-  return whole ? 0 : exit_interrupted;
+  tell(fmt::format("{}: {} answered, {} refused{}; {:.1f} tokens/s{}", name_of_output(files.output), run.answered(),
+                   run.refused(), before > 0 ? fmt::format(", {} were there before", before) : "",
+                   static_cast<double>(run.tokens()) / std::max(seconds, 1e-9),
+                   whole ? ""
+                         : fmt::format("; interrupted, {} are left: run it again to go on",
+                                       static_cast<int64_t>(input.lines().size()) - before - done)));
+  return whole ? 0 : exit_interrupted();
 }
 
 }  // namespace incipit::cli

@@ -392,6 +392,8 @@ std::string answer_line(std::string_view id, const BatchLine& line, std::string_
                       {"usage", usage}});
 }
 
+std::string beginning_of_answer(std::string_view id) { return fmt::format(R"({{"id":"{}")", id); }
+
 std::string refusal_line(std::string_view id, const std::optional<std::string>& custom_id, const BadRequest& fault) {
   return output_line(id, custom_id ? value(*custom_id) : value(nullptr), 400, fmt::format("req-{}", id),
                      error_body(fault.what(), "invalid_request_error",

@@ -61,6 +61,8 @@ struct BatchResult {
 /// The output lines, without their ends. `id` is the line's own, `custom_id` nothing where it could not be read.
 std::string answer_line(std::string_view id, const BatchLine& line, std::string_view model, int64_t created,
                         const BatchResult& result);
+/// What both begin with.
+std::string beginning_of_answer(std::string_view id);
 std::string refusal_line(std::string_view id, const std::optional<std::string>& custom_id, const BadRequest& fault);
 
 }  // namespace incipit::cli

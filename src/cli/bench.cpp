@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <iterator>
-#include <limits>
 #include <memory>
 #include <optional>
 
@@ -14,10 +13,12 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/version.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/limits.h"
 #include "cli/measure.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "cli/step_groups.h"
 #include "cli/trace.h"
 #include "engine/engine.h"
@@ -27,8 +28,8 @@ namespace incipit::cli {
 namespace {
 
 struct BenchOptions {
-  std::filesystem::path engine, trace;
-  std::string prompts;
+  std::filesystem::path engine;
+  std::optional<std::string> prompts, trace;
   int32_t decode = 64, decode_context = 0, repeat = 7;
   int threads = 0;
   bool json = false, no_save = false, steps = false;
@@ -146,8 +147,8 @@ int bench(const BenchOptions& options) {
   measured.decode = options.decode;
   measured.decode_context = options.decode_context;
   measured.repeat = options.repeat;
-  if (!options.prompts.empty()) {
-    measured.prompts = parse_integers(options.prompts, "--prompt", 1);
+  if (options.prompts) {
+    measured.prompts = parse_integers(*options.prompts, "--prompt", 1);
   } else {
     for (const int32_t tokens : {128, 512, 1024}) {
       if (tokens <= session->executor().limits().max_context) measured.prompts.push_back(tokens);
@@ -155,12 +156,11 @@ int bench(const BenchOptions& options) {
     if (measured.prompts.empty()) measured.prompts.push_back(session->executor().limits().max_context);
   }
   std::optional<AtomicFile> trace;
-  if (!options.trace.empty()) {
-    std::error_code absent;
-    if (std::filesystem::equivalent(options.trace, options.engine, absent)) {
-      throw Error(options.trace.string(), "is the engine itself", "choose another --trace");
-    }
-    trace.emplace(options.trace);  // which fails before anything is measured
+  if (options.trace) {
+    check_output({*options.trace, "--trace", "trace of incipit's",
+                  [](std::string_view beginning) { return beginning.starts_with(trace_beginning); }},
+                 {options.engine});
+    trace.emplace(*options.trace);  // which fails before anything is measured
   }
   Progress progress;
   // On both sides of what they judge: the machine may be slower for a while.
@@ -213,19 +213,20 @@ void add_bench(CLI::App& app, Action& action) {
       "bench", "Measure the time to the first token and of each after it, against the machine's limit");
   const auto options = std::make_shared<BenchOptions>();
   command->add_option("ENGINE", options->engine, "An engine file")->required();
-  command->add_option("--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
+  add_text(*command, "--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
-      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
+      ->transform(integer_from(0))
       ->capture_default_str();
   command->add_option("--decode-context", options->decode_context, "Tokens before the decoded ones (default: 128)")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
+      ->transform(integer_from(1));
   command->add_option("--repeat", options->repeat, "Most repetitions of each")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
+      ->transform(integer_from(1))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  add_threads(*command, options->threads);
   command->add_flag("--steps", options->steps, "Where the time goes, by kind of step");
-  command->add_option("--trace", options->trace,
-                      "Write the longest prompt and some decoded tokens, step by step, as a JSON trace for Perfetto");
+  add_text(*command, "--trace", options->trace,
+           "Write the longest prompt and some decoded tokens, step by step, as a JSON trace for Perfetto; an earlier "
+           "trace is replaced");
   command->add_flag("--json", options->json, "One JSON object");
   command->add_flag("--no-save", options->no_save, "Append no baseline to the engine");
   command->callback([options, &action] { action = [options] { return bench(*options); }; });

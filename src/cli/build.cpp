@@ -4,16 +4,17 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <limits>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/measure.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "compile/compile.h"
 #include "engine/engine.h"
 #include "engine/format.h"
@@ -25,32 +26,37 @@ namespace incipit::cli {
 namespace {
 
 struct BuildOptions {
-  std::filesystem::path model, tokenizer, output, tuning_cache;
+  std::filesystem::path model, tokenizer, output;
+  std::optional<std::string> tuning_cache;
   std::string geometry, memory = "0";
   uint64_t seed = 0;
   CompileOptions to_compile;
   bool no_tune = false, no_baseline = false;
 };
 
-void check_output(const std::filesystem::path& output) {
-  if (output.empty()) throw Error("--output", "the name is empty", "give the name of the engine file with -o");
-  std::error_code hidden;  // a place that may not be looked into is refused by the writing of the file
-  if (std::filesystem::is_directory(output, hidden)) {
-    throw Error(output.string(), "is a directory", "give the name of the engine file with -o");
+bool is_engine(std::string_view beginning) {
+  return beginning.starts_with(std::string_view(engine_magic.data(), engine_magic.size()));
+}
+
+void check_files(const BuildOptions& options) {
+  if (is_engine(beginning_of(options.model))) {
+    throw Error(options.model.string(), "is an engine already", "give the model that it was built from");
   }
-  const std::filesystem::path parent = output.parent_path();
-  if (!parent.empty() && !std::filesystem::is_directory(parent, hidden)) {
-    throw Error(parent.string(), "is no directory", "create it, or choose another place with -o");
+  check_output({options.output, "--output", "engine", is_engine},
+               {options.model, options.tokenizer, options.tuning_cache.value_or("")});
+  if (options.tuning_cache) {
+    check_output({*options.tuning_cache, "--tuning-cache", "tuning cache"}, {options.model, options.tokenizer});
   }
-  if (std::filesystem::exists(output, hidden) && !std::filesystem::is_regular_file(output, hidden)) {
-    throw Error(output.string(), "is no regular file", "choose another name with -o");
-  }
-  std::string beginning(engine_magic.size(), '\0');
-  std::ifstream existing(output, std::ios::binary);
-  existing.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
-  if (existing.gcount() > 0 && !std::ranges::equal(beginning, engine_magic)) {
-    throw Error(output.string(), "exists and is no engine", "choose another name with -o, or remove it first");
-  }
+}
+
+/// Kernels that this machine does not have cannot be measured: what they are chosen by instead is told.
+void warn_of_foreign_target(const BuildOptions& options) {
+  const std::string& target = options.to_compile.target;
+  if (options.no_tune || cpu_features().includes(target_features(target))) return;
+  spdlog::warn(
+      "--target {}: this machine is none, so kernels are not measured: the first that fits is taken where the tuning "
+      "cache knows none; for the fastest, build on such a machine, or give a --tuning-cache from one",
+      target);
 }
 
 /// The largest prompt of each bucket, from 16 tokens on; at most four of them.
@@ -103,7 +109,15 @@ void print_plain_graph(const BuildOptions& options, const CompileReport& report)
 }
 
 int build(const BuildOptions& options) {
-  check_output(options.output);
+  check_files(options);
+  CompileOptions compiled = options.to_compile;
+  compiled.memory = parse_size(options.memory, "--memory");
+  compiled.tuning_cache = options.tuning_cache.value_or("");
+  compiled.tune = !options.no_tune;
+  if (valid_utf8_prefix(compiled.version_tag) != compiled.version_tag.size()) {
+    throw Error("--tag", "is not UTF-8, as the manifest must be", "give other characters");
+  }
+  warn_of_foreign_target(options);
   const auto start = std::chrono::steady_clock::now();
   Progress progress = Progress::for_long_work();
   progress.stage("reading the model", 0);
@@ -112,13 +126,6 @@ int build(const BuildOptions& options) {
                                   {options.to_compile.max_context, options.to_compile.allow_non_finite})
                     : import_geometry(options.geometry, options.seed);
   progress.finish();
-  CompileOptions compiled = options.to_compile;
-  compiled.memory = parse_size(options.memory, "--memory");
-  compiled.tuning_cache = options.tuning_cache;
-  compiled.tune = !options.no_tune;
-  if (valid_utf8_prefix(compiled.version_tag) != compiled.version_tag.size()) {
-    throw Error("--tag", "is not UTF-8, as the manifest must be", "give other characters");
-  }
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
   if (!report.plain.empty()) print_plain_graph(options, report);
   Baseline baseline;
@@ -155,28 +162,30 @@ void add_build(CLI::App& app, Action& action) {
   command
       ->add_option("--max-context", options->to_compile.max_context,
                    "Tokens of the longest sequence (default: what the model was trained for)")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
+      ->transform(integer_from(1));
   command->add_option("--max-batch", options->to_compile.max_batch, "Sequences at once")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
+      ->transform(integer_in(1, largest_batch))
       ->capture_default_str();
   command->add_option("--memory", options->memory, "Most memory at run time, such as 1500M or 2G (default: no bound)");
   command
       ->add_option("--without", options->to_compile.without,
                    "A pass to leave out (see: incipit inspect MODEL --passes)")
+      ->expected(1, most_repeats)
       ->allow_extra_args(false);
-  command->add_option("--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
+  add_text(*command, "--tuning-cache", options->tuning_cache, "Measurements to reuse, and to extend");
   command->add_flag("--deterministic", options->to_compile.deterministic,
                     "The same text whatever else runs beside it: one kernel a step, which may cost some speed");
   command->add_flag("--allow-non-finite", options->to_compile.allow_non_finite,
                     "Take weights that are NaN or infinite, which are refused otherwise");
   command->add_flag("--no-tune", options->no_tune, "Measure nothing: take the first kernel that fits");
-  command
-      ->add_option("--threads", options->to_compile.threads, "Threads for measuring and packing (default: all cores)")
-      ->check(CLI::Range(0, 1024));
+  add_threads(*command, options->to_compile.threads, "Threads for measuring and packing (default: all cores)");
   command->add_option("--tag", options->to_compile.version_tag, "A text for the engine's manifest");
   CLI::Option* geometry =
       command->add_option("--geometry", options->geometry, "Random weights of a known geometry instead of a model");
-  command->add_option("--seed", options->seed, "Of the random weights")->needs(geometry)->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the random weights")
+      ->transform(integer_in<uint64_t>(0, UINT64_MAX))
+      ->needs(geometry)
+      ->capture_default_str();
   command->add_flag("--no-baseline", options->no_baseline,
                     "Do not measure the finished engine (one above 1 GB never is)");
   command->callback([options, &action] {

@@ -218,13 +218,13 @@ int run_chat(Session& session, const ChatOptions& options) {
     }
     if (got == LineReader::Got::interrupt) {
       if (drawn && take_ctrl_c()) continue;
-      return exit_interrupted;
+      return exit_interrupted();
     }
     if (line.ends_with('\r')) line.pop_back();
     if (valid_utf8_prefix(line) != line.size()) throw Error("standard input", "it is not UTF-8", "give UTF-8 text");
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     chat.say(line);
-    if (interrupted() && !take_ctrl_c()) return exit_interrupted;
+    if (interrupted() && !take_ctrl_c()) return exit_interrupted();
   }
 }
 

@@ -1,12 +1,17 @@
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <exception>
+#include <filesystem>
 #include <new>
+#include <span>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -19,21 +24,54 @@
 namespace incipit::cli {
 namespace {
 
+/// A file that is opened takes the lowest number that is free: were a standard stream closed, what is written to it
+/// would land in that file. A path descriptor fails every read and write, as a closed one does.
+bool hold_standard_descriptors() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(number, F_GETFD) < 0 && ::open("/", O_PATH) != number) return false;
+  }
+  return true;
+}
+
 int complain(std::string_view message) {
-  fmt::print(stderr, "incipit: {}\n", message);
+  tell(fmt::format("incipit: {}", message));
   return exit_failure;
 }
 
 /// One line, whatever the parser says, and where to find help.
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string message = error.what();
-  for (char& c : message) {
-    if (c == '\n') c = ' ';
-  }
+  std::ranges::replace(message, '\n', ' ');
   const auto chosen = app.get_subcommands();
-  fmt::print(stderr, "incipit: {}; see: incipit {}--help\n", message,
-             chosen.empty() ? "" : chosen.front()->get_name() + " ");
+  const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+  if (!chosen.empty() && !chosen.front()->remaining().empty() && chosen.front()->remaining().front().starts_with('-')) {
+    message += fmt::format("; no option, but a text that begins with a dash? incipit {}… -- TEXT", command);
+  }
+  tell(fmt::format("incipit: {}; see: incipit {}--help", message, command));
   return exit_usage;
+}
+
+/// CLI11 finds -h in -hello; nobody who wrote that asked for help.
+const char* mistaken_for_help(std::span<char*> arguments) {
+  const char* found = nullptr;
+  for (const std::string_view argument : arguments) {
+    if (argument == "-h" || argument == "--help") return nullptr;
+    if (argument.starts_with("-h")) found = argument.data();
+  }
+  return found;
+}
+
+/// --help and --version.
+int print_help(const CLI::App& app, const CLI::Success& success, std::span<char*> arguments) {
+  if (const char* mistaken = mistaken_for_help(arguments)) {
+    tell(fmt::format("incipit: '{}' is no option; a text that begins with a dash goes behind --, and help is --help",
+                     mistaken));
+    return exit_usage;
+  }
+  std::ostringstream text;
+  app.exit(success, text, text);
+  print(text.str());
+  return 0;
 }
 
 /// A page of a mapped file is not there: the file became shorter (a copy over it does that), or its disk failed.
@@ -66,13 +104,13 @@ int parse_and_run(int argc, char** argv) {
   add_onnx_test(app, action);
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {
-    fmt::print(stderr, "incipit: '{}' is no command; see: incipit --help\n", argv[1]);
+    tell(fmt::format("incipit: '{}' is no command; see: incipit --help", argv[1]));
     return exit_usage;
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& success) {  // --help and --version
-    return app.exit(success);
+  } catch (const CLI::Success& success) {
+    return print_help(app, success, std::span(argv, static_cast<size_t>(argc)).subspan(1));
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
   }
@@ -82,7 +120,10 @@ int parse_and_run(int argc, char** argv) {
 
 }  // namespace
 
+int exit_interrupted() { return 128 + interrupting_signal(); }
+
 int main(int argc, char** argv) {
+  if (!hold_standard_descriptors()) return exit_failure;
   install_interrupt_handler();
   std::signal(SIGBUS, end_without_page);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away shows as a failed write
@@ -92,10 +133,12 @@ int main(int argc, char** argv) {
     return exit_reader_gone;
   } catch (const std::bad_alloc&) {
     return complain("out of memory; close other programs, or choose a smaller model or --precision");
+  } catch (const std::filesystem::filesystem_error& error) {
+    return complain(Error(error.path1().string(), error.code().message(), "check the path and its permissions").what());
   } catch (const std::exception& error) {
     if (interrupted()) {
       complain("interrupted");
-      return exit_interrupted;
+      return exit_interrupted();
     }
     return complain(error.what());
   }

@@ -27,7 +27,8 @@ void add_onnx_test(CLI::App& app, Action& action);
 
 constexpr int exit_failure = 1;
 constexpr int exit_usage = 2;
-constexpr int exit_interrupted = 130;  // 128 + SIGINT
+/// 128 + the signal that interrupted: 130 for Ctrl-C, 143 for SIGTERM.
+int exit_interrupted();
 constexpr int exit_reader_gone = 141;  // 128 + SIGPIPE
 
 }  // namespace incipit::cli

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
-#include <limits>
 #include <memory>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/progress.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "session/evaluate.h"
@@ -26,9 +25,9 @@ struct EvalOptions {
 };
 
 int eval(const EvalOptions& options) {
-  const std::string text = read_text_file(options.text);
+  const std::string text = read_text(options.text);
   const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
-  const std::string name = options.text.string();
+  const std::string name = is_standard(options.text) ? "standard input" : options.text.string();
   EncodeOptions encode;
   encode.add_special_tokens = false;
   encode.name = name;
@@ -71,13 +70,13 @@ void add_eval(CLI::App& app, Action& action) {
                                          "the first token of each is not scored");
   const auto options = std::make_shared<EvalOptions>();
   command->add_option("ENGINE", options->engine, "An engine file")->required();
-  command->add_option("--text", options->text, "A UTF-8 text file")->required();
+  command->add_option("--text", options->text, "A UTF-8 text file; -: standard input")->required();
   command->add_option("--max-tokens", options->max_tokens, "Use no more of the text's tokens")
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
+      ->transform(integer_from(1));
   command->add_option("--window", options->window, "Tokens of a window")
-      ->check(CLI::Range(2, 1 << 30))
+      ->transform(integer_in(2, 1 << 30))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  add_threads(*command, options->threads);
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([options, &action] { action = [options] { return eval(*options); }; });
 }

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "engine/engine.h"
 
@@ -108,6 +109,17 @@ const Tokenizer& tokenizer_of(Session& session) {
   return *session.tokenizer();
 }
 
+std::string stream_fault(std::string_view done) {
+  if (errno == EBADF) return "is closed";
+  return fmt::format("cannot be {}: {}", done, std::strerror(errno));
+}
+
+bool is_standard(const std::filesystem::path& path) { return path == "-"; }
+
+std::string read_text(const std::filesystem::path& path) {
+  return is_standard(path) ? read_standard_input() : read_text_file(path);
+}
+
 std::string read_standard_input(size_t most) {
   std::string text;
   char buffer[1 << 16];
@@ -122,16 +134,20 @@ std::string read_standard_input(size_t most) {
                     "give a text that fits the engine's context");
       }
     } else if (errno != EINTR) {
-      throw Error("standard input", std::strerror(errno), "check where it comes from");
+      throw Error("standard input", stream_fault("read"), "check where it comes from");
     }
   }
 }
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    if (errno == EPIPE) throw ReaderGone("standard output", "nobody reads it");
-    throw Error("standard output", std::strerror(errno), "check where it goes");
-  }
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  if (errno == EPIPE) throw ReaderGone("standard output", "nobody reads it");
+  throw Error("standard output", stream_fault("written"), "check where it goes");
+}
+
+void tell(std::string_view line) {
+  const std::string whole = std::string(line) + "\n";
+  std::fwrite(whole.data(), 1, whole.size(), stderr);
 }
 
 void print_json(const boost::json::value& value) { print(boost::json::serialize(value) + "\n"); }

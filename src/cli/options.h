@@ -38,6 +38,12 @@ void finish_check(Session& session);
 /// The session's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(Session& session);
 
+/// What errno says of a standard stream that could not be "read" or "written".
+std::string stream_fault(std::string_view done);
+/// "-": standard input or output where a file is named.
+bool is_standard(const std::filesystem::path& path);
+/// A text file whole, or standard input for "-".
+std::string read_text(const std::filesystem::path& path);
 /// All of standard input. Throws Error when it cannot be read, or has more than `most` bytes; Ctrl-C throws too.
 std::string read_standard_input(size_t most = INT32_MAX);
 /// Whoever reads our output has gone (`| head`): the program ends without a word.
@@ -48,5 +54,7 @@ struct ReaderGone : Error {
 void print(std::string_view text);
 /// The same for a JSON value and a line's end.
 void print_json(const boost::json::value& value);
+/// Writes a line to standard error. What cannot be told there is dropped: nothing depends on it.
+void tell(std::string_view line);
 
 }  // namespace incipit::cli

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/paths.h"
+#include "cli/arguments.h"
 #include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -34,7 +36,7 @@ bool is_engine(const std::filesystem::path& path) {
 std::string template_source(const std::filesystem::path& path) {
   std::string source;
   std::string_view remedy = "give a template's file";
-  if (std::filesystem::is_directory(path)) {
+  if (is_a_directory(path)) {
     source = read_chat_template(path);
     remedy = "give a directory with a chat_template.jinja, or a template's file";
   } else if (is_engine(path)) {
@@ -50,10 +52,10 @@ std::string template_source(const std::filesystem::path& path) {
 
 int render(const RenderOptions& options) {
   const ChatTemplate chat(template_source(options.path), options.path.string());
-  boost::json::value context =
-      parse_json(read_text_file(options.context), options.context.string(), LargeIntegers::kept);
+  const std::string source = is_standard(options.context) ? "standard input" : options.context.string();
+  boost::json::value context = parse_json(read_text(options.context), source, LargeIntegers::kept);
   if (!context.is_object()) {
-    throw Error(options.context.string(), fmt::format("it holds {}", kind_name(context)),
+    throw Error(source, fmt::format("it holds {}", kind_name(context)),
                 "give a JSON object of the template's variables");
   }
   for (auto& [name, value] : parse_template_arguments(options.arguments)) context.get_object()[name] = value;
@@ -67,9 +69,13 @@ void add_render(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("render", "The text that a chat template makes of its variables");
   const auto options = std::make_shared<RenderOptions>();
   command->add_option("PATH", options->path, "A template's file, a model directory, or an engine file")->required();
-  command->add_option("--context", options->context, "A JSON object: the template's variables, such as messages")
+  command
+      ->add_option("--context", options->context,
+                   "A JSON object: the template's variables, such as messages; -: standard input")
       ->required();
-  command->add_option("--template-arg", options->arguments, template_argument_help)->allow_extra_args(false);
+  command->add_option("--template-arg", options->arguments, template_argument_help)
+      ->expected(1, most_repeats)
+      ->allow_extra_args(false);
   command->callback([options, &action] { action = [options] { return render(*options); }; });
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "cli/arguments.h"
 #include "cli/batch.h"
 #include "cli/chat.h"
 #include "cli/chat_variables.h"
@@ -80,8 +81,8 @@ SamplingParameters sampling_for(const RunOptions& options, const Session& sessio
 }
 
 std::string prompt_text(const RunOptions& options) {
-  if (options.prompt) return *options.prompt;
-  if (::isatty(STDIN_FILENO) != 0) {
+  if (options.prompt && !is_standard(*options.prompt)) return *options.prompt;
+  if (!options.prompt && ::isatty(STDIN_FILENO) != 0) {
     throw Error("incipit run", "there is no prompt", "give one as an argument, with --ids, or on standard input");
   }
   // No tokenizer's tokens are anywhere near that long.
@@ -221,11 +222,34 @@ int run(const RunOptions& options) {
   } else {
     if (session->tokenizer() == nullptr) print(fmt::format("{}", fmt::join(outcome.ids, ",")));
     print("\n");
-    fmt::print(stderr, "{}\n", describe(outcome));
+    tell(describe(outcome));
   }
-  if (interrupted()) return exit_interrupted;
+  if (interrupted()) return exit_interrupted();
   if (outcome.finish == FinishReason::failed) throw Error("request", outcome.failure, "please report this");
   return 0;
+}
+
+/// Adds what decides the draws, in the ranges that sessions hold to; returns --temperature.
+CLI::Option* add_sampling(CLI::App& command, RunOptions& options) {
+  constexpr double largest = std::numeric_limits<float>::max(), smallest = std::numeric_limits<float>::min();
+  CLI::Option* temperature =
+      command.add_option("--temperature", options.temperature, "0: greedy (default: the model's)")
+          ->transform(number_in(0, largest, "0 or more"));
+  command.add_option("--top-k", options.top_k, "Draw from the k most likely tokens; 0: all")
+      ->transform(integer_from(0));
+  command.add_option("--top-p", options.top_p, "Draw from the most likely tokens that make up this probability")
+      ->transform(number_in(smallest, 1, "above 0, up to 1"));
+  command.add_option("--min-p", options.min_p, "Drop tokens less likely than this share of the likeliest")
+      ->transform(number_in(0, 1, "0 to 1"));
+  command.add_option("--repetition-penalty", options.repetition_penalty, "1: none")
+      ->transform(number_in(smallest, largest, "above 0"));
+  command.add_option("--frequency-penalty", options.frequency_penalty, "0: none")
+      ->transform(number_in(-largest, largest, "finite"));
+  command.add_option("--presence-penalty", options.presence_penalty, "0: none")
+      ->transform(number_in(-largest, largest, "finite"));
+  command.add_option("--seed", options.seed, "Of the draws (default: another one each time)")
+      ->transform(integer_in<uint64_t>(0, UINT64_MAX));
+  return temperature;
 }
 
 }  // namespace
@@ -234,28 +258,22 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("run", "Continue a prompt");
   const auto options = std::make_shared<RunOptions>();
   command->add_option("ENGINE", options->engine, "An engine file")->required();
-  CLI::Option* prompt =
-      command->add_option("PROMPT", options->prompt, "The text to continue (default: standard input)");
-  CLI::Option* ids = command->add_option("--ids", options->ids, "Token ids instead of a text, such as 1,2,3");
+  CLI::Option* prompt = add_text(*command, "PROMPT", options->prompt,
+                                 "The text to continue; none, or -: standard input; one that begins with a dash goes "
+                                 "behind --");
+  CLI::Option* ids = add_text(*command, "--ids", options->ids, "Token ids instead of a text, such as 1,2,3");
   ids->excludes(prompt);
   command->add_option("--max-tokens", options->max_tokens, "Most new tokens; 0: to the end of the context")
-      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
+      ->transform(integer_from(0))
       ->capture_default_str();
-  CLI::Option* temperature =
-      command->add_option("--temperature", options->temperature, "0: greedy (default: the model's)");
-  command->add_option("--top-k", options->top_k, "Draw from the k most likely tokens; 0: all");
-  command->add_option("--top-p", options->top_p, "Draw from the most likely tokens that make up this probability");
-  command->add_option("--min-p", options->min_p, "Drop tokens less likely than this share of the likeliest");
-  command->add_option("--repetition-penalty", options->repetition_penalty, "1: none");
-  command->add_option("--frequency-penalty", options->frequency_penalty, "0: none");
-  command->add_option("--presence-penalty", options->presence_penalty, "0: none");
-  command->add_option("--seed", options->seed, "Of the draws (default: another one each time)");
+  CLI::Option* temperature = add_sampling(*command, *options);
   command->add_option("--stop", options->stops, "End before this text; may be given several times")
+      ->expected(1, most_repeats)
       ->allow_extra_args(false);
   command->add_option("--stop-ids", options->stop_ids, "End at any of these tokens, such as 1,2,3");
   command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Put no begin token before the text");
-  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+  add_threads(*command, options->threads);
   command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")
       ->check(CLI::IsMember({"cpu", "shadow"}))
       ->capture_default_str();
@@ -268,18 +286,21 @@ void add_run(CLI::App& app, Action& action) {
                                         "is a turn");
   echo->excludes(json)->excludes(ids);
   for (CLI::Option* option : {prompt, ids, raw, echo, json}) chat->excludes(option);
-  command->add_option("--system", options->system, "What the conversation begins with")->needs(chat);
+  add_text(*command, "--system", options->system, "What the conversation begins with")->needs(chat);
   command->add_option("--template-arg", options->template_arguments, template_argument_help)
       ->needs(chat)
+      ->expected(1, most_repeats)
       ->allow_extra_args(false);
   const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
     const std::string& name = option->get_name();
     return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--check" && name != "--help";
   });
   CLI::Option* batch = command->add_option("--batch", options->batch.input,
-                                           "A file of requests, one a line, in the OpenAI API's batch format");
+                                           "A file of requests, one a line, in the OpenAI API's batch format; -: "
+                                           "standard input");
   CLI::Option* out = command->add_option("--out", options->batch.output,
-                                         "Where the answers to --batch go; what is there already is not done again");
+                                         "Where the answers to --batch go; what is there already is not done again; "
+                                         "-: standard output");
   batch->needs(out);
   out->needs(batch);
   for (CLI::Option* option : of_one_prompt) batch->excludes(option);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "engine/engine.h"
 #include "text/compile_tokenizer.h"
 #include "text/tokenizer.h"
@@ -14,7 +15,7 @@
 namespace incipit::cli {
 
 std::shared_ptr<const Tokenizer> open_tokenizer(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) {
+  if (is_a_directory(path)) {
     const auto tables = std::make_shared<const std::vector<std::byte>>(compile_tokenizer(path));
     return Tokenizer::open(*tables, tables);
   }

@@ -4,6 +4,7 @@
 #include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/limits.h"
@@ -21,6 +22,10 @@ struct TracedPass {
 
 /// Runs a prompt and `decode` tokens after its first on a session that profiles.
 std::vector<TracedPass> trace_passes(Session& session, int32_t prompt, int32_t decode);
+
+/// What every trace begins with, as text.
+constexpr std::string_view trace_beginning =
+    R"({"traceEvents":[{"name":"process_name","ph":"M","ts":0,"pid":1,"args":{"name":"incipit"}})";
 
 /// {"traceEvents": […]}: a complete event a pass, and within it one a step, laid end to end as only their durations are
 /// measured: name, and as args the kernel with its configuration, the problem, ms, limit_ms, and the multiple where

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
@@ -231,8 +232,8 @@ void add_verify(CLI::App& app, Action& action) {
       ->add_option(
           "--tolerance", options->tolerance,
           "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, fp16 2.5e-3, int8 0.15)")
-      ->check(CLI::Range(0.0, 1e9, "NONNEGATIVE"));
-  command->add_option("--threads", options->threads, "Threads (default: all cores)")->check(CLI::Range(0, 1024));
+      ->transform(number_in(0, 1e9, "0 to 1e9"));
+  add_threads(*command, options->threads);
   command->add_option("--device", options->device, "cpu, or shadow to test")
       ->check(CLI::IsMember({"cpu", "shadow"}))
       ->capture_default_str();

@@ -79,8 +79,9 @@ PlanParts bounds_of(const Model& model, const CompileOptions& options) {
     throw Error("--max-context", fmt::format("{} is outside what the model was trained for", options.max_context),
                 fmt::format("give 1 to {}", model.max_position));
   }
-  if (options.max_batch < 1 || options.max_batch > 1024) {
-    throw Error("--max-batch", fmt::format("{} is out of range", options.max_batch), "give 1 to 1024");
+  if (options.max_batch < 1 || options.max_batch > largest_batch) {
+    throw Error("--max-batch", fmt::format("{} is out of range", options.max_batch),
+                fmt::format("give 1 to {}", largest_batch));
   }
   if (options.memory < 0) throw Error("--memory", "it is negative", "give a size such as 2G");
   PlanParts parts;

@@ -231,7 +231,8 @@ ConstantPtr SafetensorsFile::constant(std::string_view name) const {
   return make_mapped_constant(source.dtype, std::move(source.shape), source.data, owner_);
 }
 
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors) {
+void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
+                       std::string_view made_by) {
   // Widest elements first: then every tensor is aligned to its element type, as the header's length is to 8.
   std::vector<const std::pair<const std::string, Tensor>*> in_order;
   in_order.reserve(tensors.size());
@@ -241,6 +242,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
   });
 
   boost::json::object header;
+  if (!made_by.empty()) header["__metadata__"] = {{"made_by", made_by}};
   uint64_t offset = 0;
   for (const auto* item : in_order) {
     const Tensor& tensor = item->second;

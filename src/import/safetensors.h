@@ -61,7 +61,9 @@ class SafetensorsFile {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-/// Writes a file that the reader above (and any other) accepts; atomically. Throws Error when it cannot be written.
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors);
+/// Writes a file that the reader above (and any other) accepts; atomically. `made_by`, where given, is in the metadata
+/// that the header begins with. Throws Error when it cannot be written.
+void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
+                       std::string_view made_by = {});
 
 }  // namespace incipit

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -40,6 +41,25 @@ inline Ran run_program(std::vector<std::string> arguments, const std::string& in
   ::dup2(kept, STDIN_FILENO);
   ::close(kept);
   return ran;
+}
+
+/// Starts the command line in a child, whose descriptors are as `prepare` leaves them.
+template <typename Prepare>
+pid_t start_program(std::vector<std::string> arguments, Prepare&& prepare) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  prepare();
+  arguments.insert(arguments.begin(), "incipit");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
+}
+
+/// The child's exit status, or 1000 and the signal that ended it.
+inline int wait_for_program(pid_t child) {
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 }  // namespace incipit

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "base/file.h"
 #include "import/safetensors.h"
 #include "program.h"
 #include "support/shared_files.h"
@@ -71,6 +72,25 @@ TEST_F(RunGraph, WritesWhatTheGraphMakes) {
   for (size_t i = 0; i < static_cast<size_t>(ours.elements()); ++i) {
     EXPECT_NEAR(ours.as<float>()[i], theirs.as<float>()[i], 1e-6);
   }
+}
+
+TEST_F(RunGraph, ReplacesNothingButItsOwnOutputs) {
+  const std::string inputs = encoder / "inputs.safetensors", before = read_text_file(engine);
+  for (int time = 0; time < 2; ++time) EXPECT_EQ(run(inputs).status, 0);
+  const auto refused = [&](const std::string& to, const std::string& part) {
+    const Ran ran = run_program({"run-graph", engine, "--inputs", inputs, "--outputs", to});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.err, AllOf(StartsWith("incipit: " + to), HasSubstr(part)));
+  };
+  refused(engine, "which this command reads");
+  std::filesystem::create_symlink(inputs, directory / "link");
+  refused(directory / "link", "inputs.safetensors, which this command reads");
+  // Another's weights, though of the same format.
+  const std::string weights = directory / "model.safetensors";
+  std::filesystem::copy_file(encoder / "outputs.safetensors", weights);
+  refused(weights, "exists and is no file of outputs");
+  EXPECT_TRUE(read_text_file(weights) == read_text_file(encoder / "outputs.safetensors"));
+  EXPECT_TRUE(read_text_file(engine) == before);
 }
 
 TEST_F(RunGraph, RefusesInputsThatDoNotFit) {

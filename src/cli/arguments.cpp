@@ -1,0 +1,60 @@
+#include "cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/cpu.h"
+
+namespace incipit::cli {
+namespace {
+
+/// The whole text as a number; nothing where it is none or T does not hold it.
+template <typename T>
+std::optional<T> number_of(const std::string& text) {
+  T value{};
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc() || end != last) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+template <std::integral T>
+CLI::Validator integer_in(T least, T most) {
+  const std::string range = fmt::format("{} to {}", least, most);
+  const auto read = [=](std::string& text) -> std::string {
+    const std::optional<T> value = number_of<T>(text);
+    if (!value || *value < least || *value > most) return fmt::format("'{}' is not an integer from {}", text, range);
+    text = std::to_string(*value);  // CLI11 reads a leading 0 as octal
+    return {};
+  };
+  return {read, range};
+}
+template CLI::Validator integer_in(int32_t, int32_t);
+template CLI::Validator integer_in(uint64_t, uint64_t);
+
+CLI::Validator number_in(double least, double most, const std::string& range) {
+  const auto read = [=](const std::string& text) -> std::string {
+    const std::optional<double> value = number_of<double>(text);
+    if (value && *value >= least && *value <= most) return {};  // NaN is neither
+    return fmt::format("'{}' is not a number, {}", text, range);
+  };
+  return {read, range};
+}
+
+CLI::Option* add_threads(CLI::App& command, int& threads, const std::string& description) {
+  const int32_t most = std::max(4, 2 * available_cores());
+  return command.add_option("--threads", threads, description)->transform(integer_in(0, most));
+}
+
+CLI::Option* add_text(CLI::App& command, const std::string& name, std::optional<std::string>& text,
+                      const std::string& description) {
+  return command.add_option_function<std::string>(
+      name, [&text](const std::string& given) { text = given; }, description);
+}
+
+}  // namespace incipit::cli

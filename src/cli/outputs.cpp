@@ -1,0 +1,55 @@
+#include "cli/outputs.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+#include "base/paths.h"
+
+namespace incipit::cli {
+
+std::string beginning_of(const std::filesystem::path& path, size_t most) {
+  std::string beginning(most, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(beginning.data(), static_cast<std::streamsize>(most));
+  beginning.resize(static_cast<size_t>(file.gcount()));
+  return beginning;
+}
+
+void check_output(const OutputFile& output, const std::vector<std::filesystem::path>& inputs) {
+  const std::string name = output.path.string();
+  const std::string choose = fmt::format("choose another {}", output.option);
+  if (name.empty()) throw Error(output.option, "the name is empty", fmt::format("name the {}", output.kind));
+  if (name == "-") {
+    throw Error(output.option, fmt::format("'-' would be standard output, which no {} is written to", output.kind),
+                "name a file (one of this very name is ./-)");
+  }
+  for (const std::filesystem::path& input : inputs) {
+    if (input.empty() || !is_same_file(output.path, input)) continue;
+    const std::string same = name == input ? "" : fmt::format("the same file as {}, ", input.string());
+    throw Error(name, fmt::format("is {}which this command reads", same.empty() ? "a file " : same), choose);
+  }
+  const std::filesystem::path parent = output.path.parent_path();
+  if (!parent.empty() && !is_a_directory(parent)) {
+    throw Error(name, fmt::format("there is no directory {}", parent.string()),
+                fmt::format("create it, or {}", choose));
+  }
+  if (!is_there(output.path)) return;
+  if (is_a_directory(output.path))
+    throw Error(name, "is a directory", fmt::format("name a file with {}", output.option));
+  std::error_code hidden;
+  if (!std::filesystem::is_regular_file(output.path, hidden)) throw Error(name, "is no regular file", choose);
+  if (output.is_ours == nullptr) return;
+  const std::string beginning = beginning_of(output.path);
+  if (beginning.empty()) {
+    if (std::filesystem::file_size(output.path, hidden) == 0 && !hidden) return;
+    throw Error(name, "exists and cannot be read", choose);
+  }
+  if (!output.is_ours(beginning)) {
+    throw Error(name, fmt::format("exists and is no {}", output.kind), fmt::format("{}, or remove it first", choose));
+  }
+}
+
+}  // namespace incipit::cli

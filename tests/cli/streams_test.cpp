@@ -1,0 +1,175 @@
+// Standard streams that are closed, full or left by their readers: no file of the user's takes their place, and the
+// program ends as a program should.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/file.h"
+#include "program.h"
+#include "support/shared_files.h"
+
+namespace incipit {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
+
+const TemporaryDirectory& place() {
+  static const TemporaryDirectory directory;
+  return directory;
+}
+
+std::string engine() {
+  static const std::string path = [] {
+    const std::string target = place() / "classics.engine";
+    const Ran ran = run_program({"build", classics, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
+                                 "--max-context", "256", "--max-batch", "2"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return target;
+  }();
+  return path;
+}
+
+void lead(int descriptor, const std::string& path, int flags) {
+  const int opened = ::open(path.c_str(), flags | O_CREAT, 0666);
+  ::dup2(opened, descriptor);
+  ::close(opened);
+}
+
+std::string requests() {
+  std::string lines;
+  for (int i = 0; i < 3; ++i) {
+    lines += R"({"custom_id": ")" + std::to_string(i) +
+             R"(", "method": "POST", "url": "/v1/completions", "body": {"prompt": "Once", "max_tokens": 3}})" + "\n";
+  }
+  return lines;
+}
+
+TEST(Streams, AnErrorNeedsNobodyToTellItTo) {
+  const std::vector<std::string> arguments{"run", "/no/such.engine", "x"};
+  EXPECT_EQ(wait_for_program(start_program(arguments, [] { ::close(STDERR_FILENO); })), 1);
+  EXPECT_EQ(wait_for_program(start_program(arguments, [] { lead(STDERR_FILENO, "/dev/full", O_WRONLY); })), 1);
+  EXPECT_EQ(wait_for_program(start_program({"sing"}, [] { ::close(STDERR_FILENO); })), 2);
+}
+
+TEST(Streams, ABatchNeedsNoneOfThem) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "in") << requests();
+  const std::string out = directory / "out";
+  const std::vector<std::string> arguments{"run",   engine(), "--batch",   directory / "in",
+                                           "--out", out,      "--threads", "1"};
+  const auto expect_whole = [&] {
+    const std::string text = read_text_file(out);
+    EXPECT_EQ(std::ranges::count(text, '\n'), 3) << text;
+    EXPECT_THAT(text, StartsWith(R"({"id":"batch_req_)"));
+    EXPECT_EQ(text.find("answered"), std::string::npos) << "the summary is no answer";
+    std::filesystem::remove(out);
+  };
+  EXPECT_EQ(wait_for_program(start_program(arguments,
+                                           [] {
+                                             for (const int stream : {0, 1, 2}) ::close(stream);
+                                           })),
+            0);
+  expect_whole();
+  EXPECT_EQ(wait_for_program(start_program(arguments, [] { lead(STDERR_FILENO, "/dev/full", O_WRONLY); })), 0);
+  expect_whole();
+}
+
+TEST(Streams, AClosedInputIsNotTheFileOpenedNext) {
+  const TemporaryDirectory directory;
+  const std::string told = directory / "err";
+  const int status = wait_for_program(start_program({"run", engine(), "--max-tokens", "2"}, [&] {
+    ::close(STDIN_FILENO);
+    lead(STDERR_FILENO, told, O_WRONLY);
+  }));
+  EXPECT_EQ(status, 1);
+  EXPECT_EQ(read_text_file(told), "incipit: standard input: is closed; check where it comes from\n");
+}
+
+TEST(Streams, AnOutputThatTakesNothingIsAnError) {
+  const TemporaryDirectory directory;
+  const std::string told = directory / "err", context = directory / "context.json";
+  std::ofstream(context) << "{}";
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"--version"},
+                                                    {"run", "--help"},
+                                                    {"inspect", engine()},
+                                                    {"run", engine(), "Once", "--max-tokens", "2"}}) {
+    for (const bool closed : {false, true}) {
+      std::filesystem::remove(told);
+      const int status = wait_for_program(start_program(arguments, [&] {
+        lead(STDERR_FILENO, told, O_WRONLY);
+        closed ? static_cast<void>(::close(STDOUT_FILENO)) : lead(STDOUT_FILENO, "/dev/full", O_WRONLY);
+      }));
+      EXPECT_EQ(status, 1) << arguments.front();
+      const std::string text = read_text_file(told);
+      EXPECT_THAT(text,
+                  StartsWith(closed ? "incipit: standard output: is closed" : "incipit: standard output: cannot"));
+      EXPECT_EQ(std::ranges::count(text, '\n'), 1) << text;
+    }
+  }
+}
+
+TEST(Streams, AReaderThatHasGoneEndsTheProgramInSilence) {
+  const TemporaryDirectory directory;
+  const std::string told = directory / "err";
+  const int status = wait_for_program(start_program({"run", engine(), "Once", "--max-tokens", "4"}, [&] {
+    lead(STDERR_FILENO, told, O_WRONLY);
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(99);
+    ::close(ends[0]);
+    ::dup2(ends[1], STDOUT_FILENO);
+  }));
+  EXPECT_EQ(status, 141);
+  EXPECT_EQ(read_text_file(told), "");
+}
+
+TEST(Streams, ASignalIsInTheStatus) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = start_program({"run", engine(), "Once", "--greedy", "--max-tokens", "0"}, [&] {
+      lead(STDERR_FILENO, "/dev/null", O_WRONLY);
+      ::dup2(ends[1], STDOUT_FILENO);
+      ::close(ends[0]);
+      ::close(ends[1]);
+    });
+    ::close(ends[1]);
+    char first = 0;
+    EXPECT_EQ(::read(ends[0], &first, 1), 1) << "the first token comes at once";
+    ::kill(child, signal);
+    EXPECT_EQ(wait_for_program(child), 128 + signal);
+    ::close(ends[0]);
+  }
+}
+
+TEST(Streams, ADashIsOneOfThem) {
+  const TemporaryDirectory directory;
+  const auto of = [](const std::string& prompt, const std::string& input) {
+    return run_program({"run", engine(), prompt, "--greedy", "--max-tokens", "4"}, input).out;
+  };
+  EXPECT_EQ(of("-", "Call me Ishmael."), of("Call me Ishmael.", ""));
+  const Ran batch = run_program({"run", engine(), "--batch", "-", "--out", "-"}, requests());
+  EXPECT_EQ(batch.status, 0) << batch.err;
+  EXPECT_EQ(std::ranges::count(batch.out, '\n'), 3) << batch.out;
+  EXPECT_THAT(batch.err, HasSubstr("standard output: 3 answered"));
+  const Ran rendered = run_program({"render", classics, "--context", "-"},
+                                   R"({"messages": [{"role": "user", "content": "Hello"}], "bos_token": "<|begin|>"})");
+  EXPECT_THAT(rendered.out, StartsWith("<|begin|><|user|>\nHello"));
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "The sea was calm, and the ship lay still. ";
+  EXPECT_THAT(run_program({"eval", engine(), "--text", "-", "--window", "64"}, text).out, StartsWith("perplexity "));
+  const Ran built = run_program({"build", classics, "-o", "-"});
+  EXPECT_EQ(built.status, 1);
+  EXPECT_THAT(built.err, HasSubstr("standard output"));
+}
+
+}  // namespace
+}  // namespace incipit
