@@ -1,18 +1,16 @@
 #include "cli/chat.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/chat_variables.h"
 #include "cli/commands.h"
+#include "cli/line_reader.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "text/template/chat_template.h"
@@ -22,40 +20,6 @@ namespace incipit::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// Standard input line by line.
-class LineReader {
- public:
-  enum class Got : uint8_t { line, end, interrupt };
-
-  Got read(std::string& line) {
-    while (true) {
-      const size_t end = kept_.find('\n');
-      if (end != std::string::npos) {
-        line = kept_.substr(0, end);
-        kept_.erase(0, end + 1);
-        return Got::line;
-      }
-      if (interrupted()) return Got::interrupt;
-      char buffer[1 << 14];
-      const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
-      if (count > 0) {
-        kept_.append(buffer, static_cast<size_t>(count));
-        if (kept_.size() > longest_line)
-          throw Error("standard input", "a line has more than 16 MiB", "say less at once");
-      } else if (count == 0) {
-        line = std::exchange(kept_, {});
-        return line.empty() ? Got::end : Got::line;
-      } else if (errno != EINTR) {
-        throw Error("standard input", std::strerror(errno), "check where it comes from");
-      }
-    }
-  }
-
- private:
-  static constexpr size_t longest_line = size_t{16} << 20;
-  std::string kept_;
-};
 
 std::string_view template_of(const Engine& engine) {
   if (engine.chat_template().empty()) {
@@ -99,8 +63,7 @@ class Chat {
         variables_(chat_variables(session.executor().engine())),
         context_(session.executor().limits().max_context) {
     for (const auto& [name, value] : options.template_arguments) variables_[name] = value;
-    if (options.system) messages_.push_back({{"role", "system"}, {"content", *options.system}});
-    first_turn_ = messages_.size();
+    if (options.system) begin_with(*options.system);
   }
 
   /// One turn of the user's, and the answer to it.
@@ -113,12 +76,25 @@ class Chat {
     }
     const Answer answer = generate(prompt);
     print("\n");
-    fmt::print(stderr, "{}\n", describe(answer));
+    tell(describe(answer));
     if (answer.finish == FinishReason::failed) throw Error("request", answer.failure, "please report this");
     messages_.push_back({{"role", "assistant"}, {"content", answer.text}});
   }
 
  private:
+  /// A system prompt that leaves no room for the shortest message is refused before anything is said.
+  void begin_with(const std::string& system) {
+    if (valid_utf8_prefix(system) != system.size()) throw Error("--system", "is not UTF-8", "give UTF-8 text");
+    messages_.push_back({{"role", "system"}, {"content", system}});
+    first_turn_ = messages_.size();
+    messages_.push_back({{"role", "user"}, {"content", "."}});
+    if (const size_t tokens = encode().size(); tokens >= static_cast<size_t>(context_)) {
+      throw Error("--system", fmt::format("it makes {} tokens, and the context holds {}", tokens, context_),
+                  "give a shorter one, or build the engine with a larger --max-context");
+    }
+    messages_.pop_back();
+  }
+
   std::vector<int32_t> encode() {
     variables_["messages"] = messages_;
     // The template writes all special tokens itself.
@@ -142,14 +118,14 @@ class Chat {
       ids = encode();
     }
     if (static_cast<int32_t>(ids.size()) >= context_) {
-      fmt::print(stderr, "this message makes {} tokens, and the context holds {}: say less at once\n", ids.size(),
-                 context_);
+      tell(fmt::format("this message makes {} tokens, and the context holds {}: say less at once", ids.size(),
+                       context_));
       messages_ = whole;
       return {};
     }
     if (dropped > 0) {
-      fmt::print(stderr, "the conversation has outgrown the context of {} tokens: its oldest {} left out\n", context_,
-                 dropped == 1 ? "turn is" : fmt::format("{} turns are", dropped));
+      tell(fmt::format("the conversation has outgrown the context of {} tokens: its oldest {} left out", context_,
+                       dropped == 1 ? "turn is" : fmt::format("{} turns are", dropped)));
     }
     return ids;
   }
@@ -204,24 +180,24 @@ class Chat {
 
 int run_chat(Session& session, const ChatOptions& options) {
   Chat chat(session, options);
-  const bool drawn = ::isatty(STDIN_FILENO) != 0;
-  if (drawn) fmt::print(stderr, "Ctrl-C stops an answer, Ctrl-D ends the conversation\n");
   LineReader reader;
+  if (reader.is_terminal()) tell("Ctrl-C stops an answer, Ctrl-D ends the conversation");
   std::string line;
   while (true) {
-    if (drawn) print("> ");
     const LineReader::Got got = reader.read(line);
-    if (drawn && got != LineReader::Got::line) print("\n");
     if (got == LineReader::Got::end) {
       finish_check(session);
       return 0;
     }
     if (got == LineReader::Got::interrupt) {
-      if (drawn && take_ctrl_c()) continue;
+      if (reader.is_terminal() && take_ctrl_c()) continue;
       return exit_interrupted();
     }
     if (line.ends_with('\r')) line.pop_back();
-    if (valid_utf8_prefix(line) != line.size()) throw Error("standard input", "it is not UTF-8", "give UTF-8 text");
+    if (const size_t valid = valid_utf8_prefix(line); valid != line.size()) {
+      tell(fmt::format("this message is not UTF-8 at byte {}, and is left out: say it in UTF-8", valid + 1));
+      continue;
+    }
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     chat.say(line);
     if (interrupted() && !take_ctrl_c()) return exit_interrupted();

@@ -270,7 +270,7 @@ void add_run(CLI::App& app, Action& action) {
   command->add_option("--stop", options->stops, "End before this text; may be given several times")
       ->expected(1, most_repeats)
       ->allow_extra_args(false);
-  command->add_option("--stop-ids", options->stop_ids, "End at any of these tokens, such as 1,2,3");
+  add_text(*command, "--stop-ids", options->stop_ids, "End at any of these tokens, such as 1,2,3");
   command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Put no begin token before the text");
   add_threads(*command, options->threads);

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -158,9 +157,25 @@ TEST(Chat, LeavesTheOldestTurnsOutWhenTheContextIsFull) {
   EXPECT_EQ(std::count(too_long.out.begin(), too_long.out.end(), '\n'), 1);
 }
 
+TEST(Chat, LeavesOutWhatIsNotUtf8AndGoesOn) {
+  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "4"},
+                              "The \xff\nThe sea.\n");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err, StartsWith("this message is not UTF-8 at byte 5, and is left out"));
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1) << ran.out;
+}
+
+TEST(Chat, BlamesASystemPromptForItsOwnLength) {
+  std::string longest;
+  for (int i = 0; i < 300; ++i) longest += "word ";
+  const std::string engine = engines().classics_engine;
+  expect_refused(run_program({"run", engine, "--chat", "--system", longest}, "Hello\nHello again\n"), 1,
+                 "--system: it makes");
+  expect_refused(run_program({"run", engine, "--chat", "--system", "\xff"}, "Hello\n"), 1, "--system: is not UTF-8");
+}
+
 TEST(Chat, RefusesWhatCannotBe) {
   expect_refused(run_program({"run", engines().bare_engine, "--chat"}, "Hello\n"), 1, "no tokenizer");
-  expect_refused(run_program({"run", engines().classics_engine, "--chat"}, "\xff\n"), 1, "not UTF-8");
   expect_refused(run_program({"run", engines().classics_engine, "Hello", "--chat"}), 2, "PROMPT excludes --chat");
   expect_refused(run_program({"run", engines().classics_engine, "Hello", "--system", "x"}), 2, "--system requires");
   const TemporaryDirectory directory;
@@ -194,19 +209,13 @@ TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
   int to_child[2], from_child[2];
   ASSERT_EQ(::pipe(to_child), 0);
   ASSERT_EQ(::pipe(from_child), 0);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    ::dup2(to_child[0], STDIN_FILENO);
-    ::dup2(from_child[1], STDOUT_FILENO);
-    for (const int end : {to_child[0], to_child[1], from_child[0], from_child[1]}) ::close(end);
-    // So seeded, the answer is long.
-    std::vector<std::string> arguments{"incipit", "run",           engine, "--chat", "--max-tokens",
-                                       "0",       "--temperature", "1.5",  "--seed", "4"};
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
-  }
+  // So seeded, the answer is long.
+  const pid_t child =
+      start_program({"run", engine, "--chat", "--max-tokens", "0", "--temperature", "1.5", "--seed", "4"}, [&] {
+        ::dup2(to_child[0], STDIN_FILENO);
+        ::dup2(from_child[1], STDOUT_FILENO);
+        for (const int end : {to_child[0], to_child[1], from_child[0], from_child[1]}) ::close(end);
+      });
   ::close(to_child[0]);
   ::close(from_child[1]);
   const auto say = [&](std::string_view text) {
@@ -227,11 +236,8 @@ TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
   ::close(to_child[1]);
   while (!read_line().empty()) {
   }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(wait_for_program(child), 0);
   ::close(from_child[0]);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace
