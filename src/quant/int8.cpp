@@ -1,5 +1,5 @@
-// Per-channel symmetric int8. The rule is the kernels' for activations too (families.h, QuantizeRows): one rule, so
-// that an error bound of scale / 2 holds on both sides of a product.
+// Per-channel symmetric int8, by the rule that activations follow too (base/codes.h), so that an error bound of scale /
+// 2 holds on both sides of a product.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/error.h"
 #include "graph/slabs.h"
 #include "quant/formats.h"
@@ -15,10 +16,6 @@
 namespace incipit {
 namespace {
 
-constexpr float largest_code = 127.0F;
-
-/// A row that is zero, or so small that its scale would be subnormal, gets scale 1: its codes are all zero, and the
-/// error stays far below half a step.
 float row_scale(const float* row, int64_t width, int64_t index) {
   float largest = 0;
   bool finite = true;
@@ -31,8 +28,7 @@ float row_scale(const float* row, int64_t width, int64_t index) {
     throw Error("row " + std::to_string(index), "holds NaN or infinity, which int8 cannot store",
                 "build with --precision f32 or bf16, or mend the checkpoint");
   }
-  const float scale = largest / largest_code;
-  return scale < std::numeric_limits<float>::min() ? 1.0F : scale;
+  return code_scale(largest);
 }
 
 class Int8Codes : public Constant {
@@ -49,9 +45,7 @@ class Int8Codes : public Constant {
         const float* source = values.data() + row * width;
         auto* codes = reinterpret_cast<int8_t*>(out) + (slab + row) * width;
         const float scale = row_scale(source, width, first + slab + row);
-        for (int64_t i = 0; i < width; ++i) {
-          codes[i] = static_cast<int8_t>(std::clamp(std::nearbyint(source[i] / scale), -largest_code, largest_code));
-        }
+        for (int64_t i = 0; i < width; ++i) codes[i] = code_of(source[i], scale);
       }
     });
   }

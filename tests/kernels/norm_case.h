@@ -281,6 +281,9 @@ class KernelCase<QuantizeRows> {
       input_.set(1, i, 0);  // a row of zeros, and one of large numbers
       input_.set(2, i, input_.get(2, i) * 1e30f);
     }
+    // One whose scale would be subnormal, and one with a number that is none.
+    for (int64_t i = 0; i < problem.width && rows > 3; ++i) input_.set(3, i, input_.get(3, i) * 1e-37f);
+    if (rows > 4) input_.set(4, problem.width / 2, std::nanf(""));
     args_ = {rows,           input_.data(),       input_.stride,     reinterpret_cast<int8_t*>(output_.data()),
              output_.stride, scales_.as<float>(), is_whole(output_), scale_stride_};
   }

@@ -1,5 +1,6 @@
 #include "graph/ops/quantize_rows.h"
 
+#include "base/codes.h"
 #include "graph/ops/rule.h"
 
 namespace incipit::ops {
@@ -17,7 +18,7 @@ void QuantizeRows::evaluate(std::span<const Tensor* const> inputs, std::span<Ten
   const auto scales = outputs[1].as<float>();
   const size_t width = width_of(*inputs[0]) / static_cast<size_t>(groups);
   for (size_t g = 0; g < scales.size(); ++g) {
-    scales[g] = quantize_row(std::span(x).subspan(g * width, width), outputs[0].as<int8_t>().subspan(g * width, width));
+    scales[g] = quantize_row(std::span(x).subspan(g * width, width), outputs[0].as<int8_t>().data() + g * width);
   }
 }
 

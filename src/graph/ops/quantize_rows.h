@@ -6,7 +6,7 @@
 namespace incipit::ops {
 
 /// x f32 or bf16 [N, K] → codes i8[N, K], scales f32[N], or f32[N, groups] where each of several `groups` of a row's
-/// columns has its own: scale = max|x| / 127 (1 where the group is zero), code = round-half-even(x / scale).
+/// columns has its own; by the rule of base/codes.h.
 struct QuantizeRows : OpBase<QuantizeRows> {
   static constexpr std::string_view op_name = "QuantizeRows";
   int64_t groups = 1;

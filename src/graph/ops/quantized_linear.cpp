@@ -1,5 +1,6 @@
 #include "graph/ops/quantized_linear.h"
 
+#include "base/codes.h"
 #include "graph/ops/rule.h"
 
 namespace incipit::ops {
@@ -33,8 +34,7 @@ void QuantizedLinear::evaluate(std::span<const Tensor* const> inputs, std::span<
     const std::vector<float> x = floats(*inputs[0]);
     own_codes.resize(x.size());
     for (size_t r = 0; r < rows; ++r) {
-      own_scales.push_back(
-          quantize_row(std::span(x).subspan(r * depth, depth), std::span(own_codes).subspan(r * depth, depth)));
+      own_scales.push_back(quantize_row(std::span(x).subspan(r * depth, depth), own_codes.data() + r * depth));
     }
   }
   const std::span<const int8_t> codes =

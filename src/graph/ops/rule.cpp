@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "base/codes.h"
+
 namespace incipit::ops {
 
 Rule::Rule(std::string_view op, std::span<const ValueType> inputs, std::vector<std::string_view> names, size_t required)
@@ -86,17 +88,6 @@ void store(std::span<const float> values, Tensor& tensor) {
 
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
   return i < inputs.size() ? inputs[i] : nullptr;
-}
-
-float quantize_row(std::span<const float> row, std::span<int8_t> codes) {
-  float largest = 0;
-  for (const float x : row) largest = std::max(largest, std::fabs(x));
-  float scale = largest / 127.0F;
-  if (scale < std::numeric_limits<float>::min()) scale = 1;  // a zero row, or one too small to divide by its scale
-  for (size_t i = 0; i < row.size(); ++i) {
-    codes[i] = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.0F, 127.0F));
-  }
-  return scale;
 }
 
 bool is_activation(std::string_view a) { return a == "silu" || a == "gelu_tanh" || a == "gelu_erf" || a == "relu"; }
@@ -248,7 +239,7 @@ void store_normed(std::span<const float> normed, std::span<Tensor> outputs) {
   const size_t width = width_of(outputs[0]);
   const auto scales = outputs[1].as<float>();
   for (size_t r = 0; r < scales.size(); ++r) {
-    scales[r] = quantize_row(normed.subspan(r * width, width), outputs[0].as<int8_t>().subspan(r * width, width));
+    scales[r] = quantize_row(normed.subspan(r * width, width), outputs[0].as<int8_t>().data() + r * width);
   }
 }
 

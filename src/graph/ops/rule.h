@@ -52,9 +52,6 @@ void store(std::span<const float> values, Tensor& tensor);
 /// Input i, or nullptr when it is absent.
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
 
-/// Symmetric quantisation of one row; returns its scale (1 for a row of zeros, or of subnormal scale).
-float quantize_row(std::span<const float> row, std::span<int8_t> codes);
-
 /// `a` is silu, gelu_tanh, gelu_erf or relu.
 bool is_activation(std::string_view a);
 /// silu_gate, gelu_tanh_gate or gelu_erf_gate.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 

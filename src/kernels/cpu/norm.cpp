@@ -1,6 +1,7 @@
 // RMS norm, layer norm and per-row quantisation.
 #include <cmath>
 
+#include "base/codes.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -24,7 +25,7 @@ HWY_INLINE FloatVec load_at(const T* row, int64_t i, int64_t width) {
 /// Rounds to codes, a NaN to zero, and stores the first `count` of them.
 HWY_INLINE void store_codes(FloatVec y, int64_t count, int8_t* to) {
   const ByteTag bytes;
-  const auto limit = hn::Set(FloatTag(), 127.0f);
+  const auto limit = hn::Set(FloatTag(), largest_code);
   y = hn::IfThenElseZero(hn::Eq(y, y), hn::Max(hn::Min(y, limit), hn::Neg(limit)));
   const auto codes = hn::DemoteTo(bytes, hn::NearestInt(y));
   if (count >= static_cast<int64_t>(float_lanes())) {
@@ -51,8 +52,7 @@ HWY_INLINE float quantize_row(const T* from, int64_t width, int8_t* to) {
     const auto rest = static_cast<size_t>(std::min(n, width - i));
     most0 = hn::Max(hn::Abs(load_some(from + i, rest)), most0);
   }
-  const float quotient = hn::GetLane(hn::MaxOfLanes(d, hn::Max(most0, most1))) / 127.0f;
-  const float scale = quotient == 0 ? 1.0f : quotient;
+  const float scale = code_scale(hn::GetLane(hn::MaxOfLanes(d, hn::Max(most0, most1))));
   const auto divisor = hn::Set(d, scale);
   for (i = 0; i < width; i += n) store_codes(hn::Div(load_at(from, i, width), divisor), width - i, to + i);
   return scale;
@@ -167,8 +167,8 @@ void rms_norm_row(const RmsNorm::Problem& problem, const RmsNorm::Args& args, in
 /// Codes of a row's s · factor (· gain): what is written is s · gain times a number, which factor and scale make.
 HWY_INLINE float quantize_normed_row(const float* s, const RowMeasure& measure, float factor, const float* gains,
                                      int64_t width, int8_t* to) {
-  const float fraction = measure.largest * factor / 127.0f;
-  const float scale = fraction > 0 ? fraction : 1.0f;  // of a row with a NaN or an infinity too
+  const float largest = measure.largest * factor;
+  const float scale = code_scale(largest > 0 ? largest : 0.0f);  // a NaN's is that of zeros
   const auto multiplier = hn::Set(FloatTag(), factor / scale);
   const auto n = static_cast<int64_t>(float_lanes());
   for (int64_t i = 0; i < width; i += n) {

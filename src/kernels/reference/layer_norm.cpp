@@ -1,8 +1,8 @@
 #include <cmath>
 
+#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
-#include "kernels/reference/quantize.h"
 
 namespace incipit {
 
@@ -24,13 +24,13 @@ void LayerNorm::reference(const Problem& problem, const Args& args) {
     if (problem.output == DType::i8) {
       float largest = 0;
       for (int64_t column = 0; column < problem.width; ++column) largest = std::max(largest, std::abs(normed(column)));
-      scale = quantization_scale(largest);
+      scale = code_scale(largest);
       args.output_scales[row] = scale;
     }
     for (int64_t column = 0; column < problem.width; ++column) {
       const int64_t at = row * args.output_stride + column;
       if (problem.output == DType::i8) {
-        reinterpret_cast<int8_t*>(args.output)[at] = quantize(normed(column), scale);
+        reinterpret_cast<int8_t*>(args.output)[at] = code_of(normed(column), scale);
       } else {
         store_element(problem.output, args.output, at, normed(column));
       }

@@ -1,8 +1,8 @@
 #include <cmath>
 
+#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
-#include "kernels/reference/quantize.h"
 
 namespace incipit {
 
@@ -14,11 +14,11 @@ void QuantizeRows::reference(const Problem& problem, const Args& args) {
         return load_element(problem.input, args.input, row * args.input_stride + column);
       };
       float largest = 0;
-      for (int64_t column = begin; column < end; ++column) largest = std::max(largest, std::abs(value(column)));
-      const float scale = quantization_scale(largest);
+      for (int64_t column = begin; column < end; ++column) largest = std::fmax(largest, std::abs(value(column)));
+      const float scale = code_scale(largest);
       args.scales[row * args.scale_stride + group] = scale;
       for (int64_t column = begin; column < end; ++column) {
-        args.output[row * args.output_stride + column] = quantize(value(column), scale);
+        args.output[row * args.output_stride + column] = code_of(value(column), scale);
       }
     }
     if (args.pad_output) pad_row(reinterpret_cast<std::byte*>(args.output), row, problem.width, args.output_stride, 1);

@@ -1,8 +1,8 @@
 #include <cmath>
 
+#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
-#include "kernels/reference/quantize.h"
 
 namespace incipit {
 
@@ -51,14 +51,14 @@ void RmsNorm::reference(const Problem& problem, const Args& args) {
       for (int64_t column = 0; column < problem.width; ++column) {
         largest = std::max(largest, std::abs(normed(column, summed(column))));
       }
-      scale = quantization_scale(largest);
+      scale = code_scale(largest);
       args.output_scales[row] = scale;
     }
     for (int64_t column = 0; column < problem.width; ++column) {
       const float s = summed(column);
       const float y = normed(column, s);
       if (problem.output == DType::i8) {
-        reinterpret_cast<int8_t*>(args.output)[row * args.output_stride + column] = quantize(y, scale);
+        reinterpret_cast<int8_t*>(args.output)[row * args.output_stride + column] = code_of(y, scale);
       } else {
         store_element(problem.output, args.output, row * args.output_stride + column, y);
       }
