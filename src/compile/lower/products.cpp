@@ -1,0 +1,162 @@
+// Products with weights, embeddings and experts.
+#include "compile/lowering.h"
+#include "graph/ops/embedding.h"
+#include "graph/ops/expert_linear.h"
+#include "graph/ops/linear.h"
+#include "graph/ops/quantized_expert_linear.h"
+#include "graph/ops/quantized_linear.h"
+#include "graph/ops/router.h"
+#include "graph/ops/weighted_sum.h"
+#include "kernels/families.h"
+#include "kernels/problem.h"
+
+namespace incipit {
+namespace {
+
+/// A learned vector for each position that the model may have.
+void require_positions(const Lowering& plan, const Node& node, int64_t rows) {
+  const DraftSpace space = plan.at(node.inputs[0]).space;
+  if (space != DraftSpace::positions && space != DraftSpace::row_positions) {
+    throw not_decoder(node.name + " looks up something other than ids or positions");
+  }
+  if (rows < plan.max_position()) {
+    throw Error(node.name,
+                "has " + std::to_string(rows) + " rows for " + std::to_string(plan.max_position()) + " positions",
+                "mend the checkpoint's config.json");
+  }
+}
+
+void embedding(Lowering& plan, const Node& node, const ops::Embedding& op) {
+  const ConstantPtr& table = plan.graph().value(node.inputs[1]).constant;
+  if (table == nullptr) throw not_decoder("the embedding table is not a constant");
+  const ValueId out = node.outputs[0];
+  const bool of_tokens = plan.at(node.inputs[0]).space == DraftSpace::ids;
+  if (!of_tokens) require_positions(plan, node, table->shape()[0]);
+  if (const auto* tied = plan.packed_table(*table); of_tokens && tied != nullptr) {
+    const auto [value, format] = *tied;
+    PackedEmbedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), format, op.scale};
+    plan.add_step(node.name, to_text(problem), plan.axis_of(out),
+                  {plan.at(node.inputs[0]), plan.packed_weight(value, none, none, format, false)},
+                  {plan.new_buffer(out)});
+    return;
+  }
+  Embedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), table->dtype(), DType::f32,
+                             op.scale};
+  plan.add_step(node.name, to_text(problem), plan.axis_of(out),
+                {plan.at(node.inputs[0]), plan.dense_weight(node.inputs[1], false)}, {plan.new_buffer(out)});
+}
+
+void product(Lowering& plan, const Node& node, const Linear::Problem& problem, std::vector<DraftOperand> inputs,
+             ValueId residual) {
+  const ValueId out = node.outputs[0];
+  const DraftOperand rows = inputs.front(), added = residual == none ? DraftOperand{} : plan.at(residual);
+  inputs.push_back(added);
+  // Tiles read the input's rows when others have written their results.
+  const bool is_input = rows.space == added.space && rows.index == added.index;
+  const DraftOperand output = plan.in_place_or_new(out, is_input ? none : residual);
+  plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {output});
+}
+
+void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
+  const ValueId x = node.inputs[0];
+  const ValueId weight = node.inputs[1];
+  const ValueId bias = optional_input(node, 2);
+  const ValueId residual = optional_input(node, 3);
+  Linear::Problem problem;
+  problem.activation = activation_from(op.activation);
+  problem.n = narrow(plan.graph().value(weight).type.shape.at(0).constant());
+  problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
+  problem.input = plan.dtype_of(x);
+  problem.format = format_for(problem.input, plan.dtype_of(weight));
+  problem.output = plan.dtype_of(node.outputs[0]);
+  problem.bias = bias != none;
+  problem.residual = residual != none;
+  product(plan, node, problem,
+          {plan.ensure_whole(x, node.name),
+           plan.packed_weight(weight, none, bias, problem.format, is_gated(problem.activation))},
+          residual);
+}
+
+void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLinear& op) {
+  const ValueId weight = node.inputs[2];
+  const ValueId bias = optional_input(node, 4);
+  const ValueId residual = optional_input(node, 5);
+  Linear::Problem problem;
+  problem.activation = activation_from(op.activation);
+  problem.n = narrow(plan.graph().value(weight).type.shape.at(0).constant());
+  problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
+  problem.input = plan.dtype_of(node.inputs[0]);
+  problem.format = WeightFormat::i8;
+  problem.output = plan.dtype_of(node.outputs[0]);
+  problem.bias = bias != none;
+  problem.residual = residual != none;
+  std::vector<DraftOperand> inputs{plan.ensure_whole(node.inputs[0], node.name)};
+  if (!problem.quantizes()) inputs.push_back(plan.at(node.inputs[1]));
+  inputs.push_back(plan.packed_weight(weight, node.inputs[3], bias, WeightFormat::i8, is_gated(problem.activation)));
+  product(plan, node, problem, std::move(inputs), residual);
+}
+
+/// Codes have their scales as second input.
+void experts_product(Lowering& plan, const Node& node, int64_t top_k, const std::string& activation, ValueId weight,
+                     ValueId scales) {
+  const ValueId x = node.inputs[0];
+  const ValueId out = node.outputs[0];
+  const bool coded = scales != none;
+  const auto& shape = plan.graph().value(weight).type.shape;
+  ExpertLinear::Problem problem;
+  problem.experts = narrow(shape.at(0).constant());
+  problem.top_k = narrow(top_k);
+  problem.n = narrow(shape.at(1).constant());
+  problem.k = narrow(shape.at(2).constant());
+  problem.input = plan.dtype_of(x);
+  problem.format = coded ? WeightFormat::i8 : format_for(problem.input, plan.dtype_of(weight));
+  problem.output = plan.dtype_of(out);
+  problem.activation = activation_from(activation);
+  problem.shared = plan.width_of(x) == problem.k;
+  problem.slot_scales = coded && !problem.shared && plan.width_of(node.inputs[1]) == top_k;
+  std::vector<DraftOperand> inputs{plan.at(x)};
+  if (coded) inputs.push_back(plan.at(node.inputs[1]));
+  inputs.push_back(plan.at(node.inputs[coded ? 2 : 1]));
+  inputs.push_back(plan.packed_weight(weight, scales, none, problem.format, is_gated(problem.activation)));
+  plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {plan.new_buffer(out)});
+}
+
+void expert_linear(Lowering& plan, const Node& node, const ops::ExpertLinear& op) {
+  experts_product(plan, node, op.top_k, op.activation, node.inputs[2], none);
+}
+
+void quantized_expert_linear(Lowering& plan, const Node& node, const ops::QuantizedExpertLinear& op) {
+  experts_product(plan, node, op.top_k, op.activation, node.inputs[3], node.inputs[4]);
+}
+
+void router(Lowering& plan, const Node& node, const ops::Router& op) {
+  const ValueId logits = node.inputs[0];
+  Router::Problem problem{narrow(plan.width_of(logits)), narrow(op.top_k), op.normalize};
+  plan.add_step(node.name, to_text(problem), plan.axis_of(logits), {plan.at(logits)},
+                {plan.new_buffer(node.outputs[0]), plan.new_buffer(node.outputs[1])});
+}
+
+void weighted_sum(Lowering& plan, const Node& node, const ops::WeightedSum&) {
+  const ValueId residual = optional_input(node, 2);
+  const ValueId out = node.outputs[0];
+  WeightedSum::Problem problem{narrow(plan.width_of(out)), narrow(plan.width_of(node.inputs[1])), residual != none};
+  const std::vector<DraftOperand> inputs{plan.at(node.inputs[0]), plan.at(node.inputs[1]),
+                                         residual == none ? DraftOperand{} : plan.at(residual)};
+  plan.add_step(node.name, to_text(problem), plan.axis_of(out), inputs, {plan.in_place_or_new(out, residual)});
+}
+
+constexpr LowerRule rules[] = {
+    lower_rule<ops::Embedding, embedding>(),
+    lower_rule<ops::Linear, linear>(),
+    lower_rule<ops::QuantizedLinear, quantized_linear>(),
+    lower_rule<ops::ExpertLinear, expert_linear>(),
+    lower_rule<ops::QuantizedExpertLinear, quantized_expert_linear>(),
+    lower_rule<ops::Router, router>(),
+    lower_rule<ops::WeightedSum, weighted_sum>(),
+};
+
+}  // namespace
+
+std::span<const LowerRule> product_rules() { return rules; }
+
+}  // namespace incipit

@@ -1,0 +1,234 @@
+#include "compile/lowering.h"
+
+#include <algorithm>
+#include <array>
+
+#include "graph/ops/linear.h"
+#include "graph/ops/slice_columns.h"
+#include "kernels/problem.h"
+
+namespace incipit {
+namespace {
+
+ConstantPtr as_f32(ConstantPtr constant) {
+  return constant->dtype() == DType::f32 ? constant : convert(std::move(constant), DType::f32);
+}
+
+DraftOperand weight_operand(int32_t index) { return {DraftSpace::weight, index, 0, 0}; }
+
+}  // namespace
+
+int32_t narrow(int64_t value) {
+  INCIPIT_ASSERT(value >= 0 && value <= INT32_MAX);
+  return static_cast<int32_t>(value);
+}
+
+Activation activation_from(std::string_view name) {
+  for (size_t i = 0; i < activation_names.size(); ++i) {
+    if (activation_names[i] == name) return static_cast<Activation>(i);
+  }
+  throw Error("graph", "unknown activation '" + std::string(name) + "'");
+}
+
+Error not_decoder(const std::string& why) {
+  return {"graph", "it is not in decoder form: " + why, "only decoder models can be compiled"};
+}
+
+WeightFormat format_for(DType input, DType weight) {
+  INCIPIT_ASSERT(input == DType::f32 || input == DType::bf16);
+  if (input == DType::bf16) return WeightFormat::bf16;
+  return weight == DType::f16 ? WeightFormat::f16 : WeightFormat::f32;
+}
+
+ValueId optional_input(const Node& node, size_t index) {
+  return index < node.inputs.size() ? node.inputs[index] : none;
+}
+
+Lowering::Lowering(const Model& model, const LowerOptions& options)
+    : graph_(model.graph), options_(options), max_position_(model.max_position) {}
+Lowering::Lowering(const Graph& plain) : graph_(plain), is_plain_(true) {}
+
+void Lowering::bind_inputs() {
+  if (graph_.inputs().size() != 3) throw not_decoder("it does not have the inputs ids, position and rows");
+  const std::array<DraftSpace, 3> spaces{DraftSpace::ids, DraftSpace::positions, DraftSpace::rows};
+  for (size_t i = 0; i < 3; ++i) where_[graph_.inputs()[i]] = DraftOperand{spaces[i], 0, 0, 1};
+  token_axis_ = graph_.value(graph_.inputs()[0]).type.shape.at(0);
+  row_axis_ = graph_.value(graph_.inputs()[2]).type.shape.at(0);
+}
+
+DraftAxis Lowering::axis_of(ValueId value) const {
+  if (is_plain_) return DraftAxis::tokens;
+  const Dim& rows = graph_.value(value).type.shape.at(0);
+  if (rows == token_axis_) return DraftAxis::tokens;
+  if (rows == row_axis_) return DraftAxis::rows;
+  throw not_decoder("value " + graph_.value(value).name + " has " + rows.text() + " rows");
+}
+
+int64_t Lowering::width_of(ValueId value) const {
+  const ValueType& type = graph_.value(value).type;
+  return type.shape.size() < 2 ? 1 : type.shape.back().constant();
+}
+const DraftOperand& Lowering::at(ValueId value) const {
+  const auto found = where_.find(value);
+  INCIPIT_ASSERT(found != where_.end());
+  return found->second;
+}
+
+DraftOperand Lowering::new_buffer(ValueId value) {
+  DraftBuffer buffer{graph_.value(value).name, dtype_of(value), axis_of(value), width_of(value)};
+  draft_.buffers.push_back(buffer);
+  return whole(value, narrow(static_cast<int64_t>(draft_.buffers.size()) - 1), buffer.width);
+}
+
+DraftOperand Lowering::add_buffer(DraftBuffer buffer) {
+  const int64_t width = buffer.width;
+  draft_.buffers.push_back(std::move(buffer));
+  return {DraftSpace::buffer, narrow(static_cast<int64_t>(draft_.buffers.size()) - 1), 0, width};
+}
+
+DraftOperand Lowering::whole(ValueId value, int32_t index, int64_t width) {
+  roots_[index].push_back({value, 0});
+  return where_[value] = DraftOperand{DraftSpace::buffer, index, 0, width};
+}
+
+DraftOperand Lowering::in_place_or_new(ValueId value, ValueId input) {
+  if (is_plain_) return new_buffer(value);
+  const DraftOperand operand = input == none ? DraftOperand{} : at(input);
+  const bool fits = operand.space == DraftSpace::buffer && dtype_of(value) == dtype_of(input) &&
+                    operand.width == width_of(value) && axis_of(value) == axis_of(input);
+  if (!fits || used_later(operand)) return new_buffer(value);
+  roots_[operand.index].push_back({value, operand.column});
+  return where_[value] = operand;
+}
+
+/// Whether any part of a buffer's columns is read after the current node.
+bool Lowering::used_later(const DraftOperand& operand) const {
+  for (const auto& [root, column] : roots_.at(operand.index)) {
+    if (range_used_later(root, operand.column - column, operand.width)) return true;
+  }
+  return false;
+}
+
+bool Lowering::range_used_later(ValueId value, int64_t first, int64_t count) const {
+  const int64_t begin = std::max<int64_t>(first, 0);
+  const int64_t end = std::min(first + count, width_of(value));
+  if (begin >= end) return false;
+  if (graph_.is_output(value)) return true;
+  for (const auto& [node, input] : graph_.uses(value)) {
+    if (const auto* slice = graph_.op_as<ops::SliceColumns>(node)) {
+      if (range_used_later(graph_.node(node).outputs[0], begin - slice->first, end - begin)) return true;
+    } else if (step_of_node_.at(node) > now_) {
+      return true;
+    }
+  }
+  return false;
+}
+
+DraftOperand Lowering::ensure_whole(ValueId value, const std::string& name) {
+  const DraftOperand operand = at(value);
+  INCIPIT_ASSERT(operand.space == DraftSpace::buffer);
+  if (operand.column == 0 && draft_.buffers[static_cast<size_t>(operand.index)].width == operand.width) return operand;
+  Elementwise::Problem copy;
+  copy.op = ElementwiseOp::copy;
+  copy.width = narrow(operand.width);
+  copy.first = copy.second = copy.output = dtype_of(value);
+  const DraftOperand target = add_buffer({name + ".copy", dtype_of(value), axis_of(value), operand.width});
+  add_step(name + ".copy", to_text(copy), axis_of(value), {operand, DraftOperand{}}, {target});
+  return target;
+}
+
+void Lowering::add_step(std::string name, std::string problem, DraftAxis axis, std::vector<DraftOperand> inputs,
+                        std::vector<DraftOperand> outputs) {
+  draft_.steps.push_back({std::move(name), std::move(problem), axis, std::move(inputs), std::move(outputs)});
+}
+
+DraftOperand Lowering::dense_weight(ValueId value, bool as_float) {
+  const Value& constant = graph_.value(value);
+  INCIPIT_ASSERT(constant.constant != nullptr);
+  const auto key = std::make_pair(constant.constant.get(), as_float);
+  if (const auto found = dense_.find(key); found != dense_.end()) return weight_operand(found->second);
+  DraftWeight weight;
+  weight.name = constant.name;
+  const DType dtype = constant.constant->dtype();
+  const bool keep = !as_float && (dtype == DType::bf16 || dtype == DType::f16);
+  weight.values = keep ? constant.constant : as_f32(constant.constant);
+  draft_.weights.push_back(std::move(weight));
+  const int32_t index = narrow(static_cast<int64_t>(draft_.weights.size()) - 1);
+  dense_[key] = index;
+  return weight_operand(index);
+}
+
+DraftOperand Lowering::packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated) {
+  const auto constant_of = [&](ValueId id) { return id == none ? nullptr : graph_.value(id).constant; };
+  if (constant_of(values) == nullptr) throw not_decoder("weight " + graph_.value(values).name + " is not a constant");
+  const PackedKey key{constant_of(values).get(), constant_of(bias).get(), format, gated};
+  if (const auto found = packed_.find(key); found != packed_.end()) return weight_operand(found->second);
+  DraftWeight weight;
+  weight.name = graph_.value(values).name;
+  weight.dense = false;
+  weight.format = format;
+  weight.gated = gated;
+  weight.values = constant_of(values);
+  weight.scales = constant_of(scales);
+  if (const Shape shape = weight.values->shape(); shape.size() == 3) {
+    weight.experts = shape[0];
+    weight.values = reshape(weight.values, {shape[0] * shape[1], shape[2]});
+    if (weight.scales != nullptr) weight.scales = reshape(weight.scales, {shape[0] * shape[1]});
+  }
+  if (bias != none) weight.bias = as_f32(constant_of(bias));
+  draft_.weights.push_back(std::move(weight));
+  const int32_t index = narrow(static_cast<int64_t>(draft_.weights.size()) - 1);
+  packed_[key] = index;
+  return weight_operand(index);
+}
+
+/// Tables that are also a product's plain weight (tied embeddings) are kept once, packed.
+void Lowering::find_packed_tables() {
+  for (NodeId id : graph_.order()) {
+    const auto* linear = graph_.op_as<ops::Linear>(id);
+    const Node& node = graph_.node(id);
+    if (linear == nullptr || is_gated(activation_from(linear->activation)) || optional_input(node, 2) != none) continue;
+    const ConstantPtr& weight = graph_.value(node.inputs[1]).constant;
+    if (weight != nullptr)
+      packed_tables_.emplace(weight.get(),
+                             std::pair{node.inputs[1], format_for(dtype_of(node.inputs[0]), weight->dtype())});
+  }
+}
+
+DraftOperand Lowering::optional_operand(const Node& node, size_t index) const {
+  const ValueId value = optional_input(node, index);
+  return value == none ? DraftOperand{} : at(value);
+}
+
+DraftOperand Lowering::gain_of(const Node& node, size_t index) {
+  const ValueId gain = optional_input(node, index);
+  return gain == none ? DraftOperand{} : dense_weight(gain, true);
+}
+
+DraftOperand Lowering::cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {
+  for (size_t g = 0; g < draft_.groups.size(); ++g) {
+    DraftCacheGroup& group = draft_.groups[g];
+    if (group.window != window || group.geometry.kv_heads != geometry.kv_heads ||
+        group.geometry.head_dim != geometry.head_dim || group.geometry.dtype != geometry.dtype) {
+      continue;
+    }
+    const auto found = std::find(group.layers.begin(), group.layers.end(), layer);
+    const int64_t place = found - group.layers.begin();
+    if (found == group.layers.end()) {
+      group.layers.push_back(layer);
+      ++group.geometry.layers;
+    }
+    return {DraftSpace::cache, narrow(static_cast<int64_t>(g)), place, 0};
+  }
+  DraftCacheGroup group{{layer}, window, geometry};
+  group.geometry.layers = 1;
+  draft_.groups.push_back(std::move(group));
+  return {DraftSpace::cache, narrow(static_cast<int64_t>(draft_.groups.size()) - 1), 0, 0};
+}
+
+const std::pair<ValueId, WeightFormat>* Lowering::packed_table(const Constant& table) const {
+  const auto found = packed_tables_.find(&table);
+  return found == packed_tables_.end() ? nullptr : &found->second;
+}
+
+}  // namespace incipit

@@ -1,0 +1,123 @@
+// What lowering a node needs: where each value is, the weights and buffers of the plan so far, and the steps that are
+// added to it. The ops' rules are in lower/, one file a group.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "compile/lower.h"
+#include "compile/plan_draft.h"
+#include "graph/graph.h"
+#include "kernels/families.h"
+
+namespace incipit {
+
+class Lowering;
+
+/// How an op becomes steps.
+struct LowerRule {
+  std::string_view op;
+  void (*lower)(Lowering&, const Node&);
+};
+template <typename O, void (*function)(Lowering&, const Node&, const O&)>
+constexpr LowerRule lower_rule() {
+  return {O::op_name, [](Lowering& plan, const Node& node) { function(plan, node, static_cast<const O&>(*node.op)); }};
+}
+
+// A group of ops each, in a file of lower/.
+std::span<const LowerRule> attention_rules();
+std::span<const LowerRule> product_rules();
+std::span<const LowerRule> row_rules();
+
+int32_t narrow(int64_t value);
+/// Throws Error for a name that no activation has.
+Activation activation_from(std::string_view name);
+Error not_decoder(const std::string& why);
+/// How a product of `input` rows keeps its weight: f32 rows meet f16 weights as they are, and all others in f32.
+WeightFormat format_for(DType input, DType weight);
+/// An input of a node; none where it has fewer.
+ValueId optional_input(const Node& node, size_t index);
+
+class Lowering {
+ public:
+  Lowering(const Model& model, const LowerOptions& options);
+  /// Of a plain graph: every value is a buffer of its own.
+  explicit Lowering(const Graph& plain);
+
+  PlanDraft run();
+  RowSteps run_plain();
+
+  const Graph& graph() const { return graph_; }
+  int32_t page_tokens() const { return options_.page_tokens; }
+  /// Positions that the model may have.
+  int64_t max_position() const { return max_position_; }
+
+  // ---- values and where they are
+  DraftAxis axis_of(ValueId value) const;
+  int64_t width_of(ValueId value) const;
+  DType dtype_of(ValueId value) const { return graph_.value(value).type.dtype; }
+  const DraftOperand& at(ValueId value) const;
+  DraftOperand optional_operand(const Node& node, size_t index) const;
+  /// Says where a value is.
+  void bind(ValueId value, const DraftOperand& operand) { where_[value] = operand; }
+  DraftOperand new_buffer(ValueId value);
+  /// A buffer that is no value of the graph.
+  DraftOperand add_buffer(DraftBuffer buffer);
+  /// Puts `value` into the memory of `input` when nothing reads that memory after this node; else into a new buffer.
+  DraftOperand in_place_or_new(ValueId value, ValueId input);
+  /// An operand that is a whole, zero-padded buffer, as inputs of products must be: a column view is copied.
+  DraftOperand ensure_whole(ValueId value, const std::string& name);
+
+  // ---- weights
+  DraftOperand dense_weight(ValueId value, bool as_float);
+  /// A gain or bias as dense f32, where there is one.
+  DraftOperand gain_of(const Node& node, size_t index);
+  DraftOperand packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated);
+  /// The value and format of a table that is also a product's weight (tied embeddings) and kept once, packed; or null.
+  const std::pair<ValueId, WeightFormat>* packed_table(const Constant& table) const;
+
+  /// The layer's place in the cache group of its window and geometry.
+  DraftOperand cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry);
+
+  void add_step(std::string name, std::string problem, DraftAxis axis, std::vector<DraftOperand> inputs,
+                std::vector<DraftOperand> outputs);
+
+ private:
+  struct PackedKey {
+    const Constant* values;
+    const Constant* bias;
+    WeightFormat format;
+    bool gated;
+    auto operator<=>(const PackedKey&) const = default;
+  };
+
+  void bind_inputs();
+  void find_packed_tables();
+  void lower_node(const Node& node);
+  DraftOperand whole(ValueId value, int32_t index, int64_t width);
+  bool used_later(const DraftOperand& operand) const;
+  bool range_used_later(ValueId value, int64_t first, int64_t count) const;
+
+  const Graph& graph_;
+  LowerOptions options_;
+  int64_t max_position_ = 0;
+  bool is_plain_ = false;
+  PlanDraft draft_;
+  Dim token_axis_, row_axis_;
+  int64_t now_ = 0;
+  std::map<NodeId, int64_t> step_of_node_;
+  std::map<ValueId, DraftOperand> where_;
+  /// The values that each buffer holds, with their first column.
+  std::map<int32_t, std::vector<std::pair<ValueId, int64_t>>> roots_;
+  std::map<std::pair<const Constant*, bool>, int32_t> dense_;
+  std::map<PackedKey, int32_t> packed_;
+  std::map<const Constant*, std::pair<ValueId, WeightFormat>> packed_tables_;
+};
+
+}  // namespace incipit
