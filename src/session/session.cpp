@@ -238,7 +238,7 @@ SamplingParameters Session::default_sampling() const {
 SequenceId Session::submit(Request request, Listener listener) {
   State& state = *state_;
   const ExecutorLimits& limits = state.executor.limits();
-  check_request(request, limits, state.tokenizer != nullptr);
+  check(request);
   const auto prompt = static_cast<int32_t>(request.prompt.size());
   // The last sample is not fed back, so that a prompt that fills the context still has its first token.
   const int32_t room = limits.max_context + 1 - prompt;
@@ -257,6 +257,17 @@ SequenceId Session::submit(Request request, Listener listener) {
   one.request = std::move(request);
   one.listener = std::move(listener);
   return id;
+}
+
+void Session::check(const Request& request) const {
+  check_request(request, state_->executor.limits(), state_->tokenizer != nullptr);
+}
+
+void Session::abandon(std::string_view why) {
+  while (!state_->live.empty()) {
+    const auto first = state_->live.begin();
+    state_->fail(first->first, first->second, why);
+  }
 }
 
 void Session::cancel(SequenceId id) {

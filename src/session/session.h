@@ -1,4 +1,4 @@
-// A session: an engine that generates. `run`, `bench` and (later) `serve` all drive this one loop.
+// A session: an engine that generates, driven by one thread. Other threads come through a Gateway.
 #pragma once
 
 #include <chrono>
@@ -66,8 +66,12 @@ class Session {
   /// Queues a request; `listener` is called from step(). Throws Error when it can never run: an empty prompt, an id
   /// outside the vocabulary, a prompt longer than the context, sampling parameters out of range.
   SequenceId submit(Request request, Listener listener);
+  /// Throws as submit() does. From any thread: it looks at nothing that changes.
+  void check(const Request& request) const;
   /// Ends a request at once with FinishReason::cancelled (the listener hears it in the next step).
   void cancel(SequenceId id);
+  /// Ends all requests with FinishReason::failed, when a step could not be run.
+  void abandon(std::string_view why);
   /// Runs one step, keeping the next one in flight; false when there is nothing left to do. Throws Error when weights
   /// have been found altered: nothing that the session has computed is to be trusted.
   bool step();

@@ -1,0 +1,257 @@
+#include "session/gateway.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <exception>
+#include <future>
+#include <map>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+
+namespace incipit {
+namespace {
+
+struct Submission {
+  RequestId id;
+  Request request;
+  Session::Listener listener;
+};
+struct Cancellation {
+  RequestId id;
+};
+struct AloneWork {
+  const std::function<void(Session&)>* work;
+  std::promise<void>* done;
+};
+using Command = std::variant<Submission, Cancellation, AloneWork>;
+
+}  // namespace
+
+struct Gateway::State {
+  State(std::shared_ptr<const Engine> engine, const GatewayOptions& with)
+      : options(with), session(std::move(engine), with.session), limits(session.executor().limits()) {}
+
+  GatewayOptions options;
+  Session session;  // the engine's thread's, but for what does not change
+  const ExecutorLimits limits;
+
+  std::mutex mutex;
+  std::condition_variable woken;
+  // Under the mutex.
+  std::deque<Command> commands;
+  size_t requests = 0;  // submitted and not finished
+  RequestId next_id = 1;
+  bool stopping = false;
+  std::exception_ptr broken;  // the first step that could not be run
+
+  std::map<RequestId, SequenceId> running;  // the engine's thread's
+  std::thread thread;                       // last: it uses all of the above
+
+  void push(Command command) {
+    {
+      const std::lock_guard lock(mutex);
+      commands.push_back(std::move(command));
+    }
+    woken.notify_one();
+  }
+
+  /// The next command; nothing when there is none to take now. Waits for one while nothing runs. Work that wants the
+  /// engine alone lets nobody before it.
+  std::optional<Command> take() {
+    std::unique_lock lock(mutex);
+    if (running.empty()) woken.wait(lock, [&] { return stopping || !commands.empty(); });
+    if (commands.empty() || stopping) return {};
+    if (std::holds_alternative<AloneWork>(commands.front()) && !running.empty()) return {};
+    Command command = std::move(commands.front());
+    commands.pop_front();
+    return command;
+  }
+
+  void work() {
+    while (true) {
+      while (std::optional<Command> command = take()) {
+        std::visit([&](auto& one) { carry_out(one); }, *command);
+      }
+      {
+        const std::lock_guard lock(mutex);
+        if (stopping) break;
+      }
+      step();
+    }
+    for (const auto& [id, sequence] : running) session.cancel(sequence);
+    while (!running.empty()) step();
+    for (Command& command : std::exchange(commands, {})) {
+      if (auto* submission = std::get_if<Submission>(&command)) refuse(*submission, FinishReason::cancelled, {});
+    }
+  }
+
+  /// The engine's thread does not end with an exception, whatever it is: the requests do.
+  void step() {
+    try {
+      session.step();
+    } catch (const std::exception& error) {
+      {
+        const std::lock_guard lock(mutex);
+        if (!broken) broken = std::current_exception();
+      }
+      session.abandon(error.what());
+    }
+  }
+
+  void carry_out(Submission& submission) {
+    const RequestId id = submission.id;
+    try {
+      const SequenceId sequence = session.submit(std::move(submission.request),
+                                                 [this, id, listener = submission.listener](const TokenEvent& event) {
+                                                   TokenEvent own = event;
+                                                   own.id = static_cast<SequenceId>(id);
+                                                   const bool ends = event.finish != FinishReason::none;
+                                                   if (ends) forget(id);
+                                                   try {
+                                                     listener(own);
+                                                   } catch (...) {
+                                                     if (!ends) forget(id);  // the session drops the request
+                                                     throw;
+                                                   }
+                                                 });
+      running.emplace(id, sequence);
+    } catch (const std::exception& error) {
+      refuse(submission, FinishReason::failed, error.what());
+    }
+  }
+  void carry_out(Cancellation& cancellation) {
+    if (const auto found = running.find(cancellation.id); found != running.end()) session.cancel(found->second);
+  }
+  void carry_out(AloneWork& alone) {
+    try {
+      (*alone.work)(session);
+      alone.done->set_value();
+    } catch (...) {
+      alone.done->set_exception(std::current_exception());
+    }
+  }
+
+  void forget(RequestId id) {
+    running.erase(id);
+    const std::lock_guard lock(mutex);
+    --requests;
+  }
+
+  /// Ends a request that never ran.
+  void refuse(const Submission& submission, FinishReason finish, std::string_view failure) {
+    {
+      const std::lock_guard lock(mutex);
+      --requests;
+    }
+    TokenEvent event;
+    event.id = static_cast<SequenceId>(submission.id);
+    event.finish = finish;
+    event.failure = failure;
+    try {
+      submission.listener(event);
+    } catch (const std::exception& error) {
+      spdlog::warn("request {}'s listener failed: {}", submission.id, error.what());
+    }
+  }
+};
+
+Gateway::Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options)
+    : state_(std::make_unique<State>(std::move(engine), options)) {
+  state_->thread = std::thread([state = state_.get()] { state->work(); });
+}
+
+Gateway::~Gateway() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->woken.notify_one();
+  state_->thread.join();
+}
+
+RequestId Gateway::submit(Request request, Session::Listener listener) {
+  State& state = *state_;
+  check();
+  state.session.check(request);
+  RequestId id = 0;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.requests >= state.options.most_requests) {
+      throw Overloaded(state.session.executor().engine().path().string(),
+                       fmt::format("{} requests wait or run already", state.requests), "try again later");
+    }
+    ++state.requests;
+    id = state.next_id++;
+    state.commands.emplace_back(Submission{id, std::move(request), std::move(listener)});
+  }
+  state.woken.notify_one();
+  return id;
+}
+
+void Gateway::cancel(RequestId id) { state_->push(Cancellation{id}); }
+
+void Gateway::check() const {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->broken) std::rethrow_exception(state_->broken);
+}
+
+void Gateway::run_alone(const std::function<void(Session&)>& work) {
+  std::promise<void> done;
+  state_->push(AloneWork{&work, &done});
+  done.get_future().get();
+}
+
+const Engine& Gateway::engine() const { return state_->session.executor().engine(); }
+const Tokenizer* Gateway::tokenizer() const { return state_->session.tokenizer(); }
+const ExecutorLimits& Gateway::limits() const { return state_->limits; }
+SamplingParameters Gateway::default_sampling() const { return state_->session.default_sampling(); }
+int Gateway::workers() const { return state_->session.executor().device().workers(); }
+
+struct TokenStream::Shared {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<StreamUpdate> unread;
+
+  void add(const TokenEvent& event) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!unread) unread.emplace();
+      if (event.token.id >= 0) {
+        unread->ids.push_back(event.token.id);
+        unread->times.push_back(StreamUpdate::Clock::now());
+      }
+      unread->text += event.text;
+      unread->finish = event.finish;
+      unread->prompt_tokens = event.prompt_tokens;
+      unread->cached_tokens = event.cached_tokens;
+      unread->new_tokens = event.new_tokens;
+      unread->failure = event.failure;
+    }
+    changed.notify_one();
+  }
+};
+
+TokenStream::TokenStream(Gateway& gateway, Request request) : gateway_(gateway), shared_(std::make_shared<Shared>()) {
+  id_ = gateway.submit(std::move(request), [shared = shared_](const TokenEvent& event) { shared->add(event); });
+}
+
+TokenStream::~TokenStream() {
+  if (!ended_) cancel();
+}
+
+std::optional<StreamUpdate> TokenStream::next(std::chrono::nanoseconds timeout) {
+  INCIPIT_ASSERT(!ended_);
+  std::unique_lock lock(shared_->mutex);
+  if (!shared_->changed.wait_for(lock, timeout, [&] { return shared_->unread.has_value(); })) return {};
+  std::optional<StreamUpdate> update = std::exchange(shared_->unread, std::nullopt);
+  ended_ = update->finish != FinishReason::none;
+  return update;
+}
+
+void TokenStream::cancel() { gateway_.cancel(id_); }
+
+}  // namespace incipit

@@ -1,0 +1,103 @@
+// The door to an engine for any thread: one thread of the gateway's own steps the session, and nobody else touches it.
+//
+//   caller ──submit, cancel──▶ commands ──▶ the engine's thread: Session ──▶ listener ──▶ TokenStream ──▶ caller
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "session/session.h"
+
+namespace incipit {
+
+/// A request's number at its gateway.
+using RequestId = uint64_t;
+
+struct GatewayOptions {
+  SessionOptions session;
+  /// Requests that may wait or run at once; more are refused.
+  size_t most_requests = 1 << 16;
+};
+
+/// The gateway has as many requests as it takes.
+class Overloaded : public Error {
+ public:
+  using Error::Error;
+};
+
+class Gateway {
+ public:
+  /// Opens a session and starts its thread. Throws Error as Session does.
+  explicit Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options = {});
+  /// Cancels what runs, tells its listeners and waits for the thread.
+  ~Gateway();
+
+  // ---- from any thread
+  /// Queues a request. `listener` is called on the engine's thread, with this request's id, until an event says that it
+  /// has finished; it must not block, and may call submit() and cancel(). Throws Error when the request can never run,
+  /// Overloaded when there are too many.
+  RequestId submit(Request request, Session::Listener listener);
+  /// Ends a request soon with FinishReason::cancelled; nothing happens when it has ended.
+  void cancel(RequestId id);
+  /// Throws what a step could not be run for (altered weights), if there was such a thing. Requests have failed then,
+  /// and submit() throws the same.
+  void check() const;
+  /// Runs `work` on the engine's thread when no request runs, while others wait; returns when it is done, and throws
+  /// what it throws. For what needs the executor to itself: evaluation, measuring by steps.
+  void run_alone(const std::function<void(Session&)>& work);
+
+  // ---- facts of the engine, which do not change
+  const Engine& engine() const;
+  const Tokenizer* tokenizer() const;  // null when the engine has none
+  const ExecutorLimits& limits() const;
+  SamplingParameters default_sampling() const;
+  int workers() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// What has come of a request since its stream was last read.
+struct StreamUpdate {
+  using Clock = std::chrono::steady_clock;
+
+  std::vector<int32_t> ids;
+  std::vector<Clock::time_point> times;  // when each came
+  std::string text;
+  FinishReason finish = FinishReason::none;
+  int32_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
+  std::string failure;
+};
+
+/// A request's events for one other thread to read. What is not read is kept as one update: a slow reader holds no more
+/// than its text. The request is cancelled when the stream goes before its end.
+class TokenStream {
+ public:
+  /// Throws as Gateway::submit. The gateway outlives the stream.
+  TokenStream(Gateway& gateway, Request request);
+  ~TokenStream();
+  TokenStream(const TokenStream&) = delete;
+  TokenStream& operator=(const TokenStream&) = delete;
+
+  /// Waits for something new; nothing when that takes longer than `timeout`. Not after the update with the finish.
+  std::optional<StreamUpdate> next(std::chrono::nanoseconds timeout);
+  void cancel();
+
+ private:
+  struct Shared;
+  Gateway& gateway_;
+  std::shared_ptr<Shared> shared_;
+  RequestId id_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace incipit
