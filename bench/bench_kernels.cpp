@@ -10,7 +10,7 @@
 
 #include "all_cases.h"
 #include "base/cpu.h"
-#include "base/thread_pool.h"
+#include "device/launch.h"
 #include "kernels/problem.h"
 
 namespace incipit {
@@ -21,9 +21,9 @@ void register_onednn();
 
 namespace {
 
-ThreadPool& pool() {
-  static ThreadPool all_cores;
-  return all_cores;
+Device& device() {
+  static const std::unique_ptr<Device> all_cores = make_cpu_device(0);
+  return *all_cores;
 }
 
 template <typename Family>
@@ -31,16 +31,8 @@ void measure(benchmark::State& state, const Kernel<Family>& kernel, const Kernel
              const BenchStep<Family>& step) {
   KernelCase<Family> data(step.problem, step.rows, 1);
   data.reset();
-  const size_t scratch_bytes = kernel.scratch_bytes(step.problem, config, step.rows);
-  std::vector<GuardedBytes> scratch;
-  for (int i = 0; i < pool().threads(); ++i) scratch.emplace_back(scratch_bytes);
-  const int64_t tiles = kernel.tiles(step.problem, data.args(), config);
-  for (auto _ : state) {
-    for (GuardedBytes& bytes : scratch) begin_step(bytes.data(), scratch_bytes);
-    pool().parallel_for(tiles, [&](int64_t tile, int worker) {
-      kernel.run(step.problem, data.args(), config, tile, scratch[static_cast<size_t>(worker)].data());
-    });
-  }
+  const auto launch = prepare(device(), kernel, config, step.problem, data.args(), step.rows);
+  for (auto _ : state) device().launch(*launch);
   const auto rate = benchmark::Counter::kIsIterationInvariantRate;
   if (step.work > 0) state.counters["work"] = benchmark::Counter(step.work, rate);
   state.counters["bytes"] = benchmark::Counter(step.bytes, rate);

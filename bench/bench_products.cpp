@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "device/launch.h"
 #include "engine/engine.h"
 #include "engine/plan_generated.h"
 #include "kernels/families.h"
@@ -103,29 +104,20 @@ std::vector<Product> products_of(const plan::Plan& plan, uint32_t tokens) {
   return products;
 }
 
-void measure(const Product& product, ThreadPool& pool, const Ceilings& ceilings) {
+void measure(const Product& product, Device& device, const Ceilings& ceilings) {
   const auto problem = problem_from_text<Linear::Problem>(product.problem);
   const Kernel<Linear>* kernel = find_kernel<Linear>(product.kernel);
   if (kernel == nullptr) throw Error(product.kernel, "this program has no such kernel", "build the engine again");
   const KernelConfig* config = find_config(*kernel, product.config);
   if (config == nullptr) throw Error(product.config, "this kernel has no such configuration", "build the engine again");
   LinearWorkload workload(problem, product.rows);
-  const auto stride =
-      static_cast<size_t>(round_up(static_cast<int64_t>(kernel->scratch_bytes(problem, *config, product.rows)), 64));
-  const Tensor scratch(DType::i8, {static_cast<int64_t>(stride * static_cast<size_t>(pool.threads())) + 64});
-  auto* memory = const_cast<std::byte*>(scratch.data());
   OneDnnProduct yardstick(problem, product.rows);
 
   std::vector<double> ours, theirs;
   const auto start = Clock::now();
   while (ours.size() < least_runs || Clock::now() - start < std::chrono::duration<double>(seconds_a_product)) {
-    const Linear::Args args = workload.next(product.rows);
-    ours.push_back(milliseconds_of([&] {
-      for (int i = 0; i < pool.threads(); ++i) begin_step(memory + static_cast<size_t>(i) * stride, stride);
-      pool.parallel_for(kernel->tiles(problem, args, *config), [&](int64_t tile, int worker) {
-        kernel->run(problem, args, *config, tile, memory + static_cast<size_t>(worker) * stride);
-      });
-    }));
+    const auto launch = prepare(device, *kernel, *config, problem, workload.next(product.rows), product.rows);
+    ours.push_back(device.time(*launch) * 1e3);
     theirs.push_back(milliseconds_of([&] { yardstick.run(); }));
   }
   const double limit = limit_seconds(work_of(product.problem, product.rows, product.rows), ceilings) * 1e3;
@@ -142,13 +134,14 @@ int run(int argc, char** argv) {
   if (tokens < 1) throw Error("TOKENS", "it is not a positive number");
   ThreadPool pool;
   const Ceilings ceilings = measure_ceilings(pool);
+  const std::unique_ptr<Device> device = make_cpu_device(pool.threads());
   fmt::print("{} · {} threads · f32 {:.0f}, bf16 {:.0f}, int8 {:.0f} Gop/s · {:.1f} GB/s\n\n", machine_fingerprint(),
              pool.threads(), ceilings.f32 / 1e9, ceilings.bf16 / 1e9, ceilings.i8 / 1e9, ceilings.bandwidth / 1e9);
   fmt::print(
       "| product (rows×n×k) | in the plan | ours ms | of the limit | oneDNN ms | oneDNN / ours | kernel "
       "|\n|---|---|---|---|---|---|---|\n");
   for (const Product& product : products_of(engine->plan(), static_cast<uint32_t>(tokens)))
-    measure(product, pool, ceilings);
+    measure(product, *device, ceilings);
   return 0;
 }
 

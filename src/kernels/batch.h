@@ -17,6 +17,35 @@ struct SequenceSpan {
   int32_t rows = 0;
 };
 
+/// The axis that a launch's rows count along: all tokens of a step, or those whose logits are wanted.
+enum class RowAxis : uint8_t { tokens, rows };
+
+/// How much a step has to do. It lies at the beginning of the step's block in device memory, so that launches that were
+/// prepared once run with other counts each time.
+struct StepCounts {
+  int32_t tokens = 0, rows = 0, sequences = 0;
+  int32_t longest_context = 0;             // last position + 1, of any sequence
+  int32_t most_tokens = 0, most_rows = 0;  // of any sequence
+  /// Contexts, summed over the entries' tokens and over their sampled rows: attention's work.
+  int64_t token_contexts = 0, row_contexts = 0;
+  uint64_t step = 0;  // its number, which Publish makes known
+
+  int32_t on(RowAxis axis) const { return axis == RowAxis::tokens ? tokens : rows; }
+};
+
+/// Takes a step's counts into a launch's arguments. A launch without rows on its axis has nothing to do.
+template <typename Args>
+void take_counts(Args& args, const StepCounts& counts, RowAxis axis) {
+  if constexpr (requires { args.rows; }) args.rows = counts.on(axis);
+  if constexpr (requires { args.sequences; }) args.sequences = counts.sequences;
+  if constexpr (requires { args.contexts; }) {
+    args.contexts = axis == RowAxis::tokens ? counts.token_contexts : counts.row_contexts;
+    args.longest_context = counts.longest_context;
+    args.most_queries = axis == RowAxis::tokens ? counts.most_tokens : counts.most_rows;
+  }
+  if constexpr (requires { args.step; }) args.step = counts.step;
+}
+
 /// Where a cache group's pages lie, for one step.
 struct PagedCache {
   std::byte* pool = nullptr;  // page p is at pool + p · page_bytes

@@ -186,7 +186,7 @@ struct LayerNorm {
   static std::span<const Kernel<LayerNorm>> kernels();
 };
 
-/// Symmetric per-row quantisation: scale = max|x| / 127 (1 where that is zero), code = round-half-even(x / scale).
+/// Codes of rows, by the rule of base/codes.h.
 /// Each of `groups` equal column groups has a scale of its own.
 struct QuantizeRows {
   struct Problem {
@@ -399,9 +399,13 @@ struct Attention {
     /// Where tiles that share a query meet (Kernel::workspace_bytes); none: no context is split.
     std::byte* workspace = nullptr;
     int64_t workspace_bytes = 0;
-    /// A single query's context may be split where it has more tokens than this. Results do not depend on it.
-    int32_t split_above = INT32_MAX;
-    bool single_queries = false;  // every span has exactly one query, and no context is split
+    /// What the queries see, summed over all of them, the longest context, and the most queries of a sequence. A
+    /// context that would keep one of the device's workers busy while the others wait may be split; results do not
+    /// depend on it.
+    int64_t contexts = 0;
+    int32_t longest_context = 0;
+    int32_t most_queries = 0;
+    int32_t workers = 1;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();

@@ -20,7 +20,8 @@ using KernelFamilies =
     std::tuple<FamilyTag<Embedding>, FamilyTag<PackedEmbedding>, FamilyTag<Linear>, FamilyTag<RmsNorm>,
                FamilyTag<LayerNorm>, FamilyTag<QuantizeRows>, FamilyTag<Elementwise>, FamilyTag<GatherRows>,
                FamilyTag<RotaryTable>, FamilyTag<Rotary>, FamilyTag<KvWrite>, FamilyTag<Attention>, FamilyTag<Router>,
-               FamilyTag<ExpertLinear>, FamilyTag<WeightedSum>, FamilyTag<ResolveTokens>, FamilyTag<Sample>>;
+               FamilyTag<ExpertLinear>, FamilyTag<WeightedSum>, FamilyTag<ResolveTokens>, FamilyTag<Sample>,
+               FamilyTag<ResetSlot>, FamilyTag<TruncateSlot>, FamilyTag<Publish>>;
 
 /// Calls visit(FamilyTag<F>{}) for the family of that name; false when there is none.
 template <typename Visit>

@@ -6,7 +6,8 @@
 //             a device queue can hold it by value; every pointer is valid on the device that runs the kernel;
 //   reference a scalar implementation, the judge of every kernel;
 //   kernels   all of its kernels, best guess first (what a build takes when nothing was measured);
-// and a *kernel* is one way to compute a family's problems.
+// and a *kernel* is one way to compute a family's problems: a description, and an entry for the kind of device that
+// runs it.
 #pragma once
 
 #include <cstddef>
@@ -35,10 +36,25 @@ inline void begin_step(std::byte* scratch, size_t bytes) {
   if (bytes >= scratch_memory_bytes) std::memset(scratch, 0, scratch_memory_bytes);
 }
 
+/// How a processor runs a kernel: as independent tiles, which a pool of workers shares.
+template <typename Family>
+struct ProcessorEntry {
+  using Problem = typename Family::Problem;
+  using Args = typename Family::Args;
+
+  /// Scratch bytes one worker needs, for steps of up to `rows` rows. 64-byte aligned when given to run(), and prepared
+  /// by begin_step().
+  size_t (*scratch_bytes)(const Problem&, const KernelConfig&, int32_t rows);
+  /// Number of independent tiles of this step; any tile may run on any worker, in any order, each exactly once.
+  int64_t (*tiles)(const Problem&, const Args&, const KernelConfig&);
+  /// Computes one tile. Must not allocate, throw or block. The result must not depend on which worker runs it.
+  void (*run)(const Problem&, const Args&, const KernelConfig&, int64_t tile, std::byte* scratch);
+};
+
+/// What tables, tuner, plan and tests see of a kernel; only devices look at its entry.
 template <typename Family>
 struct Kernel {
   using Problem = typename Family::Problem;
-  using Args = typename Family::Args;
 
   std::string_view name;  // "linear/avx512_bf16": unique, stable, part of the engine
   /// Raised whenever the kernel's layout, arguments or results change: an engine made for another ABI is refused.
@@ -48,13 +64,7 @@ struct Kernel {
   bool (*accepts)(const Problem&);
   /// At least one.
   std::span<const KernelConfig> configs;
-  /// Scratch bytes one worker needs, for steps of up to `rows` rows. 64-byte aligned when given to run(), and prepared
-  /// by begin_step().
-  size_t (*scratch_bytes)(const Problem&, const KernelConfig&, int32_t rows);
-  /// Number of independent tiles of this step; any tile may run on any worker, in any order, each exactly once.
-  int64_t (*tiles)(const Problem&, const Args&, const KernelConfig&);
-  /// Computes one tile. Must not allocate, throw or block. The result must not depend on which worker runs it.
-  void (*run)(const Problem&, const Args&, const KernelConfig&, int64_t tile, std::byte* scratch);
+  ProcessorEntry<Family> processor;
   /// Bytes that the tiles of a launch share, for contexts of up to `max_context` tokens; null: none. 64-byte aligned
   /// and zero when the first launch gets them; launches that run one after the other share them.
   size_t (*workspace_bytes)(const Problem&, const KernelConfig&, int32_t max_context) = nullptr;

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include "base/error.h"
-
 namespace incipit {
 
 float uniform_draw(uint64_t seed, int64_t position) {
@@ -47,48 +44,6 @@ uint64_t sampling_weight(float below) {
   uint64_t power = coefficients.back();
   for (size_t i = coefficients.size() - 1; i-- > 0;) power = coefficients[i] + ((power * g) >> 32);
   return (power << 9) >> whole;
-}
-
-void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
-                int32_t known) {
-  INCIPIT_ASSERT(known >= 0 && known <= arrays.max_context);
-  SlotState& state = arrays.slots[slot];
-  state.parameters = parameters;
-  const int32_t* history = arrays.history + int64_t{slot} * arrays.max_context;
-  state.last_token = known > 0 ? history[known - 1] : 0;
-  state.length = known;
-  arrays.generated_from[slot] = generated_from;
-  const auto row = static_cast<size_t>(slot) * static_cast<size_t>(arrays.vocabulary);
-  std::fill_n(arrays.prompt_counts + row, arrays.vocabulary, uint16_t{0});
-  std::fill_n(arrays.generated_counts + row, arrays.vocabulary, uint16_t{0});
-  for (int32_t i = 0; i < known; ++i) {
-    uint16_t* counts = i >= generated_from ? arrays.generated_counts : arrays.prompt_counts;
-    uint16_t& count = counts[row + static_cast<size_t>(history[i])];
-    if (count < UINT16_MAX) ++count;
-  }
-}
-
-void truncate_slot(const SlotArrays& arrays, int32_t slot, int32_t length) {
-  SlotState& state = arrays.slots[slot];
-  INCIPIT_ASSERT(length >= 0);
-  if (length >= state.length) return;
-  const int32_t* history = arrays.history + int64_t{slot} * arrays.max_context;
-  const auto row = static_cast<size_t>(slot) * static_cast<size_t>(arrays.vocabulary);
-  const int32_t generated_from = arrays.generated_from[slot];
-  for (int32_t i = state.length; i-- > length;) {
-    const bool generated = i >= generated_from;
-    const int32_t token = history[i];
-    uint16_t& count = (generated ? arrays.generated_counts : arrays.prompt_counts)[row + static_cast<size_t>(token)];
-    if (count < UINT16_MAX) {
-      --count;
-      continue;
-    }
-    // Saturated: only the history still knows.
-    const int32_t* begin = history + (generated ? std::max(generated_from, 0) : 0);
-    count = static_cast<uint16_t>(std::min<int64_t>(std::count(begin, history + i, token), UINT16_MAX));
-  }
-  state.length = length;
-  state.last_token = length > 0 ? history[length - 1] : 0;
 }
 
 }  // namespace incipit

@@ -117,14 +117,68 @@ struct Sample {
   static std::span<const Kernel<Sample>> kernels();
 };
 
-/// Empties a slot for a new sequence. Tokens from history index `generated_from` on count as generated. The first
-/// `known` tokens of its history are there already, and are counted.
-void reset_slot(const SlotArrays& arrays, int32_t slot, const SamplingParameters& parameters, int32_t generated_from,
-                int32_t known = 0);
+/// What is asked of a slot between steps, on its way there in device memory.
+struct SlotRequest {
+  SamplingParameters parameters;
+  int32_t generated_from = 0;  // tokens from this history index on count as generated
+  int32_t known = 0;           // so many tokens of the history are there already, and are counted
+  int32_t keep = 0;            // so many tokens of the history stay
+};
 
-/// Takes back the tokens of a slot's history from index `length` on, and their counts; the newest sample becomes the
+/// Empties a slot for a new sequence: its parameters are the request's, and its history the known tokens.
+struct ResetSlot {
+  struct Problem {
+    static constexpr std::string_view family = "reset_slot";
+    int32_t vocabulary = 0;
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary);
+    }
+  };
+  struct Args {
+    SlotArrays slots;
+    int32_t slot;
+    const SlotRequest* request;
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<ResetSlot>> kernels();
+};
+
+/// Takes back the tokens of a slot's history from index `keep` on, and their counts; the newest sample becomes the
 /// history's last token (0 when empty). Nothing happens when the history is not longer.
-void truncate_slot(const SlotArrays& arrays, int32_t slot, int32_t length);
+struct TruncateSlot {
+  struct Problem {
+    static constexpr std::string_view family = "truncate_slot";
+    int32_t vocabulary = 0;
+    template <typename V>
+    void fields(V& v) {
+      v("vocabulary", vocabulary);
+    }
+  };
+  struct Args {
+    SlotArrays slots;
+    int32_t slot;
+    const SlotRequest* request;
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<TruncateSlot>> kernels();
+};
+
+/// Tells whoever polls `done`, in memory that the host reads, that all work before it is finished: *done = step, after
+/// everything that was written.
+struct Publish {
+  struct Problem {
+    static constexpr std::string_view family = "publish";
+    template <typename V>
+    void fields(V&) {}
+  };
+  struct Args {
+    uint64_t step;
+    uint64_t* done;
+  };
+  static void reference(const Problem&, const Args&);
+  static std::span<const Kernel<Publish>> kernels();
+};
 
 /// The weight of a candidate `below` <= 0 under the best logit, already divided by the temperature: e^below · 2^40,
 /// rounded down, within 4e-7 of it (relative, and of the float `below`). Integer arithmetic: the same everywhere.

@@ -17,11 +17,11 @@ struct SlotLayout {
         prompt_counts(take(slots * vocabulary * 2)),
         generated_counts(take(slots * vocabulary * 2)),
         generated_from(take(slots * 4)),
-        parameters(take(slots * static_cast<int64_t>(sizeof(SamplingParameters)))) {}
+        requests(take(slots * static_cast<int64_t>(sizeof(SlotRequest)))) {}
 
   int64_t bytes = 0;  // of the whole block; first, as the members below add to it
   int64_t states, history, prompt_counts, generated_counts, generated_from;
-  int64_t parameters;  // [slots] SamplingParameters on their way into a slot's state
+  int64_t requests;  // [slots] SlotRequest
 
  private:
   int64_t take(int64_t size) {

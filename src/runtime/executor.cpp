@@ -4,18 +4,17 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "base/error.h"
+#include "device/launch.h"
 #include "engine/plan_items.h"
 #include "kernels/layout.h"
 #include "kernels/slot_layout.h"
-#include "runtime/batch_view.h"
 #include "runtime/cache_pools.h"
 #include "runtime/plain/plain_graph.h"
 #include "runtime/slots.h"
-#include "runtime/staging.h"
 #include "runtime/step.h"
+#include "runtime/step_block.h"
 
 namespace incipit {
 namespace {
@@ -108,16 +107,35 @@ struct Executor::State {
         slots(*device, limits.slots, limits.max_context, limits.vocabulary) {
     place();
     resolve();
+    for (Flight& flight : flights) prepare(flight);
   }
 
-  /// What one of the two tickets in flight keeps on the host.
-  struct InFlight {
-    explicit InFlight(const ExecutorLimits& limits) : staging(limits), samples(static_cast<size_t>(limits.max_rows)) {}
-    BatchStaging staging;
-    std::vector<SampledRow> samples;
+  /// One of the two tickets that may be in flight: its block, its results, and launches that know where both are.
+  struct Flight {
+    Flight(const ExecutorLimits& limits, Device& on)
+        : staging(limits, on),
+          block(on, staging.bytes(), "batches"),
+          results(on.allocate_host(results_bytes(limits), "samples")) {}
+
+    // In the host block `results`: the last step that is done (Publish), then the samples of its rows.
+    static constexpr size_t samples_offset = 64;
+    static size_t results_bytes(const ExecutorLimits& limits) {
+      return samples_offset + sizeof(SampledRow) * static_cast<size_t>(limits.max_rows);
+    }
+    uint64_t& done() const { return *reinterpret_cast<uint64_t*>(results.host); }
+    const SampledRow* samples() const { return reinterpret_cast<const SampledRow*>(results.host + samples_offset); }
+
+    StepBlock staging;
+    DeviceBlock block;
+    HostBlock results;
+    std::vector<GroupView> groups;
+    /// By bucket: the steps' launches in order, then Publish; and all of them as one program.
+    std::vector<std::vector<std::unique_ptr<PreparedLaunch>>> launches;
+    std::vector<std::unique_ptr<Program>> programs;
+
     std::vector<float> logits;  // [rows][vocabulary], when wanted
     uint64_t number = 0;        // the ticket's; 0: none yet
-    Event done;
+    Event logits_copied;
     bool collected = true;
     bool has_logits = false;
   };
@@ -128,15 +146,14 @@ struct Executor::State {
   const plan::Plan& plan;
   ExecutorLimits limits;
 
-  DeviceBlock weights, arena, batch_block, masks, ids, samples, workspace;
+  DeviceBlock weights, arena, ids, workspace;
   std::vector<DeviceBlock> pools;  // a cache group
   Slots slots;
-  std::vector<GroupView> groups;
   std::vector<ResolvedStep> steps;
-  BatchView base;  // what all batches have in common
+  StepView base;  // what all tickets have in common
   Memory memory;
 
-  std::array<InFlight, tickets_in_flight> in_flight{InFlight(limits), InFlight(limits)};
+  std::array<Flight, tickets_in_flight> flights{Flight(limits, *device), Flight(limits, *device)};
   uint64_t last_ticket = 0;
   std::vector<uint64_t> slot_ticket;  // the last ticket that each slot was in
   std::vector<double> milliseconds;   // [steps][buckets], when profiling
@@ -144,24 +161,21 @@ struct Executor::State {
   void place() {
     weights = DeviceBlock::adopted(*device, engine->weights(), "weights");
     arena = DeviceBlock(*device, arena_bytes(plan), "activations");
-    batch_block = DeviceBlock(*device, BatchStaging::largest_block(limits), "batches");
-    masks = DeviceBlock(*device, BatchStaging::largest_masks(limits), "logit masks");
     ids = DeviceBlock(*device, int64_t{4} * limits.max_tokens, "token ids");
-    samples = DeviceBlock(*device, int64_t{sizeof(SampledRow)} * limits.max_rows, "samples");
     for (const ExecutorLimits::Group& group : limits.groups) {
       pools.emplace_back(*device, group.pages * group.page_bytes, "cache pages");
-      groups.push_back({pools.back().kernel_pointer(), group.page_bytes, nullptr, 0});
+      for (Flight& flight : flights) {
+        flight.groups.push_back({pools.back().kernel_pointer(), group.page_bytes, nullptr, 0});
+      }
       memory.pages += group.pages * group.page_bytes;
     }
     memory.weights = static_cast<int64_t>(engine->weights().size());
     memory.arena = arena_bytes(plan);
-    memory.state = slot_bytes(plan) + BatchStaging::largest_block(limits) + BatchStaging::largest_masks(limits) +
-                   int64_t{4} * limits.max_tokens + int64_t{sizeof(SampledRow)} * limits.max_rows;
+    memory.state = slot_bytes(plan) + int64_t{4} * limits.max_tokens;
+    for (const Flight& flight : flights) memory.state += flight.staging.bytes();
 
     base.arena = arena.kernel_pointer();
     base.ids = ids.kernel_pointer_to<int32_t>();
-    base.samples = samples.kernel_pointer_to<SampledRow>();
-    base.groups = groups.data();
     base.slots = slots.arrays();
     base.workers = device->workers();
     slot_ticket.assign(static_cast<size_t>(limits.slots), 0);
@@ -169,16 +183,14 @@ struct Executor::State {
 
   void resolve() {
     const std::string name = engine->path().string();
-    size_t scratch = 0, shared = 0;
+    size_t shared = 0;
     const auto add = [&](const plan::Step& step) {
       steps.push_back({resolve_step({plan, step, name, weights.kernel_pointer(), cpu_features()}), &step});
-      scratch = std::max(scratch, steps.back().step->scratch_bytes());
       shared = std::max(shared, steps.back().step->workspace_bytes());
     };
     add(*plan.resolve_tokens());
     for (const plan::Step* step : items(plan.steps())) add(*step);
     add(*plan.sample());
-    device->reserve_scratch(scratch);
     if (shared > 0) {
       workspace = DeviceBlock(*device, static_cast<int64_t>(shared), "workspace");
       base.workspace = workspace.kernel_pointer();
@@ -188,63 +200,88 @@ struct Executor::State {
     milliseconds.assign(options.profile ? steps.size() * count(plan.buckets()) : 0, 0);
   }
 
+  void prepare(Flight& flight) {
+    StepView view = base;
+    flight.staging.bind(flight.block.kernel_pointer(), view, flight.groups.data());
+    view.groups = flight.groups.data();
+    view.samples = reinterpret_cast<SampledRow*>(flight.results.kernel_pointer + Flight::samples_offset);
+    const Kernel<Publish>& publish = Publish::kernels().front();
+    const auto publish_code =
+        std::make_shared<const KernelCode<Publish>>(publish, publish.configs[0], Publish::Problem{});
+    for (const plan::Bucket* bucket : items(plan.buckets())) {
+      view.offsets = bucket->offsets()->data();
+      auto& launches = flight.launches.emplace_back();
+      for (const ResolvedStep& step : steps) launches.push_back(step.step->prepare(view, *device));
+      launches.push_back(incipit::prepare<Publish>(
+          *device, publish_code, {0, reinterpret_cast<uint64_t*>(flight.results.kernel_pointer)}, 1, view.counts));
+      std::vector<const PreparedLaunch*> all;
+      for (const auto& launch : launches) all.push_back(launch.get());
+      flight.programs.push_back(device->record(all));
+      ++view.bucket;
+    }
+  }
+
   /// The first bucket that fits.
-  int32_t bucket_for(const BatchStaging& staging) const {
+  size_t bucket_for(const StepCounts& counts) const {
     for (uint32_t i = 0; i < plan.buckets()->size(); ++i) {
       const plan::Bucket& bucket = *plan.buckets()->Get(i);
-      if (static_cast<uint32_t>(staging.tokens()) <= bucket.tokens() &&
-          static_cast<uint32_t>(staging.rows()) <= bucket.rows() &&
-          static_cast<uint32_t>(staging.sequences()) <= bucket.sequences()) {
-        return static_cast<int32_t>(i);
+      if (static_cast<uint32_t>(counts.tokens) <= bucket.tokens() &&
+          static_cast<uint32_t>(counts.rows) <= bucket.rows() &&
+          static_cast<uint32_t>(counts.sequences) <= bucket.sequences()) {
+        return i;
       }
     }
     INCIPIT_ASSERT(!"a batch within limits() fits the last bucket");
     return 0;
   }
 
-  BatchView send(const BatchStaging& staging) {
-    device->copy_to_device(batch_block.address(), staging.block().data(), staging.block().size());
-    if (!staging.masks().empty()) {
-      device->copy_to_device(masks.address(), staging.masks().data(), staging.masks().size_bytes());
-    }
-    BatchView view = base;
-    staging.bind(batch_block.kernel_pointer(), masks.kernel_pointer_to<uint32_t>(), view, groups.data());
-    view.bucket = bucket_for(staging);
-    view.offsets = plan.buckets()->Get(static_cast<uint32_t>(view.bucket))->offsets()->data();
-    return view;
-  }
-
-  void run_steps(const BatchView& view) {
-    if (!options.profile) {
-      for (const ResolvedStep& step : steps) step.step->launch(view, *device);
+  void run_steps(const Flight& flight, size_t bucket) {
+    if (!options.profile && !options.observe) {
+      device->replay(*flight.programs[bucket]);
       return;
     }
-    using Clock = std::chrono::steady_clock;
-    device->wait(device->record());
+    const auto& launches = flight.launches[bucket];
     for (size_t i = 0; i < steps.size(); ++i) {
-      const auto start = Clock::now();
-      steps[i].step->launch(view, *device);
-      device->wait(device->record());
-      milliseconds[i * plan.buckets()->size() + static_cast<size_t>(view.bucket)] +=
-          std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+      const double seconds = device->time(*launches[i]);
+      if (options.profile) milliseconds[i * plan.buckets()->size() + bucket] += seconds * 1e3;
+      if (options.observe) show_results(*steps[i].planned, flight.staging.counts(), bucket);
+    }
+    device->launch(*launches.back());
+  }
+
+  void show_results(const plan::Step& step, const StepCounts& counts, size_t bucket) {
+    for (const plan::Operand* output : items(step.outputs())) {
+      const plan::Buffer& buffer = *plan.buffers()->Get(output->index());
+      ObservedBuffer shown;
+      shown.step = text(step.name());
+      shown.name = text(buffer.name());
+      shown.dtype = dtype_from_name(text(buffer.dtype()));
+      shown.rows = buffer.axis() == plan::Axis::tokens ? counts.tokens : counts.rows;
+      shown.width = static_cast<int32_t>(buffer.width());
+      shown.stride = buffer.width() == 1 ? 1 : row_stride(buffer.width());
+      std::vector<std::byte> bytes(static_cast<size_t>(shown.rows * shown.stride) * size_of(shown.dtype));
+      const uint64_t offset = plan.buckets()->Get(static_cast<uint32_t>(bucket))->offsets()->Get(output->index());
+      device->copy_to_host(bytes.data(), arena.address() + offset, bytes.size());
+      device->wait(device->record_event());
+      shown.data = bytes.data();
+      options.observe(shown);
     }
   }
 
-  void fetch(const BatchView& view, InFlight& ticket) {
-    const auto rows = static_cast<size_t>(view.rows);
-    if (rows > 0) device->copy_to_host(ticket.samples.data(), samples.address(), rows * sizeof(SampledRow));
-    if (!ticket.has_logits) return;
-    const auto width = static_cast<size_t>(limits.vocabulary);
-    ticket.logits.resize(rows * width);
+  void fetch_logits(Flight& flight, size_t bucket) {
+    const auto rows = static_cast<size_t>(flight.staging.counts().rows), width = static_cast<size_t>(limits.vocabulary);
+    flight.logits.resize(rows * width);
     const uint64_t row_bytes = static_cast<uint64_t>(row_stride(limits.vocabulary)) * sizeof(float);
+    const uint64_t first = plan.buckets()->Get(static_cast<uint32_t>(bucket))->offsets()->Get(plan.logits());
     for (size_t row = 0; row < rows; ++row) {
-      device->copy_to_host(ticket.logits.data() + row * width,
-                           arena.address() + (view.offsets[plan.logits()] + row * row_bytes), width * sizeof(float));
+      device->copy_to_host(flight.logits.data() + row * width, arena.address() + (first + row * row_bytes),
+                           width * sizeof(float));
     }
+    flight.logits_copied = device->record_event();
   }
 
-  InFlight& find(Ticket ticket) {
-    InFlight& found = in_flight[ticket.number % tickets_in_flight];
+  Flight& find(Ticket ticket) {
+    Flight& found = flights[ticket.number % tickets_in_flight];
     INCIPIT_ASSERT(ticket.number != 0 && found.number == ticket.number);
     return found;
   }
@@ -258,7 +295,7 @@ Executor::Executor(std::shared_ptr<const Engine> engine, std::unique_ptr<Device>
 
 Executor::~Executor() {
   // What is still in the queue refers to memory that goes now.
-  if (state_) state_->device->wait(state_->device->record());
+  if (state_) state_->device->wait(state_->device->record_event());
 }
 
 const ExecutorLimits& Executor::limits() const { return state_->limits; }
@@ -298,33 +335,34 @@ void Executor::copy_page(int32_t group, int32_t from, int32_t to) {
 Ticket Executor::submit(const Batch& batch) {
   State& state = *state_;
   const uint64_t number = ++state.last_ticket;
-  State::InFlight& ticket = state.in_flight[number % tickets_in_flight];
-  INCIPIT_ASSERT(ticket.collected);
+  State::Flight& flight = state.flights[number % tickets_in_flight];
+  INCIPIT_ASSERT(flight.collected);
   for (const BatchEntry& entry : batch.entries) {
     INCIPIT_ASSERT(entry.slot >= 0 && entry.slot < state.limits.slots);
     INCIPIT_ASSERT(state.slot_ticket[static_cast<size_t>(entry.slot)] != number);
     state.slot_ticket[static_cast<size_t>(entry.slot)] = number;
   }
-  ticket.number = number;
-  ticket.collected = false;
-  ticket.has_logits = batch.want_logits;
-  ticket.staging.fill(batch);
-  const BatchView view = state.send(ticket.staging);
-  state.run_steps(view);
-  state.fetch(view, ticket);
-  ticket.done = state.device->record();
+  flight.number = number;
+  flight.collected = false;
+  flight.has_logits = batch.want_logits;
+  flight.staging.fill(batch, number);
+  flight.staging.send(*state.device, flight.block.address());
+  const size_t bucket = state.bucket_for(flight.staging.counts());
+  state.run_steps(flight, bucket);
+  if (flight.has_logits) state.fetch_logits(flight, bucket);
   return {number};
 }
 
 std::span<const SampledRow> Executor::collect(Ticket ticket) {
-  State::InFlight& found = state_->find(ticket);
-  state_->device->wait(found.done);
-  found.collected = true;
-  return std::span(found.samples).first(static_cast<size_t>(found.staging.rows()));
+  State::Flight& flight = state_->find(ticket);
+  state_->device->wait_for(flight.done(), ticket.number);
+  if (flight.has_logits) state_->device->wait(flight.logits_copied);
+  flight.collected = true;
+  return {flight.samples(), static_cast<size_t>(flight.staging.counts().rows)};
 }
 
 std::span<const float> Executor::logits(Ticket ticket) const {
-  const State::InFlight& found = state_->find(ticket);
+  const State::Flight& found = state_->find(ticket);
   INCIPIT_ASSERT(found.collected && found.has_logits);
   return found.logits;
 }

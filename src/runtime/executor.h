@@ -2,14 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/dtype.h"
+#include "device/device.h"
 #include "engine/engine.h"
 #include "kernels/sampling.h"
-#include "runtime/device.h"
 
 namespace incipit {
 
@@ -62,11 +65,22 @@ struct StepTime {
   double milliseconds = 0;  // sum over the profiled submissions
 };
 
+/// A buffer as a step has left it. Valid during the call that shows it.
+struct ObservedBuffer {
+  std::string_view step, name;  // the plan's
+  DType dtype;
+  int32_t rows, width;
+  int64_t stride;         // elements from row to row
+  const std::byte* data;  // on the host
+};
+
 struct ExecutorOptions {
   /// Bytes for the KV pools; 0: room for every slot at full context, within the plan's memory limit.
   int64_t cache_bytes = 0;
   /// Times every step (each is then waited for): for bench, not for service.
   bool profile = false;
+  /// Shows each buffer that a step has written, between that step and the next (each is then waited for).
+  std::function<void(const ObservedBuffer&)> observe;
 };
 
 class Executor {

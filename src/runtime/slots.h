@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "device/device.h"
 #include "kernels/sampling.h"
-#include "runtime/device.h"
 
 namespace incipit {
 
@@ -25,15 +26,20 @@ class Slots {
   void truncate(int32_t slot, int32_t length);
 
  private:
+  /// What one slot may be asked, on the host until it is copied.
+  struct Staged {
+    SlotRequest request;
+    Event copied;
+    std::unique_ptr<PreparedLaunch> reset, truncate;
+  };
+
+  DeviceAddress request_of(int32_t slot) const;
+
   Device& device_;
   DeviceAddress memory_;
-  DeviceAddress parameters_;  // [slots] on their way into a slot's state
-  DeviceAddress history_;     // [slots][max_context]
+  DeviceAddress requests_;  // [slots]
+  DeviceAddress history_;   // [slots][max_context]
   SlotArrays arrays_;
-  struct Staged {
-    SamplingParameters parameters;
-    Event copied;
-  };
   std::vector<Staged> staged_;
   std::vector<int32_t> staged_history_;  // [slots][max_context]
 };

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "base/cpu.h"
-#include "runtime/batch_view.h"
-#include "runtime/device.h"
+#include "device/device.h"
+#include "runtime/step_view.h"
 
 namespace incipit {
 
@@ -21,11 +21,9 @@ struct Step;
 class Step {
  public:
   virtual ~Step() = default;
-  /// Puts the step's launch into the device's queue; nothing when the batch has no rows on the step's axis.
-  virtual void launch(const BatchView& batch, Device& device) const = 0;
-  /// Scratch that each worker needs, in any bucket.
-  virtual size_t scratch_bytes() const = 0;
-  /// What the workers of a launch share (BatchView::workspace), in any bucket.
+  /// The step's launch, for the batches that the view's block will hold. It holds what it needs of the step.
+  virtual std::unique_ptr<PreparedLaunch> prepare(const StepView& view, Device& device) const = 0;
+  /// What the workers of a launch share (StepView::workspace), in any bucket.
   virtual size_t workspace_bytes() const = 0;
 };
 

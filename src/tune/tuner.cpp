@@ -3,20 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <vector>
 
 #include "base/error.h"
-#include "base/thread_pool.h"
+#include "device/launch.h"
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "tune/workload.h"
 
 namespace incipit {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double hopeless = 2.0;        // times the best, after the first round: dropped
 constexpr int32_t screening_rows = 32;  // the first round of a large problem runs on this many rows
@@ -51,42 +48,20 @@ KernelChoice choice_of(const Candidate<Family>& candidate) {
 struct Tuner::State {
   TuningCache& cache;
   TunerOptions options;
-  ThreadPool pool;
-  std::vector<std::byte> scratch;
+  std::unique_ptr<Device> device;
 
-  State(TuningCache& c, const TunerOptions& o) : cache(c), options(o), pool(o.threads) {}
-
-  template <typename Family>
-  double run_once(const Candidate<Family>& candidate, const typename Family::Problem& problem,
-                  const typename Family::Args& args, size_t scratch_stride) {
-    const Kernel<Family>& kernel = *candidate.kernel;
-    const KernelConfig& config = *candidate.config;
-    auto* base =
-        reinterpret_cast<std::byte*>(round_up(static_cast<int64_t>(reinterpret_cast<uintptr_t>(scratch.data())), 64));
-    const auto start = Clock::now();
-    for (int worker = 0; worker < pool.threads(); ++worker) {
-      begin_step(base + static_cast<size_t>(worker) * scratch_stride, scratch_stride);
-    }
-    pool.parallel_for(kernel.tiles(problem, args, config), [&](int64_t tile, int worker) {
-      kernel.run(problem, args, config, tile, base + static_cast<size_t>(worker) * scratch_stride);
-    });
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
+  State(TuningCache& c, const TunerOptions& o) : cache(c), options(o), device(make_cpu_device(o.threads)) {}
 
   /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
   template <typename Workload, typename Family = typename Workload::Family>
   void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
-    size_t scratch_stride = 64;
-    for (const Candidate<Family>& candidate : list) {
-      const size_t bytes = candidate.kernel->scratch_bytes(problem, *candidate.config, rows);
-      scratch_stride = std::max(scratch_stride, static_cast<size_t>(round_up(static_cast<int64_t>(bytes), 64)));
-    }
-    scratch.resize(scratch_stride * static_cast<size_t>(pool.threads()) + 64);
     Workload workload(problem, rows);
     double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
-        const double seconds = run_once(candidate, problem, workload.next(of_rows), scratch_stride);
+        const auto launch =
+            prepare(*device, *candidate.kernel, *candidate.config, problem, workload.next(of_rows), rows);
+        const double seconds = device->time(*launch);
         candidate.best = std::min(candidate.best, seconds);
         spent += seconds;
       }

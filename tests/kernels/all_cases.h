@@ -10,3 +10,4 @@
 #include "paged_case.h"
 #include "rotary_case.h"
 #include "sampling_case.h"
+#include "slot_case.h"

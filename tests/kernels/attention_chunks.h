@@ -81,10 +81,10 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
                        {count, spans.data(), batch.cache(), keys.data(), keys.stride, values.data(), values.stride});
     Attention::Args args{count,         spans.data(),  batch.cache(), nullptr, queries.data(),          queries.stride,
                          output.data(), output.stride, tokens,        true,    table.bytes.as<float>(), table.stride};
-    args.single_queries = contexts == Contexts::whole &&
-                          std::ranges::all_of(spans, [](const SequenceSpan& span) { return span.tokens == 1; });
+    for (const SequenceSpan& span : spans) args.most_queries = std::max(args.most_queries, span.tokens);
     if (contexts == Contexts::split) {
-      args.split_above = 0;
+      args.longest_context = INT32_MAX;  // so that all are split
+      args.workers = 2;
       args.workspace = workspace.data();
       args.workspace_bytes = static_cast<int64_t>(shared);
     }

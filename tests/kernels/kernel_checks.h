@@ -10,41 +10,35 @@
 #include <vector>
 
 #include "base/cpu.h"
-#include "base/thread_pool.h"
+#include "device/launch.h"
 #include "kernel_case.h"
 #include "kernels/kernel.h"
 #include "kernels/problem.h"
 
 namespace incipit {
 
-/// How the tiles of a step are run.
+/// How the tiles of a step are run: one by one in any order, with scratch that starts as NaNs and is guarded; or by a
+/// device, as in a model.
 enum class TileOrder { shuffled, pool };
 
-/// Runs every tile once. Scratch starts as NaNs.
+/// Runs every tile once.
 template <typename Family>
 void run_kernel(const Kernel<Family>& kernel, const typename Family::Problem& problem,
                 const typename Family::Args& args, const KernelConfig& config, int32_t rows, TileOrder order) {
-  const size_t scratch_bytes = kernel.scratch_bytes(problem, config, rows);
-  const int64_t tiles = kernel.tiles(problem, args, config);
   if (order == TileOrder::pool) {
-    static ThreadPool pool(3);
-    std::vector<GuardedBytes> scratch;
-    for (int i = 0; i < pool.threads(); ++i) {
-      scratch.emplace_back(scratch_bytes);
-      begin_step(scratch.back().data(), scratch_bytes);
-    }
-    pool.parallel_for(tiles, [&](int64_t tile, int worker) {
-      kernel.run(problem, args, config, tile, scratch[static_cast<size_t>(worker)].data());
-    });
-    for (GuardedBytes& bytes : scratch) EXPECT_TRUE(bytes.guard_intact()) << kernel.name << " overran its scratch";
+    static const std::unique_ptr<Device> device = make_cpu_device(3);
+    const auto launch = prepare(*device, kernel, config, problem, args, rows);
+    device->launch(*launch);
     return;
   }
+  const size_t scratch_bytes = kernel.processor.scratch_bytes(problem, config, rows);
+  const int64_t tiles = kernel.processor.tiles(problem, args, config);
   GuardedBytes scratch(scratch_bytes);
   begin_step(scratch.data(), scratch_bytes);
   std::vector<int64_t> tile_order(static_cast<size_t>(tiles));
   std::iota(tile_order.begin(), tile_order.end(), 0);
   std::shuffle(tile_order.begin(), tile_order.end(), std::mt19937_64(7));
-  for (const int64_t tile : tile_order) kernel.run(problem, args, config, tile, scratch.data());
+  for (const int64_t tile : tile_order) kernel.processor.run(problem, args, config, tile, scratch.data());
   EXPECT_TRUE(scratch.guard_intact()) << kernel.name << " overran its scratch";
 }
 

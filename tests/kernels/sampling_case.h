@@ -42,11 +42,32 @@ struct HostSlots {
   int32_t max_context, vocabulary;
 };
 
+/// Empties a slot, and takes its history back to `length` tokens, as the steps do.
+inline void reset_slot(HostSlots& slots, int32_t slot, int32_t generated_from) {
+  SlotRequest request;
+  request.generated_from = generated_from;
+  ResetSlot::reference({slots.vocabulary}, {slots.arrays(), slot, &request});
+}
+inline void truncate_slot(HostSlots& slots, int32_t slot, int32_t length) {
+  SlotRequest request;
+  request.keep = length;
+  TruncateSlot::reference({slots.vocabulary}, {slots.arrays(), slot, &request});
+}
+
 /// Appends a token to a slot's history, as the steps do.
 inline void append_token(HostSlots& slots, int32_t slot, int32_t token) {
   const SequenceSpan span{slot, 0, 1, slots.states[static_cast<size_t>(slot)].length, 0, 0};
   int32_t id;
   ResolveTokens::reference({slots.vocabulary}, {1, &span, &token, slots.arrays(), &id});
+}
+
+/// Copies element by element: the arrays' addresses are in the arguments.
+inline void copy_slots(HostSlots& to, const HostSlots& from) {
+  std::copy(from.states.begin(), from.states.end(), to.states.begin());
+  std::copy(from.history.begin(), from.history.end(), to.history.begin());
+  std::copy(from.prompt_counts.begin(), from.prompt_counts.end(), to.prompt_counts.begin());
+  std::copy(from.generated_counts.begin(), from.generated_counts.end(), to.generated_counts.begin());
+  std::copy(from.generated_from.begin(), from.generated_from.end(), to.generated_from.begin());
 }
 
 template <>
@@ -75,7 +96,7 @@ class KernelCase<ResolveTokens> {
   }
   const ResolveTokens::Args& args() const { return args_; }
   void reset() {
-    restore(slots_, before_);
+    copy_slots(slots_, before_);
     std::fill(ids_.begin(), ids_.end(), -7);
   }
   std::string mismatch() {
@@ -90,13 +111,6 @@ class KernelCase<ResolveTokens> {
 
  private:
   int32_t token() { return static_cast<int32_t>(random_() % static_cast<uint64_t>(problem_.vocabulary)); }
-  /// Copies element by element: the arrays' addresses are in the arguments.
-  static void restore(HostSlots& to, const HostSlots& from) {
-    std::copy(from.states.begin(), from.states.end(), to.states.begin());
-    std::copy(from.history.begin(), from.history.end(), to.history.begin());
-    std::copy(from.prompt_counts.begin(), from.prompt_counts.end(), to.prompt_counts.begin());
-    std::copy(from.generated_counts.begin(), from.generated_counts.end(), to.generated_counts.begin());
-  }
   ResolveTokens::Problem problem_;
   std::mt19937_64 random_;
   HostSlots before_, slots_;

@@ -13,7 +13,7 @@ namespace {
 /// One row of logits for one slot.
 struct OneRow {
   explicit OneRow(std::vector<float> row_logits) : logits(std::move(row_logits)), slots(1, 64, vocabulary()) {
-    reset_slot(slots.arrays(), 0, {}, 0);
+    reset_slot(slots, 0, 0);
     append_token(slots, 0, 0);
   }
   int32_t vocabulary() const { return static_cast<int32_t>(logits.size()); }
@@ -163,7 +163,7 @@ TEST(Sampling, TruncationTakesBackWhatWasAppended) {
   std::mt19937_64 random(5);
   for (int round = 0; round < 50; ++round) {
     HostSlots slots(2, 128, 9);
-    reset_slot(slots.arrays(), 1, {}, 20);
+    reset_slot(slots, 1, 20);
     std::vector<HostSlots> earlier{slots};
     for (int i = 0; i < 60; ++i) {
       append_token(slots, 1, static_cast<int32_t>(random() % 9));
@@ -171,7 +171,7 @@ TEST(Sampling, TruncationTakesBackWhatWasAppended) {
       earlier.push_back(slots);
     }
     const auto length = static_cast<int32_t>(random() % 70);
-    truncate_slot(slots.arrays(), 1, length);
+    truncate_slot(slots, 1, length);
     const HostSlots& want = earlier[static_cast<size_t>(std::min(length, 60))];
     EXPECT_EQ(slots.states[1].length, want.states[1].length);
     EXPECT_EQ(slots.states[1].last_token, want.states[1].last_token);
@@ -182,12 +182,12 @@ TEST(Sampling, TruncationTakesBackWhatWasAppended) {
 
 TEST(Sampling, TruncationRecountsWhatSaturated) {
   HostSlots slots(1, 70000, 2);
-  reset_slot(slots.arrays(), 0, {}, 10);
+  reset_slot(slots, 0, 10);
   for (int i = 0; i < 66000; ++i) append_token(slots, 0, 1);
   EXPECT_EQ(slots.generated_counts[1], UINT16_MAX);
-  truncate_slot(slots.arrays(), 0, 65800);
+  truncate_slot(slots, 0, 65800);
   EXPECT_EQ(slots.generated_counts[1], UINT16_MAX);
-  truncate_slot(slots.arrays(), 0, 100);
+  truncate_slot(slots, 0, 100);
   EXPECT_EQ(slots.generated_counts[1], 90);
   EXPECT_EQ(slots.prompt_counts[1], 10);
 }

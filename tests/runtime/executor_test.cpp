@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -402,6 +403,30 @@ TEST_P(ExecutorTest, AProfileNamesEveryStepThatRan) {
     EXPECT_THAT(time.kernel, ::testing::HasSubstr("/"));
   }
   EXPECT_TRUE(executor->take_profile().empty());
+}
+
+TEST_P(ExecutorTest, ShowsWhatEachStepWrote) {
+  std::map<std::string, std::vector<float>> last;
+  ExecutorOptions options;
+  options.observe = [&](const ObservedBuffer& buffer) {
+    if (buffer.dtype != DType::f32) return;
+    std::vector<float>& values = last[std::string(buffer.step)];
+    values.clear();
+    for (int32_t row = 0; row < buffer.rows; ++row) {
+      const auto* begin = reinterpret_cast<const float*>(buffer.data) + row * buffer.stride;
+      values.insert(values.end(), begin, begin + buffer.width);
+    }
+  };
+  const auto executor = make(options);
+  Sequences sequences(executor->limits());
+  Sequence sequence = sequences.add();
+  executor->configure(sequence.slot, {}, 0);
+  const std::vector<int32_t> text = some_text(5, 3);
+  const std::vector<float> logits = logits_in_chunks(*executor, sequence, text, {5});
+  EXPECT_EQ(last.at("head"), logits);
+  // The embedding's rows are the table's.
+  ASSERT_EQ(last.at("embed").size(), text.size() * TinyModel::hidden);
+  EXPECT_NE(last.at("embed"), std::vector<float>(last.at("embed").size()));
 }
 
 TEST_P(ExecutorTest, TheExecutorMayGoWhileWorkIsQueued) {

@@ -145,19 +145,18 @@ TEST(Steps, GatherTheScalesOfRowsAsTheVectorTheyAre) {
   const auto resolved = resolve_step({built, *planned, "x.engine", nullptr, cpu_features()});
 
   const auto device = make_cpu_device(1);
-  device->reserve_scratch(resolved->scratch_bytes());
   alignas(64) std::array<float, 128> arena{0.5f, 1.5f, 2.5f, 3.5f};
   std::vector<uint64_t> places(test_plan.buffers.size(), 0);
   places[scales + 1] = 64 * sizeof(float);
   const std::array<int32_t, 3> rows{0, 2, 3};
-  BatchView batch;
-  batch.bucket = 1;
-  batch.tokens = 4;
-  batch.rows = 3;
-  batch.arena = reinterpret_cast<std::byte*>(arena.data());
-  batch.offsets = places.data();
-  batch.row_tokens = rows.data();
-  resolved->launch(batch, *device);
+  StepView view;
+  view.bucket = 1;
+  view.rows = 3;
+  view.arena = reinterpret_cast<std::byte*>(arena.data());
+  view.offsets = places.data();
+  view.row_tokens = rows.data();
+  const auto launch = resolved->prepare(view, *device);
+  device->launch(*launch);
   EXPECT_THAT(std::span(arena).subspan(64, 4), ::testing::ElementsAre(0.5f, 2.5f, 3.5f, 0.0f));
 }
 

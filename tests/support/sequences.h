@@ -85,7 +85,8 @@ inline std::vector<std::vector<int32_t>> visible_pages(const Sequence& sequence,
   return tables;
 }
 
-/// Submits the shares and moves the sequences on.
+/// Submits the shares and moves the sequences on. What the batch was made of is garbage once it is submitted: nothing
+/// may read it when the step runs.
 inline Ticket submit(Executor& executor, std::span<const Share> shares, bool want_logits = false) {
   std::vector<std::vector<std::vector<int32_t>>> tables;
   std::vector<std::vector<std::span<const int32_t>>> pages;
@@ -99,7 +100,12 @@ inline Ticket submit(Executor& executor, std::span<const Share> shares, bool wan
     entries.push_back({share.sequence->slot, share.tokens, share.sequence->position, pages[i], share.rows, share.mask});
     share.sequence->position += share.tokens.empty() ? 1 : static_cast<int32_t>(share.tokens.size());
   }
-  return executor.submit({entries, want_logits});
+  const Ticket ticket = executor.submit({entries, want_logits});
+  for (auto& of_share : tables) {
+    for (std::vector<int32_t>& table : of_share) std::ranges::fill(table, INT32_MIN);
+  }
+  std::ranges::fill(entries, BatchEntry{-1, {}, INT32_MIN, {}, {}, {}});
+  return ticket;
 }
 
 /// Runs one step and returns its logits [rows, vocabulary].

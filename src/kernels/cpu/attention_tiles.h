@@ -54,12 +54,27 @@ struct AttentionCut {
   int64_t tiles_a_head() const { return parts > 1 ? parts : blocks; }
 };
 
-/// Cuts a step's spans, one after the other. A query whose context is longer than Args::split_above is split as long as
-/// the workspace has room.
+/// A single query's context is split where it is longer than this: a tile of more than a quarter of a worker's share of
+/// the step would keep the others waiting.
+inline int32_t split_above(const Attention::Problem& problem, const Attention::Args& args) {
+  const int64_t quarter = args.contexts * problem.kv_heads / (4 * int64_t{args.workers});
+  return args.workers == 1 || args.longest_context <= quarter ? INT32_MAX : static_cast<int32_t>(quarter);
+}
+
+/// Cuts a step's spans, one after the other. A query's long context is split as long as the workspace has room.
 class AttentionCuts {
  public:
   AttentionCuts(const Attention::Problem& problem, const Attention::Args& args, const KernelConfig& config)
-      : problem_(problem), args_(args), config_(config), workspace_(problem, args.workspace, args.workspace_bytes) {}
+      : problem_(problem),
+        args_(args),
+        config_(config),
+        split_above_(split_above(problem, args)),
+        workspace_(problem, args.workspace, args.workspace_bytes) {}
+
+  /// Every span is one query, whose context is whole.
+  bool are_single_queries() const {
+    return args_.rows == args_.sequences && args_.most_queries == 1 && split_above_ == INT32_MAX;
+  }
 
   AttentionCut next(int32_t sequence) {
     const SequenceSpan& span = args_.spans[sequence];
@@ -69,7 +84,7 @@ class AttentionCuts {
     cut.blocks = (cut.queries + share - 1) / share;
     if (cut.queries != 1) return cut;
     const int32_t position = problem_.over_rows ? args_.positions[span.first_row] : span.first_position;
-    if (position < args_.split_above) return cut;
+    if (position < split_above_) return cut;
     const int32_t tokens = part_tokens(problem_, config_);
     const int32_t first = problem_.window > 0 ? std::max(0, position - problem_.window + 1) : 0;
     const int32_t parts = position / tokens - first / tokens + 1;
@@ -90,6 +105,7 @@ class AttentionCuts {
   const Attention::Problem& problem_;
   const Attention::Args& args_;
   const KernelConfig& config_;
+  int32_t split_above_;
   AttentionWorkspace workspace_;
   int64_t slots_ = 0, meetings_ = 0;  // taken
 };
@@ -106,10 +122,10 @@ inline int64_t attention_tiles(const Attention::Problem& problem, const Attentio
 /// queries, which see most, come first: the end of the step is then made of small tiles.
 inline AttentionTile attention_tile(const Attention::Problem& problem, const Attention::Args& args,
                                     const KernelConfig& config, int64_t tile) {
-  if (args.single_queries) {  // a batch that decodes: no search
+  AttentionCuts cuts(problem, args, config);
+  if (cuts.are_single_queries()) {  // a batch that decodes: no search
     return {static_cast<int32_t>(tile / problem.kv_heads), static_cast<int32_t>(tile % problem.kv_heads), 0, 1};
   }
-  AttentionCuts cuts(problem, args, config);
   for (int32_t i = 0; i < args.sequences; ++i) {
     const AttentionCut cut = cuts.next(i);
     const int64_t a_head = cut.tiles_a_head();

@@ -126,7 +126,7 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
 
   const auto multiply = [&] {
     begin_step(memory + scratch.product, scratch_memory_bytes);
-    linear.run(share.product, product, config, 0, memory + scratch.product);
+    linear.processor.run(share.product, product, config, 0, memory + scratch.product);
     for (int64_t i = 0; i < product.rows; ++i) {
       const int64_t row = slots[i] / problem.top_k, slot = slots[i] % problem.top_k;
       std::memcpy(
@@ -166,15 +166,17 @@ Kernel<ExpertLinear> expert_linear() {
            linear.accepts({p.n, p.k, p.format, p.input, p.output, false, false, p.activation});
   };
   kernel.configs = linear.configs;
-  kernel.scratch_bytes = [](const ExpertLinear::Problem& p, const KernelConfig& config, int32_t) {
-    const size_t product = linear.scratch_bytes(expert_tile(p, config, 0).product, config, config.values[0]);
+  kernel.processor.scratch_bytes = [](const ExpertLinear::Problem& p, const KernelConfig& config, int32_t) {
+    const size_t product = linear.processor.scratch_bytes(expert_tile(p, config, 0).product, config, config.values[0]);
     return ExpertScratch(p, config, product).bytes;
   };
-  kernel.tiles = [](const ExpertLinear::Problem& p, const ExpertLinear::Args& args, const KernelConfig& config) {
+  kernel.processor.tiles = [](const ExpertLinear::Problem& p, const ExpertLinear::Args& args,
+                              const KernelConfig& config) {
     return args.rows == 0 ? int64_t{0} : int64_t{p.experts} * expert_panel_groups(p, config);
   };
-  kernel.run = [](const ExpertLinear::Problem& p, const ExpertLinear::Args& args, const KernelConfig& config,
-                  int64_t tile, std::byte* scratch) { run_expert_tile(linear, p, args, config, tile, scratch); };
+  kernel.processor.run = [](const ExpertLinear::Problem& p, const ExpertLinear::Args& args, const KernelConfig& config,
+                            int64_t tile,
+                            std::byte* scratch) { run_expert_tile(linear, p, args, config, tile, scratch); };
   return kernel;
 }
 

@@ -38,7 +38,7 @@ inline CpuFeatures highway_needs(HighwayTarget target) {
 }
 
 template <typename Family>
-using HighwayRuns = std::array<decltype(Kernel<Family>::run), highway_targets>;
+using HighwayRuns = std::array<decltype(ProcessorEntry<Family>::run), highway_targets>;
 
 #if !defined(__x86_64__)
 #define INCIPIT_HIGHWAY_RUNS(function) \

@@ -27,5 +27,8 @@ Kernel<Router> router_generic();
 Kernel<WeightedSum> weighted_sum_highway(HighwayTarget);
 Kernel<ResolveTokens> resolve_tokens_generic();
 Kernel<Sample> sample_highway(HighwayTarget);
+Kernel<ResetSlot> reset_slot_generic();
+Kernel<TruncateSlot> truncate_slot_generic();
+Kernel<Publish> publish_generic();
 
 }  // namespace incipit

@@ -222,6 +222,28 @@ std::span<const Kernel<Sample>> Sample::kernels() {
   return table;
 }
 
+// ---- What happens to slots between steps, and how a step's end is told
+std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
+  static const std::vector<Kernel<ResetSlot>> table{
+      reset_slot_generic(),
+  };
+  return table;
+}
+
+std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
+  static const std::vector<Kernel<TruncateSlot>> table{
+      truncate_slot_generic(),
+  };
+  return table;
+}
+
+std::span<const Kernel<Publish>> Publish::kernels() {
+  static const std::vector<Kernel<Publish>> table{
+      publish_generic(),
+  };
+  return table;
+}
+
 // clang-format on
 
 }  // namespace incipit

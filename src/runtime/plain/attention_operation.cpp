@@ -67,12 +67,11 @@ class AttentionOperation final : public PlainOperation {
     if (!heads) return primitive_->compute(inputs);
     const Shape& q = inputs[0]->shape();
     Call call{*primitive_, inputs, *heads, Tensor(inputs[0]->dtype(), {q[0], q[1], q[2], inputs[2]->shape()[3]})};
-    Launch launch;
-    launch.code = &code_;
     Call* const pointer = &call;
-    std::memcpy(launch.arguments, &pointer, sizeof pointer);
-    device_.launch(launch);
-    device_.wait(device_.record());
+    const std::unique_ptr<PreparedLaunch> launch =
+        device_.prepare({code_, std::as_bytes(std::span(&pointer, 1)), nullptr, 1});
+    device_.launch(*launch);
+    device_.wait(device_.record_event());
     if (call.error) std::rethrow_exception(call.error);
     return primitives::one_output(std::move(call.result));
   }
@@ -112,12 +111,14 @@ class AttentionOperation final : public PlainOperation {
     }
   };
 
-  struct Code final : Launch::Code {
+  struct Code final : LaunchCode {
     static Call& call_of(const void* arguments) {
       Call* call = nullptr;
       std::memcpy(&call, arguments, sizeof call);
       return *call;
     }
+    bool take_counts(void*, const StepCounts&) const override { return true; }
+    size_t scratch_bytes(int32_t) const override { return 0; }
     int64_t tiles(const void* arguments) const override {
       const Heads& heads = call_of(arguments).heads;
       return heads.batch * heads.groups;
@@ -135,7 +136,7 @@ class AttentionOperation final : public PlainOperation {
 
   std::unique_ptr<PlainOperation> primitive_;
   Device& device_;
-  Code code_;
+  std::shared_ptr<const Code> code_ = std::make_shared<const Code>();
 };
 
 }  // namespace

@@ -64,7 +64,6 @@ class LaunchOperation final : public PlainOperation {
  public:
   LaunchOperation(const StepSource& source, Device& device)
       : device_(device), step_(resolve_step(source)), offsets_(count(source.plan.buffers())) {
-    device.reserve_scratch(step_->scratch_bytes());
     const auto type_of = [&](const plan::Operand& operand) {
       const plan::Buffer& buffer = *source.plan.buffers()->Get(operand.index());
       RowType type{operand.index(), dtype_from_name(text(buffer.dtype())), 0, 0, buffer.width()};
@@ -99,7 +98,7 @@ class LaunchOperation final : public PlainOperation {
     for (int64_t first = 0; first < rows; first += most) {
       const int64_t now = std::min(most, rows - first);
       for (Rows& operand : read) operand.bring(first, now);
-      launch(read, written, first, now);
+      run(read, written, first, now);
       for (Rows& operand : written) operand.take(first, now);
     }
     return results;
@@ -123,7 +122,7 @@ class LaunchOperation final : public PlainOperation {
     return *shape;  // the engine's reader has seen that one operand is rows
   }
 
-  void launch(std::vector<Rows>& read, std::vector<Rows>& written, int64_t first, int64_t rows) {
+  void run(std::vector<Rows>& read, std::vector<Rows>& written, int64_t first, int64_t rows) {
     // Offsets count from the lowest address, as from the start of an arena.
     std::byte* lowest = nullptr;
     for (auto* operands : {&read, &written}) {
@@ -138,15 +137,17 @@ class LaunchOperation final : public PlainOperation {
             reinterpret_cast<uintptr_t>(operand.place(first)) - reinterpret_cast<uintptr_t>(lowest);
       }
     }
-    BatchView batch;
-    while (batch.bucket + 1 < static_cast<int32_t>(buckets_.size()) &&
-           rows > buckets_[static_cast<size_t>(batch.bucket)]) {
-      ++batch.bucket;
+    StepView view;
+    while (view.bucket + 1 < static_cast<int32_t>(buckets_.size()) &&
+           rows > buckets_[static_cast<size_t>(view.bucket)]) {
+      ++view.bucket;
     }
-    batch.tokens = batch.rows = static_cast<int32_t>(rows);
-    batch.arena = lowest;
-    batch.offsets = offsets_.data();
-    step_->launch(batch, device_);
+    view.rows = static_cast<int32_t>(rows);
+    view.arena = lowest;
+    view.offsets = offsets_.data();
+    const std::unique_ptr<PreparedLaunch> launch = step_->prepare(view, device_);
+    device_.launch(*launch);
+    device_.wait(device_.record_event());
   }
 
   Device& device_;

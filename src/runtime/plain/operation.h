@@ -3,8 +3,8 @@
 
 #include <memory>
 
+#include "device/device.h"
 #include "primitives/primitive.h"
-#include "runtime/device.h"
 #include "runtime/step.h"
 
 namespace incipit {

@@ -11,7 +11,7 @@ bool takes_two(ElementwiseOp op) {
 
 class ElementwiseBinding {
  public:
-  ElementwiseBinding(const Elementwise::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  ElementwiseBinding(const Elementwise::Problem& problem, StepOperands& operands) {
     first_ = operands.input("first", problem.first, problem.width);
     const bool two = takes_two(problem.op);
     operands.require(two || !problem.row_vector, "has a row vector that its operation does not take");
@@ -23,19 +23,17 @@ class ElementwiseBinding {
     output_ = operands.output("output", problem.output, problem.width);
   }
 
-  void bind(const BatchView& batch, Elementwise::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.first = first_.data(batch);
+  void bind(const StepView& view, Elementwise::Args& args) const {
+    args.first = first_.data(view);
     args.first_stride = first_.stride;
-    args.second = row_vector_ != nullptr ? row_vector_ : second_.data(batch);
+    args.second = row_vector_ != nullptr ? row_vector_ : second_.data(view);
     args.second_stride = second_.stride;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView first_, second_, output_;
   const std::byte* row_vector_ = nullptr;
 };

@@ -20,13 +20,12 @@ class EmbeddingBinding {
     output_ = operands.output("rows", problem.output, problem.width);
   }
 
-  void bind(const BatchView& batch, Embedding::Args& args) const {
-    args.rows = space_ == plan::Space::row_positions ? batch.rows : batch.tokens;
-    args.ids = space_ == plan::Space::positions       ? batch.positions
-               : space_ == plan::Space::row_positions ? batch.row_positions
-                                                      : batch.ids;
+  void bind(const StepView& view, Embedding::Args& args) const {
+    args.ids = space_ == plan::Space::positions       ? view.positions
+               : space_ == plan::Space::row_positions ? view.row_positions
+                                                      : view.ids;
     args.table = table_;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }

@@ -7,7 +7,7 @@ namespace {
 
 class ExpertLinearBinding {
  public:
-  ExpertLinearBinding(const ExpertLinear::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  ExpertLinearBinding(const ExpertLinear::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", problem.input, problem.input_width());
     if (problem.input == DType::i8) {
       scales_ = operands.input("input scales", DType::f32, problem.slot_scales ? problem.top_k : 1);
@@ -21,22 +21,20 @@ class ExpertLinearBinding {
     output_ = operands.output("output", problem.output, problem.slots_width());
   }
 
-  void bind(const BatchView& batch, ExpertLinear::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data(batch);
+  void bind(const StepView& view, ExpertLinear::Args& args) const {
+    args.input = input_.data(view);
     args.input_stride = input_.stride;
-    args.input_scales = scales_.data_as<float>(batch);
+    args.input_scales = scales_.data_as<float>(view);
     args.input_scale_stride = scales_.stride;
-    args.expert = expert_.data_as<int32_t>(batch);
+    args.expert = expert_.data_as<int32_t>(view);
     args.expert_stride = expert_.stride;
     args.weight = weight_;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, scales_, expert_, output_;
   PackedWeight weight_;
 };

@@ -14,12 +14,11 @@ class GatherRowsBinding {
     output_ = operands.output("output", problem.dtype, problem.width);
   }
 
-  void bind(const BatchView& batch, GatherRows::Args& args) const {
-    args.rows = batch.rows;
-    args.index = batch.row_tokens;
-    args.input = input_.data(batch);
+  void bind(const StepView& view, GatherRows::Args& args) const {
+    args.index = view.row_tokens;
+    args.input = input_.data(view);
     args.input_stride = input_.stride;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }

@@ -16,15 +16,14 @@ class KvWriteBinding {
     table_ = operands.rotary_table_input(problem.rotary_pairs, problem.head_dim);
   }
 
-  void bind(const BatchView& batch, KvWrite::Args& args) const {
-    args.sequences = batch.sequences;
-    args.spans = batch.spans;
-    args.cache = cache_.cache(batch);
-    args.keys = keys_.data(batch);
+  void bind(const StepView& view, KvWrite::Args& args) const {
+    args.spans = view.spans;
+    args.cache = cache_.cache(view);
+    args.keys = keys_.data(view);
     args.key_stride = keys_.stride;
-    args.values = values_.data(batch);
+    args.values = values_.data(view);
     args.value_stride = values_.stride;
-    args.table = table_.data_as<float>(batch);
+    args.table = table_.data_as<float>(view);
     args.table_stride = table_.stride;
   }
 

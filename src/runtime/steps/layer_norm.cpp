@@ -7,7 +7,7 @@ namespace {
 
 class LayerNormBinding {
  public:
-  LayerNormBinding(const LayerNorm::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  LayerNormBinding(const LayerNorm::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", DType::f32, problem.width);
     gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.width);
     bias_ = operands.dense_input_if(problem.bias, "bias", DType::f32, problem.width);
@@ -15,20 +15,18 @@ class LayerNormBinding {
     scales_ = operands.output_if(problem.output == DType::i8, "output scales", DType::f32, 1);
   }
 
-  void bind(const BatchView& batch, LayerNorm::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data_as<float>(batch);
+  void bind(const StepView& view, LayerNorm::Args& args) const {
+    args.input = input_.data_as<float>(view);
     args.input_stride = input_.stride;
     args.gain = reinterpret_cast<const float*>(gain_);
     args.bias = reinterpret_cast<const float*>(bias_);
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
-    args.output_scales = scales_.data_as<float>(batch);
+    args.output_scales = scales_.data_as<float>(view);
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, output_, scales_;
   const std::byte* gain_;
   const std::byte* bias_;

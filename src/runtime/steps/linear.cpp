@@ -7,7 +7,7 @@ namespace {
 
 class LinearBinding {
  public:
-  LinearBinding(const Linear::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  LinearBinding(const Linear::Problem& problem, StepOperands& operands) {
     input_ = operands.whole_input("input", problem.input, problem.k);
     if (problem.input == DType::i8) scales_ = operands.whole_input("input scales", DType::f32, 1);
     const PackedView packed = operands.packed_input("weight", problem.format, problem.n, problem.k,
@@ -18,22 +18,20 @@ class LinearBinding {
     output_ = operands.output("output", problem.output, problem.output_width());
   }
 
-  void bind(const BatchView& batch, Linear::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data(batch);
+  void bind(const StepView& view, Linear::Args& args) const {
+    args.input = input_.data(view);
     args.input_stride = input_.stride;
-    args.input_scales = scales_.data_as<float>(batch);
+    args.input_scales = scales_.data_as<float>(view);
     args.weight = weight_;
     args.bias = bias_;
-    args.residual = residual_.data_as<float>(batch);
+    args.residual = residual_.data_as<float>(view);
     args.residual_stride = residual_.stride;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, scales_, residual_, output_;
   PackedWeight weight_;
   const float* bias_;

@@ -41,12 +41,12 @@ struct BufferView {
   int64_t stride = 0;  // elements
   bool whole = false;  // all columns: its padding is the operand's too
 
-  std::byte* data(const BatchView& batch) const {
-    return buffer < 0 ? nullptr : batch.arena + batch.offsets[buffer] + first_byte;
+  std::byte* data(const StepView& view) const {
+    return buffer < 0 ? nullptr : view.arena + view.offsets[buffer] + first_byte;
   }
   template <typename T>
-  T* data_as(const BatchView& batch) const {
-    return reinterpret_cast<T*>(data(batch));
+  T* data_as(const StepView& view) const {
+    return reinterpret_cast<T*>(data(view));
   }
 };
 
@@ -55,15 +55,11 @@ struct CacheView {
   int32_t group = 0;
   int64_t layer_offset = 0;
 
-  PagedCache cache(const BatchView& batch) const {
-    const GroupView& view = batch.groups[group];
-    return {view.pool, view.page_bytes, layer_offset, view.page_tables, view.table_stride};
+  PagedCache cache(const StepView& view) const {
+    const GroupView& pages = view.groups[group];
+    return {pages.pool, pages.page_bytes, layer_offset, pages.page_tables, pages.table_stride};
   }
 };
-
-inline int32_t rows_on(plan::Axis axis, const BatchView& batch) {
-  return axis == plan::Axis::tokens ? batch.tokens : batch.rows;
-}
 
 struct PackedView {
   PackedWeight weight;

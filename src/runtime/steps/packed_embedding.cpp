@@ -15,11 +15,10 @@ class PackedEmbeddingBinding {
     output_ = operands.output("rows", DType::f32, problem.width);
   }
 
-  void bind(const BatchView& batch, PackedEmbedding::Args& args) const {
-    args.rows = batch.tokens;
-    args.ids = batch.ids;
+  void bind(const StepView& view, PackedEmbedding::Args& args) const {
+    args.ids = view.ids;
     args.table = table_;
-    args.output = output_.data_as<float>(batch);
+    args.output = output_.data_as<float>(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }

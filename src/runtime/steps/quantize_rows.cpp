@@ -7,25 +7,23 @@ namespace {
 
 class QuantizeRowsBinding {
  public:
-  QuantizeRowsBinding(const QuantizeRows::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  QuantizeRowsBinding(const QuantizeRows::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", problem.input, problem.width);
     codes_ = operands.output("codes", DType::i8, problem.width);
     scales_ = operands.output("scales", DType::f32, problem.groups);
   }
 
-  void bind(const BatchView& batch, QuantizeRows::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data(batch);
+  void bind(const StepView& view, QuantizeRows::Args& args) const {
+    args.input = input_.data(view);
     args.input_stride = input_.stride;
-    args.output = codes_.data_as<int8_t>(batch);
+    args.output = codes_.data_as<int8_t>(view);
     args.output_stride = codes_.stride;
-    args.scales = scales_.data_as<float>(batch);
+    args.scales = scales_.data_as<float>(view);
     args.pad_output = codes_.whole;
     args.scale_stride = scales_.stride;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, codes_, scales_;
 };
 

@@ -12,12 +12,11 @@ class ResolveTokensBinding {
     operands.require_vocabulary(problem.vocabulary);
   }
 
-  void bind(const BatchView& batch, ResolveTokens::Args& args) const {
-    args.sequences = batch.sequences;
-    args.spans = batch.spans;
-    args.source = batch.source;
-    args.slots = batch.slots;
-    args.ids = batch.ids;
+  void bind(const StepView& view, ResolveTokens::Args& args) const {
+    args.spans = view.spans;
+    args.source = view.source;
+    args.slots = view.slots;
+    args.ids = view.ids;
   }
 };
 

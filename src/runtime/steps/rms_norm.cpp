@@ -7,7 +7,7 @@ namespace {
 
 class RmsNormBinding {
  public:
-  RmsNormBinding(const RmsNorm::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  RmsNormBinding(const RmsNorm::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", DType::f32, problem.width);
     addend_ = operands.input_if(problem.add, "addend", DType::f32, problem.width);
     operands.require(problem.groups > 0 && problem.width % problem.groups == 0, "has groups that do not fit its width");
@@ -18,23 +18,21 @@ class RmsNormBinding {
     operands.require(!problem.add || sum_.whole == output_.whole, "has a whole and a partial result");
   }
 
-  void bind(const BatchView& batch, RmsNorm::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data_as<float>(batch);
+  void bind(const StepView& view, RmsNorm::Args& args) const {
+    args.input = input_.data_as<float>(view);
     args.input_stride = input_.stride;
-    args.addend = addend_.data_as<float>(batch);
+    args.addend = addend_.data_as<float>(view);
     args.addend_stride = addend_.stride;
     args.gain = reinterpret_cast<const float*>(gain_);
-    args.sum = sum_.data_as<float>(batch);
+    args.sum = sum_.data_as<float>(view);
     args.sum_stride = sum_.stride;
-    args.output = output_.data(batch);
+    args.output = output_.data(view);
     args.output_stride = output_.stride;
-    args.output_scales = scales_.data_as<float>(batch);
+    args.output_scales = scales_.data_as<float>(view);
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, addend_, output_, scales_, sum_;
   const std::byte* gain_;
 };

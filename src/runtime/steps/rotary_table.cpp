@@ -14,11 +14,10 @@ class RotaryTableBinding {
     output_ = operands.output("output", DType::f32, int64_t{2} * problem.pairs);
   }
 
-  void bind(const BatchView& batch, RotaryTable::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.positions = axis_ == plan::Axis::tokens ? batch.positions : batch.row_positions;
+  void bind(const StepView& view, RotaryTable::Args& args) const {
+    args.positions = axis_ == plan::Axis::tokens ? view.positions : view.row_positions;
     args.inverse_frequencies = reinterpret_cast<const float*>(frequencies_);
-    args.output = output_.data_as<float>(batch);
+    args.output = output_.data_as<float>(view);
     args.output_stride = output_.stride;
   }
 

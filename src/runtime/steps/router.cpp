@@ -7,26 +7,24 @@ namespace {
 
 class RouterBinding {
  public:
-  RouterBinding(const Router::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  RouterBinding(const Router::Problem& problem, StepOperands& operands) {
     logits_ = operands.input("logits", DType::f32, problem.experts);
     expert_ = operands.output("experts", DType::i32, problem.top_k);
     weight_ = operands.output("weights", DType::f32, problem.top_k);
     operands.require(expert_.whole == weight_.whole, "has a whole and a partial result");
   }
 
-  void bind(const BatchView& batch, Router::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.logits = logits_.data_as<float>(batch);
+  void bind(const StepView& view, Router::Args& args) const {
+    args.logits = logits_.data_as<float>(view);
     args.logit_stride = logits_.stride;
-    args.expert = expert_.data_as<int32_t>(batch);
+    args.expert = expert_.data_as<int32_t>(view);
     args.expert_stride = expert_.stride;
-    args.weight = weight_.data_as<float>(batch);
+    args.weight = weight_.data_as<float>(view);
     args.weight_stride = weight_.stride;
     args.pad_output = expert_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView logits_, expert_, weight_;
 };
 

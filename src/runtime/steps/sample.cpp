@@ -12,18 +12,16 @@ class SampleBinding {
     operands.require_vocabulary(problem.vocabulary);
   }
 
-  void bind(const BatchView& batch, Sample::Args& args) const {
-    args.rows = batch.rows;
-    args.sequences = batch.sequences;
-    args.spans = batch.spans;
-    args.row_sequence = batch.row_sequence;
-    args.row_positions = batch.row_positions;
-    args.logits = logits_.data_as<float>(batch);
+  void bind(const StepView& view, Sample::Args& args) const {
+    args.spans = view.spans;
+    args.row_sequence = view.row_sequence;
+    args.row_positions = view.row_positions;
+    args.logits = logits_.data_as<float>(view);
     args.logits_stride = logits_.stride;
-    args.masks = batch.masks;
-    args.row_masked = batch.row_masked;
-    args.slots = batch.slots;
-    args.output = batch.samples;
+    args.masks = view.masks;
+    args.row_masked = view.row_masked;
+    args.slots = view.slots;
+    args.output = view.samples;
   }
 
  private:

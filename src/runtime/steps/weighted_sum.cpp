@@ -7,28 +7,26 @@ namespace {
 
 class WeightedSumBinding {
  public:
-  WeightedSumBinding(const WeightedSum::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
+  WeightedSumBinding(const WeightedSum::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", DType::f32, int64_t{problem.width} * problem.slots);
     weight_ = operands.input("weights", DType::f32, problem.slots);
     residual_ = operands.input_if(problem.residual, "residual", DType::f32, problem.width);
     output_ = operands.output("output", DType::f32, problem.width);
   }
 
-  void bind(const BatchView& batch, WeightedSum::Args& args) const {
-    args.rows = rows_on(axis_, batch);
-    args.input = input_.data_as<float>(batch);
+  void bind(const StepView& view, WeightedSum::Args& args) const {
+    args.input = input_.data_as<float>(view);
     args.input_stride = input_.stride;
-    args.weight = weight_.data_as<float>(batch);
+    args.weight = weight_.data_as<float>(view);
     args.weight_stride = weight_.stride;
-    args.residual = residual_.data_as<float>(batch);
+    args.residual = residual_.data_as<float>(view);
     args.residual_stride = residual_.stride;
-    args.output = output_.data_as<float>(batch);
+    args.output = output_.data_as<float>(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
   }
 
  private:
-  plan::Axis axis_;
   BufferView input_, weight_, residual_, output_;
 };
 

@@ -1,4 +1,4 @@
-// A submitted batch as steps see it: kernel pointers and counts.
+// Where the steps of a ticket find what they work on: kernel pointers that stay the same from batch to batch.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace incipit {
 
-/// A cache group's pool and this batch's page tables into it.
+/// A cache group's pool and the ticket's page tables into it.
 struct GroupView {
   std::byte* pool = nullptr;
   int64_t page_bytes = 0;
@@ -17,12 +17,13 @@ struct GroupView {
   int32_t table_stride = 0;
 };
 
-struct BatchView {
+/// Launches are prepared once for each ticket and bucket; what changes from batch to batch is read from the ticket's
+/// block when they run.
+struct StepView {
   int32_t bucket = 0;
-  int32_t tokens = 0, rows = 0, sequences = 0;
-  int32_t longest_context = 0;  // last position + 1, of any sequence
-  /// Contexts, summed over the entries' tokens and over their sampled rows: attention's work.
-  int64_t token_contexts = 0, row_contexts = 0;
+  /// null for a launch outside of a batch, which has `rows` rows.
+  const StepCounts* counts = nullptr;
+  int32_t rows = 0;
   int32_t workers = 1;  // of the device
 
   std::byte* workspace = nullptr;  // shared by a launch's workers, by one launch after the other
@@ -37,8 +38,8 @@ struct BatchView {
   const int32_t* row_tokens = nullptr;     // [rows] sampled rows as indices into the tokens
   const int32_t* row_positions = nullptr;  // [rows]
   const int32_t* row_sequence = nullptr;   // [rows] index of the row's span
-  const uint8_t* row_masked = nullptr;     // [rows]
-  const uint32_t* masks = nullptr;         // [rows][(vocabulary + 31) / 32], or null when no row has one
+  const uint8_t* row_masked = nullptr;     // [rows] 1 where the row has a mask
+  const uint32_t* masks = nullptr;         // [rows][(vocabulary + 31) / 32]
   int32_t* ids = nullptr;                  // [tokens], written by the first step
   SampledRow* samples = nullptr;           // [rows], written by the last
   const GroupView* groups = nullptr;       // one a cache group, on the host

@@ -1,7 +1,8 @@
-#include "runtime/kernel_runner.h"
+#include "device/kernel_runner.h"
 
 #include <cstring>
 
+#include "base/error.h"
 #include "kernels/kernel.h"
 #include "kernels/layout.h"
 
@@ -13,10 +14,27 @@ constexpr size_t launch_bytes = 64;
 
 }  // namespace
 
+ProcessorLaunch::ProcessorLaunch(const LaunchRequest& request) : code(request.code), counts(request.counts) {
+  INCIPIT_ASSERT(request.arguments.size() <= sizeof arguments);
+  std::memcpy(arguments, request.arguments.data(), request.arguments.size());
+}
+
 KernelRunner::KernelRunner(int threads) : pool_(threads) { reserve_scratch(scratch_memory_bytes); }
 
-void KernelRunner::run(const Launch& launch) {
-  const int64_t tiles = launch.code->tiles(launch.arguments);
+std::unique_ptr<PreparedLaunch> KernelRunner::prepare(const LaunchRequest& request) {
+  reserve_scratch(request.code->scratch_bytes(request.rows));
+  return std::make_unique<ProcessorLaunch>(request);
+}
+
+void KernelRunner::run(const ProcessorLaunch& launch) {
+  const void* arguments = launch.arguments;
+  alignas(64) std::byte counted[sizeof launch.arguments];
+  if (launch.counts != nullptr) {
+    std::memcpy(counted, launch.arguments, sizeof counted);
+    if (!launch.code->take_counts(counted, *launch.counts)) return;
+    arguments = counted;
+  }
+  const int64_t tiles = launch.code->tiles(arguments);
   ++launches_;
   pool_.parallel_for(tiles, [&](int64_t tile, int worker) {
     std::byte* const own = scratch_.data() + static_cast<size_t>(worker) * scratch_stride_;
@@ -27,7 +45,7 @@ void KernelRunner::run(const Launch& launch) {
       std::memcpy(own, &launches_, sizeof launches_);
       begin_step(scratch, scratch_stride_ - launch_bytes);
     }
-    launch.code->run(launch.arguments, tile, scratch);
+    launch.code->run(arguments, tile, scratch);
   });
 }
 

@@ -7,20 +7,21 @@
 #include <vector>
 
 #include "base/error.h"
-#include "runtime/device.h"
-#include "runtime/host_memory.h"
-#include "runtime/kernel_runner.h"
+#include "device/device.h"
+#include "device/host_memory.h"
+#include "device/kernel_runner.h"
 
 namespace incipit {
 namespace {
 
 struct Command {
-  enum class Kind : uint8_t { copy, launch, stop };
+  enum class Kind : uint8_t { copy, launch, replay, stop };
   Kind kind = Kind::copy;
   void* target = nullptr;
   const void* source = nullptr;
   size_t bytes = 0;
-  Launch launch;
+  const ProcessorLaunch* launch = nullptr;
+  const ProcessorProgram* program = nullptr;
 };
 
 /// A ring between the host's thread and the device's. The host learns that commands are done only where it waits: a
@@ -88,13 +89,24 @@ class ShadowDevice final : public Device {
     return address;
   }
   void release(DeviceAddress address) override {
-    wait(record());
+    wait(record_event());
     allocations_.erase(address.value);
+  }
+  HostBlock allocate_host(size_t bytes, std::string_view what) override {
+    std::byte* const data = host_blocks_.emplace_back(bytes, what).data();
+    return {data, data};
   }
   DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) override {
     const DeviceAddress address = allocate(bytes, what);
     std::memcpy(kernel_pointer(address), data, bytes);
     return address;
+  }
+  std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override {
+    wait(record_event());
+    return runner_.prepare(request);
+  }
+  std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) override {
+    return std::make_unique<ProcessorProgram>(launches);
   }
   std::byte* kernel_pointer(DeviceAddress address) const override {
     auto found = allocations_.upper_bound(address.value);
@@ -114,19 +126,28 @@ class ShadowDevice final : public Device {
   void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) override {
     copy(kernel_pointer(target), kernel_pointer(source), bytes);
   }
-  void launch(const Launch& launch) override {
+  void launch(const PreparedLaunch& launch) override {
     push([&](Command& command) {
       command.kind = Command::Kind::launch;
-      command.launch = launch;
+      command.launch = static_cast<const ProcessorLaunch*>(&launch);
     });
   }
-  Event record() override { return {queue_.submitted()}; }
-  void wait(Event event) override { queue_.wait(event.sequence); }
-
-  void reserve_scratch(size_t bytes_per_worker) override {
-    wait(record());
-    runner_.reserve_scratch(bytes_per_worker);
+  void replay(const Program& program) override {
+    push([&](Command& command) {
+      command.kind = Command::Kind::replay;
+      command.program = static_cast<const ProcessorProgram*>(&program);
+    });
   }
+  Event record_event() override { return {queue_.submitted()}; }
+  void wait(Event event) override { queue_.wait(event.sequence); }
+  void wait_for(uint64_t& done, uint64_t step) override {
+    const std::atomic_ref<uint64_t> published(done);
+    for (uint64_t seen = published.load(std::memory_order_acquire); seen < step;) {
+      published.wait(seen, std::memory_order_acquire);
+      seen = published.load(std::memory_order_acquire);
+    }
+  }
+
   int workers() const override { return runner_.workers(); }
 
  private:
@@ -154,7 +175,10 @@ class ShadowDevice final : public Device {
       const Command& command = queue_.front();
       switch (command.kind) {
         case Command::Kind::copy: std::memmove(command.target, command.source, command.bytes); break;
-        case Command::Kind::launch: runner_.run(command.launch); break;
+        case Command::Kind::launch: runner_.run(*command.launch); break;
+        case Command::Kind::replay:
+          for (const ProcessorLaunch* launch : command.program->launches) runner_.run(*launch);
+          break;
         case Command::Kind::stop: return;
       }
       queue_.pop();
@@ -163,6 +187,7 @@ class ShadowDevice final : public Device {
 
   KernelRunner runner_;
   std::map<uint64_t, Allocation> allocations_;  // the host's
+  std::vector<HostMemory> host_blocks_;
   CommandQueue queue_;
   std::thread thread_;  // last: it uses all of the above
 };

@@ -1,4 +1,4 @@
-#include "runtime/host_memory.h"
+#include "device/host_memory.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>

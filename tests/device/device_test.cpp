@@ -1,4 +1,4 @@
-#include "runtime/device.h"
+#include "device/device.h"
 
 #include <gtest/gtest.h>
 
@@ -8,27 +8,34 @@
 #include <vector>
 
 #include "base/error.h"
+#include "device/launch.h"
+#include "kernels/sampling.h"
 
 namespace incipit {
 namespace {
 
 /// out[i] = in[i] + step, tile i; checks that the scratch is this worker's own.
-struct AddCode final : Launch::Code {
+struct AddCode final : LaunchCode {
   struct Args {
     const int32_t* in;
     int32_t* out;
     int32_t count, step;
   };
+  bool take_counts(void* arguments, const StepCounts& counts) const override {
+    static_cast<Args*>(arguments)->count = counts.rows;
+    return counts.rows > 0;
+  }
+  size_t scratch_bytes(int32_t) const override { return own_scratch; }
   int64_t tiles(const void* arguments) const override { return static_cast<const Args*>(arguments)->count; }
   void run(const void* arguments, int64_t tile, std::byte* scratch) const override {
     const Args& args = *static_cast<const Args*>(arguments);
-    std::memset(scratch, static_cast<int>(tile), scratch_bytes);
-    for (size_t i = 0; i < scratch_bytes; ++i) {
+    std::memset(scratch, static_cast<int>(tile), own_scratch);
+    for (size_t i = 0; i < own_scratch; ++i) {
       if (scratch[i] != static_cast<std::byte>(tile)) torn = true;
     }
     args.out[tile] = args.in[tile] + args.step;
   }
-  static constexpr size_t scratch_bytes = 100;
+  static constexpr size_t own_scratch = 100;
   mutable std::atomic<bool> torn{false};
 };
 
@@ -39,37 +46,68 @@ class DeviceTest : public ::testing::TestWithParam<std::pair<const char*, int>> 
     return std::string_view(name) == "cpu" ? make_cpu_device(threads) : make_shadow_device(threads);
   }
 
-  static void launch(Device& device, const AddCode& code, DeviceAddress in, DeviceAddress out, int32_t count,
-                     int32_t step) {
-    Launch launch;
-    launch.code = &code;
-    new (launch.arguments) AddCode::Args{reinterpret_cast<const int32_t*>(device.kernel_pointer(in)),
-                                         reinterpret_cast<int32_t*>(device.kernel_pointer(out)), count, step};
-    device.launch(launch);
+  static std::unique_ptr<PreparedLaunch> prepare(Device& device, std::shared_ptr<const AddCode> code, DeviceAddress in,
+                                                 DeviceAddress out, int32_t count, const StepCounts* counts = nullptr) {
+    const AddCode::Args args{reinterpret_cast<const int32_t*>(device.kernel_pointer(in)),
+                             reinterpret_cast<int32_t*>(device.kernel_pointer(out)), count, 1};
+    return device.prepare({std::move(code), std::as_bytes(std::span(&args, 1)), counts, count});
   }
 };
 
 TEST_P(DeviceTest, WorkRunsInOrder) {
   constexpr int32_t count = 50;
-  AddCode code;  // outlives the device
+  const auto code = std::make_shared<const AddCode>();
   const auto device = make();
-  device->reserve_scratch(AddCode::scratch_bytes);
   const DeviceAddress a = device->allocate(4 * count, "a"), b = device->allocate(4 * count, "b");
   EXPECT_EQ(reinterpret_cast<uint64_t>(device->kernel_pointer(a)) % 64, 0u);
   std::vector<int32_t> source(count), result(count);
   std::iota(source.begin(), source.end(), 0);
   device->copy_to_device(a, source.data(), 4 * count);
+  const auto launch = prepare(*device, code, a, b, count);
   // Far more work than any queue holds.
   for (int32_t i = 0; i < 3000; ++i) {
-    launch(*device, code, a, b, count, 1);
+    device->launch(*launch);
     device->copy_on_device(a, b, 4 * count);
   }
   device->copy_to_host(result.data(), a + 4, 4 * (count - 1));
-  device->wait(device->record());
+  device->wait(device->record_event());
   for (int32_t i = 0; i + 1 < count; ++i) ASSERT_EQ(result[static_cast<size_t>(i)], i + 1 + 3000);
-  EXPECT_FALSE(code.torn);
+  EXPECT_FALSE(code->torn);
   device->release(a);
   device->release(b);
+}
+
+TEST_P(DeviceTest, ProgramsReadTheirCountsWhenTheyRun) {
+  constexpr int32_t most = 50;
+  const auto code = std::make_shared<const AddCode>();
+  const auto device = make();
+  const DeviceAddress a = device->allocate(4 * most, "a"), b = device->allocate(4 * most, "b");
+  const DeviceAddress block = device->allocate(sizeof(StepCounts), "counts");
+  const auto* counts = reinterpret_cast<const StepCounts*>(device->kernel_pointer(block));
+  const HostBlock done = device->allocate_host(sizeof(uint64_t), "done");
+  const auto forth = prepare(*device, code, a, b, most, counts), back = prepare(*device, code, b, a, most, counts);
+  const Kernel<Publish>& publish = Publish::kernels().front();
+  const auto publish_code =
+      std::make_shared<const KernelCode<Publish>>(publish, publish.configs[0], Publish::Problem{});
+  const auto end = incipit::prepare<Publish>(*device, publish_code,
+                                             {0, reinterpret_cast<uint64_t*>(done.kernel_pointer)}, 1, counts);
+  const std::array<const PreparedLaunch*, 3> launches{forth.get(), back.get(), end.get()};
+  const auto program = device->record(launches);
+  std::vector<int32_t> expected(most), result(most);
+  uint64_t step = 0;
+  for (const int32_t rows : {7, 0, 50, 1}) {
+    StepCounts now;
+    now.rows = rows;
+    now.step = ++step;
+    device->copy_to_device(block, &now, sizeof now);
+    device->replay(*program);
+    device->wait_for(*reinterpret_cast<uint64_t*>(done.host), step);
+    now = {};  // the host's copy is its own again
+    for (int32_t i = 0; i < rows; ++i) expected[static_cast<size_t>(i)] += 2;
+    device->copy_to_host(result.data(), a, 4 * most);
+    device->wait(device->record_event());
+    EXPECT_EQ(result, expected) << rows;
+  }
 }
 
 TEST_P(DeviceTest, MemoryBeginsAsZeros) {
@@ -77,7 +115,7 @@ TEST_P(DeviceTest, MemoryBeginsAsZeros) {
   const DeviceAddress address = device->allocate(1 << 20, "zeros");
   std::vector<std::byte> bytes(1 << 20, std::byte{1});
   device->copy_to_host(bytes.data(), address, bytes.size());
-  device->wait(device->record());
+  device->wait(device->record_event());
   EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; }));
   device->release(address);
 }
@@ -89,7 +127,7 @@ TEST_P(DeviceTest, AdoptedBytesAreReadable) {
       device->adopt(reinterpret_cast<const std::byte*>(values.data()), sizeof values, "values");
   std::array<int32_t, 16> result{};
   device->copy_to_host(result.data(), address, sizeof result);
-  device->wait(device->record());
+  device->wait(device->record_event());
   EXPECT_EQ(result, values);
   device->release(address);
 }

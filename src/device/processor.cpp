@@ -5,9 +5,9 @@
 #include <map>
 
 #include "base/error.h"
-#include "runtime/device.h"
-#include "runtime/host_memory.h"
-#include "runtime/kernel_runner.h"
+#include "device/device.h"
+#include "device/host_memory.h"
+#include "device/kernel_runner.h"
 
 namespace incipit {
 namespace {
@@ -41,6 +41,15 @@ class CpuDevice final : public Device {
     return address_of(data);
   }
   std::byte* kernel_pointer(DeviceAddress address) const override { return pointer_of(address); }
+  HostBlock allocate_host(size_t bytes, std::string_view what) override {
+    std::byte* const data = pointer_of(allocate(bytes, what));
+    return {data, data};
+  }
+
+  std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override { return runner_.prepare(request); }
+  std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) override {
+    return std::make_unique<ProcessorProgram>(launches);
+  }
 
   void copy_to_device(DeviceAddress target, const void* source, size_t bytes) override {
     std::memcpy(pointer_of(target), source, bytes);
@@ -51,11 +60,14 @@ class CpuDevice final : public Device {
   void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) override {
     std::memmove(pointer_of(target), pointer_of(source), bytes);
   }
-  void launch(const Launch& launch) override { runner_.run(launch); }
-  Event record() override { return {}; }
+  void launch(const PreparedLaunch& launch) override { runner_.run(static_cast<const ProcessorLaunch&>(launch)); }
+  void replay(const Program& program) override {
+    for (const ProcessorLaunch* launch : static_cast<const ProcessorProgram&>(program).launches) runner_.run(*launch);
+  }
+  Event record_event() override { return {}; }
   void wait(Event) override {}
+  void wait_for(uint64_t& done, uint64_t step) override { INCIPIT_ASSERT(done >= step); }
 
-  void reserve_scratch(size_t bytes_per_worker) override { runner_.reserve_scratch(bytes_per_worker); }
   int workers() const override { return runner_.workers(); }
 
  private:

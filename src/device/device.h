@@ -1,0 +1,116 @@
+// A device: memory, an ordered queue of copies and kernel launches, events. Whatever computes goes through it: the
+// executor, the tuner, plain graphs, tests and benchmarks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "kernels/batch.h"
+
+namespace incipit {
+
+/// An address in device memory. Only arithmetic is allowed on the host: it may not be dereferenced there.
+struct DeviceAddress {
+  uint64_t value = 0;
+  explicit operator bool() const { return value != 0; }
+  DeviceAddress operator+(uint64_t bytes) const { return {value + bytes}; }
+};
+
+/// A kernel with its problem and setting, as devices run it; made by launch.h. Arguments are its own kind of plain
+/// struct.
+class LaunchCode {
+ public:
+  virtual ~LaunchCode() = default;
+  /// Takes the step's counts into the arguments; false when that leaves nothing to do.
+  virtual bool take_counts(void* arguments, const StepCounts& counts) const = 0;
+  // How a processor runs it (ProcessorEntry).
+  virtual size_t scratch_bytes(int32_t rows) const = 0;
+  virtual int64_t tiles(const void* arguments) const = 0;
+  virtual void run(const void* arguments, int64_t tile, std::byte* scratch) const = 0;
+};
+
+/// What a launch is prepared from.
+struct LaunchRequest {
+  static constexpr size_t max_argument_bytes = 256;
+  std::shared_ptr<const LaunchCode> code;
+  std::span<const std::byte> arguments;  // copied
+  /// Where the counts of the step lie when the launch runs, as kernels see it; null: the arguments say all.
+  const StepCounts* counts = nullptr;
+  int32_t rows = 0;  // at most
+};
+
+/// A launch that can be put into the queue again and again. What it holds is its device's own affair.
+class PreparedLaunch {
+ public:
+  virtual ~PreparedLaunch() = default;
+};
+
+/// Launches that were recorded to be run in one go. They outlive it.
+class Program {
+ public:
+  virtual ~Program() = default;
+};
+
+/// Memory of the host's that kernels may read and write too, while the host leaves it alone.
+struct HostBlock {
+  std::byte* host = nullptr;
+  std::byte* kernel_pointer = nullptr;
+};
+
+/// A point in the queue.
+struct Event {
+  uint64_t sequence = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string_view name() const = 0;
+
+  // ---- memory (not within a step)
+  /// 64-byte aligned, zeroed. Throws Error naming the device and the bytes when there is not enough.
+  virtual DeviceAddress allocate(size_t bytes, std::string_view what) = 0;
+  /// Takes what allocate() or adopt() returned.
+  virtual void release(DeviceAddress address) = 0;
+  /// Makes read-only host bytes available: in place where the device can read them, as a copy otherwise.
+  virtual DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) = 0;
+  /// The pointer that kernels see for an address; to be put into kernel arguments, never followed by the host.
+  virtual std::byte* kernel_pointer(DeviceAddress address) const = 0;
+  /// 64-byte aligned, zeroed; lives as long as the device. Throws Error as allocate().
+  virtual HostBlock allocate_host(size_t bytes, std::string_view what) = 0;
+
+  // ---- launches (not within a step)
+  /// Takes what the launch needs from now on: arguments, scratch. All addresses in the arguments stay as they are.
+  virtual std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) = 0;
+  /// Makes one program of launches of this device; replaying it is launching each in turn.
+  virtual std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) = 0;
+
+  // ---- the queue: each returns at once or when done, as the device likes; work runs in the order given. No
+  // allocation.
+  /// `source` must stay unchanged until an event recorded afterwards has passed.
+  virtual void copy_to_device(DeviceAddress target, const void* source, size_t bytes) = 0;
+  virtual void copy_to_host(void* target, DeviceAddress source, size_t bytes) = 0;
+  virtual void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) = 0;
+  virtual void launch(const PreparedLaunch& launch) = 0;
+  virtual void replay(const Program& program) = 0;
+  virtual Event record_event() = 0;
+  virtual void wait(Event event) = 0;
+  /// Until a launch has published `step` or a later one (Publish) to `done`, in a host block.
+  virtual void wait_for(uint64_t& done, uint64_t step) = 0;
+  /// Waits for all work before it, runs the launch, and tells the seconds that it took.
+  virtual double time(const PreparedLaunch& launch);
+
+  virtual int workers() const = 0;
+};
+
+/// The processor: kernels run at once on a pool of `threads` (0: all available cores), the caller being worker 0.
+std::unique_ptr<Device> make_cpu_device(int threads);
+
+/// The processor's kernels behind an asynchronous queue and memory that the host may not touch (an address is in a
+/// reserved, inaccessible range; what it stands for lies elsewhere). It keeps the seam honest in tests.
+std::unique_ptr<Device> make_shadow_device(int threads);
+
+}  // namespace incipit
