@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "support/temporary_directory.h"
 #include "text/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
@@ -41,7 +42,6 @@ boost::json::object template_of(const boost::json::value& document, const std::v
 class TransformersFolder : public testing::Test {
  protected:
   void SetUp() override { clear(); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   void clear() {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
@@ -51,7 +51,8 @@ class TransformersFolder : public testing::Test {
   }
   std::shared_ptr<const Tokenizer> open() { return open_tables(compile_tokenizer(folder_)); }
 
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "incipit_transformers_test";
+  const TemporaryDirectory directory_;
+  const std::filesystem::path folder_ = directory_ / "model";
 };
 
 TEST_F(TransformersFolder, ConfigurationsSayWhichTokensThereAre) {
