@@ -23,9 +23,12 @@ Outputs Clip::compute(Inputs inputs) const {
       load_elements(x.dtype(), input->data(), &value, 1);
       return value;
     };
-    using Limits = std::numeric_limits<T>;
-    const T low = limit(1, Limits::has_infinity ? -Limits::infinity() : Limits::lowest());
-    const T high = limit(2, Limits::has_infinity ? Limits::infinity() : Limits::max());
+    // Where there is no limit, the type's largest finite number is one: infinities do not pass.
+    const T most = x.dtype() == DType::f16    ? static_cast<T>(65504)
+                   : x.dtype() == DType::bf16 ? static_cast<T>(0x1.FEp127)
+                                              : std::numeric_limits<T>::max();
+    const T least = std::numeric_limits<T>::is_integer ? std::numeric_limits<T>::lowest() : static_cast<T>(-most);
+    const T low = limit(1, least), high = limit(2, most);
     const auto clip = [&](T value) { return clipped(value, low, high); };
     if (x.dtype() == dtype_of_carrier<T>) {
       const auto from = x.as<T>();
