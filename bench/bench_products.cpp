@@ -20,8 +20,8 @@
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 #include "kernels/problem.h"
-#include "tune/ceilings.h"
-#include "tune/work.h"
+#include "measure/ceilings.h"
+#include "measure/work.h"
 #include "tune/workload.h"
 
 namespace incipit {

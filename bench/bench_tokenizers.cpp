@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/file.h"
-#include "text/compile_tokenizer.h"
 #include "text/tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 namespace incipit {
 namespace {

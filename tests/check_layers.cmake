@@ -47,8 +47,8 @@ foreach(entry IN LISTS layers)
 endforeach()
 
 # A server never carries the compiler.
-foreach(layer runtime session serve)
-  foreach(compiler graph import passes quant tune compile)
+foreach(layer device runtime session openai measure)
+  foreach(compiler graph import passes quant tune compile tokenizer_compile)
     if(compiler IN_LIST allowed_${layer})
       list(APPEND faults "layer ${layer} reaches ${compiler}: what runs an engine must link without the compiler")
     endif()

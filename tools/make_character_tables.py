@@ -1,6 +1,6 @@
-"""Writes src/text/template/character_tables.inc: what Python's str methods know of characters, asked of Python itself.
+"""Writes src/jinja/character_tables.inc: what Python's str methods know of characters, asked of Python itself.
 
-    python3 tools/make_character_tables.py > src/text/template/character_tables.inc
+    python3 tools/make_character_tables.py > src/jinja/character_tables.inc
 """
 import sys
 import unicodedata

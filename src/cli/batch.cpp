@@ -23,12 +23,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
-#include "cli/batch_request.h"
-#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
-#include "text/template/chat_template.h"
+#include "jinja/jinja_template.h"
+#include "openai/batch_request.h"
+#include "openai/chat_variables.h"
 
 namespace incipit::cli {
 namespace {
@@ -346,7 +346,7 @@ class BatchRun {
   BatchInput& input_;
   BatchOutput& output_;
   Progress& progress_;
-  std::optional<ChatTemplate> chat_;
+  std::optional<JinjaTemplate> chat_;
   boost::json::object chat_variables_;
   std::string model_;
   size_t most_running_ = 0;

@@ -15,14 +15,14 @@
 #include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/limits.h"
-#include "cli/measure.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
-#include "cli/step_groups.h"
-#include "cli/trace.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
+#include "measure/limits.h"
+#include "measure/measure.h"
+#include "measure/step_groups.h"
+#include "measure/trace.h"
 
 namespace incipit::cli {
 namespace {

@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/measure.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "compile/compile.h"
@@ -20,7 +20,7 @@
 #include "engine/format.h"
 #include "engine/plan_items.h"
 #include "import/import.h"
-#include "text/utf8.h"
+#include "measure/measure.h"
 
 namespace incipit::cli {
 namespace {

@@ -8,13 +8,13 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "cli/chat_variables.h"
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/line_reader.h"
 #include "cli/options.h"
 #include "engine/engine.h"
-#include "text/template/chat_template.h"
-#include "text/utf8.h"
+#include "jinja/jinja_template.h"
+#include "openai/chat_variables.h"
 
 namespace incipit::cli {
 namespace {
@@ -169,7 +169,7 @@ class Chat {
   Session& session_;
   const ChatOptions& options_;
   const Tokenizer& tokenizer_;
-  ChatTemplate template_;
+  JinjaTemplate template_;
   boost::json::object variables_;
   boost::json::array messages_;
   size_t first_turn_ = 0;  // in messages_: behind the system's

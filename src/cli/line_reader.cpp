@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "cli/options.h"
-#include "text/utf8.h"
 
 namespace incipit::cli {
 namespace {

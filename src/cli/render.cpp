@@ -12,12 +12,12 @@
 #include "base/json.h"
 #include "base/paths.h"
 #include "cli/arguments.h"
-#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "import/hf/chat_template.h"
-#include "text/template/chat_template.h"
+#include "jinja/jinja_template.h"
+#include "openai/chat_variables.h"
 
 namespace incipit::cli {
 namespace {
@@ -51,7 +51,7 @@ std::string template_source(const std::filesystem::path& path) {
 }
 
 int render(const RenderOptions& options) {
-  const ChatTemplate chat(template_source(options.path), options.path.string());
+  const JinjaTemplate chat(template_source(options.path), options.path.string());
   const std::string source = is_standard(options.context) ? "standard input" : options.context.string();
   boost::json::value context = parse_json(read_text(options.context), source, LargeIntegers::kept);
   if (!context.is_object()) {

@@ -15,11 +15,11 @@
 #include "cli/arguments.h"
 #include "cli/batch.h"
 #include "cli/chat.h"
-#include "cli/chat_variables.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
+#include "openai/chat_variables.h"
 #include "runtime/plain/plain_graph.h"
 
 namespace incipit::cli {

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/paths.h"
 #include "engine/engine.h"
-#include "text/compile_tokenizer.h"
 #include "text/tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 namespace incipit::cli {
 

@@ -27,7 +27,7 @@
 #include "kernels/problem.h"
 #include "kernels/sampling.h"
 #include "kernels/slot_layout.h"
-#include "text/compile_tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tune/tuner.h"
 
 namespace incipit {

@@ -12,11 +12,11 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "engine/plan_items.h"
 #include "engine/weight_check.h"
 #include "session/stop_text.h"
 #include "text/detokenizer.h"
-#include "text/utf8.h"
 
 namespace incipit {
 namespace {

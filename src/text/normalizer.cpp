@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "text/nfc.h"
-#include "text/utf8.h"
 
 namespace incipit {
 namespace {

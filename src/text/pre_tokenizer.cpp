@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
 #include "text/normalizer.h"
-#include "text/utf8.h"
 
 namespace incipit {
 

@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "text/added_tokens.h"
 #include "text/normalizer.h"
 #include "text/pair_merger.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer_tables.h"
-#include "text/utf8.h"
 
 namespace incipit {
 namespace {

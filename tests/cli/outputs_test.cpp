@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/trace.h"
+#include "measure/trace.h"
 #include "program.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"

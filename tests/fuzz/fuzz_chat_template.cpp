@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "text/template/chat_template.h"
+#include "jinja/jinja_template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const boost::json::object variables = boost::json::parse(R"({
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.limits.string_bytes = size_t{1} << 20;
   options.limits.items = 10'000;
   try {
-    const incipit::ChatTemplate chat({reinterpret_cast<const char*>(data), size}, "template");
+    const incipit::JinjaTemplate chat({reinterpret_cast<const char*>(data), size}, "template");
     const std::string text = chat.render(variables, options);
     if (text.size() > options.limits.string_bytes) __builtin_trap();
   } catch (const incipit::Error&) {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "fuzz/tokenizer_fuzzing.h"
-#include "text/compile_tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view model(reinterpret_cast<const char*>(data), size);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "text/compile_tokenizer.h"
 #include "text/tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 namespace {
 

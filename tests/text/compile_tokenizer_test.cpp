@@ -6,9 +6,9 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "text/compile/oniguruma.h"
-#include "text/compile_tokenizer.h"
 #include "text/regex.h"
+#include "tokenizer_compile/compile_tokenizer.h"
+#include "tokenizer_compile/oniguruma.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

@@ -1,5 +1,5 @@
 // Patterns in PCRE2's words against what Oniguruma finds with the ones that they were made of.
-#include "text/compile/oniguruma.h"
+#include "tokenizer_compile/oniguruma.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "text/regex.h"
-#include "text/utf8.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

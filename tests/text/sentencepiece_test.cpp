@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "text/compile_tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

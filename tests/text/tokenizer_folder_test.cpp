@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/compile_tokenizer.h"
-#include "text/utf8.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

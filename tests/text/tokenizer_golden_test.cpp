@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "text/compile_tokenizer.h"
 #include "text/nfc.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

@@ -7,10 +7,10 @@
 #include <thread>
 
 #include "base/file.h"
-#include "text/compile_tokenizer.h"
+#include "base/utf8.h"
 #include "text/detokenizer.h"
 #include "text/pre_tokenizer.h"
-#include "text/utf8.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

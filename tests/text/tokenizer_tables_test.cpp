@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "text/compile_tokenizer.h"
 #include "text/tokenizer_tables.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

@@ -3,9 +3,9 @@
 #include <boost/json.hpp>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/compile_tokenizer.h"
-#include "text/utf8.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 namespace incipit {
 

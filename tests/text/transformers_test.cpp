@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "support/temporary_directory.h"
-#include "text/compile_tokenizer.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
 
 namespace incipit {

@@ -1,0 +1,93 @@
+#include "measure/limits.h"
+
+#include <algorithm>
+
+#include "base/thread_pool.h"
+#include "engine/plan_items.h"
+
+namespace incipit {
+namespace {
+
+Work work_of_step(std::string_view problem, bool over_rows, const PassShape& shape) {
+  if (over_rows && !shape.sampled) return {};
+  return work_of(problem, over_rows ? 1 : shape.tokens, shape.first_position + shape.tokens);
+}
+
+bool over_rows(const plan::Step& step) { return step.axis() == plan::Axis::rows; }
+
+void keep_larger(Ceilings& mine, const Ceilings& other) {
+  mine.f32 = std::max(mine.f32, other.f32);
+  mine.bf16 = std::max(mine.bf16, other.bf16);
+  mine.i8 = std::max(mine.i8, other.i8);
+  mine.bandwidth = std::max(mine.bandwidth, other.bandwidth);
+}
+
+/// The ceilings by which limits are reckoned.
+Ceilings effective(const MachineCeilings& ceilings) {
+  Ceilings result = ceilings.all_threads;
+  result.bandwidth = ceilings.working_set_bandwidth;
+  return result;
+}
+
+}  // namespace
+
+void MachineCeilings::measure_again() {
+  constexpr int64_t large = int64_t{512} << 20;  // more than any cache here holds
+  constexpr int attempts = 4;
+  constexpr double together = 0.8;  // of what the threads do one by one: else they did not all have a core
+  ThreadPool pool(threads);
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    keep_larger(all_threads, measure_ceilings(pool, large));
+    working_set_bandwidth = std::max(working_set_bandwidth, all_threads.bandwidth);
+    if (working_set_bytes < large) {
+      Ceilings cached = measure_ceilings(pool, static_cast<size_t>(std::max<int64_t>(working_set_bytes, 1 << 16)));
+      working_set_bandwidth = std::max(working_set_bandwidth, cached.bandwidth);
+      cached.bandwidth = 0;  // of a cache, perhaps
+      keep_larger(all_threads, cached);
+    }
+    const auto had_cores = [&](double Ceilings::*rate) {
+      return all_threads.*rate >= together * threads * one_core.*rate;
+    };
+    if (had_cores(&Ceilings::f32) && had_cores(&Ceilings::bf16) && had_cores(&Ceilings::i8)) return;
+  }
+}
+
+MachineCeilings measure_machine(int threads, int64_t working_set_bytes) {
+  MachineCeilings ceilings;
+  ceilings.threads = ThreadPool(threads).threads();
+  ceilings.working_set_bytes = working_set_bytes;
+  ThreadPool one(1);
+  ceilings.one_core = measure_ceilings(one);
+  ceilings.measure_again();
+  return ceilings;
+}
+
+int64_t working_set_of(const plan::Plan& plan) {
+  double bytes = 0;
+  for (const plan::Step* step : items(plan.steps())) bytes += work_of(text(step->problem()), 1, 1).bytes;
+  return static_cast<int64_t>(bytes);
+}
+
+std::map<std::string, bool, std::less<>> steps_over_rows(const plan::Plan& plan) {
+  std::map<std::string, bool, std::less<>> found;
+  for (const plan::Step* step : items(plan.steps())) found[std::string(text(step->name()))] = over_rows(*step);
+  return found;
+}
+
+double limit_of_step(std::string_view problem, bool rows, const PassShape& shape, const MachineCeilings& ceilings) {
+  return 1e3 * limit_seconds(work_of_step(problem, rows, shape), effective(ceilings));
+}
+
+double limit_of_pass(const plan::Plan& plan, const PassShape& shape, const MachineCeilings& ceilings) {
+  double arithmetic = 0, memory = 0;
+  for (const plan::Step* step : items(plan.steps())) {
+    Work work = work_of_step(text(step->problem()), over_rows(*step), shape);
+    const Work bytes_alone{0, work.arithmetic, work.bytes};
+    work.bytes = 0;
+    arithmetic += limit_seconds(work, effective(ceilings));
+    memory += limit_seconds(bytes_alone, effective(ceilings));
+  }
+  return 1e3 * std::max(arithmetic, memory);
+}
+
+}  // namespace incipit

@@ -1,0 +1,50 @@
+// Times of an engine: what `bench` prints, and `build` and `bench` append to the engine as a baseline.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "measure/limits.h"
+#include "session/session.h"
+
+namespace incipit {
+class Progress;
+}
+
+namespace incipit {
+
+struct MeasureOptions {
+  std::vector<int32_t> prompts;  // tokens
+  int32_t decode = 64;           // tokens after the first; 0: none
+  int32_t decode_context = 0;    // tokens before those; 0: 128, or as many as leave room
+  int32_t repeat = 7;
+  double seconds = 30;  // for one result, at most about; two runs happen always
+};
+
+struct Measurement {
+  std::string kind;      // "ttft": a prompt's ids on the host → its first id on the host; "decode": a token after it
+  int32_t tokens = 0;    // of the prompt; or decoded
+  int32_t context = 0;   // decode: tokens before them
+  double ms_median = 0;  // ttft: of the whole; decode: of one token
+  int32_t runs = 0;      // repetitions behind the median
+  PassShape shape;       // what was timed: a step of this shape
+};
+
+/// Alone on the session, batch 1, greedy, after one run that is not counted. What is longer than the engine's context
+/// is refused. Ctrl-C throws.
+std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress);
+
+/// Runs one prompt and `decode` tokens after its first one, with a call after each of the session's steps.
+void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step);
+
+/// {kind, tokens, ms_median} a measurement, of decoding also its context.
+boost::json::array to_json(const std::vector<Measurement>& results);
+
+/// Appends a baseline record to the trailer of the session's engine: version, machine, threads, time, memory, results.
+/// Throws Error when it cannot be kept, also because the file holds another engine by now.
+void keep_baseline(Session& session, const std::vector<Measurement>& results);
+
+}  // namespace incipit

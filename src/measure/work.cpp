@@ -1,0 +1,65 @@
+#include "measure/work.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/families.h"
+#include "kernels/problem.h"
+
+namespace incipit {
+namespace {
+
+Work linear_work(const Linear::Problem& problem, int64_t rows) {
+  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  return {2.0 * static_cast<double>(rows) * problem.n * problem.k, activation_dtype(problem.format),
+          static_cast<double>(shape.bytes())};
+}
+
+/// Tokens that choose evenly, each on its own: an expert is read when any of them chose it.
+Work expert_work(const ExpertLinear::Problem& problem, int64_t rows) {
+  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  const double share = static_cast<double>(problem.top_k) / problem.experts;
+  const double read = problem.experts * (1 - std::pow(1 - share, static_cast<double>(rows)));
+  return {2.0 * static_cast<double>(rows) * problem.top_k * problem.n * problem.k, problem.input,
+          read * static_cast<double>(shape.bytes())};
+}
+
+Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t context) {
+  // Query i of `rows` stands at position context − rows + i and sees one key more than the one before it.
+  double keys = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t visible = context - rows + i + 1;
+    keys += static_cast<double>(problem.window > 0 ? std::min<int64_t>(visible, problem.window) : visible);
+  }
+  const int64_t earlier = context - rows;
+  const int64_t read = problem.window > 0 ? std::min<int64_t>(earlier, problem.window) : earlier;
+  Work work;
+  work.operations = 4.0 * problem.heads * problem.head_dim * keys;
+  work.arithmetic = problem.cache;
+  work.bytes = 2.0 * problem.kv_heads * problem.head_dim * static_cast<double>(size_of(problem.cache)) *
+               static_cast<double>(read);
+  return work;
+}
+
+}  // namespace
+
+Work work_of(std::string_view problem, int64_t rows, int64_t context) {
+  const std::string_view family = family_of(problem);
+  if (family == Linear::Problem::family) return linear_work(problem_from_text<Linear::Problem>(problem), rows);
+  if (family == ExpertLinear::Problem::family) {
+    return expert_work(problem_from_text<ExpertLinear::Problem>(problem), rows);
+  }
+  if (family == Attention::Problem::family) {
+    return attention_work(problem_from_text<Attention::Problem>(problem), rows, context);
+  }
+  return {};
+}
+
+double limit_seconds(const Work& work, const Ceilings& ceilings) {
+  const double peak = work.arithmetic == DType::i8     ? ceilings.i8
+                      : work.arithmetic == DType::bf16 ? ceilings.bf16
+                                                       : ceilings.f32;
+  return std::max(work.operations / peak, work.bytes / ceilings.bandwidth);
+}
+
+}  // namespace incipit
