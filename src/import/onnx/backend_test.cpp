@@ -1,5 +1,7 @@
 #include "import/onnx/backend_test.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -122,7 +124,7 @@ std::string run_set(const Model& model, const fs::path& set, const GraphRunner& 
   }
   for (size_t i = 0; i < made.size(); ++i) {
     const std::string found = difference(made[i], wanted[i]);
-    if (!found.empty()) return where + "output " + std::to_string(i) + " " + found;
+    if (!found.empty()) return fmt::format("{}output {} {}", where, i, found);
   }
   return {};
 }

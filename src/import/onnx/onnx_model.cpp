@@ -1,4 +1,6 @@
 // A model file of ONNX, and the small files that stand beside it or in a folder of their own.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -52,7 +54,7 @@ void refuse_not_finite_weights(onnx::Graph& graph, const std::string& file) {
   }
   for (auto& [name, constant] : graph.initializers) {
     const NotFinite refused = weights.contains(name) ? NotFinite::any : NotFinite::nan;
-    constant = refuse_not_finite(std::move(constant), file + ": tensor '" + name + "'", refused);
+    constant = refuse_not_finite(std::move(constant), fmt::format("{}: tensor '{}'", file, name), refused);
   }
 }
 

@@ -243,7 +243,7 @@ Values dropout(Call& call) {
   // Before opset 12 a model was either for training or not; those that come here are not.
   const bool has_mode = call.opset() >= 12 && call.has(2);
   const std::optional<std::vector<int64_t>> mode = has_mode ? call.known_integers(2) : std::nullopt;
-  const bool may_train = has_mode && !(mode && mode->size() == 1 && mode->front() == 0);
+  const bool may_train = has_mode && (!mode || mode->size() != 1 || mode->front() != 0);
   if (!may_train && !call.wants(1)) return {call.input(0)};
   const primitives::Dropout op{call.integer("seed", 0)};
   Values made = may_train ? call.add_all(op, {call.input(0), call.optional(1), call.input(2)})
