@@ -9,10 +9,11 @@
 #include <boost/json.hpp>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <ctime>
-#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -236,38 +237,61 @@ class BatchOutput {
   Clock::time_point synced_ = Clock::now();
 };
 
-/// A request that was submitted.
+/// A request that was submitted. Its result is the engine's thread's until it is among the finished.
 struct Running {
   Line* line = nullptr;
   BatchLine parsed;
   std::string model;
-  BatchResult result;
+  BatchResult result = {};
+};
+
+/// Where the engine's thread leaves requests that have ended.
+class Finished {
+ public:
+  void add(std::shared_ptr<Running> one) {
+    {
+      const std::lock_guard lock(mutex_);
+      finished_.push_back(std::move(one));
+    }
+    changed_.notify_one();
+  }
+  /// Waits for some, but not for long.
+  std::vector<std::shared_ptr<Running>> take() {
+    constexpr auto patience = std::chrono::milliseconds(50);  // between looks for Ctrl-C
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [this] { return !finished_.empty(); });
+    return std::exchange(finished_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::shared_ptr<Running>> finished_;
 };
 
 class BatchRun {
  public:
-  BatchRun(Session& session, BatchInput& input, BatchOutput& output, Progress& progress)
-      : session_(session), input_(input), output_(output), progress_(progress) {
-    const Engine& engine = session.executor().engine();
+  BatchRun(Gateway& gateway, BatchInput& input, BatchOutput& output, Progress& progress)
+      : gateway_(gateway), input_(input), output_(output), progress_(progress) {
+    const Engine& engine = gateway.engine();
     if (!engine.chat_template().empty()) {
       chat_.emplace(engine.chat_template(), engine.path().string() + ": chat template");
       chat_variables_ = chat_variables(engine);
     }
     model_ = engine.path().stem().string();
     // Enough that a slot never waits for its next request.
-    most_running_ = static_cast<size_t>(session.executor().limits().slots) * 2;
+    most_running_ = static_cast<size_t>(gateway.limits().slots) * 2;
   }
 
   /// False when interrupted.
   bool run() {
     const std::vector<Line>& lines = input_.lines();
     progress_.stage("batch", std::ranges::count(lines, false, &Line::done), "requests");
-    for (size_t next = 0; next < lines.size() || !running_.empty();) {
-      while (next < lines.size() && running_.size() < most_running_) {
+    for (size_t next = 0; next < lines.size() || running_ > 0;) {
+      while (next < lines.size() && running_ < most_running_) {
         if (Line& line = input_.lines()[next++]; !line.done) submit(line);
       }
-      session_.step();
-      write_finished();
+      if (running_ > 0) write_finished();
       progress_.advance(0);
       if (interrupted()) return false;
     }
@@ -294,7 +318,8 @@ class BatchRun {
         if (const auto* id = object->at("custom_id").if_string()) custom_id = std::string(*id);
       }
       Running running{&line, parse_batch_line(parsed), model_, {}};
-      const BatchContext context{session_, chat_ ? &*chat_ : nullptr, &chat_variables_};
+      const BatchContext context{gateway_.default_sampling(), gateway_.tokenizer(), chat_ ? &*chat_ : nullptr,
+                                 &chat_variables_};
       Request request = parse_batch_body(parsed, running.parsed, context, line.seed);
       if (const auto* model = parsed.at("body").as_object().if_contains("model");
           model != nullptr && model->is_string()) {
@@ -308,18 +333,17 @@ class BatchRun {
 
   void start(Request request, Running running) {
     try {
-      const auto hear = [this](const TokenEvent& event) {
-        Running& one = running_.at(event.id);
-        one.result.text += event.text;
-        one.result.prompt_tokens = event.prompt_tokens;
-        one.result.cached_tokens = event.cached_tokens;
-        one.result.new_tokens = event.new_tokens;
-        one.result.failure = event.failure;
-        one.result.finish = event.finish;
-        if (event.finish != FinishReason::none) finished_.push_back(event.id);
-      };
-      const SequenceId id = session_.submit(std::move(request), hear);
-      running_.emplace(id, std::move(running));
+      const auto one = std::make_shared<Running>(std::move(running));
+      gateway_.submit(std::move(request), [one, finished = finished_](const TokenEvent& event) {
+        one->result.text += event.text;
+        one->result.prompt_tokens = event.prompt_tokens;
+        one->result.cached_tokens = event.cached_tokens;
+        one->result.new_tokens = event.new_tokens;
+        one->result.failure = event.failure;
+        one->result.finish = event.finish;
+        if (event.finish != FinishReason::none) finished->add(one);
+      });
+      ++running_;
     } catch (const Error& error) {  // longer than the context, an id outside the vocabulary …
       throw BadRequest("", error.what());
     }
@@ -332,41 +356,41 @@ class BatchRun {
   }
 
   void write_finished() {
-    for (const SequenceId id : std::exchange(finished_, {})) {
-      const auto one = running_.extract(id);
-      const Running& running = one.mapped();
-      output_.append(answer_line(running.line->id, running.parsed, running.model, std::time(nullptr), running.result));
+    const std::vector<std::shared_ptr<Running>> finished = finished_->take();
+    gateway_.check();  // no answer is kept of an engine that is not to be trusted
+    for (const std::shared_ptr<Running>& one : finished) {
+      --running_;
+      output_.append(answer_line(one->line->id, one->parsed, one->model, std::time(nullptr), one->result));
       ++answered_;
-      tokens_ += running.result.new_tokens;
+      tokens_ += one->result.new_tokens;
       progress_.advance(1);
     }
   }
 
-  Session& session_;
+  Gateway& gateway_;
   BatchInput& input_;
   BatchOutput& output_;
   Progress& progress_;
   std::optional<JinjaTemplate> chat_;
   boost::json::object chat_variables_;
   std::string model_;
-  size_t most_running_ = 0;
-  std::map<SequenceId, Running> running_;
-  std::vector<SequenceId> finished_;
+  size_t most_running_ = 0, running_ = 0;
+  std::shared_ptr<Finished> finished_ = std::make_shared<Finished>();  // listeners may outlive this
   int64_t answered_ = 0, refused_ = 0, tokens_ = 0;
 };
 
 }  // namespace
 
-int run_batch(Session& session, const BatchFiles& files) {
+int run_batch(Gateway& gateway, const BatchFiles& files) {
   if (!is_standard(files.output)) {
-    check_output({files.output, "--out", "file of answers"}, {files.input, session.executor().engine().path()});
+    check_output({files.output, "--out", "file of answers"}, {files.input, gateway.engine().path()});
   }
-  BatchInput input(files.input, session.executor().engine());
+  BatchInput input(files.input, gateway.engine());
   BatchOutput output(files.output);
   output.resume(input.lines());
   const auto before = std::ranges::count(input.lines(), true, &Line::done);
   Progress progress;
-  BatchRun run(session, input, output, progress);
+  BatchRun run(gateway, input, output, progress);
   const auto start = Clock::now();
   const bool whole = run.run();
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

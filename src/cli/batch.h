@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "session/session.h"
+#include "session/gateway.h"
 
 namespace incipit::cli {
 
@@ -16,6 +16,6 @@ struct BatchFiles {
 /// that a run may be killed at any moment and the next one goes on; what was cut off in the middle is done again.
 /// Returns the exit status. Throws Error for files that cannot be read or written, a custom_id that is there twice, and
 /// an output that belongs to another input or another engine.
-int run_batch(Session& session, const BatchFiles& files);
+int run_batch(Gateway& gateway, const BatchFiles& files);
 
 }  // namespace incipit::cli

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/line_reader.h"
 #include "cli/options.h"
@@ -19,8 +20,6 @@
 namespace incipit::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 std::string_view template_of(const Engine& engine) {
   if (engine.chat_template().empty()) {
     throw Error(engine.path().string(), "the engine has no chat template",
@@ -29,39 +28,27 @@ std::string_view template_of(const Engine& engine) {
   return engine.chat_template();
 }
 
-/// One answer, as it came.
-struct Answer {
-  std::string text;
-  FinishReason finish = FinishReason::none;
-  std::string failure;
-  int32_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
-  Clock::time_point submitted, first, last;
-};
-
 std::string describe(const Answer& answer) {
-  const auto milliseconds = [](Clock::time_point from, Clock::time_point to) {
-    return std::chrono::duration<double, std::milli>(to - from).count();
-  };
-  if (answer.new_tokens == 0) return fmt::format("no token; {}", name_of(answer.finish));
+  if (answer.ids.empty()) return fmt::format("no token; {}", name_of(answer.finish));
   std::string line =
       fmt::format("TTFT {:.1f} ms for {} tokens, {} of them cached", milliseconds(answer.submitted, answer.first),
                   answer.prompt_tokens, answer.cached_tokens);
-  if (answer.new_tokens > 1) {
-    line += fmt::format("; then {:.1f} tokens/s", 1e3 * static_cast<double>(answer.new_tokens - 1) /
+  if (answer.ids.size() > 1) {
+    line += fmt::format("; then {:.1f} tokens/s", 1e3 * static_cast<double>(answer.ids.size() - 1) /
                                                       std::max(1e-3, milliseconds(answer.first, answer.last)));
   }
-  return line + fmt::format(" ({} tokens, {})", answer.new_tokens, name_of(answer.finish));
+  return line + fmt::format(" ({} tokens, {})", answer.ids.size(), name_of(answer.finish));
 }
 
 class Chat {
  public:
-  Chat(Session& session, const ChatOptions& options)
-      : session_(session),
+  Chat(Gateway& gateway, const ChatOptions& options)
+      : gateway_(gateway),
         options_(options),
-        tokenizer_(tokenizer_of(session)),
-        template_(template_of(session.executor().engine()), session.executor().engine().path().string() + ": template"),
-        variables_(chat_variables(session.executor().engine())),
-        context_(session.executor().limits().max_context) {
+        tokenizer_(tokenizer_of(gateway)),
+        template_(template_of(gateway.engine()), gateway.engine().path().string() + ": template"),
+        variables_(chat_variables(gateway.engine())),
+        context_(gateway.limits().max_context) {
     for (const auto& [name, value] : options.template_arguments) variables_[name] = value;
     if (options.system) begin_with(*options.system);
   }
@@ -74,11 +61,13 @@ class Chat {
       messages_.pop_back();
       return;
     }
-    const Answer answer = generate(prompt);
+    Request request = options_.request;
+    request.prompt = prompt;
+    const Answer said = answer(gateway_, std::move(request), true);
     print("\n");
-    tell(describe(answer));
-    if (answer.finish == FinishReason::failed) throw Error("request", answer.failure, "please report this");
-    messages_.push_back({{"role", "assistant"}, {"content", answer.text}});
+    tell(describe(said));
+    if (said.finish == FinishReason::failed) throw Error("request", said.failure, "please report this");
+    messages_.push_back({{"role", "assistant"}, {"content", said.text}});
   }
 
  private:
@@ -130,43 +119,7 @@ class Chat {
     return ids;
   }
 
-  Answer generate(const std::vector<int32_t>& prompt) {
-    Request request = options_.request;
-    request.prompt = prompt;
-    Answer answer;
-    answer.prompt_tokens = static_cast<int32_t>(prompt.size());
-    answer.submitted = Clock::now();
-    std::exception_ptr broken;
-    const SequenceId id = session_.submit(std::move(request), [&](const TokenEvent& event) {
-      if (event.token.id >= 0) {
-        answer.last = Clock::now();
-        if (answer.new_tokens == 0) answer.first = answer.last;
-        ++answer.new_tokens;
-      }
-      answer.text += event.text;
-      answer.finish = event.finish;
-      answer.cached_tokens = event.cached_tokens;
-      answer.failure = event.failure;
-      if (broken || event.text.empty()) return;
-      try {
-        print(event.text);
-      } catch (const Error&) {
-        broken = std::current_exception();  // nobody reads on: the loop below ends
-      }
-    });
-    try {
-      while (session_.step()) {
-        if (interrupted() || broken) session_.cancel(id);
-      }
-    } catch (const Error&) {
-      if (!broken) print("\n");
-      throw;
-    }
-    if (broken) std::rethrow_exception(broken);
-    return answer;
-  }
-
-  Session& session_;
+  Gateway& gateway_;
   const ChatOptions& options_;
   const Tokenizer& tokenizer_;
   JinjaTemplate template_;
@@ -178,15 +131,15 @@ class Chat {
 
 }  // namespace
 
-int run_chat(Session& session, const ChatOptions& options) {
-  Chat chat(session, options);
+int run_chat(Gateway& gateway, const ChatOptions& options) {
+  Chat chat(gateway, options);
   LineReader reader;
   if (reader.is_terminal()) tell("Ctrl-C stops an answer, Ctrl-D ends the conversation");
   std::string line;
   while (true) {
     const LineReader::Got got = reader.read(line);
     if (got == LineReader::Got::end) {
-      finish_check(session);
+      finish_check(gateway);
       return 0;
     }
     if (got == LineReader::Got::interrupt) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "session/session.h"
+#include "session/gateway.h"
 
 namespace incipit::cli {
 
@@ -18,9 +18,9 @@ struct ChatOptions {
 };
 
 /// Reads what the user says, a line a turn, until its end (Ctrl-D), and answers over the engine's chat template with
-/// the whole conversation, of which the session's prefix cache keeps what it has computed. Ctrl-C stops an answer and
+/// the whole conversation, of which the prefix cache keeps what it has computed. Ctrl-C stops an answer and
 /// not the conversation. What outgrows the context loses its oldest turns. Returns the exit status. Throws Error for an
 /// engine without a template or tokenizer, and when the template refuses the conversation.
-int run_chat(Session& session, const ChatOptions& options);
+int run_chat(Gateway& gateway, const ChatOptions& options);
 
 }  // namespace incipit::cli

@@ -72,16 +72,43 @@ std::string readable_seconds(double seconds) {
   return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
 }
 
-std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      SessionUse use) {
+namespace {
+
+SessionOptions session_options(const std::string& device, int threads, SessionUse use) {
   SessionOptions options;
   options.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
   options.threads = threads;
   options.executor.profile = use == SessionUse::profile;
   options.prefix_cache = use == SessionUse::serve || use == SessionUse::serve_checked;
   options.check_weights = use == SessionUse::serve;
-  auto session = std::make_unique<Session>(Engine::open(engine), options);
-  if (use == SessionUse::serve_checked || use == SessionUse::measure) check_weights(session->executor().engine());
+  return options;
+}
+
+void check_if_kept(const Engine& engine, SessionUse use) {
+  if (use == SessionUse::serve_checked || use == SessionUse::measure) check_weights(engine);
+}
+
+const Tokenizer& required(const Tokenizer* tokenizer, const Engine& engine) {
+  if (tokenizer == nullptr) {
+    throw Error(engine.path().string(), "the engine has no tokenizer",
+                "give token ids with --ids where the command takes them");
+  }
+  return *tokenizer;
+}
+
+}  // namespace
+
+std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, const std::string& device, int threads,
+                                      SessionUse use) {
+  auto gateway = std::make_unique<Gateway>(Engine::open(engine), GatewayOptions{session_options(device, threads, use)});
+  check_if_kept(gateway->engine(), use);
+  return gateway;
+}
+
+std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
+                                      SessionUse use) {
+  auto session = std::make_unique<Session>(Engine::open(engine), session_options(device, threads, use));
+  check_if_kept(session->executor().engine(), use);
   return session;
 }
 
@@ -96,18 +123,13 @@ void check_weights(const Engine& engine) {
   progress.finish();
 }
 
-void finish_check(Session& session) {
+void finish_check(Gateway& gateway) {
   constexpr auto patience = std::chrono::milliseconds(100);
-  session.finish_check(patience);
+  gateway.run_alone([&](Session& session) { session.finish_check(patience); });
 }
 
-const Tokenizer& tokenizer_of(Session& session) {
-  if (session.tokenizer() == nullptr) {
-    throw Error(session.executor().engine().path().string(), "the engine has no tokenizer",
-                "give token ids with --ids where the command takes them");
-  }
-  return *session.tokenizer();
-}
+const Tokenizer& tokenizer_of(Session& session) { return required(session.tokenizer(), session.executor().engine()); }
+const Tokenizer& tokenizer_of(const Gateway& gateway) { return required(gateway.tokenizer(), gateway.engine()); }
 
 std::string stream_fault(std::string_view done) {
   if (errno == EBADF) return "is closed";

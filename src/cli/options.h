@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "session/session.h"
+#include "session/gateway.h"
 
 namespace incipit::cli {
 
@@ -28,15 +28,18 @@ std::string readable_seconds(double seconds);
 /// executor themselves. `profile` times every step. The weights are checked behind the first token for `serve`, and
 /// before anything is computed for `serve_checked` and `measure`, whose results are kept.
 enum class SessionUse : uint8_t { serve, serve_checked, measure, profile };
-/// A session over an engine file; `device` is "cpu" or "shadow".
+/// A gateway to an engine file, or a session for what drives it by itself; `device` is "cpu" or "shadow".
+std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, const std::string& device, int threads,
+                                      SessionUse use);
 std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
                                       SessionUse use);
 /// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
 void check_weights(const Engine& engine);
 /// Gives the check behind the first token some time to end: all it needs, for engines that are not large.
-void finish_check(Session& session);
-/// The session's tokenizer; throws Error naming the engine when it has none.
+void finish_check(Gateway& gateway);
+/// The engine's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(Session& session);
+const Tokenizer& tokenizer_of(const Gateway& gateway);
 
 /// What errno says of a standard stream that could not be "read" or "written".
 std::string stream_fault(std::string_view done);

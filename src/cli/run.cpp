@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "cli/answer.h"
 #include "cli/arguments.h"
 #include "cli/batch.h"
 #include "cli/chat.h"
@@ -24,8 +25,6 @@
 
 namespace incipit::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct RunOptions {
   std::filesystem::path engine;
@@ -45,22 +44,13 @@ struct RunOptions {
   std::string device = "cpu";
 };
 
-/// What happened, and when.
+/// When what comes before the answer was done.
 struct Outcome {
-  std::string text;
-  std::vector<int32_t> ids;
-  FinishReason finish = FinishReason::none;
-  std::string failure;
-  int32_t prompt_tokens = 0, cached_tokens = 0;
-  Clock::time_point begun, loaded, tokenised, submitted, first, last;
+  Answer answer;
+  Answer::Clock::time_point begun, loaded, tokenised;
 };
 
-double milliseconds(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
-SamplingParameters sampling_for(const RunOptions& options, const Session& session) {
-  SamplingParameters sampling = session.default_sampling();
+SamplingParameters sampling_for(const RunOptions& options, SamplingParameters sampling) {
   const auto set = [](auto& field, const auto& option) {
     if (option) field = *option;
   };
@@ -92,17 +82,17 @@ std::string prompt_text(const RunOptions& options) {
   return read_standard_input(static_cast<size_t>(engine->plan().max_context()) * longest_token);
 }
 
-std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& text, Session& session) {
+std::vector<int32_t> prompt_ids(const RunOptions& options, const std::string& text, const Gateway& gateway) {
   if (options.ids) return parse_integers(*options.ids, "--ids", 0);
-  const std::vector<int32_t> ids = tokenizer_of(session).encode(text, {.add_special_tokens = !options.raw});
+  const std::vector<int32_t> ids = tokenizer_of(gateway).encode(text, {.add_special_tokens = !options.raw});
   if (ids.empty()) throw Error("prompt", "it has no tokens", "give some text");
   return ids;
 }
 
 /// All of a request but its prompt.
-Request request_for(const RunOptions& options, const Session& session) {
+Request request_for(const RunOptions& options, const Gateway& gateway) {
   Request request;
-  request.sampling = sampling_for(options, session);
+  request.sampling = sampling_for(options, gateway.default_sampling());
   request.max_new_tokens = options.max_tokens;
   request.stop_texts = options.stops;
   if (options.stop_ids) request.stop_ids = parse_integers(*options.stop_ids, "--stop-ids", 0);
@@ -113,68 +103,35 @@ SessionUse use_of(const RunOptions& options) {
   return options.check || !options.batch.input.empty() ? SessionUse::serve_checked : SessionUse::serve;
 }
 
-/// Ends with the request, or with Ctrl-C.
-void generate(Session& session, Request request, bool stream, Outcome& outcome) {
-  outcome.submitted = Clock::now();
-  outcome.prompt_tokens = static_cast<int32_t>(request.prompt.size());
-  std::exception_ptr broken;
-  const SequenceId id = session.submit(std::move(request), [&](const TokenEvent& event) {
-    if (event.token.id >= 0) {
-      outcome.last = Clock::now();
-      if (outcome.ids.empty()) outcome.first = outcome.last;
-      outcome.ids.push_back(event.token.id);
-    }
-    outcome.text += event.text;
-    outcome.finish = event.finish;
-    outcome.cached_tokens = event.cached_tokens;
-    outcome.failure = event.failure;
-    if (!stream || broken || event.text.empty()) return;
-    try {
-      print(event.text);
-    } catch (const Error&) {
-      broken = std::current_exception();  // nobody reads on: the loop below ends
-    }
-  });
-  try {
-    while (session.step()) {
-      if (interrupted() || broken) session.cancel(id);
-    }
-    if (!interrupted()) finish_check(session);
-  } catch (const Error&) {
-    if (stream && !broken) print("\n");
-    throw;
-  }
-  if (broken) std::rethrow_exception(broken);
-}
-
 std::string describe(const Outcome& outcome) {
-  if (outcome.ids.empty()) return fmt::format("no token; {}", name_of(outcome.finish));
+  const Answer& answer = outcome.answer;
+  if (answer.ids.empty()) return fmt::format("no token; {}", name_of(answer.finish));
   std::string line = fmt::format(
       "TTFT {:.1f} ms for {} tokens; before it: load {:.1f} ms, tokenise {:.2f} ms; first token {:.1f} ms after start",
-      milliseconds(outcome.submitted, outcome.first), outcome.prompt_tokens,
-      milliseconds(outcome.begun, outcome.loaded), milliseconds(outcome.loaded, outcome.tokenised),
-      milliseconds(outcome.begun, outcome.first));
-  if (outcome.ids.size() > 1) {
+      milliseconds(answer.submitted, answer.first), answer.prompt_tokens, milliseconds(outcome.begun, outcome.loaded),
+      milliseconds(outcome.loaded, outcome.tokenised), milliseconds(outcome.begun, answer.first));
+  if (answer.ids.size() > 1) {
     line += fmt::format("; then {:.1f} tokens/s ({} tokens, {})",
-                        1e3 * static_cast<double>(outcome.ids.size() - 1) / milliseconds(outcome.first, outcome.last),
-                        outcome.ids.size(), name_of(outcome.finish));
+                        1e3 * static_cast<double>(answer.ids.size() - 1) / milliseconds(answer.first, answer.last),
+                        answer.ids.size(), name_of(answer.finish));
   }
   return line;
 }
 
 boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sampling) {
-  boost::json::object result{{"text", outcome.text},
-                             {"ids", boost::json::value_from(outcome.ids)},
-                             {"finish", name_of(outcome.finish)},
-                             {"prompt_tokens", outcome.prompt_tokens},
-                             {"cached_tokens", outcome.cached_tokens},
+  const Answer& answer = outcome.answer;
+  boost::json::object result{{"text", answer.text},
+                             {"ids", boost::json::value_from(answer.ids)},
+                             {"finish", name_of(answer.finish)},
+                             {"prompt_tokens", answer.prompt_tokens},
+                             {"cached_tokens", answer.cached_tokens},
                              {"seed", sampling.seed}};
   boost::json::object times{{"load", milliseconds(outcome.begun, outcome.loaded)},
                             {"tokenise", milliseconds(outcome.loaded, outcome.tokenised)}};
-  if (!outcome.ids.empty()) {
-    times["ttft"] = milliseconds(outcome.submitted, outcome.first);
-    times["start_to_first_token"] = milliseconds(outcome.begun, outcome.first);
-    times["rest"] = milliseconds(outcome.first, outcome.last);
+  if (!answer.ids.empty()) {
+    times["ttft"] = milliseconds(answer.submitted, answer.first);
+    times["start_to_first_token"] = milliseconds(outcome.begun, answer.first);
+    times["rest"] = milliseconds(answer.first, answer.last);
   }
   result["ms"] = times;
   return result;
@@ -183,21 +140,21 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
 int run_files(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
   progress.finish();
-  return run_batch(*session, options.batch);
+  return run_batch(*gateway, options.batch);
 }
 
 int run_conversation(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
   progress.finish();
   ChatOptions chat;
   chat.system = options.system;
   chat.template_arguments = parse_template_arguments(options.template_arguments);
-  chat.request = request_for(options, *session);
-  return run_chat(*session, chat);
+  chat.request = request_for(options, *gateway);
+  return run_chat(*gateway, chat);
 }
 
 int run(const RunOptions& options) {
@@ -205,27 +162,34 @@ int run(const RunOptions& options) {
   if (!options.batch.input.empty()) return run_files(options);
   Outcome outcome;
   const std::string text = options.ids ? std::string() : prompt_text(options);
-  outcome.begun = Clock::now();
+  outcome.begun = Answer::Clock::now();
   Progress progress;
   progress.stage("loading", 0);
-  const auto session = open_session(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
   if (!options.json) progress.finish();
-  outcome.loaded = Clock::now();
-  Request request = request_for(options, *session);
-  request.prompt = prompt_ids(options, text, *session);
-  outcome.tokenised = Clock::now();
+  outcome.loaded = Answer::Clock::now();
+  Request request = request_for(options, *gateway);
+  request.prompt = prompt_ids(options, text, *gateway);
+  outcome.tokenised = Answer::Clock::now();
   const SamplingParameters sampling = request.sampling;
   if (options.echo) print(text);
-  generate(*session, std::move(request), !options.json, outcome);
+  outcome.answer = answer(*gateway, std::move(request), !options.json);
+  try {
+    if (!interrupted()) finish_check(*gateway);
+  } catch (const Error&) {
+    if (!options.json) print("\n");
+    throw;
+  }
   if (options.json) {
     print_json(to_json(outcome, sampling));
   } else {
-    if (session->tokenizer() == nullptr) print(fmt::format("{}", fmt::join(outcome.ids, ",")));
+    if (gateway->tokenizer() == nullptr) print(fmt::format("{}", fmt::join(outcome.answer.ids, ",")));
     print("\n");
     tell(describe(outcome));
   }
   if (interrupted()) return exit_interrupted();
-  if (outcome.finish == FinishReason::failed) throw Error("request", outcome.failure, "please report this");
+  if (outcome.answer.finish == FinishReason::failed)
+    throw Error("request", outcome.answer.failure, "please report this");
   return 0;
 }
 

@@ -164,7 +164,7 @@ void read_biases(const value& from, SamplingParameters& sampling) {
 }
 
 SamplingParameters read_sampling(const object& body, const BatchContext& context, uint64_t seed) {
-  SamplingParameters sampling = context.session.default_sampling();
+  SamplingParameters sampling = context.default_sampling;
   const auto set = [&](std::string_view key, float& field, double least, double most) {
     if (const value* option = given(body, key)) {
       field = static_cast<float>(number_of(*option, std::string(key), least, most));
@@ -216,10 +216,10 @@ int32_t read_max_tokens(const object& body, bool chat) {
 }
 
 const Tokenizer& tokenizer_for(const BatchContext& context, const std::string& parameter) {
-  if (context.session.tokenizer() == nullptr) {
+  if (context.tokenizer == nullptr) {
     throw BadRequest(parameter, "the engine has no tokenizer: give the prompt as token ids");
   }
-  return *context.session.tokenizer();
+  return *context.tokenizer;
 }
 
 std::vector<int32_t> ids_of(const array& list, const std::string& parameter) {

@@ -31,7 +31,8 @@ class BadRequest : public std::runtime_error {
 
 /// What requests are read against.
 struct BatchContext {
-  const Session& session;
+  SamplingParameters default_sampling;
+  const Tokenizer* tokenizer = nullptr;                 // null when the engine has none
   const JinjaTemplate* chat = nullptr;                  // null when the engine has none
   const boost::json::object* chat_variables = nullptr;  // what it is given beside the messages
 };
