@@ -59,7 +59,7 @@ void append_all(std::string& text, const uint32_t (&characters)[3]) {
 /// Appends one case of a character: the one that these members tell.
 void append_case(std::string& text, uint32_t c, uint32_t (SpecialCase::*whole)[3], int32_t CaseRun::*distance) {
   if (is_ascii(c)) {
-    const uint32_t first = distance == &CaseRun::lower ? 'A' : 'a';
+    const uint32_t first = distance == &CaseRun::lower ? uint32_t{'A'} : uint32_t{'a'};
     text += static_cast<char>(c >= first && c < first + 26 ? c ^ 0x20 : c);
     return;
   }

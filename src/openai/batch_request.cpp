@@ -45,7 +45,8 @@ std::string text_of(const value& from, const std::string& parameter) {
 double number_of(const value& from, const std::string& parameter, double least, double most) {
   if (!from.is_number()) wrong_kind(parameter, from, "a number");
   const auto number = from.to_number<double>();
-  if (!(number >= least && number <= most)) {  // nan is neither
+  const bool is_inside = number >= least && number <= most;  // no NaN is
+  if (!is_inside) {
     throw BadRequest(parameter, fmt::format("'{}' is {}, and should be {} to {}", parameter, number, least, most));
   }
   return number;

@@ -1,6 +1,7 @@
 #include "primitives/arg_reduce.h"
 
 #include "primitives/carrier.h"
+#include "primitives/extremes.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -11,8 +12,8 @@ int64_t place_of(const T* line, int64_t extent, int64_t stride, bool largest, bo
   int64_t best = 0;
   for (int64_t i = 1; i < extent; ++i) {
     const T x = line[i * stride], y = line[best * stride];
-    const bool is_better = y == y && (x != x || (largest ? x > y : x < y));
-    const bool is_equal = x == y || (x != x && y != y);
+    const bool is_better = !is_nan(y) && (is_nan(x) || (largest ? x > y : x < y));
+    const bool is_equal = x == y || (is_nan(x) && is_nan(y));
     if (is_better || (last && is_equal)) best = i;
   }
   return best;

@@ -73,7 +73,7 @@ void load_elements(DType dtype, const std::byte* from, T* to, size_t count) {
                   std::is_floating_point_v<arithmetic_t<From>> == std::is_floating_point_v<T> &&
                   std::is_signed_v<arithmetic_t<From>> == std::is_signed_v<T> && sizeof(From) <= sizeof(T)) {
       const auto* const in = reinterpret_cast<const From*>(from);
-      for (size_t i = 0; i < count; ++i) to[i] = load(in[i]);
+      for (size_t i = 0; i < count; ++i) to[i] = load(in[i]);  // NOLINT(bugprone-signed-char-misuse): numbers
     }
   });
 }

@@ -24,7 +24,8 @@ Outputs Dropout::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const double ratio = one_number(optional_input(inputs, 1), 0.5);
   const bool training = one_number(optional_input(inputs, 2), 0) != 0;
-  if (!(ratio >= 0 && ratio < 1)) throw Error(op_name, "has a ratio that is not in [0, 1)");
+  const bool is_share = ratio >= 0 && ratio < 1;  // no NaN is
+  if (!is_share) throw Error(op_name, "has a ratio that is not in [0, 1)");
   Outputs outputs;
   outputs.push_back(copy_of(x));
   Tensor& mask = outputs.emplace_back(DType::boolean, x.shape());

@@ -113,7 +113,7 @@ Operand contracted(const Operand& a, const Operand& b, const std::vector<int>& k
   Extents own;
   for (const Operand* operand : {&a, &b}) {
     for (const int axis : operand->axes) {
-      if (own.count(axis) > 0) continue;
+      if (own.contains(axis)) continue;
       // An axis that only later operands stretch stays 1 until then.
       const int64_t in_a = extent_of(a, axis), in_b = extent_of(b, axis);
       own[axis] = in_a == 1 ? in_b : in_a;
@@ -192,7 +192,7 @@ EinsumAxes einsum_axes(const std::string& equation, std::span<const size_t> rank
   if (arrow != std::string::npos) {
     output = letters_of(plain.substr(arrow + 2));
     for (const int letter : output) {
-      if (letter != 0 && times.count(letter) == 0) throw Error(op, "its result has an axis that no input has");
+      if (letter != 0 && !times.contains(letter)) throw Error(op, "its result has an axis that no input has");
       if (std::count(output.begin(), output.end(), letter) > 1) throw Error(op, "its result names an axis twice");
     }
   } else {

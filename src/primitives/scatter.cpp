@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "primitives/extremes.h"
 #include "primitives/gather.h"
 #include "primitives/strided.h"
 
@@ -22,11 +23,10 @@ Reduction reduction_of(std::string_view op, const std::string& name) {
 
 template <typename T>
 T reduced(Reduction reduction, T a, T b) {
-  const bool is_nan = a != a;
   switch (reduction) {
     case Reduction::none: return b;
-    case Reduction::max: return is_nan || a > b ? a : b;
-    case Reduction::min: return is_nan || a < b ? a : b;
+    case Reduction::max: return larger(a, b);
+    case Reduction::min: return smaller(a, b);
     case Reduction::add:
     case Reduction::mul: break;
   }
@@ -35,7 +35,8 @@ T reduced(Reduction reduction, T a, T b) {
     return is_sum ? a || b : a && b;
   } else if constexpr (std::is_integral_v<T>) {
     // Unsigned, for integers wrap.
-    const auto x = static_cast<uint64_t>(a), y = static_cast<uint64_t>(b);
+    using Unsigned = std::make_unsigned_t<T>;
+    const uint64_t x = static_cast<Unsigned>(a), y = static_cast<Unsigned>(b);
     return static_cast<T>(is_sum ? x + y : x * y);
   } else {
     return is_sum ? a + b : a * b;

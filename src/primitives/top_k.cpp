@@ -5,6 +5,7 @@
 #include <string>
 
 #include "primitives/carrier.h"
+#include "primitives/extremes.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -13,7 +14,7 @@ namespace {
 // A strict order even where there are NaNs.
 template <typename T>
 bool is_less(T a, T b) {
-  return a < b || (b != b && a == a);
+  return a < b || (is_nan(b) && !is_nan(a));
 }
 
 /// Writes the places along the axis of the k first elements in order, block by block.

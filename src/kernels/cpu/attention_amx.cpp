@@ -50,9 +50,7 @@ Kernel<Attention> attention_amx() {
               .with(CpuFeature::amx_bf16),
           accepts_tiles,
           tile_configs,
-          attention_scratch<bf16>,
-          attention_tiles,
-          run_attention<TileProducts<HardwareTiles>>,
+          {attention_scratch<bf16>, attention_tiles, run_attention<TileProducts<HardwareTiles>>},
           attention_workspace};
 }
 

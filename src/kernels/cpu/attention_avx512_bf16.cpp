@@ -62,9 +62,7 @@ Kernel<Attention> attention_avx512_bf16() {
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16),
           accepts,
           configs,
-          attention_scratch<bf16>,
-          attention_tiles,
-          run_attention<VectorProducts<PairUnits>>,
+          {attention_scratch<bf16>, attention_tiles, run_attention<VectorProducts<PairUnits>>},
           attention_workspace};
 }
 

@@ -160,7 +160,7 @@ Kernel<Elementwise> elementwise_highway(HighwayTarget target) {
     return row_tiles(p.width, args.rows);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<Elementwise>, tiles, runs[i]};
+  return {names[i], 1, highway_needs(target), accepts, plain_config, {no_scratch_needed<Elementwise>, tiles, runs[i]}};
 }
 
 }  // namespace incipit

@@ -113,7 +113,7 @@ Kernel<Embedding> embedding_highway(HighwayTarget target) {
     return row_tiles(p.width, args.rows);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<Embedding>, tiles, runs[i]};
+  return {names[i], 1, highway_needs(target), accepts, plain_config, {no_scratch_needed<Embedding>, tiles, runs[i]}};
 }
 
 Kernel<PackedEmbedding> packed_embedding_generic() {
@@ -121,8 +121,12 @@ Kernel<PackedEmbedding> packed_embedding_generic() {
   const auto tiles = [](const PackedEmbedding::Problem& p, const PackedEmbedding::Args& args, const KernelConfig&) {
     return row_tiles(p.width, args.rows);
   };
-  return {"packed_embedding/generic", 1, {}, accepts, plain_config, no_scratch_needed<PackedEmbedding>, tiles,
-          run_packed_embedding};
+  return {"packed_embedding/generic",
+          1,
+          {},
+          accepts,
+          plain_config,
+          {no_scratch_needed<PackedEmbedding>, tiles, run_packed_embedding}};
 }
 
 Kernel<GatherRows> gather_rows_generic() {
@@ -130,7 +134,7 @@ Kernel<GatherRows> gather_rows_generic() {
   const auto tiles = [](const GatherRows::Problem& p, const GatherRows::Args& args, const KernelConfig&) {
     return row_tiles(p.width, args.rows);
   };
-  return {"gather_rows/generic", 1, {}, accepts, plain_config, no_scratch_needed<GatherRows>, tiles, run_gather_rows};
+  return {"gather_rows/generic", 1, {}, accepts, plain_config, {no_scratch_needed<GatherRows>, tiles, run_gather_rows}};
 }
 
 }  // namespace incipit

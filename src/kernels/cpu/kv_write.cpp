@@ -223,7 +223,7 @@ Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
     return static_cast<size_t>(16 * p.head_dim) * sizeof(float);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 2, highway_needs(target), accepts, plain_config, scratch, kv_write_tiles, runs[i]};
+  return {names[i], 2, highway_needs(target), accepts, plain_config, {scratch, kv_write_tiles, runs[i]}};
 }
 
 }  // namespace incipit

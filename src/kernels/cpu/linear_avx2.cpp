@@ -104,20 +104,36 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx2_f32() {
-  return {"linear/avx2_f32", 1,          avx2,         accepts_linear<WeightFormat::f32>,
-          configs,           no_scratch, linear_tiles, run_linear<Micro<UnitF32>>};
+  return {"linear/avx2_f32",
+          1,
+          avx2,
+          accepts_linear<WeightFormat::f32>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<Micro<UnitF32>>}};
 }
 Kernel<Linear> linear_avx2_f16() {
-  return {"linear/avx2_f16", 1,          avx2,         accepts_linear<WeightFormat::f16>,
-          configs,           no_scratch, linear_tiles, run_linear<Micro<UnitF16>>};
+  return {"linear/avx2_f16",
+          1,
+          avx2,
+          accepts_linear<WeightFormat::f16>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<Micro<UnitF16>>}};
 }
 Kernel<Linear> linear_avx2_bf16() {
-  return {"linear/avx2_bf16",         1, avx2, accepts_linear<WeightFormat::bf16>, configs, no_scratch, linear_tiles,
-          run_linear<Micro<UnitBf16>>};
+  return {"linear/avx2_bf16",
+          1,
+          avx2,
+          accepts_linear<WeightFormat::bf16>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}};
 }
 Kernel<Linear> linear_avx2_i8() {
-  return {"linear/avx2_i8",     2, avx2, accepts_linear<WeightFormat::i8>, configs, code_scratch, linear_tiles,
-          run_codes<MicroI8, 0>};
+  return {"linear/avx2_i8",
+          2,
+          avx2,
+          accepts_linear<WeightFormat::i8>,
+          configs,
+          {code_scratch, linear_tiles, run_codes<MicroI8, 0>}};
 }
 
 }  // namespace incipit

@@ -38,9 +38,7 @@ Kernel<Linear> linear_avx512_bf16() {
           avx512.with(CpuFeature::avx512_bf16),
           accepts_linear<WeightFormat::bf16>,
           configs,
-          no_scratch,
-          linear_tiles,
-          run_linear<Micro<UnitBf16>>};
+          {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}};
 }
 
 }  // namespace incipit

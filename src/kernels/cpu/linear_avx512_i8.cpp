@@ -40,9 +40,7 @@ Kernel<Linear> linear_avx512_i8() {
           avx512.with(CpuFeature::avx512_vnni),
           accepts_linear<WeightFormat::i8>,
           configs,
-          unsigned_code_scratch,
-          linear_tiles,
-          run_codes<Micro<UnitI8>, 0x80>};
+          {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}};
 }
 
 }  // namespace incipit

@@ -39,9 +39,7 @@ Kernel<Linear> linear_avx_vnni_i8() {
           avx2.with(CpuFeature::avx_vnni),
           accepts_linear<WeightFormat::i8>,
           configs,
-          unsigned_code_scratch,
-          linear_tiles,
-          run_codes<Micro<UnitI8>, 0x80>};
+          {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}};
 }
 
 }  // namespace incipit

@@ -130,20 +130,36 @@ constexpr KernelConfig configs[] = {{"rows16_panels8", {16, 8}}, {"rows64_panels
 }  // namespace
 
 Kernel<Linear> linear_generic_f32() {
-  return {"linear/generic_f32",         1, {}, accepts_linear<WeightFormat::f32>, configs, no_scratch, linear_tiles,
-          run_linear<MicroFloat<float>>};
+  return {"linear/generic_f32",
+          1,
+          {},
+          accepts_linear<WeightFormat::f32>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<MicroFloat<float>>}};
 }
 Kernel<Linear> linear_generic_bf16() {
-  return {"linear/generic_bf16", 1, {}, accepts_linear<WeightFormat::bf16>, configs, no_scratch, linear_tiles,
-          run_linear<MicroBf16>};
+  return {"linear/generic_bf16",
+          1,
+          {},
+          accepts_linear<WeightFormat::bf16>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<MicroBf16>}};
 }
 Kernel<Linear> linear_generic_f16() {
-  return {"linear/generic_f16",       1, {}, accepts_linear<WeightFormat::f16>, configs, no_scratch, linear_tiles,
-          run_linear<MicroFloat<f16>>};
+  return {"linear/generic_f16",
+          1,
+          {},
+          accepts_linear<WeightFormat::f16>,
+          configs,
+          {no_scratch, linear_tiles, run_linear<MicroFloat<f16>>}};
 }
 Kernel<Linear> linear_generic_i8() {
-  return {"linear/generic_i8",  2, {}, accepts_linear<WeightFormat::i8>, configs, code_scratch, linear_tiles,
-          run_codes<MicroI8, 0>};
+  return {"linear/generic_i8",
+          2,
+          {},
+          accepts_linear<WeightFormat::i8>,
+          configs,
+          {code_scratch, linear_tiles, run_codes<MicroI8, 0>}};
 }
 
 }  // namespace incipit

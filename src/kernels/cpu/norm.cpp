@@ -332,8 +332,12 @@ Kernel<RmsNorm> rms_norm_highway(HighwayTarget target) {
            (p.groups == 1 || (!p.add && p.output != DType::i8));
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 3, highway_needs(target), accepts, plain_config, no_scratch_needed<RmsNorm>, norm_tiles<RmsNorm>,
-          runs[i]};
+  return {names[i],
+          3,
+          highway_needs(target),
+          accepts,
+          plain_config,
+          {no_scratch_needed<RmsNorm>, norm_tiles<RmsNorm>, runs[i]}};
 }
 
 Kernel<LayerNorm> layer_norm_highway(HighwayTarget target) {
@@ -343,8 +347,8 @@ Kernel<LayerNorm> layer_norm_highway(HighwayTarget target) {
     return p.width > 0 && (is_row_dtype(p.output) || p.output == DType::i8);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, layer_norm_scratch, norm_tiles<LayerNorm>,
-          runs[i]};
+  return {
+      names[i], 1, highway_needs(target), accepts, plain_config, {layer_norm_scratch, norm_tiles<LayerNorm>, runs[i]}};
 }
 
 Kernel<QuantizeRows> quantize_rows_highway(HighwayTarget target) {
@@ -360,9 +364,7 @@ Kernel<QuantizeRows> quantize_rows_highway(HighwayTarget target) {
           highway_needs(target),
           accepts,
           plain_config,
-          no_scratch_needed<QuantizeRows>,
-          norm_tiles<QuantizeRows>,
-          runs[i]};
+          {no_scratch_needed<QuantizeRows>, norm_tiles<QuantizeRows>, runs[i]}};
 }
 
 }  // namespace incipit

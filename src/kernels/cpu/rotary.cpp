@@ -69,8 +69,8 @@ Kernel<RotaryTable> rotary_table_generic() {
   const auto tiles = [](const RotaryTable::Problem&, const RotaryTable::Args& args, const KernelConfig&) {
     return int64_t{args.rows};
   };
-  return {"rotary_table/generic", 1, {}, accepts, plain_config, no_scratch_needed<RotaryTable>, tiles,
-          run_rotary_table};
+  return {
+      "rotary_table/generic", 1, {}, accepts, plain_config, {no_scratch_needed<RotaryTable>, tiles, run_rotary_table}};
 }
 
 Kernel<Rotary> rotary_highway(HighwayTarget target) {
@@ -83,7 +83,7 @@ Kernel<Rotary> rotary_highway(HighwayTarget target) {
     return row_tiles(int64_t{p.heads} * p.head_dim, args.rows);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<Rotary>, tiles, runs[i]};
+  return {names[i], 1, highway_needs(target), accepts, plain_config, {no_scratch_needed<Rotary>, tiles, runs[i]}};
 }
 
 }  // namespace incipit

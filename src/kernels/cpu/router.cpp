@@ -59,7 +59,7 @@ Kernel<Router> router_generic() {
   const auto tiles = [](const Router::Problem& p, const Router::Args& args, const KernelConfig&) {
     return row_tiles(p.experts, args.rows);
   };
-  return {"router/generic", 1, {}, accepts, plain_config, no_scratch_needed<Router>, tiles, run_router};
+  return {"router/generic", 1, {}, accepts, plain_config, {no_scratch_needed<Router>, tiles, run_router}};
 }
 
 }  // namespace incipit

@@ -325,8 +325,12 @@ Kernel<ResolveTokens> resolve_tokens_generic() {
   const auto tiles = [](const ResolveTokens::Problem&, const ResolveTokens::Args& args, const KernelConfig&) {
     return int64_t{args.sequences};
   };
-  return {"resolve_tokens/generic", 1, {}, accepts, plain_config, no_scratch_needed<ResolveTokens>, tiles,
-          run_resolve_tokens};
+  return {"resolve_tokens/generic",
+          1,
+          {},
+          accepts,
+          plain_config,
+          {no_scratch_needed<ResolveTokens>, tiles, run_resolve_tokens}};
 }
 
 Kernel<Sample> sample_highway(HighwayTarget target) {
@@ -340,7 +344,7 @@ Kernel<Sample> sample_highway(HighwayTarget target) {
     return int64_t{args.rows};
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, scratch, tiles, runs[i]};
+  return {names[i], 1, highway_needs(target), accepts, plain_config, {scratch, tiles, runs[i]}};
 }
 
 }  // namespace incipit

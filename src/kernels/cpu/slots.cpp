@@ -28,20 +28,27 @@ void publish(const Publish::Problem&, const Publish::Args& args, const KernelCon
 
 Kernel<ResetSlot> reset_slot_generic() {
   const auto accepts = [](const ResetSlot::Problem& p) { return p.vocabulary > 0; };
-  return {"reset_slot/generic",    1, {}, accepts, plain_config, no_scratch_needed<ResetSlot>, one_tile<ResetSlot>,
-          run_reference<ResetSlot>};
+  return {"reset_slot/generic",
+          1,
+          {},
+          accepts,
+          plain_config,
+          {no_scratch_needed<ResetSlot>, one_tile<ResetSlot>, run_reference<ResetSlot>}};
 }
 
 Kernel<TruncateSlot> truncate_slot_generic() {
   const auto accepts = [](const TruncateSlot::Problem& p) { return p.vocabulary > 0; };
-  return {
-      "truncate_slot/generic",    1, {}, accepts, plain_config, no_scratch_needed<TruncateSlot>, one_tile<TruncateSlot>,
-      run_reference<TruncateSlot>};
+  return {"truncate_slot/generic",
+          1,
+          {},
+          accepts,
+          plain_config,
+          {no_scratch_needed<TruncateSlot>, one_tile<TruncateSlot>, run_reference<TruncateSlot>}};
 }
 
 Kernel<Publish> publish_generic() {
   const auto accepts = [](const Publish::Problem&) { return true; };
-  return {"publish/generic", 1, {}, accepts, plain_config, no_scratch_needed<Publish>, one_tile<Publish>, publish};
+  return {"publish/generic", 1, {}, accepts, plain_config, {no_scratch_needed<Publish>, one_tile<Publish>, publish}};
 }
 
 }  // namespace incipit

@@ -54,7 +54,7 @@ Kernel<WeightedSum> weighted_sum_highway(HighwayTarget target) {
     return row_tiles(int64_t{p.width} * p.slots, args.rows);
   };
   const auto i = static_cast<size_t>(target);
-  return {names[i], 1, highway_needs(target), accepts, plain_config, no_scratch_needed<WeightedSum>, tiles, runs[i]};
+  return {names[i], 1, highway_needs(target), accepts, plain_config, {no_scratch_needed<WeightedSum>, tiles, runs[i]}};
 }
 
 }  // namespace incipit

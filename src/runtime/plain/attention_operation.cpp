@@ -67,9 +67,9 @@ class AttentionOperation final : public PlainOperation {
     if (!heads) return primitive_->compute(inputs);
     const Shape& q = inputs[0]->shape();
     Call call{*primitive_, inputs, *heads, Tensor(inputs[0]->dtype(), {q[0], q[1], q[2], inputs[2]->shape()[3]})};
-    Call* const pointer = &call;
+    const Code::Args args{&call};
     const std::unique_ptr<PreparedLaunch> launch =
-        device_.prepare({code_, std::as_bytes(std::span(&pointer, 1)), nullptr, 1});
+        device_.prepare({code_, std::as_bytes(std::span(&args, 1)), nullptr, 1});
     device_.launch(*launch);
     device_.wait(device_.record_event());
     if (call.error) std::rethrow_exception(call.error);
@@ -112,11 +112,10 @@ class AttentionOperation final : public PlainOperation {
   };
 
   struct Code final : LaunchCode {
-    static Call& call_of(const void* arguments) {
-      Call* call = nullptr;
-      std::memcpy(&call, arguments, sizeof call);
-      return *call;
-    }
+    struct Args {
+      Call* call;
+    };
+    static Call& call_of(const void* arguments) { return *static_cast<const Args*>(arguments)->call; }
     bool take_counts(void*, const StepCounts&) const override { return true; }
     size_t scratch_bytes(int32_t) const override { return 0; }
     int64_t tiles(const void* arguments) const override {
