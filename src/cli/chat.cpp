@@ -66,7 +66,7 @@ class Chat {
     const Answer said = answer(gateway_, std::move(request), true);
     print("\n");
     tell(describe(said));
-    if (said.finish == FinishReason::failed) throw Error("request", said.failure, "please report this");
+    if (said.finish == FinishReason::failed) throw Error("request", said.failure);
     messages_.push_back({{"role", "assistant"}, {"content", said.text}});
   }
 

@@ -189,7 +189,7 @@ int run(const RunOptions& options) {
   }
   if (interrupted()) return exit_interrupted();
   if (outcome.answer.finish == FinishReason::failed)
-    throw Error("request", outcome.answer.failure, "please report this");
+    throw Error("request", outcome.answer.failure);
   return 0;
 }
 

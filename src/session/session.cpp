@@ -374,6 +374,11 @@ bool Session::State::ends_at(const Live& one, int32_t token) const {
 }
 
 void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
+  // Of logits that are no numbers no token was drawn, whatever its id says.
+  if (!std::isfinite(row.logprob)) {
+    throw Error("the model", "its logits are NaN or infinite",
+                "build it with --precision f32, or mend the checkpoint's weights");
+  }
   one.tokens.push_back(row.id);
   scheduler.learn(id, row.id);
   sampled = true;

@@ -8,6 +8,7 @@
 #include "golden.h"
 #include "import/spoilable.h"
 #include "runtime/executor.h"
+#include "session/session.h"
 
 namespace incipit {
 namespace {
@@ -73,19 +74,44 @@ TEST(Evaluate, RefusesWhatCannotBeRun) {
   EXPECT_THROW(evaluate_perplexity(executor, few, 1, [](int64_t) {}), Error);
 }
 
-TEST(Evaluate, SaysWhereLogitsAreNoNumbers) {
+/// An engine whose logits are NaN.
+std::shared_ptr<const Engine> engine_of_nans(const TemporaryDirectory& directory) {
   Spoilable model("llama-mha");
   const float nan = NAN;
   convert_from_float(&nan, DType::f32, model.tensors.at("model.norm.weight").data(), 1);
   model.save();
-  const TemporaryDirectory directory;
   CompileOptions options;
   options.precision = "f32";
   options.tune = false;
   options.allow_non_finite = true;
   Progress quiet(false);
   compile(import_model(model.path(), {.allow_non_finite = true}), options, directory / "nan.engine", quiet);
-  Executor executor(Engine::open(directory / "nan.engine"), make_cpu_device(1));
+  return Engine::open(directory / "nan.engine");
+}
+
+TEST(Generation, FailsWhereLogitsAreNoNumbers) {
+  const TemporaryDirectory directory;
+  SessionOptions options;
+  options.threads = 1;
+  Session session(engine_of_nans(directory), options);
+  std::vector<TokenEvent> events;
+  std::string failure;
+  Request request;
+  request.prompt = {1, 2, 3};
+  session.submit(request, [&](const TokenEvent& event) {
+    events.push_back(event);
+    failure = event.failure;
+  });
+  session.run();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].token.id, -1);
+  EXPECT_EQ(events[0].finish, FinishReason::failed);
+  EXPECT_NE(failure.find("its logits are NaN or infinite"), std::string::npos) << failure;
+}
+
+TEST(Evaluate, SaysWhereLogitsAreNoNumbers) {
+  const TemporaryDirectory directory;
+  Executor executor(engine_of_nans(directory), make_cpu_device(1));
   const std::vector<int32_t> tokens{1, 2, 3, 4, 5, 6};
   try {
     evaluate_perplexity(executor, tokens, 3, [](int64_t) {});
