@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/cpu.h"
+#include "base/progress.h"
 #include "base/tensor.h"
 #include "kernels/cpu/amx_tiles.h"
 #include "kernels/cpu/isa.h"
@@ -311,6 +312,7 @@ double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::ste
 double best_rate(ThreadPool& pool, Loop loop) {
   double best = 0;
   for (int round = 0; round < rounds; ++round) {
+    check_interrupt();
     const int threads = pool.threads();
     double operations = 0;
     const auto start = std::chrono::steady_clock::now();
@@ -333,6 +335,7 @@ double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Read
   double best = 0;
   for (int round = 0; round < 4; ++round) {
     for (const Reader reader : readers) {
+      check_interrupt();
       const auto start = std::chrono::steady_clock::now();
       pool.parallel_for(tiles, [&](int64_t tile, int) {
         const int64_t first = lines * tile / tiles;
