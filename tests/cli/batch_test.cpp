@@ -352,7 +352,7 @@ TEST(Batch, IsCompleteAfterBeingKilledAtAnyMoment) {
         });
     // Within a share of the whole that grows, so that it ends where the start takes most of it.
     std::this_thread::sleep_for(whole * (0.3 + 0.05 * killed) * std::uniform_real_distribution(0.0, 1.0)(random));
-    ::kill(child, SIGKILL);
+    send_signal(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
     finished = WIFEXITED(status);

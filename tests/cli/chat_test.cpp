@@ -229,7 +229,7 @@ TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
   EXPECT_TRUE(say("Tell me of the sea.\n"));
   char first = 0;
   EXPECT_EQ(::read(from_child[0], &first, 1), 1);
-  ::kill(child, SIGINT);
+  send_signal(child, SIGINT);
   read_line();
   EXPECT_TRUE(say("And of the hills.\n"));
   EXPECT_EQ(::read(from_child[0], &first, 1), 1) << "the conversation goes on";

@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -53,6 +55,12 @@ pid_t start_program(std::vector<std::string> arguments, Prepare&& prepare) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   ::_exit(cli::main(static_cast<int>(argv.size()), argv.data()));
+}
+
+/// Not to a child that was never started: that would be a signal to every process there is.
+inline void send_signal(pid_t child, int signal) {
+  if (child <= 0) throw std::logic_error("no program was started");
+  ::kill(child, signal);
 }
 
 /// The child's exit status, or 1000 and the signal that ended it.

@@ -144,7 +144,7 @@ TEST(Streams, ASignalIsInTheStatus) {
     ::close(ends[1]);
     char first = 0;
     EXPECT_EQ(::read(ends[0], &first, 1), 1) << "the first token comes at once";
-    ::kill(child, signal);
+    send_signal(child, signal);
     EXPECT_EQ(wait_for_program(child), 128 + signal);
     ::close(ends[0]);
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "support/temporary_directory.h"
 #include "text/regex.h"
 #include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_compile/oniguruma.h"
@@ -239,8 +240,8 @@ TEST(CompileTokenizer, APatternThatExplodesEndsInAnError) {
 }
 
 TEST(CompileTokenizer, FirstAndLastIdsComeFromTheFolder) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "incipit_compile_tokenizer_test";
-  std::filesystem::create_directories(folder);
+  const TemporaryDirectory directory;
+  const std::filesystem::path& folder = directory.path();
   const auto write = [&](const char* name, std::string_view text) { std::ofstream(folder / name) << text; };
   write("tokenizer.json", small_tokenizer_json());
   EXPECT_EQ(open_tables(compile_tokenizer(folder))->bos_id(), std::nullopt);

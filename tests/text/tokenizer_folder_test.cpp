@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "support/temporary_directory.h"
 #include "text/byte_alphabet.h"
 #include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
@@ -52,7 +53,8 @@ class TokenizerFolder : public testing::Test {
   }
   void write_model() { write("tokenizer.model", read_text_file(source_path("tests/fixtures/text/tiny_bpe.model"))); }
 
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "incipit_tokenizer_folder_test";
+  const TemporaryDirectory directory_;
+  const std::filesystem::path folder_ = directory_ / "model";
 };
 
 TEST_F(TokenizerFolder, NothingThereIsSaid) {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "support/temporary_directory.h"
 #include "text/nfc.h"
 #include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
@@ -150,14 +151,10 @@ class PublishedTokenizer : public testing::Test {
 
   /// A folder with only some of a published tokenizer's files.
   std::shared_ptr<const Tokenizer> with_files(const std::string& name, const std::vector<std::string>& files) {
-    const std::filesystem::path folder =
-        std::filesystem::path(testing::TempDir()) / ("incipit_tokenizer_golden_test_" + name);
-    std::filesystem::remove_all(folder);
-    std::filesystem::create_directories(folder);
+    const TemporaryDirectory directory;
+    const std::filesystem::path& folder = directory.path();
     for (const std::string& file : files) std::filesystem::create_symlink(shared_ / name / file, folder / file);
-    std::shared_ptr<const Tokenizer> tokenizer = open_tables(compile_tokenizer(folder));
-    std::filesystem::remove_all(folder);
-    return tokenizer;
+    return open_tables(compile_tokenizer(folder));
   }
 
   void check_cases(const Tokenizer& tokenizer, const std::string& name) {
