@@ -17,8 +17,8 @@ class Progress {
   using Clock = double (*)();
   static double steady_seconds();
 
-  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal that can erase a
-  /// line. Tests give a clock of their own.
+  /// `visible`: false draws nothing. Progress::for_terminal() is true where standard error is a terminal that can erase
+  /// a line. Tests give a clock of their own.
   explicit Progress(bool visible = for_terminal(), Clock clock = steady_seconds);
   ~Progress();
   static bool for_terminal();

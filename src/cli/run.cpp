@@ -188,8 +188,7 @@ int run(const RunOptions& options) {
     tell(describe(outcome));
   }
   if (interrupted()) return exit_interrupted();
-  if (outcome.answer.finish == FinishReason::failed)
-    throw Error("request", outcome.answer.failure);
+  if (outcome.answer.finish == FinishReason::failed) throw Error("request", outcome.answer.failure);
   return 0;
 }
 

@@ -63,7 +63,8 @@ TuningCache TuningCache::load(const std::filesystem::path& path) {
                                                    ? std::nullopt
                                                    : parse_choice(line.substr(split + separator.size()));
     if (!choice) {
-      throw Error(path.string(), fmt::format("line {} is no tuning result", number), "choose another --tuning-cache; if this was one, delete it to tune again");
+      throw Error(path.string(), fmt::format("line {} is no tuning result", number),
+                  "choose another --tuning-cache; if this was one, delete it to tune again");
     }
     cache.entries_[std::string(line.substr(0, split))] = *choice;
   }
