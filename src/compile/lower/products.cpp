@@ -57,42 +57,37 @@ void product(Lowering& plan, const Node& node, const Linear::Problem& problem, s
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {output});
 }
 
-void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
-  const ValueId x = node.inputs[0];
-  const ValueId weight = node.inputs[1];
-  const ValueId bias = optional_input(node, 2);
-  const ValueId residual = optional_input(node, 3);
+/// What the products with and without codes have in common: all but the weight's format.
+Linear::Problem product_problem(const Lowering& plan, const Node& node, const std::string& activation, ValueId weight,
+                                ValueId bias, ValueId residual) {
   Linear::Problem problem;
-  problem.activation = activation_from(op.activation);
+  problem.activation = activation_from(activation);
   problem.n = narrow(plan.graph().value(weight).type.shape.at(0).constant());
   problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
-  problem.input = plan.dtype_of(x);
-  problem.format = format_for(problem.input, plan.dtype_of(weight));
+  problem.input = plan.dtype_of(node.inputs[0]);
   problem.output = plan.dtype_of(node.outputs[0]);
   problem.bias = bias != none;
   problem.residual = residual != none;
+  return problem;
+}
+
+void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
+  const ValueId weight = node.inputs[1], bias = optional_input(node, 2), residual = optional_input(node, 3);
+  Linear::Problem problem = product_problem(plan, node, op.activation, weight, bias, residual);
+  problem.format = format_for(problem.input, plan.dtype_of(weight));
   product(plan, node, problem,
-          {plan.ensure_whole(x, node.name),
+          {plan.ensure_whole(node.inputs[0], node.name),
            plan.packed_weight(weight, none, bias, problem.format, is_gated(problem.activation))},
           residual);
 }
 
 void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLinear& op) {
-  const ValueId weight = node.inputs[2];
-  const ValueId bias = optional_input(node, 4);
-  const ValueId residual = optional_input(node, 5);
-  Linear::Problem problem;
-  problem.activation = activation_from(op.activation);
-  problem.n = narrow(plan.graph().value(weight).type.shape.at(0).constant());
-  problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
-  problem.input = plan.dtype_of(node.inputs[0]);
+  const ValueId weight = node.inputs[2], bias = optional_input(node, 4), residual = optional_input(node, 5);
+  Linear::Problem problem = product_problem(plan, node, op.activation, weight, bias, residual);
   problem.format = WeightFormat::i8;
-  problem.output = plan.dtype_of(node.outputs[0]);
-  problem.bias = bias != none;
-  problem.residual = residual != none;
   std::vector<DraftOperand> inputs{plan.ensure_whole(node.inputs[0], node.name)};
   if (!problem.quantizes()) inputs.push_back(plan.at(node.inputs[1]));
-  inputs.push_back(plan.packed_weight(weight, node.inputs[3], bias, WeightFormat::i8, is_gated(problem.activation)));
+  inputs.push_back(plan.packed_weight(weight, node.inputs[3], bias, problem.format, is_gated(problem.activation)));
   product(plan, node, problem, std::move(inputs), residual);
 }
 
