@@ -6,6 +6,9 @@
 
 namespace incipit {
 
+/// Tokens. A prompt that a step does not end gets 1,024 of them (session/scheduler.h).
+constexpr int32_t largest_step = 1088;
+
 struct BucketBounds {
   int32_t tokens = 0, rows = 0, sequences = 0;
 };

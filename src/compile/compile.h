@@ -51,7 +51,6 @@ struct CompileReport {
   int32_t tuned_problems = 0;                        // distinct problems asked of the tuner, and
   int32_t measured_problems = 0;                     // those that the cache did not know
   std::vector<PortableFallback> portable_fallbacks;  // logged, and in the manifest
-  double pass_seconds = 0, tune_seconds = 0, pack_seconds = 0;
 };
 
 /// Compiles `model` (consumed: its graph is rewritten) into `target_path`, which appears only when it is whole. The

@@ -23,7 +23,9 @@ class PlainLowering {
     for (const ValueId id : graph_.constants()) {
       if (!is_read(id)) continue;
       number(id);
-      draft().constants.push_back({graph_.value(id).name, graph_.value(id).constant});
+      DraftWeight& constant = rows_.draft.constants.emplace_back();
+      constant.name = graph_.value(id).name;
+      constant.values = graph_.value(id).constant;
     }
     for (const NodeId n : graph_.order()) lower(n, graph_.node(n));
     draft().inputs = ports(graph_.inputs(), names.inputs);

@@ -8,8 +8,9 @@ namespace incipit {
 
 namespace json = boost::json;
 
-std::string make_manifest(const Model& model, const CompileOptions& options, CpuFeatures features,
-                          const CompileReport& report) {
+std::string make_manifest(const Rewritten& made, const CompileOptions& options, CpuFeatures features) {
+  const Model& model = made.model;
+  const CompileReport& report = made.report;
   json::object manifest;
   manifest["incipit"] = std::string(version());
   manifest["version_tag"] = options.version_tag;

@@ -4,13 +4,11 @@
 #include <string>
 
 #include "base/cpu.h"
-#include "compile/compile.h"
-#include "graph/model.h"
+#include "compile/stages.h"
 
 namespace incipit {
 
 /// JSON, keys in a fixed order.
-std::string make_manifest(const Model& model, const CompileOptions& options, CpuFeatures features,
-                          const CompileReport& report);
+std::string make_manifest(const Rewritten& made, const CompileOptions& options, CpuFeatures features);
 
 }  // namespace incipit

@@ -165,9 +165,7 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
   return planes;
 }
 
-}  // namespace
-
-uint64_t weight_bytes(const DraftWeight& weight) {
+uint64_t bytes_of(const DraftWeight& weight) {
   if (!weight.dense) {
     const PackedShape shape = shape_of(weight);
     // Beside the panels: scales and sums of codes, and the bias, f32 or i32 each.
@@ -175,6 +173,15 @@ uint64_t weight_bytes(const DraftWeight& weight) {
     return static_cast<uint64_t>(weight.experts * (shape.bytes() + output_planes * shape.panels * panel_width * 4));
   }
   return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
+}
+
+}  // namespace
+
+uint64_t weight_bytes(const PlanDraft& draft) {
+  uint64_t bytes = 0;
+  for (const DraftWeight& weight : draft.weights) bytes += bytes_of(weight);
+  for (const DraftWeight& constant : draft.constants) bytes += bytes_of(constant);
+  return bytes;
 }
 
 std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,

@@ -19,8 +19,8 @@ struct WrittenPlane {
   uint64_t bytes = 0;
 };
 
-/// Bytes that write_weight will write, for memory bounds and progress.
-uint64_t weight_bytes(const DraftWeight& weight);
+/// Bytes that write_weight will write for all weights and constants, for memory bounds and progress.
+uint64_t weight_bytes(const PlanDraft& draft);
 
 /// Writes one weight in slabs of bounded size. `advance(bytes)` is called as bytes go out. Throws what reading the
 /// constant throws, and Error naming the weight where it is NaN or infinite, unless `allow_non_finite`.

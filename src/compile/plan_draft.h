@@ -65,11 +65,6 @@ struct DraftPort {
   int32_t value = 0;
 };
 
-struct DraftConstant {
-  std::string name;
-  ConstantPtr values;
-};
-
 /// One primitive, or the launch of one of the draft's steps.
 struct DraftOperation {
   std::string name;
@@ -81,7 +76,6 @@ struct DraftOperation {
 
 struct DraftGraph {
   std::vector<DraftPort> inputs, outputs;
-  std::vector<DraftConstant> constants;
   std::vector<DraftOperation> operations;
 };
 
@@ -90,8 +84,10 @@ struct PlanDraft {
   std::vector<DraftWeight> weights;
   std::vector<DraftStep> steps;
   std::vector<DraftCacheGroup> groups;
-  int32_t logits = -1;              // buffer
-  std::optional<DraftGraph> graph;  // a model that is no decoder has neither logits nor caches
+  int32_t logits = -1;                 // buffer; -1: a plain graph, which has neither caches nor a frame
+  std::vector<DraftStep> frame;        // resolve_tokens, before the steps, and sample, behind them
+  std::optional<DraftGraph> graph;     // a plain graph
+  std::vector<DraftWeight> constants;  // its own, dense, which are read where they are mapped
 };
 
 }  // namespace incipit

@@ -52,23 +52,24 @@ Offset<plan::Operation> operation(FlatBufferBuilder& builder, const DraftOperati
 
 }  // namespace
 
-Offset<plan::PlainGraph> write_plain_graph(FlatBufferBuilder& builder, const DraftGraph& graph,
-                                           const std::vector<WrittenPlane>& constants) {
+Offset<plan::PlainGraph> write_plain_graph(FlatBufferBuilder& builder, const PlanDraft& draft,
+                                           const std::vector<WrittenPlane>& written) {
+  const DraftGraph& graph = *draft.graph;
   std::vector<Offset<plan::Port>> inputs, outputs;
   for (const DraftPort& input : graph.inputs) inputs.push_back(port(builder, input));
   for (const DraftPort& output : graph.outputs) outputs.push_back(port(builder, output));
-  std::vector<Offset<plan::GraphConstant>> written;
-  for (size_t i = 0; i < graph.constants.size(); ++i) {
-    const DraftConstant& constant = graph.constants[i];
+  std::vector<Offset<plan::GraphConstant>> constants;
+  for (size_t i = 0; i < draft.constants.size(); ++i) {
+    const DraftWeight& constant = draft.constants[i];
     const Shape& extents = constant.values->shape();
     const std::vector<uint64_t> shape(extents.begin(), extents.end());
-    written.push_back(plan::CreateGraphConstant(builder, text(builder, constant.name),
-                                                text(builder, name_of(constant.values->dtype())),
-                                                builder.CreateVector(shape), constants.at(i).offset));
+    constants.push_back(plan::CreateGraphConstant(builder, text(builder, constant.name),
+                                                  text(builder, name_of(constant.values->dtype())),
+                                                  builder.CreateVector(shape), written.at(i).offset));
   }
   std::vector<Offset<plan::Operation>> operations;
   for (const DraftOperation& one : graph.operations) operations.push_back(operation(builder, one));
-  return plan::CreatePlainGraph(builder, builder.CreateVector(inputs), builder.CreateVector(written),
+  return plan::CreatePlainGraph(builder, builder.CreateVector(inputs), builder.CreateVector(constants),
                                 builder.CreateVector(operations), builder.CreateVector(outputs));
 }
 

@@ -9,9 +9,8 @@
 
 namespace incipit {
 
-/// `constants`: where they were written, one for each of the graph's.
-flatbuffers::Offset<plan::PlainGraph> write_plain_graph(flatbuffers::FlatBufferBuilder& builder,
-                                                        const DraftGraph& graph,
-                                                        const std::vector<WrittenPlane>& constants);
+/// `written`: where the draft's constants are.
+flatbuffers::Offset<plan::PlainGraph> write_plain_graph(flatbuffers::FlatBufferBuilder& builder, const PlanDraft& draft,
+                                                        const std::vector<WrittenPlane>& written);
 
 }  // namespace incipit

@@ -37,34 +37,36 @@ plan::Space space_of(DraftSpace space) {
 /// Builds tables bottom up, as FlatBuffers wants; equal strings are stored once.
 class PlanWriter {
  public:
-  std::vector<std::byte> write(const Model& model, const PlanDraft& draft, const PlanParts& parts) {
+  std::vector<std::byte> write(const Packed& packed, std::string_view precision_name) {
+    const PlanDraft& draft = packed.draft;
+    const Model& model = packed.model;
     const auto weights =
-        all(draft.weights.size(), [&](size_t i) { return weight(draft.weights[i], parts.planes.at(i)); });
+        all(draft.weights.size(), [&](size_t i) { return weight(draft.weights[i], packed.planes.at(i)); });
     const auto buffers = all(draft.buffers.size(), [&](size_t i) { return buffer(draft.buffers[i]); });
-    const auto steps = all(parts.steps.size(), [&](size_t i) { return step(parts.steps[i]); });
+    const auto steps = all(packed.steps.size(), [&](size_t i) { return step(packed.steps[i]); });
     const auto buckets =
-        all(parts.buckets.size(), [&](size_t i) { return bucket(parts.buckets[i], parts.arenas.at(i)); });
+        all(packed.buckets.size(), [&](size_t i) { return bucket(packed.buckets[i], packed.arenas.at(i)); });
     const auto groups = all(draft.groups.size(), [&](size_t i) { return group(draft.groups[i]); });
     Offset<plan::Step> resolve_tokens, sample;
     Offset<plan::PlainGraph> graph;
     if (draft.graph) {
-      graph = write_plain_graph(builder_, *draft.graph, parts.constants);
+      graph = write_plain_graph(builder_, draft, packed.constants);
     } else {
-      resolve_tokens = step(parts.resolve_tokens);
-      sample = step(parts.sample);
+      resolve_tokens = step(packed.frame.at(0));
+      sample = step(packed.frame.at(1));
     }
     std::vector<int32_t> ends;
     for (int64_t id : model.end_ids) ends.push_back(static_cast<int32_t>(id));
     const auto end_ids = builder_.CreateVector(ends);
-    const auto precision = text(parts.precision);
+    const auto precision = text(precision_name);
 
     plan::PlanBuilder plan(builder_);
     plan.add_vocabulary(unsigned32(model.vocabulary));
     plan.add_hidden(unsigned32(model.hidden));
     plan.add_layers(unsigned32(model.layers));
-    plan.add_max_context(unsigned32(parts.max_context));
-    plan.add_max_sequences(unsigned32(parts.max_sequences));
-    plan.add_memory_limit(parts.memory_limit);
+    plan.add_max_context(unsigned32(packed.max_context));
+    plan.add_max_sequences(unsigned32(packed.max_sequences));
+    plan.add_memory_limit(packed.memory_limit);
     plan.add_begin_id(static_cast<int32_t>(model.begin_id));
     plan.add_end_ids(end_ids);
     plan.add_precision(precision);
@@ -152,8 +154,8 @@ class PlanWriter {
 
 }  // namespace
 
-std::vector<std::byte> write_plan(const Model& model, const PlanDraft& draft, const PlanParts& parts) {
-  return PlanWriter().write(model, draft, parts);
+std::vector<std::byte> write_plan(const Packed& packed, std::string_view precision) {
+  return PlanWriter().write(packed, precision);
 }
 
 }  // namespace incipit

@@ -1,0 +1,72 @@
+// The line of stages that makes an engine of a model; compile.cpp reads from the first to the last. A stage takes a
+// value and gives the next one, which is what came before it and what the stage has decided.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/progress.h"
+#include "compile/buckets.h"
+#include "compile/compile.h"
+#include "compile/kept_measurements.h"
+#include "compile/lower_plain_graph.h"
+#include "compile/memory_plan.h"
+#include "compile/pack.h"
+#include "compile/plan_draft.h"
+#include "engine/writer.h"
+#include "graph/model.h"
+#include "tune/tuner.h"
+
+namespace incipit {
+
+/// A model whose graph the passes have rewritten.
+struct Rewritten {
+  Model model;
+  PortNames ports;
+  CompileReport report;  // grows from stage to stage
+};
+
+/// All of the engine but its kernels and where its bytes lie. Decoders and plain graphs part ways in making it, and
+/// nowhere else.
+struct Planned : Rewritten {
+  explicit Planned(Rewritten before) : Rewritten(std::move(before)) {}
+
+  PlanDraft draft;
+  std::vector<BucketBounds> buckets;
+  std::vector<ArenaPlan> arenas;  // of every bucket
+  int32_t max_context = 0, max_sequences = 0;
+  uint64_t memory_limit = 0;         // for pages, arena and state; 0: none
+  std::vector<std::byte> tokenizer;  // tables; empty: none
+};
+
+/// A step with its kernel for every bucket.
+struct PlannedStep {
+  DraftStep step;
+  std::vector<KernelChoice> kernels;
+};
+
+struct Tuned : Planned {
+  explicit Tuned(Planned before) : Planned(std::move(before)) {}
+
+  std::vector<PlannedStep> steps, frame;  // the draft's
+};
+
+/// The weights are in the file, and nothing else is.
+struct Packed : Tuned {
+  explicit Packed(Tuned before) : Tuned(std::move(before)) {}
+
+  std::vector<std::vector<WrittenPlane>> planes;  // of every weight
+  std::vector<WrittenPlane> constants;            // of every constant
+};
+
+Planned plan_decoder(Rewritten rewritten, const CompileOptions& options);
+Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options);
+Tuned choose_kernels(Planned planned, const CompileOptions& options, CpuFeatures target, KeptMeasurements& kept,
+                     Progress& progress);
+Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& writer, Progress& progress);
+CompileReport finish_engine(Packed packed, const CompileOptions& options, CpuFeatures target, EngineWriter& writer);
+
+}  // namespace incipit
