@@ -7,8 +7,10 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "kernels/batch.h"
+#include "kernels/tensor_map.h"
 
 namespace incipit {
 
@@ -17,6 +19,8 @@ struct DeviceAddress {
   uint64_t value = 0;
   explicit operator bool() const { return value != 0; }
   DeviceAddress operator+(uint64_t bytes) const { return {value + bytes}; }
+  /// As kernels take it; to be put into their arguments.
+  std::byte* kernel_pointer() const { return reinterpret_cast<std::byte*>(value); }
 };
 
 /// A kernel with its problem and setting, as devices run it; made by launch.h. Arguments are its own kind of plain
@@ -30,6 +34,10 @@ class LaunchCode {
   virtual size_t scratch_bytes(int32_t rows) const = 0;
   virtual int64_t tiles(const void* arguments) const = 0;
   virtual void run(const void* arguments, int64_t tile, std::byte* scratch) const = 0;
+  // How the shadow device runs it: whole, by its family's reference. What only processors run has none.
+  virtual void compute(const void* arguments) const;
+  /// What of the arguments' operands is loaded in boxes, in launches of up to `rows` rows.
+  virtual std::vector<TensorMap> tensor_maps(const void* arguments, int32_t rows) const;
 };
 
 /// What a launch is prepared from.
@@ -77,13 +85,15 @@ class Device {
   virtual void release(DeviceAddress address) = 0;
   /// Makes read-only host bytes available: in place where the device can read them, as a copy otherwise.
   virtual DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) = 0;
-  /// The pointer that kernels see for an address; to be put into kernel arguments, never followed by the host.
-  virtual std::byte* kernel_pointer(DeviceAddress address) const = 0;
+  /// What it holds is of no more use. A device may leave it as it is; the shadow fills it with NaNs, in the queue's
+  /// order, so that a launch that reads what none has written is found. Takes what allocate() returned.
+  virtual void discard(DeviceAddress address) = 0;
   /// 64-byte aligned, zeroed; lives as long as the device. Throws Error as allocate().
   virtual HostBlock allocate_host(size_t bytes, std::string_view what) = 0;
 
   // ---- launches (not within a step)
-  /// Takes what the launch needs from now on: arguments, scratch. All addresses in the arguments stay as they are.
+  /// Takes what the launch needs from now on: arguments, scratch, maps of tensors. All addresses in the arguments stay
+  /// as they are. Throws Error naming the operand when the device cannot load it as the kernel asks.
   virtual std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) = 0;
   /// Makes one program of launches of this device; replaying it is launching each in turn.
   virtual std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) = 0;
@@ -98,7 +108,7 @@ class Device {
   virtual void replay(const Program& program) = 0;
   virtual Event record_event() = 0;
   virtual void wait(Event event) = 0;
-  /// Until a launch has published `step` or a later one (Publish) to `done`, in a host block.
+  /// Polls until a launch has published `step` or a later one (Publish) to `done`, in a host block.
   virtual void wait_for(uint64_t& done, uint64_t step) = 0;
   /// Waits for all work before it, runs the launch, and tells the seconds that it took.
   virtual double time(const PreparedLaunch& launch);
@@ -109,8 +119,9 @@ class Device {
 /// The processor: kernels run at once on a pool of `threads` (0: all available cores), the caller being worker 0.
 std::unique_ptr<Device> make_cpu_device(int threads);
 
-/// The processor's kernels behind an asynchronous queue and memory that the host may not touch (an address is in a
-/// reserved, inaccessible range; what it stands for lies elsewhere). It keeps the seam honest in tests.
-std::unique_ptr<Device> make_shadow_device(int threads);
+/// An emulated accelerator: an asynchronous queue, memory that the host cannot touch (an address is in a reserved,
+/// inaccessible range; what it stands for lies elsewhere, and only the queue's thread knows where), kernels that are
+/// their families' references, and the refusals of a real one.
+std::unique_ptr<Device> make_shadow_device();
 
 }  // namespace incipit

@@ -37,6 +37,9 @@ class KernelCode final : public LaunchCode {
   void run(const void* arguments, int64_t tile, std::byte* scratch) const override {
     kernel_.processor.run(problem_, *static_cast<const Args*>(arguments), config_, tile, scratch);
   }
+  void compute(const void* arguments) const override {
+    Family::reference(problem_, *static_cast<const Args*>(arguments));
+  }
 
  private:
   const Kernel<Family>& kernel_;

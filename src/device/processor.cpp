@@ -40,7 +40,7 @@ class CpuDevice final : public Device {
     if (bytes > 0) will_need(data, bytes);
     return address_of(data);
   }
-  std::byte* kernel_pointer(DeviceAddress address) const override { return pointer_of(address); }
+  void discard(DeviceAddress) override {}
   HostBlock allocate_host(size_t bytes, std::string_view what) override {
     std::byte* const data = pointer_of(allocate(bytes, what));
     return {data, data};

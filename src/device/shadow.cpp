@@ -1,6 +1,9 @@
-// A device that behaves as one across a bus would: an address of its memory cannot be followed by the host, and its
-// queue runs behind the host's back.
+// A device that behaves as an accelerator across a bus would: the host cannot follow an address of its memory, its
+// queue runs behind the host's back, and it refuses what an accelerator refuses. It computes with references.
+#include <fmt/format.h>
+
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <thread>
@@ -9,19 +12,83 @@
 #include "base/error.h"
 #include "device/device.h"
 #include "device/host_memory.h"
-#include "device/kernel_runner.h"
 
 namespace incipit {
 namespace {
 
+/// Where the bytes lie that device addresses stand for.
+class AddressSpace {
+ public:
+  /// `what` as for Device::allocate(). Returns the first address.
+  std::byte* add(size_t bytes, std::string_view what) {
+    Range range{HostMemory(bytes, what), HostMemory::inaccessible(bytes)};
+    std::byte* const address = range.addresses.data();
+    ranges_.emplace(reinterpret_cast<uint64_t>(address), std::move(range));
+    return address;
+  }
+  void remove(DeviceAddress address) { ranges_.erase(address.value); }
+
+  std::byte* memory_at(DeviceAddress address) const {
+    std::byte* const memory = find(address.value);
+    INCIPIT_ASSERT(memory != nullptr);
+    return memory;
+  }
+  /// Of what add() returned.
+  size_t size_of(DeviceAddress address) const { return ranges_.at(address.value).memory.size(); }
+
+  /// Makes device addresses what they stand for. Arguments are plain structs: their pointers are aligned words, and
+  /// nothing else in them has the value of a reserved address.
+  void translate(std::byte* arguments, size_t bytes) const {
+    for (size_t at = 0; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
+      uint64_t word;
+      std::memcpy(&word, arguments + at, sizeof word);
+      if (std::byte* const memory = find(word)) std::memcpy(arguments + at, &memory, sizeof memory);
+    }
+  }
+
+ private:
+  struct Range {
+    HostMemory memory;     // what kernels work on
+    HostMemory addresses;  // what the host names it by
+  };
+
+  /// nullptr where no memory is.
+  std::byte* find(uint64_t address) const {
+    auto found = ranges_.upper_bound(address);
+    if (found == ranges_.begin()) return nullptr;
+    --found;
+    const uint64_t offset = address - found->first;
+    return offset < found->second.memory.size() ? found->second.memory.data() + offset : nullptr;
+  }
+
+  std::map<uint64_t, Range> ranges_;
+};
+
+struct ShadowLaunch final : PreparedLaunch {
+  std::shared_ptr<const LaunchCode> code;
+  const StepCounts* counts = nullptr;
+  alignas(64) std::byte arguments[LaunchRequest::max_argument_bytes] = {};
+
+  void run() const {
+    if (counts == nullptr) return code->compute(arguments);
+    alignas(64) std::byte counted[sizeof arguments];
+    std::memcpy(counted, arguments, sizeof counted);
+    if (code->take_counts(counted, *counts)) code->compute(counted);
+  }
+};
+
+struct ShadowProgram final : Program {
+  std::vector<const ShadowLaunch*> launches;
+};
+
 struct Command {
-  enum class Kind : uint8_t { copy, launch, replay, stop };
+  enum class Kind : uint8_t { copy, fill, launch, replay, stop };
   Kind kind = Kind::copy;
   void* target = nullptr;
   const void* source = nullptr;
   size_t bytes = 0;
-  const ProcessorLaunch* launch = nullptr;
-  const ProcessorProgram* program = nullptr;
+  const ShadowLaunch* launch = nullptr;
+  const ShadowProgram* program = nullptr;
 };
 
 /// A ring between the host's thread and the device's. The host learns that commands are done only where it waits: a
@@ -74,100 +141,98 @@ class CommandQueue {
 
 class ShadowDevice final : public Device {
  public:
-  explicit ShadowDevice(int threads) : runner_(threads), thread_([this] { work(); }) {}
+  ShadowDevice() : thread_([this] { work(); }) {}
   ~ShadowDevice() override {
-    push([](Command& command) { command.kind = Command::Kind::stop; });
+    push({.kind = Command::Kind::stop});
     thread_.join();
   }
 
   std::string_view name() const override { return "shadow"; }
 
   DeviceAddress allocate(size_t bytes, std::string_view what) override {
-    Allocation allocation{HostMemory(bytes, what), HostMemory::inaccessible(bytes)};
-    const DeviceAddress address{reinterpret_cast<uint64_t>(allocation.addresses.data())};
-    allocations_.emplace(address.value, std::move(allocation));
-    return address;
+    return {reinterpret_cast<uint64_t>(memory_.add(bytes, what))};
   }
   void release(DeviceAddress address) override {
     wait(record_event());
-    allocations_.erase(address.value);
+    memory_.remove(address);
   }
+  /// The host has the memory, and kernels an address for it as for any other.
   HostBlock allocate_host(size_t bytes, std::string_view what) override {
-    std::byte* const data = host_blocks_.emplace_back(bytes, what).data();
-    return {data, data};
+    const DeviceAddress address = allocate(bytes, what);
+    return {memory_.memory_at(address), address.kernel_pointer()};
   }
   DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) override {
     const DeviceAddress address = allocate(bytes, what);
-    std::memcpy(kernel_pointer(address), data, bytes);
+    if (bytes > 0) std::memcpy(memory_.memory_at(address), data, bytes);
     return address;
   }
+  void discard(DeviceAddress address) override {
+    push({.kind = Command::Kind::fill, .target = memory_.memory_at(address), .bytes = memory_.size_of(address)});
+  }
+
   std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override {
-    wait(record_event());
-    return runner_.prepare(request);
+    for (const TensorMap& map : request.code->tensor_maps(request.arguments.data(), request.rows)) {
+      if (const std::string fault = fault_of(map); !fault.empty()) {
+        throw Error(fmt::format("operand '{}'", map.operand), fault,
+                    "build the engine again with this incipit, or for another --target");
+      }
+    }
+    auto launch = std::make_unique<ShadowLaunch>();
+    INCIPIT_ASSERT(request.arguments.size() <= sizeof launch->arguments);
+    launch->code = request.code;
+    std::memcpy(launch->arguments, request.arguments.data(), request.arguments.size());
+    memory_.translate(launch->arguments, request.arguments.size());
+    if (request.counts != nullptr) {
+      const DeviceAddress counts{reinterpret_cast<uint64_t>(request.counts)};
+      launch->counts = reinterpret_cast<const StepCounts*>(memory_.memory_at(counts));
+    }
+    return launch;
   }
   std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) override {
-    return std::make_unique<ProcessorProgram>(launches);
-  }
-  std::byte* kernel_pointer(DeviceAddress address) const override {
-    auto found = allocations_.upper_bound(address.value);
-    INCIPIT_ASSERT(found != allocations_.begin());
-    --found;
-    const uint64_t offset = address.value - found->first;
-    INCIPIT_ASSERT(offset <= found->second.memory.size());
-    return found->second.memory.data() + offset;
+    auto program = std::make_unique<ShadowProgram>();
+    for (const PreparedLaunch* launch : launches) {
+      program->launches.push_back(static_cast<const ShadowLaunch*>(launch));
+    }
+    return program;
   }
 
   void copy_to_device(DeviceAddress target, const void* source, size_t bytes) override {
-    copy(kernel_pointer(target), source, bytes);
+    copy(memory_.memory_at(target), source, bytes);
   }
   void copy_to_host(void* target, DeviceAddress source, size_t bytes) override {
-    copy(target, kernel_pointer(source), bytes);
+    copy(target, memory_.memory_at(source), bytes);
   }
   void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) override {
-    copy(kernel_pointer(target), kernel_pointer(source), bytes);
+    copy(memory_.memory_at(target), memory_.memory_at(source), bytes);
   }
   void launch(const PreparedLaunch& launch) override {
-    push([&](Command& command) {
-      command.kind = Command::Kind::launch;
-      command.launch = static_cast<const ProcessorLaunch*>(&launch);
-    });
+    push({.kind = Command::Kind::launch, .launch = static_cast<const ShadowLaunch*>(&launch)});
   }
   void replay(const Program& program) override {
-    push([&](Command& command) {
-      command.kind = Command::Kind::replay;
-      command.program = static_cast<const ProcessorProgram*>(&program);
-    });
+    push({.kind = Command::Kind::replay, .program = static_cast<const ShadowProgram*>(&program)});
   }
   Event record_event() override { return {queue_.submitted()}; }
   void wait(Event event) override { queue_.wait(event.sequence); }
   void wait_for(uint64_t& done, uint64_t step) override {
     const std::atomic_ref<uint64_t> published(done);
-    for (uint64_t seen = published.load(std::memory_order_acquire); seen < step;) {
-      published.wait(seen, std::memory_order_acquire);
-      seen = published.load(std::memory_order_acquire);
+    for (int looks = 0; published.load(std::memory_order_acquire) < step; ++looks) {
+      if (looks < 100) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+      }
     }
   }
 
-  int workers() const override { return runner_.workers(); }
+  int workers() const override { return 1; }
 
  private:
-  struct Allocation {
-    HostMemory memory;     // what kernels see
-    HostMemory addresses;  // what the host names it by
-  };
-
-  template <typename F>
-  void push(F&& fill) {
-    fill(queue_.begin_push());
+  void push(const Command& command) {
+    queue_.begin_push() = command;
     queue_.end_push();
   }
   void copy(void* target, const void* source, size_t bytes) {
-    push([&](Command& command) {
-      command.kind = Command::Kind::copy;
-      command.target = target;
-      command.source = source;
-      command.bytes = bytes;
-    });
+    push({.kind = Command::Kind::copy, .target = target, .source = source, .bytes = bytes});
   }
 
   void work() {
@@ -175,9 +240,10 @@ class ShadowDevice final : public Device {
       const Command& command = queue_.front();
       switch (command.kind) {
         case Command::Kind::copy: std::memmove(command.target, command.source, command.bytes); break;
-        case Command::Kind::launch: runner_.run(*command.launch); break;
+        case Command::Kind::fill: std::memset(command.target, 0xff, command.bytes); break;  // NaN in every type
+        case Command::Kind::launch: command.launch->run(); break;
         case Command::Kind::replay:
-          for (const ProcessorLaunch* launch : command.program->launches) runner_.run(*launch);
+          for (const ShadowLaunch* launch : command.program->launches) launch->run();
           break;
         case Command::Kind::stop: return;
       }
@@ -185,15 +251,13 @@ class ShadowDevice final : public Device {
     }
   }
 
-  KernelRunner runner_;
-  std::map<uint64_t, Allocation> allocations_;  // the host's
-  std::vector<HostMemory> host_blocks_;
+  AddressSpace memory_;  // the host's
   CommandQueue queue_;
-  std::thread thread_;  // last: it uses all of the above
+  std::thread thread_;  // last: it uses the queue
 };
 
 }  // namespace
 
-std::unique_ptr<Device> make_shadow_device(int threads) { return std::make_unique<ShadowDevice>(threads); }
+std::unique_ptr<Device> make_shadow_device() { return std::make_unique<ShadowDevice>(); }
 
 }  // namespace incipit

@@ -45,7 +45,7 @@ class DeviceBlock {
   }
 
   DeviceAddress address() const { return address_; }
-  std::byte* kernel_pointer() const { return device_->kernel_pointer(address_); }
+  std::byte* kernel_pointer() const { return address_.kernel_pointer(); }
   template <typename T>
   T* kernel_pointer_to() const {
     return reinterpret_cast<T*>(kernel_pointer());
@@ -236,6 +236,7 @@ struct Executor::State {
   }
 
   void run_steps(const Flight& flight, size_t bucket) {
+    for (const DeviceBlock* written : {&arena, &ids}) device->discard(written->address());
     if (!options.profile && !options.observe) {
       device->replay(*flight.programs[bucket]);
       return;

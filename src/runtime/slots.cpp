@@ -15,7 +15,7 @@ Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabul
   memory_ = device_.allocate(static_cast<size_t>(layout.bytes), "sampling state");
   requests_ = memory_ + static_cast<uint64_t>(layout.requests);
   history_ = memory_ + static_cast<uint64_t>(layout.history);
-  std::byte* base = device_.kernel_pointer(memory_);
+  std::byte* base = memory_.kernel_pointer();
   arrays_.slots = reinterpret_cast<SlotState*>(base + layout.states);
   arrays_.history = reinterpret_cast<int32_t*>(base + layout.history);
   arrays_.prompt_counts = reinterpret_cast<uint16_t*>(base + layout.prompt_counts);
@@ -25,7 +25,7 @@ Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabul
   arrays_.vocabulary = vocabulary;
   for (int32_t slot = 0; slot < slots; ++slot) {
     Staged& staged = staged_[static_cast<size_t>(slot)];
-    const auto* request = reinterpret_cast<const SlotRequest*>(device_.kernel_pointer(request_of(slot)));
+    const auto* request = reinterpret_cast<const SlotRequest*>(request_of(slot).kernel_pointer());
     const Kernel<ResetSlot>& reset = ResetSlot::kernels().front();
     const Kernel<TruncateSlot>& truncate = TruncateSlot::kernels().front();
     staged.reset = prepare(device_, reset, reset.configs[0], {vocabulary}, {arrays_, slot, request}, 1);

@@ -148,7 +148,7 @@ SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOpti
 }
 
 std::unique_ptr<Device> make_device(const SessionOptions& options) {
-  return options.device == SessionOptions::DeviceKind::shadow ? make_shadow_device(options.threads)
+  return options.device == SessionOptions::DeviceKind::shadow ? make_shadow_device()
                                                               : make_cpu_device(options.threads);
 }
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <vector>
@@ -35,6 +37,10 @@ struct AddCode final : LaunchCode {
     }
     args.out[tile] = args.in[tile] + args.step;
   }
+  void compute(const void* arguments) const override {
+    std::array<std::byte, own_scratch> scratch{};
+    for (int64_t tile = 0; tile < tiles(arguments); ++tile) run(arguments, tile, scratch.data());
+  }
   static constexpr size_t own_scratch = 100;
   mutable std::atomic<bool> torn{false};
 };
@@ -43,13 +49,13 @@ class DeviceTest : public ::testing::TestWithParam<std::pair<const char*, int>> 
  protected:
   std::unique_ptr<Device> make() const {
     const auto [name, threads] = GetParam();
-    return std::string_view(name) == "cpu" ? make_cpu_device(threads) : make_shadow_device(threads);
+    return std::string_view(name) == "cpu" ? make_cpu_device(threads) : make_shadow_device();
   }
 
   static std::unique_ptr<PreparedLaunch> prepare(Device& device, std::shared_ptr<const AddCode> code, DeviceAddress in,
                                                  DeviceAddress out, int32_t count, const StepCounts* counts = nullptr) {
-    const AddCode::Args args{reinterpret_cast<const int32_t*>(device.kernel_pointer(in)),
-                             reinterpret_cast<int32_t*>(device.kernel_pointer(out)), count, 1};
+    const AddCode::Args args{reinterpret_cast<const int32_t*>(in.kernel_pointer()),
+                             reinterpret_cast<int32_t*>(out.kernel_pointer()), count, 1};
     return device.prepare({std::move(code), std::as_bytes(std::span(&args, 1)), counts, count});
   }
 };
@@ -59,7 +65,7 @@ TEST_P(DeviceTest, WorkRunsInOrder) {
   const auto code = std::make_shared<const AddCode>();
   const auto device = make();
   const DeviceAddress a = device->allocate(4 * count, "a"), b = device->allocate(4 * count, "b");
-  EXPECT_EQ(reinterpret_cast<uint64_t>(device->kernel_pointer(a)) % 64, 0u);
+  EXPECT_EQ(reinterpret_cast<uint64_t>(a.kernel_pointer()) % 64, 0u);
   std::vector<int32_t> source(count), result(count);
   std::iota(source.begin(), source.end(), 0);
   device->copy_to_device(a, source.data(), 4 * count);
@@ -83,7 +89,7 @@ TEST_P(DeviceTest, ProgramsReadTheirCountsWhenTheyRun) {
   const auto device = make();
   const DeviceAddress a = device->allocate(4 * most, "a"), b = device->allocate(4 * most, "b");
   const DeviceAddress block = device->allocate(sizeof(StepCounts), "counts");
-  const auto* counts = reinterpret_cast<const StepCounts*>(device->kernel_pointer(block));
+  const auto* counts = reinterpret_cast<const StepCounts*>(block.kernel_pointer());
   const HostBlock done = device->allocate_host(sizeof(uint64_t), "done");
   const auto forth = prepare(*device, code, a, b, most, counts), back = prepare(*device, code, b, a, most, counts);
   const Kernel<Publish>& publish = Publish::kernels().front();
@@ -143,22 +149,84 @@ TEST_P(DeviceTest, MoreMemoryThanThereIsIsRefusedByName) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeviceTest,
-                         ::testing::Values(std::pair{"cpu", 1}, std::pair{"cpu", 3}, std::pair{"shadow", 1},
-                                           std::pair{"shadow", 3}),
+                         ::testing::Values(std::pair{"cpu", 1}, std::pair{"cpu", 3}, std::pair{"shadow", 1}),
                          [](const auto& test) {
                            return test.param.first + std::string("_") + std::to_string(test.param.second);
                          });
 
 TEST(ShadowDeviceDeathTest, TheHostCannotFollowAnAddress) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        const auto device = make_shadow_device(1);
-        const DeviceAddress address = device->allocate(64, "memory");
-        std::byte read = *reinterpret_cast<volatile std::byte*>(address.value);
-        static_cast<void>(read);
-      },
-      "");
+  const auto follow = [](const std::byte* pointer) {
+    const std::byte read = *static_cast<const volatile std::byte*>(pointer);
+    static_cast<void>(read);
+  };
+  EXPECT_DEATH(follow(make_shadow_device()->allocate(64, "memory").kernel_pointer()), "");
+  EXPECT_DEATH(follow(make_shadow_device()->allocate_host(64, "memory").kernel_pointer), "");
+  alignas(64) static const std::array<std::byte, 64> weights{};
+  EXPECT_DEATH(follow(make_shadow_device()->adopt(weights.data(), 64, "weights").kernel_pointer()), "");
+}
+
+/// Runs until the host lets it go on.
+struct GateCode final : LaunchCode {
+  bool take_counts(void*, const StepCounts&) const override { return true; }
+  size_t scratch_bytes(int32_t) const override { return 0; }
+  int64_t tiles(const void*) const override { return 1; }
+  void run(const void* arguments, int64_t, std::byte*) const override { compute(arguments); }
+  void compute(const void*) const override { open.wait(false); }
+  std::vector<TensorMap> tensor_maps(const void*, int32_t) const override { return maps; }
+  mutable std::atomic<bool> open{false};
+  std::vector<TensorMap> maps;
+};
+
+TEST(ShadowDevice, RunsBehindTheHostsBack) {
+  const auto code = std::make_shared<const GateCode>();
+  const auto device = make_shadow_device();
+  const DeviceAddress address = device->allocate(4, "memory");
+  const auto gate = device->prepare({code, {}, nullptr, 1});
+  int32_t source = 1, result = 0;
+  device->launch(*gate);
+  device->copy_to_device(address, &source, 4);
+  device->copy_to_host(&result, address, 4);
+  source = 2;  // the copy is still behind the gate
+  code->open = true;
+  code->open.notify_all();
+  device->wait(device->record_event());
+  EXPECT_EQ(result, 2);
+  device->release(address);
+}
+
+TEST(ShadowDevice, FillsWhatIsDiscardedInTheQueuesOrder) {
+  const auto device = make_shadow_device();
+  const DeviceAddress address = device->allocate(1000, "memory");
+  std::array<float, 250> before{}, after{};
+  device->copy_to_host(before.data(), address, 1000);
+  device->discard(address);
+  device->copy_to_host(after.data(), address, 1000);
+  device->wait(device->record_event());
+  EXPECT_TRUE(std::ranges::all_of(before, [](float x) { return x == 0; }));
+  EXPECT_TRUE(std::ranges::all_of(after, [](float x) { return std::isnan(x); }));
+  device->release(address);
+}
+
+TEST(ShadowDevice, RefusesOperandsThatItCannotLoadInBoxes) {
+  const auto device = make_shadow_device();
+  const DeviceAddress address = device->allocate(1 << 16, "memory");
+  const auto refusal_of = [&](const TensorMap& map) -> std::string {
+    const auto code = std::make_shared<GateCode>();
+    code->maps = {map};
+    try {
+      device->prepare({code, {}, nullptr, 1});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::byte* base = address.kernel_pointer();
+  EXPECT_EQ(refusal_of(rows_map("weight", base + 16, DType::bf16, 100, 60, 64)), "");
+  EXPECT_NE(refusal_of(rows_map("weight", base + 8, DType::bf16, 100, 60, 64)).find("operand 'weight'"),
+            std::string::npos);
+  EXPECT_NE(refusal_of(rows_map("weight", base, DType::bf16, 100, 60, 60)), "");
+  device->release(address);
 }
 
 }  // namespace

@@ -7,10 +7,14 @@
 namespace {
 
 std::atomic<int64_t> allocations{0};
+thread_local int64_t allocations_here = 0;
 std::atomic<int> watchers{0};
 
 void* allocate(std::size_t size, std::size_t alignment) {
-  if (watchers.load(std::memory_order_relaxed) > 0) allocations.fetch_add(1, std::memory_order_relaxed);
+  if (watchers.load(std::memory_order_relaxed) > 0) {
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    ++allocations_here;
+  }
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
   void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
   if (memory == nullptr) throw std::bad_alloc();
@@ -30,8 +34,11 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 
 namespace incipit {
 
-AllocationCount::AllocationCount() : before_(allocations.load()) { watchers.fetch_add(1); }
+AllocationCount::AllocationCount() : before_(allocations.load()), before_here_(allocations_here) {
+  watchers.fetch_add(1);
+}
 AllocationCount::~AllocationCount() { watchers.fetch_sub(1); }
 int64_t AllocationCount::count() const { return allocations.load() - before_; }
+int64_t AllocationCount::count_here() const { return allocations_here - before_here_; }
 
 }  // namespace incipit

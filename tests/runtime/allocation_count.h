@@ -1,4 +1,4 @@
-// Counts what this program allocates, in any thread.
+// Counts what this program allocates.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,13 @@ class AllocationCount {
  public:
   AllocationCount();
   ~AllocationCount();
+  /// In any thread.
   int64_t count() const;
+  /// In the calling thread, which made this.
+  int64_t count_here() const;
 
  private:
-  int64_t before_;
+  int64_t before_, before_here_;
 };
 
 }  // namespace incipit

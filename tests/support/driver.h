@@ -27,7 +27,7 @@ inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::pat
 }
 
 inline std::unique_ptr<Device> make_test_device(const std::string& name, int threads = 2) {
-  return name == "cpu" ? make_cpu_device(threads) : make_shadow_device(threads);
+  return name == "cpu" ? make_cpu_device(threads) : make_shadow_device();
 }
 
 /// One sequence's share of the next step.

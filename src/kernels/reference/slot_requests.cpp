@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "kernels/sampling.h"
@@ -50,6 +51,8 @@ void TruncateSlot::reference(const Problem&, const Args& args) {
   state.last_token = length > 0 ? history[length - 1] : 0;
 }
 
-void Publish::reference(const Problem&, const Args& args) { *args.done = args.step; }
+void Publish::reference(const Problem&, const Args& args) {
+  std::atomic_ref<uint64_t>(*args.done).store(args.step, std::memory_order_release);
+}
 
 }  // namespace incipit
