@@ -1,0 +1,72 @@
+# The tarball of `./dev dist`, and its trial in an empty root. Sourced by dev.
+
+# A folder and a tarball in build/dist: the program, the libraries that it needs, their licences.
+make_tarball() {
+  local version name stage library package
+  version=$(sed -n 's/^project(incipit VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+  name=incipit-$version-linux-$(uname -m)
+  stage=build/dist/$name
+  rm -rf "$stage" "$stage.tar.gz"
+  cmake --install build/release --prefix "$PWD/$stage" --strip
+  mkdir -p "$stage/lib" "$stage/share/licenses"
+  # Everything but the C library, which must match the system's loader.
+  while read -r library; do
+    cp -L "$library" "$stage/lib/"
+    strip --strip-unneeded "$stage/lib/$(basename "$library")"
+    package=$(package_of "$library") || fail "no package has $library, so its licence is unknown; install Debian's"
+    cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package"
+  done < <(ldd "$incipit" | awk '$3 ~ /^\// && $1 !~ /^lib(c|m|pthread|dl|rt)\.so/ {print $3}')
+  # Header-only libraries, and the classes made from ONNX's messages, are inside the program.
+  for package in libboost1.81-dev libcli11-dev libflatbuffers-dev libonnx-dev; do
+    cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package"
+  done
+  tar -C build/dist -czf "$stage.tar.gz" --owner=0 --group=0 --sort=name "$name"
+  try_tarball "$stage.tar.gz"
+  say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)); it needs $(glibc_needed "$stage") or newer"
+}
+
+# package_of FILE: the Debian package that has it. Where /lib is a link to /usr/lib, dpkg knows a file by either name.
+package_of() {
+  local real path owner
+  real=$(realpath "$1")
+  for path in "$real" "${real#/usr}" "/usr$real"; do
+    if owner=$(dpkg-query -S "$path" 2>/dev/null); then
+      printf '%s\n' "${owner%%:*}"
+      return
+    fi
+  done
+  return 1
+}
+
+# glibc_needed FOLDER: the newest version of the C library's symbols that the program and its libraries use.
+glibc_needed() {
+  objdump -T "$1"/bin/incipit "$1"/lib/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | tr _ ' '
+}
+
+# Starts the tarball in a root that holds nothing else but the system's C library, which is what it says it needs: builds an
+# engine of the bundled model there, and compares its first tokens with those of the reference.
+try_tarball() {
+  local root=build/dist/root library text enter=(chroot)
+  ((EUID == 0)) || enter=(unshare --user --map-root-user chroot)
+  if ! "${enter[@]}" / true 2>/dev/null; then
+    say "the tarball was not tried in an empty root: that takes root or user namespaces"
+    return
+  fi
+  rm -rf "$root"
+  mkdir -p "$root/tmp"
+  tar -C "$root" -xzf "$1" --strip-components=1
+  while read -r library; do
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
+  done < <(ldd "$incipit" | awk '
+    $1 ~ /^lib(c|m|pthread|dl|rt)\.so/ {print $3}
+    $1 ~ /^\/.*ld-linux/ {print $1}')
+  mkdir -p "$root/model"
+  cp "$model"/*.json "$model"/*.safetensors "$model"/*.jinja "$root/model/"
+  "${enter[@]}" "$root" /bin/incipit --version || fail "the program of $1 does not start in an empty root"
+  "${enter[@]}" "$root" /bin/incipit build /model -o /tmp/model.engine --precision f32 --no-tune --no-baseline
+  text=$("${enter[@]}" "$root" /bin/incipit run /tmp/model.engine --greedy --max-tokens 7 'Call me Ishmael.')
+  rm -rf "$root"
+  # What tests/fixtures/classics-16m-golden/golden.json says.
+  [[ $text == " I'm a man of business." ]] || fail "in an empty root the bundled model writes '$text'"
+}
