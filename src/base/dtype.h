@@ -15,6 +15,10 @@ enum class DType : uint8_t { f32, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u6
 size_t size_of(DType dtype);
 /// "f32", "bf16", "i8" …
 std::string_view name_of(DType dtype);
+/// Whether it has a fraction: f32, f16, bf16, f64.
+constexpr bool is_floating(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
+}
 /// The inverse of name_of; throws Error for an unknown name.
 DType dtype_from_name(std::string_view name);
 

@@ -49,7 +49,7 @@ constexpr std::string_view id_prefix = "batch_req_";
 
 /// Calls visit(number from 1, text) for every line that ends, and returns the bytes of those.
 template <typename Visit>
-size_t for_each_line(std::string_view text, Visit&& visit) {
+size_t for_each_whole_line(std::string_view text, Visit&& visit) {
   size_t begin = 0;
   for (int64_t number = 1;; ++number) {
     const size_t end = text.find('\n', begin);
@@ -80,7 +80,8 @@ class BatchInput {
       file_ = MappedFile::open(path);
     }
     const std::string_view text = file_ ? file_->text() : std::string_view(read_);
-    const size_t whole = for_each_line(text, [&](int64_t number, std::string_view line) { add(number, line, engine); });
+    const size_t whole =
+        for_each_whole_line(text, [&](int64_t number, std::string_view line) { add(number, line, engine); });
     if (whole < text.size()) {
       add(lines_.empty() ? 1 : lines_.back().number + 1, text.substr(whole), engine);
     }
@@ -163,7 +164,7 @@ class BatchOutput {
     if (file->text().empty()) return;
     std::unordered_map<std::string_view, Line*> by_id;
     for (Line& line : lines) by_id.emplace(line.id, &line);
-    const size_t whole = for_each_line(file->text(), [&](int64_t number, std::string_view text) {
+    const size_t whole = for_each_whole_line(file->text(), [&](int64_t number, std::string_view text) {
       const std::string id = id_of(text);
       if (!id.starts_with(id_prefix)) throw foreign(number);
       const auto found = by_id.find(id);

@@ -7,10 +7,6 @@
 namespace incipit {
 namespace {
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
-}
-
 int64_t code_at(const std::byte* codes, int64_t index, int64_t bits) {
   const auto byte = std::to_integer<int64_t>(codes[index * bits / 8]);
   return byte >> (index * bits % 8) & ((int64_t{1} << bits) - 1);

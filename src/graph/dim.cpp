@@ -4,6 +4,7 @@
 #include <charconv>
 #include <iterator>
 
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace incipit {
@@ -26,8 +27,7 @@ int64_t multiply(int64_t a, int64_t b) {
 // A model could ask for polynomials that no memory holds, by multiplying them with themselves again and again.
 constexpr size_t most_terms = 4096, highest_degree = 64;
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '?'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return is_ascii_letter(c) || c == '_' || c == '?'; }
 
 // sum := ['-'] product (('+' | '-') product)*;  product := factor ('*' factor)*;  factor := digits | symbol
 class Parser {
@@ -63,14 +63,14 @@ class Parser {
   Dim factor() {
     skip_spaces();
     const size_t start = at_;
-    if (at_ < text_.size() && is_digit(text_[at_])) {
+    if (at_ < text_.size() && is_ascii_digit(text_[at_])) {
       int64_t number = 0;
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), number);
       if (error != std::errc()) fail();
       at_ = static_cast<size_t>(end - text_.data());
       return number;
     }
-    while (at_ < text_.size() && (is_letter(text_[at_]) || (at_ > start && is_digit(text_[at_])))) ++at_;
+    while (at_ < text_.size() && (is_letter(text_[at_]) || (at_ > start && is_ascii_digit(text_[at_])))) ++at_;
     if (at_ == start) fail();
     return Dim::symbol(text_.substr(start, at_ - start));
   }

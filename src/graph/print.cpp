@@ -26,7 +26,7 @@ class Writer : public AttributeVisitor {
   void visit(std::string_view name, int64_t& value) override { add(name, number(value)); }
   void visit(std::string_view name, float& value) override { add(name, number(value)); }
   void visit(std::string_view name, bool& value) override { add(name, value ? "true" : "false"); }
-  void visit(std::string_view name, std::string& value) override { add(name, quoted(value)); }
+  void visit(std::string_view name, std::string& value) override { add(name, incipit::quoted(value)); }
   void visit(std::string_view name, std::vector<int64_t>& value) override {
     std::string text = "[";
     for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "" : ", ") + number(value[i]);
@@ -122,7 +122,7 @@ std::string name_text(std::string_view name) {
   // A colon at the end would run into the one that follows; "_" is an absent input; "const" begins a line of its own.
   bool plain = !name.empty() && name != "_" && name != "const" && name.back() != ':';
   for (const char c : name) plain = plain && is_name_character(c);
-  return plain ? std::string(name) : quoted(name);
+  return plain ? std::string(name) : incipit::quoted(name);
 }
 
 namespace {

@@ -255,7 +255,7 @@ Value count_words(Interpreter& interpreter, const Value& input, const Arguments&
   return Value::integer(words);
 }
 
-constexpr Filter filters[] = {
+constexpr Filter plain_filters[] = {
     {"abs", absolute},
     {"attr", attribute},
     {"capitalize", changed<capitalize>},
@@ -292,7 +292,7 @@ const Filter* find_filter(std::string_view name) {
 
 }  // namespace
 
-std::span<const Filter> text_filters() { return filters; }
+std::span<const Filter> text_filters() { return plain_filters; }
 
 bool is_filter(std::string_view name) { return find_filter(name) != nullptr; }
 

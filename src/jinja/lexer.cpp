@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "jinja/fault.h"
 #include "jinja/python_case.h"
@@ -31,8 +32,6 @@ std::string normalized(std::string_view source) {
 
 constexpr std::string_view signs[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
                                       "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 class Lexer {
  public:
@@ -179,7 +178,7 @@ class Lexer {
 
   void read_token(std::vector<char>& open_brackets) {
     const char c = at(at_);
-    if (is_digit(c)) return read_number();
+    if (is_ascii_digit(c)) return read_number();
     if (c == '\'' || c == '"') return read_string();
     const uint32_t code_point = utf8_unit_at(source_, at_).code_point;
     if (c == '_' || is_alphabetic(code_point)) return read_name();
@@ -209,7 +208,7 @@ class Lexer {
     size_t end = at_;
     while (end < source_.size()) {
       const Utf8Unit unit = utf8_unit_at(source_, end);
-      if (source_[end] != '_' && !is_digit(source_[end]) && !is_alphabetic(unit.code_point)) break;
+      if (source_[end] != '_' && !is_ascii_digit(source_[end]) && !is_alphabetic(unit.code_point)) break;
       end += unit.size;
     }
     add(Token::Kind::name, std::string(source_.substr(at_, end - at_)));
@@ -218,8 +217,8 @@ class Lexer {
 
   /// Digits, with single underscores between them.
   size_t after_digits(size_t position) const {
-    while (is_digit(at(position)) ||
-           (at(position) == '_' && is_digit(at(position + 1)) && is_digit(at(position - 1)))) {
+    while (is_ascii_digit(at(position)) ||
+           (at(position) == '_' && is_ascii_digit(at(position + 1)) && is_ascii_digit(at(position - 1)))) {
       ++position;
     }
     return position;
@@ -231,10 +230,10 @@ class Lexer {
     // After a dot, digits are items of items: `list.0.1`.
     const bool after_dot = at_ > 0 && source_[at_ - 1] == '.';
     if (!after_dot) {
-      if (at(end) == '.' && is_digit(at(end + 1))) real = true, end = after_digits(end + 1);
+      if (at(end) == '.' && is_ascii_digit(at(end + 1))) real = true, end = after_digits(end + 1);
       if (at(end) == 'e' || at(end) == 'E') {
         const size_t digits = end + 1 + (at(end + 1) == '+' || at(end + 1) == '-' ? 1 : 0);
-        if (is_digit(at(digits))) real = true, end = after_digits(digits);
+        if (is_ascii_digit(at(digits))) real = true, end = after_digits(digits);
       }
     }
     const char letter = at(at_) == '0' ? static_cast<char>(at(at_ + 1) | 0x20) : '\0';

@@ -14,12 +14,12 @@
 namespace incipit::jinja {
 namespace {
 
-constexpr int deepest = 100;
+constexpr int deepest_printed = 100;
 
 void check(Heap& heap, const std::string& text, int depth) {
   heap.step();
   heap.check_string(text.size());
-  if (depth > deepest) throw Fault("values lie too deep within one another to be written out");
+  if (depth > deepest_printed) throw Fault("values lie too deep within one another to be written out");
 }
 
 void append_items(Heap& heap, std::string& text, const List& list, int depth) {

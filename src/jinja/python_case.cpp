@@ -115,7 +115,7 @@ void append_lower(std::string& result, std::string_view text, uint32_t c, size_t
 }
 
 template <typename Visit>
-void each_character(std::string_view text, const Visit& visit) {
+void each_code_point(std::string_view text, const Visit& visit) {
   for (size_t at = 0; at < text.size();) {
     const Utf8Unit unit = utf8_unit_at(text, at);
     visit(unit.code_point);
@@ -197,7 +197,7 @@ std::string title_words(std::string_view text) {
 
 bool is_upper(std::string_view text) {
   bool found = false, other = false;
-  each_character(text, [&](uint32_t c) {
+  each_code_point(text, [&](uint32_t c) {
     found = found || is_among(upper_letters, c);
     other = other || is_among(lower_letters, c) || is_title_letter(c);
   });
@@ -206,7 +206,7 @@ bool is_upper(std::string_view text) {
 
 bool is_lower(std::string_view text) {
   bool found = false, other = false;
-  each_character(text, [&](uint32_t c) {
+  each_code_point(text, [&](uint32_t c) {
     found = found || is_among(lower_letters, c);
     other = other || is_among(upper_letters, c) || is_title_letter(c);
   });
@@ -215,7 +215,7 @@ bool is_lower(std::string_view text) {
 
 bool is_title(std::string_view text) {
   bool found = false, other = false, inside = false;
-  each_character(text, [&](uint32_t c) {
+  each_code_point(text, [&](uint32_t c) {
     const bool begins = is_among(upper_letters, c) || is_title_letter(c);
     const bool goes_on = is_among(lower_letters, c);
     other = other || (begins && inside) || (goes_on && !inside);

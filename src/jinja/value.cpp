@@ -12,11 +12,11 @@
 namespace incipit::jinja {
 namespace {
 
-constexpr int deepest = 200;  // of values within values
+constexpr int deepest_value = 200;  // of values within values
 
 void check_depth(Heap& heap, int depth) {
   heap.step();
-  if (depth > deepest) throw Fault("values lie too deep within one another");
+  if (depth > deepest_value) throw Fault("values lie too deep within one another");
 }
 
 constexpr uint8_t missing_element = 0x80;

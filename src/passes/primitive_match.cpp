@@ -20,10 +20,6 @@ ValueId match_unary(const Graph& graph, ValueId value, std::string_view function
   return graph.node(graph.value(value).producer).inputs.at(0);
 }
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
-}
-
 ValueId past_casts(const Graph& graph, ValueId value) {
   while (value != none && graph.producer_as<ops::Cast>(value) != nullptr) {
     const ValueId source = graph.node(graph.value(value).producer).inputs.at(0);

@@ -15,7 +15,6 @@ namespace incipit {
 std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value, std::string_view function);
 /// The operand of Unary `function` where that makes `value`, else none.
 ValueId match_unary(const Graph& graph, ValueId value, std::string_view function);
-bool is_floating(DType dtype);
 /// Before conversions among floating types: exporters compute norms and softmax in f32 whatever the model's type.
 ValueId past_casts(const Graph& graph, ValueId value);
 /// Before conversions to wider floating types, which change no number.

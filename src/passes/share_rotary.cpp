@@ -12,9 +12,9 @@
 namespace incipit {
 namespace {
 
-class Tables {
+class FrequencyTables {
  public:
-  explicit Tables(Graph& graph) : graph_(graph) {}
+  explicit FrequencyTables(Graph& graph) : graph_(graph) {}
 
   /// The table for a Rotary node: an earlier one for the same angles, else a new one before it. For gathered positions
   /// the rows of the tokens' table are gathered, where there is one: a copy is cheaper than cosines.
@@ -51,7 +51,7 @@ class Tables {
 }  // namespace
 
 void share_rotary(Graph& graph, const PassContext&) {
-  Tables tables(graph);
+  FrequencyTables tables(graph);
   for (const bool of_gathered : {false, true}) {
     for (const NodeId n : std::vector<NodeId>(graph.order())) {
       const auto* rotary = graph.op_as<ops::Rotary>(n);

@@ -47,7 +47,7 @@ T round_to(arithmetic_t<T> value) {
 }
 
 template <typename T>
-constexpr bool is_floating = std::is_floating_point_v<arithmetic_t<T>>;
+constexpr bool is_floating_element = std::is_floating_point_v<arithmetic_t<T>>;
 
 template <typename T>
 struct ElementTag {

@@ -17,7 +17,7 @@ Tensor floats(const Tensor& tensor) {
   return converted;
 }
 
-Tensor rounded(const Tensor& tensor, DType dtype) {
+Tensor in_dtype(const Tensor& tensor, DType dtype) {
   Tensor converted(dtype, tensor.shape());
   const std::span<const float> from = tensor.as<float>();
   if (dtype == DType::f64) {
@@ -110,8 +110,8 @@ Outputs LinearAttention::compute(Inputs inputs) const {
     }
   }
   Outputs outputs;
-  outputs.push_back(rounded(y, query.dtype()));
-  outputs.push_back(rounded(state, given_state == nullptr ? query.dtype() : given_state->dtype()));
+  outputs.push_back(in_dtype(y, query.dtype()));
+  outputs.push_back(in_dtype(state, given_state == nullptr ? query.dtype() : given_state->dtype()));
   return outputs;
 }
 

@@ -8,10 +8,8 @@
 namespace incipit::primitives {
 namespace {
 
-constexpr std::string_view op = MatMulInteger::op_name;
-
 std::vector<int32_t> codes_of(const Tensor& codes) {
-  if (codes.dtype() != DType::i8 && codes.dtype() != DType::u8) refuse_dtype(op, codes.dtype());
+  if (codes.dtype() != DType::i8 && codes.dtype() != DType::u8) refuse_dtype(MatMulInteger::op_name, codes.dtype());
   const std::vector<int64_t> values = integers(codes);
   return {values.begin(), values.end()};
 }
@@ -21,12 +19,14 @@ std::vector<int32_t> codes_of(const Tensor& codes) {
 std::vector<int32_t> centred(const Tensor& codes, const Tensor* zero, const Shape& shape, size_t own) {
   std::vector<int32_t> values = codes_of(codes);
   if (zero == nullptr) return values;
-  if (zero->dtype() != codes.dtype()) throw Error(op, "has a zero point of another type than its codes");
+  if (zero->dtype() != codes.dtype())
+    throw Error(MatMulInteger::op_name, "has a zero point of another type than its codes");
   const std::vector<int32_t> zeros = codes_of(*zero);
   Shape zero_shape = zero->shape();
   if (zeros.size() == 1) zero_shape = {};
   if (zero_shape.size() == 1 && own + 1 < shape.size()) zero_shape.push_back(1);
-  if (broadcast_shape(op, shape, zero_shape) != shape) throw Error(op, "has zero points that do not fit its codes");
+  if (broadcast_shape(MatMulInteger::op_name, shape, zero_shape) != shape)
+    throw Error(MatMulInteger::op_name, "has zero points that do not fit its codes");
   const std::array<const Shape*, 1> operands{&zero_shape};
   const BroadcastWalk walk(shape, operands);
   walk.for_each([&](int64_t to, const BroadcastWalk::Offsets& from) {

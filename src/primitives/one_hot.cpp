@@ -16,7 +16,7 @@ std::vector<int64_t> whole_numbers(const Tensor& tensor) {
     std::vector<int64_t> values;
     for (const T element : tensor.as<T>()) {
       const auto value = load(element);
-      if constexpr (is_floating<T>) {
+      if constexpr (is_floating_element<T>) {
         const auto number = static_cast<double>(value);
         values.push_back(std::abs(number) < 0x1p62 ? static_cast<int64_t>(number) : INT64_MIN);
       } else {

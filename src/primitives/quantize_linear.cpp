@@ -78,11 +78,6 @@ std::vector<int64_t> zero_points(std::string_view op, const Tensor* zero, const 
   return elements_of<int64_t>(op, *zero);
 }
 
-bool is_floating_dtype(DType dtype) {
-  const DType carrier = carrier_of(dtype);
-  return carrier == DType::f32 || carrier == DType::f64;
-}
-
 bool is_code(DType dtype) {
   return dtype == DType::i8 || dtype == DType::u8 || dtype == DType::i16 || dtype == DType::u16;
 }
@@ -103,8 +98,8 @@ Outputs QuantizeLinear::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const Tensor& scale = required_input(op_name, inputs, 1);
   const DType target = dtype_from_name(to);
-  if (!is_floating_dtype(x.dtype()) && x.dtype() != DType::i32) refuse_dtype(op_name, x.dtype());
-  if (!is_floating_dtype(scale.dtype())) refuse_dtype(op_name, scale.dtype());
+  if (!is_floating(x.dtype()) && x.dtype() != DType::i32) refuse_dtype(op_name, x.dtype());
+  if (!is_floating(scale.dtype())) refuse_dtype(op_name, scale.dtype());
   const Scales layout(op_name, x, scale, axis, block);
   const std::vector<int64_t> zeros = zero_points(op_name, optional_input(inputs, 2), scale, target);
   const auto values = elements_of<float>(op_name, x), scales = elements_of<float>(op_name, scale);
@@ -133,8 +128,8 @@ Outputs DequantizeLinear::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const Tensor& scale = required_input(op_name, inputs, 1);
   const DType target = dtype_from_name(to);
-  if (!is_floating_dtype(target)) refuse_dtype(op_name, target);
-  if (!is_floating_dtype(scale.dtype())) refuse_dtype(op_name, scale.dtype());
+  if (!is_floating(target)) refuse_dtype(op_name, target);
+  if (!is_floating(scale.dtype())) refuse_dtype(op_name, scale.dtype());
   if (!is_code(x.dtype()) && x.dtype() != DType::i32) refuse_dtype(op_name, x.dtype());
   const Scales layout(op_name, x, scale, axis, block);
   const std::vector<int64_t> zeros = zero_points(op_name, optional_input(inputs, 2), scale, x.dtype());

@@ -32,7 +32,7 @@ Outputs Range::compute(Inputs inputs) const {
       const auto limit = load(inputs[1]->as<T>()[0]);
       const auto delta = load(inputs[2]->as<T>()[0]);
       int64_t count = 0;
-      if constexpr (is_floating<T>) {
+      if constexpr (is_floating_element<T>) {
         const double steps = std::ceil((static_cast<double>(limit) - static_cast<double>(first)) / delta);
         if (std::isnan(steps) || steps > 0x1p48) throw Error(op_name, "its limit is never reached");
         count = steps > 0 ? static_cast<int64_t>(steps) : 0;
@@ -42,7 +42,7 @@ Outputs Range::compute(Inputs inputs) const {
       Tensor range(start.dtype(), {count});
       const std::span<T> numbers = range.as<T>();
       for (size_t i = 0; i < numbers.size(); ++i) {
-        if constexpr (is_floating<T>) {
+        if constexpr (is_floating_element<T>) {
           numbers[i] = round_to<T>(first + static_cast<arithmetic_t<T>>(i) * delta);
         } else {
           numbers[i] = static_cast<T>(static_cast<uint64_t>(first) + i * static_cast<uint64_t>(delta));

@@ -174,7 +174,7 @@ void reduce(const Kind& kind, const T* from, Block block, T* to) {
 void fill_with_neutral(Join join, Tensor& tensor) {
   with_element_type(tensor.dtype(), [&]<typename T>(ElementTag<T>) {
     T value{};
-    if constexpr (is_floating<T>) {
+    if constexpr (is_floating_element<T>) {
       const auto infinity = std::numeric_limits<arithmetic_t<T>>::infinity();
       value = round_to<T>(join == Join::max ? -infinity : infinity);
     } else {

@@ -59,9 +59,9 @@ void give_bytes(const std::vector<TokenRule>& rules, std::string_view file, Toke
   for (const TokenizerSource::AddedToken& added : source.added) give(added.text, added.id);
 }
 
-class Reader {
+class DecoderReader {
  public:
-  explicit Reader(TokenizerSource& source) : source_(source) {}
+  explicit DecoderReader(TokenizerSource& source) : source_(source) {}
 
   void read(const JsonField& field) {
     const std::string_view type = field.at("type").string();
@@ -144,7 +144,7 @@ class Reader {
 }  // namespace
 
 void read_decoder(const JsonField& root, TokenizerSource& source) {
-  Reader reader(source);
+  DecoderReader reader(source);
   const auto field = root.find("decoder");
   if (field) reader.read(*field);
   if (source.unit == MergeUnit::bytes) {

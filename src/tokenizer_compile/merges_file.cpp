@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "tokenizer_compile/json_field.h"
@@ -15,9 +16,6 @@
 namespace incipit {
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// The scheme whose pieces the vocabulary's tokens fit in. GPT-2's keeps letters apart from what stands before them,
 /// but for a space; of the others only Llama 3's joins digits.
 MergesScheme scheme_of(const TokenizerSource& source) {
@@ -25,9 +23,10 @@ MergesScheme scheme_of(const TokenizerSource& source) {
   for (const TokenizerSource::Token& token : source.tokens) {
     const std::string& text = token.spelling;
     if (text.size() < 2) continue;
-    joins_digits |= std::all_of(text.begin(), text.end(), is_digit);
-    const bool sign = text[0] > ' ' && text[0] < 0x7f && text[0] != '\'' && !is_letter(text[0]) && !is_digit(text[0]);
-    joins_signs_and_letters |= sign && std::all_of(text.begin() + 1, text.end(), is_letter);
+    joins_digits |= std::all_of(text.begin(), text.end(), is_ascii_digit);
+    const bool sign =
+        text[0] > ' ' && text[0] < 0x7f && text[0] != '\'' && !is_ascii_letter(text[0]) && !is_ascii_digit(text[0]);
+    joins_signs_and_letters |= sign && std::all_of(text.begin() + 1, text.end(), is_ascii_letter);
   }
   if (!joins_signs_and_letters) return MergesScheme::gpt2;
   return joins_digits ? MergesScheme::llama3 : MergesScheme::qwen2;

@@ -31,10 +31,10 @@ void read_replace(const JsonField& field, TokenizerSource& source) {
   source.normalizer.push_back({NormalizerStepKind::replace_pattern, std::move(expression), std::move(content)});
 }
 
-void read(const JsonField& field, TokenizerSource& source) {
+void read_normalizer_part(const JsonField& field, TokenizerSource& source) {
   const std::string_view type = field.at("type").string();
   if (type == "Sequence") {
-    field.at("normalizers").each([&](const JsonField& part) { read(part, source); });
+    field.at("normalizers").each([&](const JsonField& part) { read_normalizer_part(part, source); });
   } else if (type == "NFC") {
     source.normalizer.push_back({NormalizerStepKind::nfc, {}, {}});
   } else if (type == "Prepend") {
@@ -53,7 +53,7 @@ void read(const JsonField& field, TokenizerSource& source) {
 }  // namespace
 
 void read_normalizer(const JsonField& root, TokenizerSource& source) {
-  if (const auto field = root.find("normalizer")) read(*field, source);
+  if (const auto field = root.find("normalizer")) read_normalizer_part(*field, source);
   Normalizer(source.normalizer, root.file());  // patterns must compile
 }
 

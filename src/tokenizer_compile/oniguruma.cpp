@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -20,10 +21,6 @@ constexpr std::string_view spaces =
 constexpr std::string_view words = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr std::string_view more_words = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 constexpr std::string_view hexadecimals = "0-9A-Fa-f";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
 /// What a POSIX bracket or a property of that name holds; nothing for other names.
 std::optional<std::string_view> members_of_name(std::string_view name) {
@@ -194,7 +191,9 @@ class Translator {
     const size_t comma = text.find(',');
     const std::string_view low = text.substr(0, comma);
     const std::string_view high = comma == std::string_view::npos ? low : text.substr(comma + 1);
-    const auto is_number = [](std::string_view number) { return std::all_of(number.begin(), number.end(), is_digit); };
+    const auto is_number = [](std::string_view number) {
+      return std::all_of(number.begin(), number.end(), is_ascii_digit);
+    };
     if ((low.empty() && high.empty()) || !is_number(low) || !is_number(high)) {  // a brace and no more
       ++at_;
       return add_atom("\\{");
@@ -233,7 +232,8 @@ class Translator {
       result_ += "(?";
       if (eat("<")) result_ += '<';
       result_ += pattern_[at_++];
-    } else if ((peek() == '<' || peek() == '\'') && (is_letter(peek(1)) || peek(1) == '_' || !is_ascii(peek(1)))) {
+    } else if ((peek() == '<' || peek() == '\'') &&
+               (is_ascii_letter(peek(1)) || peek(1) == '_' || !is_ascii(peek(1)))) {
       const size_t end = pattern_.find(peek() == '<' ? '>' : '\'', at_ + 1);
       if (end == std::string_view::npos) refuse("a name that does not end");
       at_ = end + 1;
@@ -301,12 +301,13 @@ class Translator {
       return add_atom(fmt::format("\\x{{{:x}}}", *code_point));
     }
     const std::string word = fmt::format("[{}{}]", words, more_words);
-    if (is_digit(c)) {
-      if (has_names_ || is_digit(peek(1))) refuse(fmt::format("\\{}{}", c, is_digit(peek(1)) ? "…" : " beside names"));
+    if (is_ascii_digit(c)) {
+      if (has_names_ || is_ascii_digit(peek(1)))
+        refuse(fmt::format("\\{}{}", c, is_ascii_digit(peek(1)) ? "…" : " beside names"));
       ++at_;
       return add_atom(fmt::format("\\{}", c));
     }
-    if (!is_letter(c)) {
+    if (!is_ascii_letter(c)) {
       const std::string_view character = take_character();
       return add_atom(is_ascii(c) ? fmt::format("\\{}", c) : std::string(character));
     }
@@ -355,7 +356,7 @@ class Translator {
     }
     std::string name;  // spaces, signs and case mean nothing
     for (const char c : text) {
-      if (is_letter(c))
+      if (is_ascii_letter(c))
         name += static_cast<char>(c | 0x20);
       else if (c != ' ' && c != '_' && c != '-')
         refuse(fmt::format("\\p{{{}}}", text));
@@ -497,12 +498,12 @@ class Translator {
       if (at_ >= pattern_.size()) refuse("a backslash at its end");
       if (eat("b")) return R"(\x{8})";
       if (const auto code_point = take_code_point()) return fmt::format("\\x{{{:x}}}", *code_point);
-      if (is_letter(peek()) || is_digit(peek())) refuse(fmt::format("\\{} in a class", peek()));
+      if (is_ascii_letter(peek()) || is_ascii_digit(peek())) refuse(fmt::format("\\{} in a class", peek()));
     }
     const std::string character(take_character());
     refuse_beyond_ascii(character);
     const char c = character[0];
-    return is_ascii(c) && !is_letter(c) && !is_digit(c) && c != ' ' ? "\\" + character : character;
+    return is_ascii(c) && !is_ascii_letter(c) && !is_ascii_digit(c) && c != ' ' ? "\\" + character : character;
   }
 
   Set take_inner_class() {

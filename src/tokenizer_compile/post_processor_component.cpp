@@ -55,10 +55,10 @@ void read_pair(const JsonField& processor, TokenizerSource& source) {
   put_around(before, read("sep"), source);
 }
 
-void read(const JsonField& field, TokenizerSource& source) {
+void read_processor_part(const JsonField& field, TokenizerSource& source) {
   const std::string_view type = field.at("type").string();
   if (type == "Sequence") {
-    field.at("processors").each([&](const JsonField& part) { read(part, source); });
+    field.at("processors").each([&](const JsonField& part) { read_processor_part(part, source); });
   } else if (type == "TemplateProcessing") {
     read_template(field, source);
   } else if (type == "RobertaProcessing" || type == "BertProcessing") {
@@ -72,7 +72,7 @@ void read(const JsonField& field, TokenizerSource& source) {
 }  // namespace
 
 void read_post_processor(const JsonField& root, TokenizerSource& source) {
-  if (const auto field = root.find("post_processor")) read(*field, source);
+  if (const auto field = root.find("post_processor")) read_processor_part(*field, source);
 }
 
 }  // namespace incipit

@@ -29,9 +29,9 @@ SplitBehavior read_behavior(const JsonField& field) {
                "Isolated, Removed, MergedWithPrevious, MergedWithNext and Contiguous are");
 }
 
-class Reader {
+class PreTokenizerReader {
  public:
-  explicit Reader(std::vector<PreTokenizerStep>& steps) : steps_(steps) {}
+  explicit PreTokenizerReader(std::vector<PreTokenizerStep>& steps) : steps_(steps) {}
 
   void read(const JsonField& field) {
     const std::string_view type = field.at("type").string();
@@ -117,7 +117,7 @@ PreTokenizerStepKind metaspace_scheme(const JsonField& field) {
 }
 
 void read_pre_tokenizer(const JsonField& root, TokenizerSource& source) {
-  Reader reader(source.steps);
+  PreTokenizerReader reader(source.steps);
   if (const auto field = root.find("pre_tokenizer")) reader.read(*field);
   source.unit = reader.ends_in_bytes() ? MergeUnit::bytes : MergeUnit::characters;
   PreTokenizer(source.steps, root.file());  // patterns must compile

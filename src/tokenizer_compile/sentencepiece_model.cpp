@@ -41,9 +41,9 @@ struct Normalization {
   bool escape_spaces = true;
 };
 
-class Reader {
+class ModelReader {
  public:
-  Reader(std::string_view bytes, std::string_view file) : bytes_(bytes), file_(file) {}
+  ModelReader(std::string_view bytes, std::string_view file) : bytes_(bytes), file_(file) {}
 
   TokenizerSource read(const SentencePieceOptions& options) {
     read_message();
@@ -245,7 +245,7 @@ class Reader {
 }  // namespace
 
 TokenizerSource read_sentencepiece(std::string_view bytes, std::string_view file, const SentencePieceOptions& options) {
-  return Reader(bytes, file).read(options);
+  return ModelReader(bytes, file).read(options);
 }
 
 }  // namespace incipit

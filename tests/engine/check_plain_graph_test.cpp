@@ -13,7 +13,7 @@
 namespace incipit {
 namespace {
 
-std::string fault_of(const TestPlan& plan) {
+std::string graph_fault_of(const TestPlan& plan) {
   AlignedBytes bytes(plan.build());
   try {
     check_plan(read_plan(bytes.bytes(), "x.engine"), engine_page, engine_page + 100, "x.engine");
@@ -24,24 +24,24 @@ std::string fault_of(const TestPlan& plan) {
   }
 }
 
-struct Case {
+struct GraphCase {
   const char* name;
   const char* expected;  // part of the fault
   std::function<void(TestPlan&, TestGraph&)> change;
 };
 
-void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
+void PrintTo(const GraphCase& one, std::ostream* out) { *out << one.name; }
 
-class CheckPlainGraph : public ::testing::TestWithParam<Case> {};
+class CheckPlainGraph : public ::testing::TestWithParam<GraphCase> {};
 
 TEST_P(CheckPlainGraph, SaysWhatIsWrong) {
   TestPlan plan = small_plain_plan();
-  ASSERT_EQ(fault_of(plan), "");
+  ASSERT_EQ(graph_fault_of(plan), "");
   GetParam().change(plan, *plan.graph);
-  EXPECT_THAT(fault_of(plan), ::testing::HasSubstr(GetParam().expected));
+  EXPECT_THAT(graph_fault_of(plan), ::testing::HasSubstr(GetParam().expected));
 }
 
-const Case cases[] = {
+const GraphCase graph_cases[] = {
     {"precision", "precision is missing", [](auto& p, auto&) { p.precision = ""; }},
     {"buckets", "no buckets", [](auto& p, auto&) { p.buckets.clear(), p.steps[0].kernels.clear(); }},
     {"input_name", "input 0 name is missing", [](auto&, auto& g) { g.inputs[0].name = ""; }},
@@ -94,7 +94,7 @@ const Case cases[] = {
     {"outputs", "no outputs", [](auto&, auto& g) { g.outputs.clear(); }},
     {"output_value", "output 0 is value 5 of 5", [](auto&, auto& g) { g.outputs[0].value = 5; }},
 };
-INSTANTIATE_TEST_SUITE_P(All, CheckPlainGraph, ::testing::ValuesIn(cases),
+INSTANTIATE_TEST_SUITE_P(All, CheckPlainGraph, ::testing::ValuesIn(graph_cases),
                          [](const auto& one) { return std::string(one.param.name); });
 
 TEST(PlainGraphEngine, IsReadAndDescribed) {

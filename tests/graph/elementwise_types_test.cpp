@@ -7,6 +7,7 @@
 
 #include "graph/graph.h"
 #include "graph/ops/primitive.h"
+#include "symbols.h"
 
 namespace incipit {
 namespace {
@@ -18,8 +19,6 @@ ValueType known(DType dtype, std::vector<Dim> values) {
   return {dtype, {static_cast<int64_t>(values.size())}, std::move(values)};
 }
 ValueType known(DType dtype, Dim value) { return {dtype, {}, std::vector<Dim>{std::move(value)}}; }
-
-const Dim t = Dim::symbol("T"), s = Dim::symbol("S"), unknown = Dim::unknown();
 
 std::vector<Dim> values(const std::vector<ValueType>& types) {
   return types.at(0).contents.value_or(std::vector<Dim>{Dim::symbol("none")});

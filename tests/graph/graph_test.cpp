@@ -7,6 +7,7 @@
 #include "graph/ops/rms_norm.h"
 #include "graph/summary.h"
 #include "random_graph.h"
+#include "symbols.h"
 
 namespace incipit {
 namespace {
@@ -25,8 +26,6 @@ c : f32[T, 4] = Multiply(a, b)
 d : f32[T, 4] = Add(c, a)
 )");
 }
-
-NodeId producer(const Graph& graph, std::string_view name) { return graph.value(graph.find(name)).producer; }
 
 TEST(Graph, UsesAreInOrder) {
   const Graph graph = diamond();

@@ -8,6 +8,7 @@
 #include "graph/graph.h"
 #include "graph/ops/primitive.h"
 #include "support/sanitized.h"
+#include "symbols.h"
 
 namespace incipit {
 namespace {
@@ -18,11 +19,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const Dim b = Dim::symbol("B"), s = Dim::symbol("S"), past = Dim::symbol("past"), unknown = Dim::unknown();
-
 using Dims = std::vector<Dim>;
 
-ValueType f32(Dims shape) { return {DType::f32, std::move(shape)}; }
 ValueType known(Dims values) { return {DType::i64, {static_cast<int64_t>(values.size())}, std::move(values)}; }
 ValueType known_scalar(Dim value) { return {DType::i64, {}, Dims{std::move(value)}}; }
 ValueType some(int64_t length) { return {DType::i64, {length}}; }

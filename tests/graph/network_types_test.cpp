@@ -4,6 +4,7 @@
 
 #include "graph/block_constant.h"
 #include "graph/ops/primitive.h"
+#include "symbols.h"
 
 namespace incipit {
 namespace {
@@ -12,11 +13,7 @@ using ops::infer_types;
 using ::testing::ElementsAre;
 using Types = std::vector<ValueType>;
 
-const Dim b = Dim::symbol("B"), s = Dim::symbol("S"), t = Dim::symbol("T"), unknown = Dim::unknown();
 const ValueType absent = ValueType::absent();
-
-ValueType f32(std::vector<Dim> shape) { return {DType::f32, std::move(shape)}; }
-ValueType i64(std::vector<Dim> shape) { return {DType::i64, std::move(shape)}; }
 
 TEST(NetworkTypes, Products) {
   const auto shape = [](std::vector<Dim> left, std::vector<Dim> right) {

@@ -3,6 +3,7 @@
 
 #include "graph/graph.h"
 #include "graph/ops/kv_write.h"
+#include "symbols.h"
 
 namespace incipit {
 
@@ -36,8 +37,6 @@ void expect_invalid(const Graph& graph, const std::string& what) {
     EXPECT_THAT(error.what(), HasSubstr(what));
   }
 }
-
-NodeId producer(const Graph& graph, std::string_view name) { return graph.value(graph.find(name)).producer; }
 
 TEST(Verify, AcceptsAValidGraph) { EXPECT_NO_THROW(verify(valid())); }
 

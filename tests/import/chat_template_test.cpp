@@ -12,17 +12,16 @@
 #include "support/message_of.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
+#include "write_bytes.h"
 
 namespace incipit {
 namespace {
 
-void write(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
-
 TEST(PublishedChat, TokensAreTextsOrObjects) {
   const TemporaryDirectory directory;
   EXPECT_TRUE(read_special_tokens(directory.path()).empty());
-  write(directory / "tokenizer_config.json",
-        R"({"bos_token": {"__type": "AddedToken", "content": "<s>"}, "eos_token": "</s>", "unk_token": null,
+  write_bytes(directory / "tokenizer_config.json",
+              R"({"bos_token": {"__type": "AddedToken", "content": "<s>"}, "eos_token": "</s>", "unk_token": null,
             "pad_token": 7, "model_max_length": 5, "additional_special_tokens": ["<a>", {"content": "<b>"}]})");
   EXPECT_EQ(boost::json::serialize(read_special_tokens(directory.path())),
             R"({"bos_token":"<s>","eos_token":"</s>","additional_special_tokens":["<a>","<b>"]})");
@@ -35,7 +34,7 @@ TEST(PublishedChat, TokensAreThoseThatTransformersGives) {
     SCOPED_TRACE(one.at("name").get_string().c_str());
     const TemporaryDirectory directory;
     for (const auto& [name, content] : one.at("files").get_object()) {
-      write(directory / std::string(name), boost::json::serialize(content));
+      write_bytes(directory / std::string(name), boost::json::serialize(content));
     }
     boost::json::object tokens = read_special_tokens(directory.path());
     tokens.erase("additional_special_tokens");  // of templates of Transformers 4, which gave them
@@ -46,15 +45,15 @@ TEST(PublishedChat, TokensAreThoseThatTransformersGives) {
 TEST(PublishedChat, TheJinjaFileComesFirst) {
   const TemporaryDirectory directory;
   EXPECT_EQ(read_chat_template(directory.path()), "");
-  write(directory / "tokenizer_config.json", R"({"chat_template": "from the config"})");
+  write_bytes(directory / "tokenizer_config.json", R"({"chat_template": "from the config"})");
   EXPECT_EQ(read_chat_template(directory.path()), "from the config");
-  write(directory / "chat_template.jinja", "from the file");
+  write_bytes(directory / "chat_template.jinja", "from the file");
   EXPECT_EQ(read_chat_template(directory.path()), "from the file");
 }
 
 TEST(PublishedChat, RefusesWhatIsNoConfiguration) {
   const TemporaryDirectory directory;
-  write(directory / "tokenizer_config.json", "[1]");
+  write_bytes(directory / "tokenizer_config.json", "[1]");
   EXPECT_THAT(message_of([&] { read_chat_template(directory.path()); }), testing::HasSubstr("tokenizer_config.json"));
   EXPECT_THAT(message_of([&] { read_special_tokens(directory.path()); }), testing::HasSubstr("a list"));
 }

@@ -10,6 +10,7 @@
 #include "import/hf/decoder_geometry.h"
 #include "import/usual_remedy.h"
 #include "support/temporary_directory.h"
+#include "write_bytes.h"
 
 namespace incipit {
 namespace {
@@ -32,8 +33,6 @@ std::string error_of(const std::string& changes) {
   }
   return "accepted";
 }
-
-void write(const std::filesystem::path& path, std::string_view text) { std::ofstream(path) << text; }
 
 TEST(DecoderGeometry, ReadsSizesAndFillsInDefaults) {
   const DecoderGeometry plain = read_decoder_geometry(config_with(""), {});
@@ -196,23 +195,23 @@ TEST(HfConfig, OddGenerationDefaultsAreTakenAsTheyAreMeantOrWarnedOf) {
 
 TEST(HfConfig, ChatTemplateFileWinsOverTokenizerConfig) {
   TemporaryDirectory directory;
-  write(directory / "config.json", "{}");
+  write_bytes(directory / "config.json", "{}");
   EXPECT_EQ(HfConfig::read(directory.path()).chat_template(), "");
-  write(directory / "tokenizer_config.json", R"({"chat_template":"from tokenizer"})");
+  write_bytes(directory / "tokenizer_config.json", R"({"chat_template":"from tokenizer"})");
   EXPECT_EQ(HfConfig::read(directory.path()).chat_template(), "from tokenizer");
-  write(directory / "tokenizer_config.json",
-        R"({"chat_template":[{"name":"tool_use","template":"a"},{"name":"default","template":"b"}]})");
+  write_bytes(directory / "tokenizer_config.json",
+              R"({"chat_template":[{"name":"tool_use","template":"a"},{"name":"default","template":"b"}]})");
   EXPECT_EQ(HfConfig::read(directory.path()).chat_template(), "b");
-  write(directory / "tokenizer_config.json", R"({"chat_template":3})");
+  write_bytes(directory / "tokenizer_config.json", R"({"chat_template":3})");
   EXPECT_THROW(HfConfig::read(directory.path()), Error);
-  write(directory / "chat_template.jinja", "from file");
+  write_bytes(directory / "chat_template.jinja", "from file");
   EXPECT_EQ(HfConfig::read(directory.path()).chat_template(), "from file");
 }
 
 TEST(HfConfig, FilesThatAreNoJsonObjectAreNamed) {
   TemporaryDirectory directory;
   EXPECT_THROW(HfConfig::read(directory.path()), Error);
-  write(directory / "config.json", "{\n\"a\": ,}");
+  write_bytes(directory / "config.json", "{\n\"a\": ,}");
   try {
     HfConfig::read(directory.path());
     FAIL();
@@ -220,10 +219,10 @@ TEST(HfConfig, FilesThatAreNoJsonObjectAreNamed) {
     EXPECT_EQ(error.thing(), (directory / "config.json").string());
     EXPECT_THAT(error.fault(), testing::HasSubstr("in line 2"));
   }
-  write(directory / "config.json", "[]");
+  write_bytes(directory / "config.json", "[]");
   EXPECT_THROW(HfConfig::read(directory.path()), Error);
-  write(directory / "config.json", "{}");
-  write(directory / "generation_config.json", "3");
+  write_bytes(directory / "config.json", "{}");
+  write_bytes(directory / "generation_config.json", "3");
   EXPECT_THROW(HfConfig::read(directory.path()), Error);
 }
 

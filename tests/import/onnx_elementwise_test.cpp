@@ -19,7 +19,7 @@ Tensor tensor(DType dtype, Shape shape, const std::vector<double>& values) {
   return made;
 }
 
-std::vector<double> values(const Tensor& tensor) {
+std::vector<double> widened(const Tensor& tensor) {
   std::vector<float> floats(static_cast<size_t>(tensor.elements()));
   convert_to_float(tensor.dtype(), tensor.data(), floats.data(), floats.size());
   return {floats.begin(), floats.end()};
@@ -64,7 +64,7 @@ struct Case {
     ReferenceCache cache;
     return interpret(graph, inputs, cache);
   }
-  std::vector<double> first(const std::vector<const Tensor*>& inputs) const { return values(run(inputs).at(0)); }
+  std::vector<double> first(const std::vector<const Tensor*>& inputs) const { return widened(run(inputs).at(0)); }
 };
 
 TEST(OnnxElementwise, BroadcastingFromAnAxis) {
@@ -93,7 +93,7 @@ TEST(OnnxElementwise, TypesByNumberAndByName) {
   const Tensor x = tensor(DType::f32, {2}, {1.5, -2.5});
   const Tensor made = std::move(Case{"Cast", 1, {{"to", text("INT32")}}}.run({&x})[0]);
   EXPECT_EQ(made.dtype(), DType::i32);
-  EXPECT_THAT(values(made), ElementsAre(1, -2));
+  EXPECT_THAT(widened(made), ElementsAre(1, -2));
   EXPECT_THAT((Case{"Cast", 13, {{"to", integer(9)}}}.first({&x})), ElementsAre(1, 1));
   EXPECT_THROW((Case{"Cast", 13, {{"to", integer(int64_t{1} << 40)}}}.run({&x})), Error);
   EXPECT_THROW((Case{"Cast", 1, {{"to", text("COMPLEX64")}}}.run({&x})), Error);
@@ -126,9 +126,9 @@ TEST(OnnxElementwise, MasksOfDropout) {
   const Tensor x = tensor(DType::f32, {2}, {1, 2});
   for (const auto& [opset, dtype] : {std::pair{7, DType::f32}, {10, DType::boolean}, {13, DType::boolean}}) {
     const std::vector<Tensor> made = Case{"Dropout", opset, {}, {"y", "mask"}}.run({&x});
-    EXPECT_THAT(values(made[0]), ElementsAre(1, 2));
+    EXPECT_THAT(widened(made[0]), ElementsAre(1, 2));
     EXPECT_EQ(made[1].dtype(), dtype);
-    EXPECT_THAT(values(made[1]), ElementsAre(1, 1));
+    EXPECT_THAT(widened(made[1]), ElementsAre(1, 1));
   }
 }
 
@@ -151,7 +151,7 @@ TEST(OnnxQuantization, TypesOfCodesAndOfNumbers) {
   const Tensor codes = tensor(DType::i8, {2}, {1, -2}), half = tensor(DType::f16, {}, {0.5});
   const Tensor made = std::move(Case{"DequantizeLinear", 21}.run({&codes, &half})[0]);
   EXPECT_EQ(made.dtype(), DType::f16);
-  EXPECT_THAT(values(made), ElementsAre(0.5, -1));
+  EXPECT_THAT(widened(made), ElementsAre(0.5, -1));
 }
 
 }  // namespace

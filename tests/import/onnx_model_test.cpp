@@ -18,11 +18,11 @@ using namespace onnx_bytes;  // NOLINT: a notation
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-onnx::Model parse(const std::string& text) { return onnx::parse_model(span_of(text), "m.onnx"); }
+onnx::Model parse_bytes(const std::string& text) { return onnx::parse_model(span_of(text), "m.onnx"); }
 
 /// What importing says, which must be one line.
-std::string refusal(const std::string& text) {
-  std::string message = message_of([&] { import_onnx_graph(parse(text)); });
+std::string import_refusal(const std::string& text) {
+  std::string message = message_of([&] { import_onnx_graph(parse_bytes(text)); });
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   EXPECT_LT(message.size(), 4000u);
   return message;
@@ -35,11 +35,11 @@ std::string with_tensor(const std::string& tensor) {
 }
 
 Tensor read_back(const std::string& tensor) {
-  return parse(with_tensor(tensor)).graph.initializers.at("t")->materialise();
+  return parse_bytes(with_tensor(tensor)).graph.initializers.at("t")->materialise();
 }
 
 TEST(OnnxModel, ReadsWhatAFileSays) {
-  const onnx::Model model = parse(onnx_bytes::model(small_graph(), 17));
+  const onnx::Model model = parse_bytes(onnx_bytes::model(small_graph(), 17));
   EXPECT_EQ(model.ir_version, 8);
   EXPECT_EQ(model.opsets.at(""), 17);
   ASSERT_EQ(model.graph.nodes.size(), 2u);
@@ -65,7 +65,7 @@ TEST(OnnxModel, ReadsElementsOfEveryField) {
 
 TEST(OnnxModel, EveryTruncationIsRefusedOrHarmless) {
   const std::string whole = model(small_graph());
-  for (size_t size = 0; size < whole.size(); ++size) refusal(whole.substr(0, size));
+  for (size_t size = 0; size < whole.size(); ++size) import_refusal(whole.substr(0, size));
 }
 
 TEST(OnnxModel, EveryFlippedByteIsRefusedOrHarmless) {
@@ -74,46 +74,48 @@ TEST(OnnxModel, EveryFlippedByteIsRefusedOrHarmless) {
     for (const int flip : {0x01, 0x04, 0x80, 0xff}) {
       std::string broken = whole;
       broken[at] = static_cast<char>(static_cast<uint8_t>(broken[at]) ^ flip);
-      refusal(broken);
+      import_refusal(broken);
     }
   }
 }
 
 TEST(OnnxModel, RefusesClaimsBeforeAllocating) {
   // A tensor of 4 GB without data, and a field of 4 GB: a whole file of some 40 bytes each.
-  EXPECT_THAT(refusal(model({{}, {tensor_head("t", f32, {1 << 15, 1 << 15})}, {}, {}, {}})),
+  EXPECT_THAT(import_refusal(model({{}, {tensor_head("t", f32, {1 << 15, 1 << 15})}, {}, {}, {}})),
               HasSubstr("has a shape of 1073741824 elements, but data of 0 (0 bytes)"));
-  EXPECT_THAT(refusal(varint(7 << 3 | 2) + varint(uint64_t{4} << 30) + "graph"), HasSubstr("ends within a field"));
-  EXPECT_THAT(refusal(with_tensor(tensor_head("t", f32, {INT64_MAX, INT64_MAX}))), HasSubstr("overflow 64 bits"));
-  EXPECT_THAT(refusal(with_tensor(tensor_head("t", f32, {-1}))), HasSubstr("has the extent -1"));
+  EXPECT_THAT(import_refusal(varint(7 << 3 | 2) + varint(uint64_t{4} << 30) + "graph"),
+              HasSubstr("ends within a field"));
+  EXPECT_THAT(import_refusal(with_tensor(tensor_head("t", f32, {INT64_MAX, INT64_MAX}))),
+              HasSubstr("overflow 64 bits"));
+  EXPECT_THAT(import_refusal(with_tensor(tensor_head("t", f32, {-1}))), HasSubstr("has the extent -1"));
 }
 
 TEST(OnnxModel, RefusesShapesThatLie) {
-  EXPECT_THAT(refusal(with_tensor(tensor("t", f32, {2, 2}, raw<float>({1, 2, 3})))),
+  EXPECT_THAT(import_refusal(with_tensor(tensor("t", f32, {2, 2}, raw<float>({1, 2, 3})))),
               HasSubstr("tensor 't': has a shape of 4 elements, but data of 3 (12 bytes)"));
-  EXPECT_THAT(refusal(with_tensor(tensor_head("t", i64, {3}) + number(7, 1))),
+  EXPECT_THAT(import_refusal(with_tensor(tensor_head("t", i64, {3}) + number(7, 1))),
               HasSubstr("a shape of 3 elements, but data of 1"));
 }
 
 TEST(OnnxModel, NamesElementTypesThatItDoesNotHave) {
-  EXPECT_THROW(parse(with_tensor(tensor("t", f8, {1}, "x"))), onnx::UnsupportedType);
-  EXPECT_THAT(refusal(with_tensor(tensor("t", f8, {1}, "x"))), HasSubstr("has the element type float8e4m3fn"));
-  EXPECT_THAT(refusal(with_tensor(tensor("t", 99, {1}, "x"))), HasSubstr("has the element type number 99"));
-  EXPECT_THAT(refusal(with_tensor(tensor("t", onnx_bytes::string, {1}, "x"))),
+  EXPECT_THROW(parse_bytes(with_tensor(tensor("t", f8, {1}, "x"))), onnx::UnsupportedType);
+  EXPECT_THAT(import_refusal(with_tensor(tensor("t", f8, {1}, "x"))), HasSubstr("has the element type float8e4m3fn"));
+  EXPECT_THAT(import_refusal(with_tensor(tensor("t", 99, {1}, "x"))), HasSubstr("has the element type number 99"));
+  EXPECT_THAT(import_refusal(with_tensor(tensor("t", onnx_bytes::string, {1}, "x"))),
               HasSubstr("has the element type string"));
 }
 
 TEST(OnnxModel, RefusesNamesThatAreThereTwice) {
-  EXPECT_THAT(refusal(with_tensor(floats("w", {1}, {1}))), HasSubstr("has the initializer 'w' twice"));
+  EXPECT_THAT(import_refusal(with_tensor(floats("w", {1}, {1}))), HasSubstr("has the initializer 'w' twice"));
   OnnxGraph graph = small_graph();
   graph.nodes.push_back(node("Relu", {"x"}, {"y"}));
-  EXPECT_THAT(refusal(model(graph)), HasSubstr("makes 'y', which is made elsewhere too"));
+  EXPECT_THAT(import_refusal(model(graph)), HasSubstr("makes 'y', which is made elsewhere too"));
 }
 
 TEST(OnnxModel, TakesDimensionsAsPolynomials) {
   OnnxGraph graph = small_graph();
   graph.inputs = {value("x", f32, {"past_sequence_length + 1", "onnx::Shape_12", "past_sequence_length", "?", "-1"})};
-  const std::vector<Dim> shape = *parse(model(graph)).graph.inputs[0].shape;
+  const std::vector<Dim> shape = *parse_bytes(model(graph)).graph.inputs[0].shape;
   EXPECT_EQ(shape[0], Dim::symbol("past_sequence_length") + 1);
   EXPECT_EQ(shape[1], Dim::symbol("onnx__Shape_12"));
   EXPECT_EQ(shape[0] - shape[2], Dim(1));

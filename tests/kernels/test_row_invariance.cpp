@@ -80,7 +80,7 @@ struct RowWiseOf<std::tuple<FamilyTag<Families>...>> {
   using Types =
       decltype(types(std::tuple_cat(std::conditional_t<RowWise<Families>, std::tuple<Families>, std::tuple<>>{}...)));
 };
-struct FamilyNames {
+struct NamesOfFamilies {
   template <typename Family>
   static std::string GetName(int) {
     return std::string(Family::Problem::family);
@@ -89,7 +89,7 @@ struct FamilyNames {
 
 template <typename Family>
 class RowInvariance : public ::testing::Test {};
-TYPED_TEST_SUITE(RowInvariance, RowWiseOf<KernelFamilies>::Types, FamilyNames);
+TYPED_TEST_SUITE(RowInvariance, RowWiseOf<KernelFamilies>::Types, NamesOfFamilies);
 
 TYPED_TEST(RowInvariance, ARowIsTheSameAloneAndAmongOthers) { check_row_invariance<TypeParam>(); }
 

@@ -13,6 +13,7 @@
 #include "primitives/dropout.h"
 #include "primitives/unary.h"
 #include "primitives/where.h"
+#include "special_values.h"
 #include "tensors.h"
 
 namespace incipit {
@@ -31,8 +32,6 @@ using ::testing::ElementsAre;
 using ::testing::NanSensitiveDoubleEq;
 using ::testing::Pointwise;
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr DType floating[] = {DType::f32, DType::f64, DType::f16, DType::bf16};
 constexpr DType integers[] = {DType::i8,  DType::u8,  DType::i16, DType::u16,
                               DType::i32, DType::u32, DType::i64, DType::u64};

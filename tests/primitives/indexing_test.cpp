@@ -9,6 +9,7 @@
 #include "primitives/range.h"
 #include "primitives/scatter.h"
 #include "primitives/top_k.h"
+#include "special_values.h"
 #include "tensors.h"
 
 namespace incipit {
@@ -18,7 +19,6 @@ using namespace primitives;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr DType all_types[] = {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i8,  DType::u8,     DType::i16,
                                DType::u16, DType::i32, DType::u32, DType::i64,  DType::u64, DType::boolean};
 

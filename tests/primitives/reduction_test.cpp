@@ -8,6 +8,7 @@
 
 #include "primitives/arg_reduce.h"
 #include "primitives/reduce.h"
+#include "special_values.h"
 #include "tensors.h"
 
 namespace incipit {
@@ -18,9 +19,6 @@ using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pointwise;
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 Tensor axes_of(const std::vector<int64_t>& axes) {
   return Tensor::of({static_cast<int64_t>(axes.size())}, std::span<const int64_t>(axes));

@@ -72,7 +72,7 @@ const std::string unknown = piece("<unk>", 0, 2);
 const std::string bpe = bytes(2, integer(3, 2));
 const std::string plain = bytes(3, integer(3, 0) + integer(4, 0));  // no prefix, spaces kept
 
-std::string refusal(const std::string& model) {
+std::string model_refusal(const std::string& model) {
   try {
     compile_sentencepiece(model, "x.model");
   } catch (const Error& error) {
@@ -94,37 +94,39 @@ TEST(SentencePiece, HigherScoresMergeFirst) {
 }
 
 TEST(SentencePiece, WhatIsNotSupportedIsNamed) {
-  EXPECT_EQ(refusal(unknown + piece("a") + bpe + plain), "accepted");
-  EXPECT_THAT(refusal(unknown + bytes(2, integer(3, 1))), HasSubstr("its type is Unigram, which is not supported"));
-  EXPECT_THAT(refusal(unknown), HasSubstr("its type is Unigram"));
-  EXPECT_THAT(refusal(unknown + bytes(2, integer(3, 77))), HasSubstr("its type is unknown"));
-  EXPECT_THAT(refusal(unknown + bytes(2, integer(3, 2) + integer(24, 1))), HasSubstr("puts spaces behind words"));
-  EXPECT_THAT(refusal(unknown + bpe + bytes(3, bytes(1, "nmt_nfkc") + bytes(2, "map"))),
+  EXPECT_EQ(model_refusal(unknown + piece("a") + bpe + plain), "accepted");
+  EXPECT_THAT(model_refusal(unknown + bytes(2, integer(3, 1))),
+              HasSubstr("its type is Unigram, which is not supported"));
+  EXPECT_THAT(model_refusal(unknown), HasSubstr("its type is Unigram"));
+  EXPECT_THAT(model_refusal(unknown + bytes(2, integer(3, 77))), HasSubstr("its type is unknown"));
+  EXPECT_THAT(model_refusal(unknown + bytes(2, integer(3, 2) + integer(24, 1))), HasSubstr("puts spaces behind words"));
+  EXPECT_THAT(model_refusal(unknown + bpe + bytes(3, bytes(1, "nmt_nfkc") + bytes(2, "map"))),
               HasSubstr("its normaliser is \"nmt_nfkc\", which is not supported"));
-  EXPECT_THAT(refusal(unknown + bpe + bytes(3, integer(5, 0))), HasSubstr("does not write spaces as U+2581"));
-  EXPECT_THAT(refusal(unknown + piece("a", 0, 5) + bpe), HasSubstr("piece 1 is of a kind that is not supported"));
-  EXPECT_THAT(refusal(unknown + unknown + bpe), HasSubstr("piece 1, \"<unk>\", is there twice"));
-  EXPECT_THAT(refusal(unknown + piece("<u>", 0, 2) + bpe), HasSubstr("second one for the unknown"));
-  EXPECT_THAT(refusal(piece("a") + bpe), HasSubstr("it has no piece for the unknown"));
-  EXPECT_THAT(refusal(unknown + piece("ab") + bpe), HasSubstr("has the character \"a\", which is no piece itself"));
-  EXPECT_THAT(refusal(unknown + piece("") + bpe), HasSubstr("piece 1 is empty"));
-  EXPECT_THAT(refusal(unknown + piece("\xff") + bpe), HasSubstr("no UTF-8"));
-  EXPECT_THAT(refusal(unknown + piece("0x41", 0, 6) + bpe), HasSubstr("\"0x41\", is no byte"));
-  EXPECT_THAT(refusal(unknown + piece("a", std::numeric_limits<float>::infinity()) + bpe),
+  EXPECT_THAT(model_refusal(unknown + bpe + bytes(3, integer(5, 0))), HasSubstr("does not write spaces as U+2581"));
+  EXPECT_THAT(model_refusal(unknown + piece("a", 0, 5) + bpe), HasSubstr("piece 1 is of a kind that is not supported"));
+  EXPECT_THAT(model_refusal(unknown + unknown + bpe), HasSubstr("piece 1, \"<unk>\", is there twice"));
+  EXPECT_THAT(model_refusal(unknown + piece("<u>", 0, 2) + bpe), HasSubstr("second one for the unknown"));
+  EXPECT_THAT(model_refusal(piece("a") + bpe), HasSubstr("it has no piece for the unknown"));
+  EXPECT_THAT(model_refusal(unknown + piece("ab") + bpe),
+              HasSubstr("has the character \"a\", which is no piece itself"));
+  EXPECT_THAT(model_refusal(unknown + piece("") + bpe), HasSubstr("piece 1 is empty"));
+  EXPECT_THAT(model_refusal(unknown + piece("\xff") + bpe), HasSubstr("no UTF-8"));
+  EXPECT_THAT(model_refusal(unknown + piece("0x41", 0, 6) + bpe), HasSubstr("\"0x41\", is no byte"));
+  EXPECT_THAT(model_refusal(unknown + piece("a", std::numeric_limits<float>::infinity()) + bpe),
               HasSubstr("piece 1 has no finite score"));
 }
 
 TEST(SentencePiece, ForeignBytesAreRefused) {
-  EXPECT_THAT(refusal(""), HasSubstr("it has no pieces, so it is no SentencePiece model"));
-  EXPECT_THAT(refusal("{\"model\": {}}"), HasSubstr("it is cut short or no SentencePiece model"));
-  EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1"), HasSubstr("no SentencePiece model"));
+  EXPECT_THAT(model_refusal(""), HasSubstr("it has no pieces, so it is no SentencePiece model"));
+  EXPECT_THAT(model_refusal("{\"model\": {}}"), HasSubstr("it is cut short or no SentencePiece model"));
+  EXPECT_THAT(model_refusal("version https://git-lfs.github.com/spec/v1"), HasSubstr("no SentencePiece model"));
   const std::string model = model_file("tiny_bpe");
-  for (size_t size = 0; size < model.size(); size += 61) refusal(model.substr(0, size));
+  for (size_t size = 0; size < model.size(); size += 61) model_refusal(model.substr(0, size));
   std::mt19937 random(1);
   for (int i = 0; i < 500; ++i) {
     std::string damaged = model;
     for (int n = 0; n < 4; ++n) damaged[random() % damaged.size()] = static_cast<char>(random());
-    refusal(damaged);
+    model_refusal(damaged);
   }
 }
 

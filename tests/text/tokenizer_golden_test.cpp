@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "golden_json.h"
 #include "support/temporary_directory.h"
 #include "text/nfc.h"
 #include "tokenizer_compile/compile_tokenizer.h"
@@ -18,12 +19,6 @@ namespace {
 using testing::ElementsAre;
 
 boost::json::value read_json(const std::filesystem::path& path) { return boost::json::parse(read_text_file(path)); }
-
-std::vector<int32_t> ids_of(const boost::json::value& array) {
-  return boost::json::value_to<std::vector<int32_t>>(array);
-}
-
-std::string text_of(const boost::json::value& string) { return boost::json::value_to<std::string>(string); }
 
 TEST(TokenizerGolden, AwkwardStringsOfClassics) {
   const auto tokenizer = classics_tokenizer();

@@ -39,7 +39,7 @@ bool survives(const std::vector<std::byte>& tables) {
   }
 }
 
-std::string refusal(const std::vector<std::byte>& tables) {
+std::string tables_refusal(const std::vector<std::byte>& tables) {
   try {
     open_tables(tables);
   } catch (const Error& error) {
@@ -86,16 +86,16 @@ TEST(TokenizerTables, RandomDamageIsRefusedOrHarmless) {
 
 TEST(TokenizerTables, RefusalsSayWhy) {
   const std::vector<std::byte> tables = small_tables();
-  EXPECT_THAT(refusal({}), HasSubstr("compiled tokenizer: it has only 0 bytes"));
+  EXPECT_THAT(tables_refusal({}), HasSubstr("compiled tokenizer: it has only 0 bytes"));
   std::vector<std::byte> other = tables;
   other[0] = std::byte{'x'};
-  EXPECT_THAT(refusal(other), HasSubstr("it does not begin as one"));
+  EXPECT_THAT(tables_refusal(other), HasSubstr("it does not begin as one"));
   other = tables;
   other[8] = std::byte{99};
-  EXPECT_THAT(refusal(other), HasSubstr("its version is 99, this program reads 3; build the engine again"));
+  EXPECT_THAT(tables_refusal(other), HasSubstr("its version is 99, this program reads 3; build the engine again"));
   other = tables;
   other.resize(other.size() - 8);
-  EXPECT_THAT(refusal(other), HasSubstr("bytes instead of"));
+  EXPECT_THAT(tables_refusal(other), HasSubstr("bytes instead of"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "golden_json.h"
 #include "support/temporary_directory.h"
 #include "tokenizer_compile/compile_tokenizer.h"
 #include "tokenizer_testing.h"
@@ -17,11 +18,6 @@ namespace {
 boost::json::value fixture(const char* name) {
   return boost::json::parse(read_text_file(source_path("tests/fixtures/text") / name));
 }
-std::string text_of(const boost::json::value& string) { return boost::json::value_to<std::string>(string); }
-std::vector<int32_t> ids_of(const boost::json::value& array) {
-  return boost::json::value_to<std::vector<int32_t>>(array);
-}
-
 /// A TemplateProcessing of "A" and of special tokens of `document`.
 boost::json::object template_of(const boost::json::value& document, const std::vector<std::string>& parts) {
   boost::json::array single;

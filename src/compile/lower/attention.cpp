@@ -90,7 +90,7 @@ void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
                 {plan.new_buffer(node.outputs[0])});
 }
 
-constexpr LowerRule rules[] = {
+constexpr LowerRule attention_table[] = {
     lower_rule<ops::RotaryTable, rotary_table>(),
     lower_rule<ops::ApplyRotary, apply_rotary>(),
     lower_rule<ops::Rotary, rotary>(),
@@ -100,6 +100,6 @@ constexpr LowerRule rules[] = {
 
 }  // namespace
 
-std::span<const LowerRule> attention_rules() { return rules; }
+std::span<const LowerRule> attention_rules() { return attention_table; }
 
 }  // namespace incipit

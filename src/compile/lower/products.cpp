@@ -140,7 +140,7 @@ void weighted_sum(Lowering& plan, const Node& node, const ops::WeightedSum&) {
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), inputs, {plan.in_place_or_new(out, residual)});
 }
 
-constexpr LowerRule rules[] = {
+constexpr LowerRule products_table[] = {
     lower_rule<ops::Embedding, embedding>(),
     lower_rule<ops::Linear, linear>(),
     lower_rule<ops::QuantizedLinear, quantized_linear>(),
@@ -152,6 +152,6 @@ constexpr LowerRule rules[] = {
 
 }  // namespace
 
-std::span<const LowerRule> product_rules() { return rules; }
+std::span<const LowerRule> product_rules() { return products_table; }
 
 }  // namespace incipit

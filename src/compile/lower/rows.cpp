@@ -121,7 +121,7 @@ void gather_rows(Lowering& plan, const Node& node, const ops::GatherRows&) {
                 {plan.new_buffer(out)});
 }
 
-constexpr LowerRule rules[] = {
+constexpr LowerRule rows_table[] = {
     lower_rule<ops::QuantizeRows, quantize_rows>(),
     lower_rule<ops::RmsNorm, rms_norm>(),
     lower_rule<ops::LayerNorm, layer_norm>(),
@@ -138,6 +138,6 @@ constexpr LowerRule rules[] = {
 
 }  // namespace
 
-std::span<const LowerRule> row_rules() { return rules; }
+std::span<const LowerRule> row_rules() { return rows_table; }
 
 }  // namespace incipit

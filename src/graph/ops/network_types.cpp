@@ -8,10 +8,6 @@
 namespace incipit::ops {
 namespace {
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
-}
-
 void require_rank(const PrimitiveRule& rule, size_t i, size_t rank) {
   rule.require(rule.type(i).shape.size() == rank,
                "input " + std::to_string(i) + " is " + rule.type(i).text() + ", not of rank " + std::to_string(rank));

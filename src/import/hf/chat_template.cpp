@@ -12,11 +12,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/paths.h"
+#include "import/hf/small_file.h"
 
 namespace incipit {
 namespace {
-
-constexpr size_t small_file = size_t{64} << 20;
 
 /// A configuration file; empty where there is none.
 boost::json::object read_object(const std::filesystem::path& path) {
@@ -27,8 +26,6 @@ boost::json::object read_object(const std::filesystem::path& path) {
   }
   return std::move(parsed.get_object());
 }
-
-std::string text_of(const boost::json::string& text) { return {text.data(), text.size()}; }
 
 /// A token is written as its text, or as an object with its content.
 std::optional<std::string> token_text(const boost::json::value& token) {

@@ -16,15 +16,12 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "import/hf/chat_template.h"
+#include "import/hf/small_file.h"
 
 namespace incipit {
 namespace {
 
-constexpr size_t small_file = size_t{64} << 20;
-
 boost::json::string_view key_of(std::string_view key) { return {key.data(), key.size()}; }
-std::string text_of(const boost::json::string& text) { return {text.data(), text.size()}; }
-
 boost::json::object parse_object(std::string_view text, const std::string& name) {
   boost::json::value parsed = parse_json(text, name);
   if (!parsed.is_object()) {

@@ -20,10 +20,6 @@ namespace fs = std::filesystem;
 // As ONNX's runner has them.
 constexpr double relative_tolerance = 1e-3, absolute_tolerance = 1e-7;
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
-}
-
 std::vector<double> doubles(const Tensor& tensor) {
   const auto count = static_cast<size_t>(tensor.elements());
   if (tensor.dtype() == DType::f64) {

@@ -50,6 +50,7 @@ class Call {
   /// … or may be absent (none).
   ValueId optional(size_t i) const { return has(i) ? inputs_[i] : none; }
   const std::vector<ValueId>& inputs() const { return inputs_; }
+  const ValueType& type_of(ValueId value) const { return graph_.value(value).type; }
   const ValueType& type(size_t i) const { return graph_.value(input(i)).type; }
   size_t rank(size_t i) const { return type(i).shape.size(); }
   /// The integers that input i holds, when they are known in the build: a constant, or computed from known extents.

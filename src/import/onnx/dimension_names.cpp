@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace incipit::onnx {
@@ -11,8 +12,7 @@ namespace {
 
 constexpr size_t longest_expression = 200;  // characters: the terms of a polynomial are kept whole
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return is_ascii_letter(c) || c == '_'; }
 
 std::optional<Dim> expression(std::string_view text) {
   // '?' begins symbols of the graph's own.
@@ -29,9 +29,9 @@ std::optional<Dim> expression(std::string_view text) {
 std::string symbol_of(std::string_view text) {
   std::string symbol(text.substr(0, longest_expression));
   for (char& c : symbol) {
-    if (!is_letter(c) && !is_digit(c)) c = '_';
+    if (!is_letter(c) && !is_ascii_digit(c)) c = '_';
   }
-  if (symbol.empty() || is_digit(symbol.front())) symbol.insert(symbol.begin(), '_');
+  if (symbol.empty() || is_ascii_digit(symbol.front())) symbol.insert(symbol.begin(), '_');
   return symbol;
 }
 

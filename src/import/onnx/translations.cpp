@@ -10,7 +10,7 @@ namespace {
 
 using Key = std::pair<std::string_view, std::string_view>;
 
-std::map<Key, const Translation*> all() {
+std::map<Key, const Translation*> all_translations() {
   std::map<Key, const Translation*> found;
   for (const std::span<const Translation> table :
        {elementwise_translations(), quantization_translations(), layout_translations(), indexing_translations(),
@@ -26,7 +26,7 @@ std::map<Key, const Translation*> all() {
 }  // namespace
 
 const Translation* find_translation(std::string_view domain, std::string_view op_type) {
-  static const std::map<Key, const Translation*> table = all();
+  static const std::map<Key, const Translation*> table = all_translations();
   const auto found = table.find(Key(domain, op_type));
   return found == table.end() ? nullptr : found->second;
 }

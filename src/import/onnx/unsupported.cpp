@@ -10,7 +10,7 @@
 namespace incipit::onnx {
 namespace {
 
-constexpr size_t most_operators = 24, most_nodes = 3;  // that are named
+constexpr size_t most_operators = 24, most_node_labels = 3;  // that are named
 
 class Search {
  public:
@@ -41,8 +41,9 @@ class Search {
         break;
       }
       text += (named == 1 ? "" : "; ") + shown(op) + " (";
-      for (size_t i = 0; i < std::min(nodes.size(), most_nodes); ++i) text += (i == 0 ? "" : ", ") + label(*nodes[i]);
-      if (nodes.size() > most_nodes) text += " and " + std::to_string(nodes.size() - most_nodes) + " more";
+      for (size_t i = 0; i < std::min(nodes.size(), most_node_labels); ++i)
+        text += (i == 0 ? "" : ", ") + label(*nodes[i]);
+      if (nodes.size() > most_node_labels) text += " and " + std::to_string(nodes.size() - most_node_labels) + " more";
       text += ")";
     }
     throw Error(thing, text, "export the model with other operators, or with those as functions");

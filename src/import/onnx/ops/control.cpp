@@ -181,10 +181,10 @@ Values batched_scan(Call& call) {
 
 Values any_scan(Call& call) { return call.opset() < 9 ? batched_scan(call) : scan(call); }
 
-constexpr Translation table[] = {{"", "If", if_else}, {"", "Loop", loop}, {"", "Scan", any_scan}};
+constexpr Translation control_table[] = {{"", "If", if_else}, {"", "Loop", loop}, {"", "Scan", any_scan}};
 
 }  // namespace
 
-std::span<const Translation> control_translations() { return table; }
+std::span<const Translation> control_translations() { return control_table; }
 
 }  // namespace incipit::onnx

@@ -164,10 +164,6 @@ Values is_inf(Call& call) {
   return {call.add(Binary{"and"}, {call.add(Unary{"is_negative_inf"}, {x}), call.add(Unary{"is_positive_inf"}, {x})})};
 }
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::f16 || dtype == DType::bf16;
-}
-
 // The result has the base's type. What the exponent's type adds in range or fraction must not be lost before.
 Values pow(Call& call) {
   const DType base = call.type(0).dtype, exponent = call.type(1).dtype;

@@ -46,7 +46,7 @@ Values top_k(Call& call) {
                       {call.input(0), call.opset() < 10 ? call.list({call.required_integer("k")}) : call.input(1)});
 }
 
-constexpr Translation table[] = {
+constexpr Translation indexing_table[] = {
     {"", "Gather", gather},
     {"", "GatherElements", gather_elements},
     {"", "GatherND", gather_nd},
@@ -62,6 +62,6 @@ constexpr Translation table[] = {
 
 }  // namespace
 
-std::span<const Translation> indexing_translations() { return table; }
+std::span<const Translation> indexing_translations() { return indexing_table; }
 
 }  // namespace incipit::onnx

@@ -137,7 +137,7 @@ Values eye_like(Call& call) {
   return {call.add(eye, {call.input(0)})};
 }
 
-constexpr Translation table[] = {
+constexpr Translation layout_table[] = {
     {"", "Concat", concat},   {"", "Constant", constant},   {"", "ConstantOfShape", constant_of_shape},
     {"", "Expand", expand},   {"", "EyeLike", eye_like},    {"", "Flatten", flatten},
     {"", "Pad", pad},         {"", "Reshape", reshape},     {"", "Shape", shape},
@@ -148,6 +148,6 @@ constexpr Translation table[] = {
 
 }  // namespace
 
-std::span<const Translation> layout_translations() { return table; }
+std::span<const Translation> layout_translations() { return layout_table; }
 
 }  // namespace incipit::onnx

@@ -17,7 +17,7 @@ ValueId add(Call& call, ValueId a, ValueId b) { return b == none ? a : call.add(
 
 Values fast_gelu(Call& call) { return {call.add(p::Unary{"gelu_tanh"}, {add(call, call.input(0), call.optional(1))})}; }
 
-Values gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {call.input(0)})}; }
+Values exact_gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {call.input(0)})}; }
 
 Values bias_gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {add(call, call.input(0), call.input(1))})}; }
 
@@ -129,13 +129,13 @@ Values gather_block_quantized(Call& call) {
 }
 
 constexpr std::string_view domain = "com.microsoft";
-constexpr Translation table[] = {
+constexpr Translation microsoft_table[] = {
     {domain, "Attention", microsoft_attention},
     {domain, "BiasGelu", bias_gelu},
     {domain, "FastGelu", fast_gelu},
     {domain, "FusedMatMul", fused_mat_mul},
     {domain, "GatherBlockQuantized", gather_block_quantized},
-    {domain, "Gelu", gelu},
+    {domain, "Gelu", exact_gelu},
     {domain, "GroupQueryAttention", group_query_attention},
     {domain, "MatMulNBits", mat_mul_n_bits},
     {domain, "MultiHeadAttention", multi_head_attention},
@@ -148,6 +148,6 @@ constexpr Translation table[] = {
 
 }  // namespace
 
-std::span<const Translation> microsoft_translations() { return table; }
+std::span<const Translation> microsoft_translations() { return microsoft_table; }
 
 }  // namespace incipit::onnx

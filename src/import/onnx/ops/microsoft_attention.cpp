@@ -13,8 +13,6 @@ using Values = std::vector<ValueId>;
 namespace p = primitives;
 
 /// Until the next value is made.
-const ValueType& type_of(const Call& call, ValueId value) { return call.graph().value(value).type; }
-
 /// An attribute that is not known here might change what the node computes.
 void refuse_other_attributes(const Call& call, std::initializer_list<std::string_view> known) {
   for (const auto& [name, attribute] : call.node().attributes) {
@@ -84,7 +82,7 @@ ValueId hidden_by(Call& call, size_t i, ValueId q, ValueId k) {
     const ValueId positive = call.add(p::Binary{"greater"}, {given, call.scalar(int64_t{0})});
     seen = call.add(p::Unsqueeze{}, {positive, call.list(axes)});
   }
-  const DType dtype = type_of(call, q).dtype;
+  const DType dtype = call.type_of(q).dtype;
   const float filter = call.number("mask_filter_value", -10000);
   return call.add(p::Where{}, {seen, call.scalar(dtype, 0), call.scalar(dtype, filter)});
 }
@@ -124,7 +122,7 @@ Values group_query_attention(Call& call) {
   const ValueId first = past_keys == none ? none : extent_of(call, past_keys, 2);
   if (call.integer("do_rotary", 0) != 0) {
     const p::RotaryEmbedding rotary{call.integer("rotary_interleaved", 0) != 0};
-    const DType dtype = type_of(call, q).dtype;
+    const DType dtype = call.type_of(q).dtype;
     const ValueId cosines = in_dtype(call, call.input(7), dtype), sines = in_dtype(call, call.input(8), dtype);
     const ValueId positions = call.has(9) ? call.input(9) : positions_of(call, first, q);
     q = call.add(rotary, {q, cosines, sines, positions});
@@ -152,7 +150,7 @@ Values multi_head_attention(Call& call) {
   ValueId q = call.input(0), k = call.optional(1), v = call.optional(2);
   // Parts that stand side by side on axis 3 of [B, S, H, parts, D], as rows.
   const auto unpacked = [&](ValueId packed, int64_t count) {
-    const std::vector<Dim>& shape = type_of(call, packed).shape;
+    const std::vector<Dim>& shape = call.type_of(packed).shape;
     if (shape[2] != Dim(heads)) call.refuse("has packed rows of " + shape[2].text() + " heads");
     const int64_t row = (shape[2] * Dim(known_width(call, packed))).constant();
     Values rows = parts_of(call, packed, 3, std::vector<int64_t>(static_cast<size_t>(count), 1));
@@ -167,7 +165,7 @@ Values multi_head_attention(Call& call) {
     k = rows[0], v = rows[1];
   }
   if (k == none || v == none) call.refuse("has no keys or no values");
-  const bool has_split_keys = type_of(call, k).shape.size() == 4;
+  const bool has_split_keys = call.type_of(k).shape.size() == 4;
   if (call.has(3)) {
     if (has_split_keys) call.refuse("has a bias for keys that are split into heads");
     const int64_t q_row = known_width(call, q), k_row = known_width(call, k), v_row = known_width(call, v);
@@ -248,7 +246,7 @@ Values microsoft_rotary_embedding(Call& call) {
     if (heads <= 0) call.refuse("turns more than its rows have");
     x = split_heads(call, x, heads);
   }
-  if (type_of(call, x).shape.size() != 4) call.refuse("takes " + call.type(0).text() + ", which has no heads");
+  if (call.type_of(x).shape.size() != 4) call.refuse("takes " + call.type(0).text() + ", which has no heads");
   // Positions [B, S], or where the first row stands [1].
   const bool is_offset = call.rank(1) == 1;
   const ValueId positions = is_offset ? positions_of(call, call.input(1), x) : call.input(1);

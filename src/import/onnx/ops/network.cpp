@@ -12,11 +12,9 @@ using Values = std::vector<ValueId>;
 namespace p = primitives;
 
 /// Until the next value is made.
-const ValueType& type_of(const Call& call, ValueId value) { return call.graph().value(value).type; }
-
 /// x times a number, x itself for 1.
 ValueId scaled(Call& call, ValueId x, float factor) {
-  return factor == 1 ? x : call.add(p::Binary{"mul"}, {x, call.scalar(type_of(call, x).dtype, factor)});
+  return factor == 1 ? x : call.add(p::Binary{"mul"}, {x, call.scalar(call.type_of(x).dtype, factor)});
 }
 
 Values mat_mul(Call& call) { return {call.add(p::MatMul{}, {call.input(0), call.input(1)})}; }
@@ -76,8 +74,8 @@ Values rotary_embedding(Call& call) {
 
 /// A mask that may have fewer keys than there are (since opset 24): those that it lacks are not seen.
 ValueId widened_mask(Call& call, ValueId mask, ValueId keys) {
-  const ValueType type = type_of(call, mask);  // a copy: the graph grows
-  if (call.opset() < 24 || type.shape.empty() || type.shape.back() == type_of(call, keys).shape[2]) return mask;
+  const ValueType type = call.type_of(mask);  // a copy: the graph grows
+  if (call.opset() < 24 || type.shape.empty() || type.shape.back() == call.type_of(keys).shape[2]) return mask;
   const auto rank = static_cast<int64_t>(type.shape.size());
   const ValueId missing = call.add(p::Binary{"sub"}, {extent_of(call, keys, 2), extent_of(call, mask, rank - 1)});
   const ValueId pads =
@@ -96,7 +94,7 @@ Values attention(Call& call) {
   const ValueId past_keys = call.optional(4), past_values = call.optional(5), lengths = call.optional(6);
   const ValueId k = behind_past(call, past_keys, heads_of(1, "kv_num_heads"));
   const ValueId v = behind_past(call, past_values, heads_of(2, "kv_num_heads"));
-  if (type_of(call, q).shape.size() != 4 || type_of(call, k).shape.size() != 4) {
+  if (call.type_of(q).shape.size() != 4 || call.type_of(k).shape.size() != 4) {
     call.refuse("takes " + call.type(0).text() + " where a tensor of rank 3 or 4 belongs");
   }
   p::Sdpa sdpa;
@@ -114,7 +112,7 @@ Values attention(Call& call) {
   }
   ValueId mask = call.optional(3);
   if (mask != none) {
-    if (type_of(call, mask).dtype != DType::boolean) mask = in_dtype(call, mask, type_of(call, q).dtype);
+    if (call.type_of(mask).dtype != DType::boolean) mask = in_dtype(call, mask, call.type_of(q).dtype);
     mask = widened_mask(call, mask, k);
   }
   // Where the queries begin: behind the past, or at the end of what a cache outside holds.
@@ -153,7 +151,7 @@ Values causal_conv_with_state(Call& call) {
   return made;
 }
 
-constexpr Translation table[] = {
+constexpr Translation network_table[] = {
     {"", "Attention", attention},
     {"", "CausalConvWithState", causal_conv_with_state},
     {"", "Einsum", einsum},
@@ -172,6 +170,6 @@ constexpr Translation table[] = {
 
 }  // namespace
 
-std::span<const Translation> network_translations() { return table; }
+std::span<const Translation> network_translations() { return network_table; }
 
 }  // namespace incipit::onnx

@@ -26,7 +26,7 @@ Values arg_reduce(Call& call) {
 constexpr char sum[] = "sum", mean[] = "mean", maximum[] = "max", minimum[] = "min", product[] = "prod", l1[] = "l1",
                l2[] = "l2", log_sum[] = "log_sum", log_sum_exp[] = "log_sum_exp", sum_square[] = "sum_square";
 
-constexpr Translation table[] = {
+constexpr Translation reduction_table[] = {
     {"", "ArgMax", arg_reduce<maximum>},   {"", "ArgMin", arg_reduce<minimum>},
     {"", "ReduceL1", reduce<l1>},          {"", "ReduceL2", reduce<l2>},
     {"", "ReduceLogSum", reduce<log_sum>}, {"", "ReduceLogSumExp", reduce<log_sum_exp>},
@@ -37,6 +37,6 @@ constexpr Translation table[] = {
 
 }  // namespace
 
-std::span<const Translation> reduction_translations() { return table; }
+std::span<const Translation> reduction_translations() { return reduction_table; }
 
 }  // namespace incipit::onnx
