@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "all_cases.h"
-#include "base/cpu.h"
+#include "base/target.h"
 #include "device/launch.h"
 #include "kernels/problem.h"
 
@@ -42,7 +42,7 @@ template <typename Family>
 void register_family() {
   for (const BenchStep<Family>& step : KernelCase<Family>::bench_steps()) {
     for (const Kernel<Family>& kernel : Family::kernels()) {
-      if (!cpu_features().includes(kernel.needs) || !kernel.accepts(step.problem)) continue;
+      if (!runs_here(kernel.needs) || !kernel.accepts(step.problem)) continue;
       for (const KernelConfig& config : kernel.configs) {
         const std::string name = std::string(kernel.name) + "/" + std::string(config.name) +
                                  "/rows=" + std::to_string(step.rows) + "/" + to_text(step.problem);

@@ -176,20 +176,6 @@ CpuFeatures cpu_features_from_string(std::string_view text) {
   }
 }
 
-CpuFeatures target_features(std::string_view target) {
-  const CpuFeatures generic;
-  const CpuFeatures avx2 = generic.with(CpuFeature::avx2);
-  const CpuFeatures avx512 = avx2.with(CpuFeature::avx512).with(CpuFeature::avx512_bf16).with(CpuFeature::avx512_vnni);
-  if (target == "native") return cpu_features();
-  if (target == "cpu-amx") return avx512.with(CpuFeature::amx_bf16).with(CpuFeature::amx_int8);
-  if (target == "cpu-avx512") return avx512;
-  if (target == "cpu-avx-vnni") return avx2.with(CpuFeature::avx_vnni);
-  if (target == "cpu-avx2") return avx2;
-  if (target == "cpu-generic") return generic;
-  throw Error("target", "unknown target '" + std::string(target) + "'",
-              "use native, cpu-amx, cpu-avx512, cpu-avx-vnni, cpu-avx2 or cpu-generic");
-}
-
 std::string machine_fingerprint() {
   // Not available_cores(): pinning one run to some cores does not make another machine. A container's quota does.
   int cores = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));

@@ -22,11 +22,13 @@ enum class CpuFeature : uint32_t {
 /// A set of features. A kernel runs where its needs are a subset of the target's.
 struct CpuFeatures {
   uint32_t bits = 0;
-  bool has(CpuFeature feature) const { return (bits & static_cast<uint32_t>(feature)) != 0; }
-  bool includes(CpuFeatures needs) const { return (bits & needs.bits) == needs.bits; }
-  CpuFeatures with(CpuFeature feature) const { return {bits | static_cast<uint32_t>(feature)}; }
-  bool operator==(const CpuFeatures&) const = default;
+  constexpr bool has(CpuFeature feature) const { return (bits & static_cast<uint32_t>(feature)) != 0; }
+  constexpr bool includes(CpuFeatures needs) const { return (bits & needs.bits) == needs.bits; }
+  constexpr CpuFeatures with(CpuFeature feature) const { return {bits | static_cast<uint32_t>(feature)}; }
+  constexpr bool operator==(const CpuFeatures&) const = default;
 };
+/// All that this program knows.
+constexpr CpuFeatures all_cpu_features{(1u << 7) - 1};
 
 /// This machine's features. The first call asks the system for the AMX tiles (once a process).
 CpuFeatures cpu_features();
@@ -34,10 +36,6 @@ CpuFeatures cpu_features();
 /// inverse, which throws Error for an unknown feature.
 std::string to_string(CpuFeatures features);
 CpuFeatures cpu_features_from_string(std::string_view text);
-
-/// A named build target: "native", "cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2", "cpu-generic".
-/// cpu-avx512 includes BF16 and VNNI (Sapphire Rapids, Zen 4 and later). Throws Error for another name.
-CpuFeatures target_features(std::string_view target);
 
 /// Model name, feature set and core count of this machine, for baselines:
 /// "AMD EPYC | avx2,avx512,… | 2 cores". The same machine always gives the same text; a container with a quota

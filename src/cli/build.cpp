@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/target.h"
 #include "base/utf8.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -20,6 +21,7 @@
 #include "engine/format.h"
 #include "engine/plan_items.h"
 #include "import/import.h"
+#include "kernels/family_list.h"
 #include "measure/measure.h"
 
 namespace incipit::cli {
@@ -49,10 +51,19 @@ void check_files(const BuildOptions& options) {
   }
 }
 
+/// Those of the named targets that there are kernels for.
+std::vector<std::string> target_choices() {
+  std::vector<std::string> names{"native"};
+  for (const NamedTarget& named : named_targets()) {
+    if (has_kernels(named.target)) names.emplace_back(named.name);
+  }
+  return names;
+}
+
 /// Kernels that this machine does not have cannot be measured: what they are chosen by instead is told.
 void warn_of_foreign_target(const BuildOptions& options) {
   const std::string& target = options.to_compile.target;
-  if (options.no_tune || cpu_features().includes(target_features(target))) return;
+  if (options.no_tune || runs_here(named_target(target))) return;
   spdlog::warn(
       "--target {}: this machine is none, so kernels are not measured: the first that fits is taken where the tuning "
       "cache knows none; for the fastest, build on such a machine, or give a --tuning-cache from one",
@@ -83,7 +94,7 @@ struct Baseline {
 
 /// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
 Baseline measure_baseline(const BuildOptions& options, const CompileReport& report, Progress& progress) {
-  if (!cpu_features().includes(target_features(options.to_compile.target))) return {};
+  if (!runs_here(named_target(options.to_compile.target))) return {};
   if (report.engine_bytes > largest_measured) {
     spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
     return {};
@@ -157,7 +168,7 @@ void add_build(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
       ->capture_default_str();
   command->add_option("--target", options->to_compile.target, "The processor the engine is for")
-      ->check(CLI::IsMember({"native", "cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2", "cpu-generic"}))
+      ->check(CLI::IsMember(target_choices()))
       ->capture_default_str();
   command
       ->add_option("--max-context", options->to_compile.max_context,

@@ -133,7 +133,7 @@ void print_summary(const Engine& engine) {
   const bool deterministic =
       flags != nullptr && flags->is_object() && json_text(flags->get_object(), "deterministic") == "true";
   line("deterministic", deterministic ? "yes" : "no");
-  line("needs", to_string(CpuFeatures{engine.header().cpu_features}));
+  line("needs", to_string(engine.target()));
   if (is_plain) {
     print_plain_graph(plan);
     print_portable_fallbacks(manifest);
@@ -168,7 +168,7 @@ int inspect_engine(const InspectOptions& options) {
     throw Error(options.path.string(), "is an engine, whose graph is gone", "give the model directory");
   }
   Engine::OpenOptions open;
-  open.check_features = false;
+  open.check_target = false;
   const auto engine = Engine::open(options.path, open);
   if (options.plan) print(describe_plan(engine->plan()));
   if (options.manifest) print(std::string(engine->manifest()) + "\n");

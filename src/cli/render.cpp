@@ -41,7 +41,7 @@ std::string template_source(const std::filesystem::path& path) {
     remedy = "give a directory with a chat_template.jinja, or a template's file";
   } else if (is_engine(path)) {
     Engine::OpenOptions open;
-    open.check_features = false;  // nothing is computed
+    open.check_target = false;  // nothing is computed
     source = Engine::open(path, open)->chat_template();
   } else {
     return read_text_file(path);

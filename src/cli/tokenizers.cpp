@@ -20,7 +20,7 @@ std::shared_ptr<const Tokenizer> open_tokenizer(const std::filesystem::path& pat
     return Tokenizer::open(*tables, tables);
   }
   Engine::OpenOptions open;
-  open.check_features = false;  // nothing is computed
+  open.check_target = false;  // nothing is computed
   const auto engine = Engine::open(path, open);
   if (engine->tokenizer().empty()) {
     throw Error(path.string(), "the engine has no tokenizer", "build it from a model directory with a tokenizer.json");

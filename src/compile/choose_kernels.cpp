@@ -44,7 +44,7 @@ class KernelChooser {
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
-void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures target, std::vector<PortableFallback>& list) {
+void note_portable_fallbacks(const PlannedStep& planned, const Target& target, std::vector<PortableFallback>& list) {
   const std::string& problem = planned.step.problem;
   for (const KernelChoice& choice : planned.kernels) {
     if (!is_portable_fallback(problem, choice, target)) continue;
@@ -57,7 +57,7 @@ void note_portable_fallbacks(const PlannedStep& planned, CpuFeatures target, std
 }
 
 /// No slow path is taken in silence.
-std::vector<PortableFallback> tell_portable_fallbacks(const Tuned& tuned, CpuFeatures target) {
+std::vector<PortableFallback> tell_portable_fallbacks(const Tuned& tuned, const Target& target) {
   std::vector<PortableFallback> fallbacks;
   for (const PlannedStep& planned : tuned.frame) note_portable_fallbacks(planned, target, fallbacks);
   for (const PlannedStep& planned : tuned.steps) note_portable_fallbacks(planned, target, fallbacks);
@@ -72,7 +72,7 @@ std::vector<PortableFallback> tell_portable_fallbacks(const Tuned& tuned, CpuFea
 
 }  // namespace
 
-Tuned choose_kernels(Planned planned, const CompileOptions& options, CpuFeatures target, KeptMeasurements& kept,
+Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
                      Progress& progress) {
   Tuned tuned(std::move(planned));
   Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});

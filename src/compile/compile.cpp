@@ -8,6 +8,7 @@
 #include "compile/stages.h"
 #include "graph/ops/embedding.h"
 #include "graph/summary.h"
+#include "kernels/family_list.h"
 
 namespace incipit {
 namespace {
@@ -17,6 +18,12 @@ void check_precision(const CompileOptions& options) {
     throw Error("--without quantize", fmt::format("nothing would be stored as {}", options.precision),
                 "give --precision f32 with it");
   }
+}
+
+Target target_of(const CompileOptions& options) {
+  const Target target = named_target(options.target);
+  if (has_kernels(target)) return target;
+  throw Error("--target", fmt::format("this incipit has no kernels for {}", options.target), "use native");
 }
 
 Rewritten rewrite(Model model, const CompileOptions& options) {
@@ -45,7 +52,7 @@ Planned make_plan(Rewritten rewritten, const CompileOptions& options) {
 CompileReport compile(Model model, const CompileOptions& options, const std::filesystem::path& target_path,
                       Progress& progress) {
   check_precision(options);
-  const CpuFeatures target = target_features(options.target);
+  const Target target = target_of(options);
   Rewritten rewritten = rewrite(std::move(model), options);
   Planned planned = make_plan(std::move(rewritten), options);
   EngineWriter writer(target_path, target);  // the last that can fail without measurements

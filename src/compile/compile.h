@@ -17,7 +17,7 @@ constexpr int32_t largest_batch = 1024;
 
 struct CompileOptions {
   std::string precision = "bf16";  // f32, bf16, fp16, int8
-  std::string target = "native";   // base/cpu.h
+  std::string target = "native";   // base/target.h
   int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
   int32_t max_batch = 8;           // sequences at once, up to largest_batch
   int64_t memory = 0;  // bytes at run time: weights, arena, state and at least one full sequence; 0: no bound

@@ -8,7 +8,7 @@ namespace incipit {
 
 namespace json = boost::json;
 
-std::string make_manifest(const Rewritten& made, const CompileOptions& options, CpuFeatures features) {
+std::string make_manifest(const Rewritten& made, const CompileOptions& options, const Target& target) {
   const Model& model = made.model;
   const CompileReport& report = made.report;
   json::object manifest;
@@ -17,7 +17,7 @@ std::string make_manifest(const Rewritten& made, const CompileOptions& options, 
   manifest["architecture"] = model.architecture;
   if (!report.plain.empty()) manifest["plain_graph"] = report.plain;
   manifest["precision"] = options.precision;
-  manifest["target"] = to_string(features);
+  manifest["target"] = to_string(target);
   manifest["parameters"] = report.parameters;
   manifest["weight_bytes"] = report.weight_bytes;
   json::object shape;

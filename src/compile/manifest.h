@@ -3,12 +3,12 @@
 
 #include <string>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "compile/stages.h"
 
 namespace incipit {
 
 /// JSON, keys in a fixed order.
-std::string make_manifest(const Rewritten& made, const CompileOptions& options, CpuFeatures features);
+std::string make_manifest(const Rewritten& made, const CompileOptions& options, const Target& target);
 
 }  // namespace incipit

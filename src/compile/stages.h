@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/cpu.h"
 #include "base/progress.h"
+#include "base/target.h"
 #include "compile/buckets.h"
 #include "compile/compile.h"
 #include "compile/kept_measurements.h"
@@ -64,9 +64,9 @@ struct Packed : Tuned {
 
 Planned plan_decoder(Rewritten rewritten, const CompileOptions& options);
 Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options);
-Tuned choose_kernels(Planned planned, const CompileOptions& options, CpuFeatures target, KeptMeasurements& kept,
+Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
                      Progress& progress);
 Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& writer, Progress& progress);
-CompileReport finish_engine(Packed packed, const CompileOptions& options, CpuFeatures target, EngineWriter& writer);
+CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target, EngineWriter& writer);
 
 }  // namespace incipit

@@ -26,7 +26,7 @@ Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& wr
   return packed;
 }
 
-CompileReport finish_engine(Packed packed, const CompileOptions& options, CpuFeatures target, EngineWriter& writer) {
+CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target, EngineWriter& writer) {
   const auto add_text = [&](SectionKind kind, std::string_view text) {
     writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));
   };

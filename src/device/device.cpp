@@ -18,4 +18,14 @@ double Device::time(const PreparedLaunch& prepared) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+std::unique_ptr<Device> make_device(const Target& target, int threads) {
+  switch (target.backend) {
+    case Backend::cpu: return make_cpu_device(threads);
+    case Backend::shadow: return make_shadow_device();
+    case Backend::cuda: break;
+  }
+  throw Error("device", "this incipit has none for the target " + to_string(target),
+              "build the engine for --target native");
+}
+
 }  // namespace incipit

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/target.h"
 #include "kernels/batch.h"
 #include "kernels/tensor_map.h"
 
@@ -115,6 +116,9 @@ class Device {
 
   virtual int workers() const = 0;
 };
+
+/// The device that runs engines of a target; `threads` as make_cpu_device. Throws Error where this program has none.
+std::unique_ptr<Device> make_device(const Target& target, int threads);
 
 /// The processor: kernels run at once on a pool of `threads` (0: all available cores), the caller being worker 0.
 std::unique_ptr<Device> make_cpu_device(int threads);

@@ -33,26 +33,16 @@ bool all_zero(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-/// The best named target that a machine with `features` can run.
-std::string_view best_target(CpuFeatures features) {
-  for (std::string_view target : {"cpu-amx", "cpu-avx512", "cpu-avx-vnni", "cpu-avx2"}) {
-    if (features.includes(target_features(target))) return target;
+void check_target(const Target& needs, const Target& machine, std::string_view name) {
+  if (machine.includes(needs)) return;
+  const std::string remedy = fmt::format("build it with --target {} (or native, on this machine)", best_name(machine));
+  if (needs.backend != Backend::cpu || machine.backend != needs.backend) {
+    throw Error(name, fmt::format("is for the target {}, which this machine is not", to_string(needs)), remedy);
   }
-  return "cpu-generic";
-}
-
-void check_features(CpuFeatures needs, CpuFeatures has, std::string_view name) {
-  const CpuFeatures lacking{needs.bits & ~has.bits};
-  if (lacking.bits == 0) return;
+  const CpuFeatures lacking{needs.features.bits & ~machine.features.bits};
   throw Error(name, fmt::format("needs the processor features {}, which this machine lacks", to_string(lacking)),
-              fmt::format("build it with --target {} (or native, on this machine)", best_target(has)));
+              remedy);
 }
-
-constexpr uint32_t known_features =
-    static_cast<uint32_t>(CpuFeature::avx2) | static_cast<uint32_t>(CpuFeature::avx512) |
-    static_cast<uint32_t>(CpuFeature::avx512_bf16) | static_cast<uint32_t>(CpuFeature::avx512_vnni) |
-    static_cast<uint32_t>(CpuFeature::amx_bf16) | static_cast<uint32_t>(CpuFeature::amx_int8) |
-    static_cast<uint32_t>(CpuFeature::avx_vnni);
 
 }  // namespace
 
@@ -86,7 +76,8 @@ struct Engine::State {
     const auto weights_begin = static_cast<uint64_t>(weights.data() - bytes.data());
     check_plan(*plan, weights_begin, weights_begin + weights.size(), name);
     trailer = read_trailer(bytes, header.body_bytes, header.body_digest, name);
-    if (options.check_features) check_features({header.cpu_features}, options.features, name);
+    const Target needs = target_of(header);
+    if (options.check_target) check_target(needs, options.machine.value_or(this_machine(needs.backend)), name);
   }
 
   /// Magic, version, digest and length, in this order: each is only meaningful when those before it hold.
@@ -116,8 +107,8 @@ struct Engine::State {
                   fmt::format("is truncated: {} bytes are there, {} are expected", bytes.size(), header.body_bytes),
                   rebuild);
     }
-    if ((header.cpu_features & ~known_features) != 0) {
-      throw Error(name, "needs processor features that this incipit does not know", "use a newer incipit");
+    if (!knows_target(header)) {
+      throw Error(name, "is for a device or processor features that this incipit does not know", "use a newer incipit");
     }
   }
 
@@ -249,6 +240,7 @@ std::shared_ptr<const Engine> Engine::from_bytes(std::span<const std::byte> byte
 const std::filesystem::path& Engine::path() const { return state_->path; }
 const EngineHeader& Engine::header() const { return state_->header; }
 Digest Engine::body_digest() const { return state_->header.body_digest; }
+Target Engine::target() const { return target_of(state_->header); }
 const plan::Plan& Engine::plan() const { return *state_->plan; }
 std::string_view Engine::manifest() const { return state_->text(SectionKind::manifest); }
 std::string_view Engine::chat_template() const { return state_->text(SectionKind::chat_template); }

@@ -3,12 +3,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "engine/format.h"
 
 namespace incipit::plan {
@@ -29,8 +30,8 @@ struct TrailerRecord {
 class Engine {
  public:
   struct OpenOptions {
-    CpuFeatures features = cpu_features();  // refused when the engine needs more
-    bool check_features = true;             // false: only to inspect
+    std::optional<Target> machine = {};  // refused when the engine needs more; none: this one
+    bool check_target = true;            // false: only to inspect
   };
   static std::shared_ptr<const Engine> open(const std::filesystem::path& path, const OpenOptions& options);
   static std::shared_ptr<const Engine> open(const std::filesystem::path& path) { return open(path, OpenOptions{}); }
@@ -43,6 +44,8 @@ class Engine {
   const std::filesystem::path& path() const;
   const EngineHeader& header() const;
   Digest body_digest() const;
+  /// What its kernels need, and what kind of device runs it.
+  Target target() const;
   const plan::Plan& plan() const;                // verified; include "engine/plan_generated.h" to read it
   std::string_view manifest() const;             // JSON
   std::string_view chat_template() const;        // Jinja source; may be empty

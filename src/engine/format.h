@@ -47,10 +47,11 @@ static_assert(sizeof(SectionEntry) == 40);
 struct EngineHeader {
   std::array<char, 8> magic = engine_magic;
   uint32_t version = engine_version;
-  uint32_t cpu_features = 0;  // CpuFeatures bits its kernels need
+  uint32_t features = 0;  // of the Target that its kernels need: CpuFeatures bits
   uint64_t body_bytes = 0;
   uint32_t section_count = 0;
-  uint32_t reserved = 0;
+  uint16_t backend = 0;  // Backend
+  uint16_t architecture = 0;
   std::array<SectionEntry, max_sections> sections{};
   Digest body_digest;
   Digest header_digest;  // of all bytes before it

@@ -30,6 +30,23 @@ std::vector<Digest> SlabDigester::finish() {
   return std::exchange(whole_, {});
 }
 
+void set_target(EngineHeader& header, const Target& target) {
+  header.backend = static_cast<uint16_t>(target.backend);
+  header.architecture = target.architecture;
+  header.features = target.features.bits;
+}
+
+Target target_of(const EngineHeader& header) {
+  INCIPIT_ASSERT(knows_target(header));
+  Target target(static_cast<Backend>(header.backend), header.architecture);
+  target.features = {header.features};
+  return target;
+}
+
+bool knows_target(const EngineHeader& header) {
+  return header.backend < backend_count && all_cpu_features.includes({header.features});
+}
+
 Digest body_digest_of(const EngineHeader& header) {
   INCIPIT_ASSERT(header.section_count <= max_sections);
   Digester digester;

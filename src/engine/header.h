@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/target.h"
 #include "engine/format.h"
 
 namespace incipit {
@@ -30,6 +31,12 @@ class SlabDigester {
 
 /// How many slabs a weights section of that size has.
 constexpr uint64_t slab_count(uint64_t bytes) { return (bytes + weight_slab - 1) / weight_slab; }
+
+/// What the engine's kernels need, in the header's fields.
+void set_target(EngineHeader& header, const Target& target);
+/// Its inverse, which asks for a header whose backend and features are known (knows_target).
+Target target_of(const EngineHeader& header);
+bool knows_target(const EngineHeader& header);
 
 /// The digest of the sections' kinds and digests, in order.
 Digest body_digest_of(const EngineHeader& header);

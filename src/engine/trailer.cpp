@@ -132,7 +132,7 @@ void append_trailer(const std::filesystem::path& path, const Digest& body, Trail
   const LockedFile file(path);
   // Opened only now: another program may have appended while we waited for the lock.
   Engine::OpenOptions options;
-  options.check_features = false;
+  options.check_target = false;
   if (Engine::open(path, options)->body_digest() != body || !file.has_its_name()) throw replaced;
 
   const auto payload = std::as_bytes(std::span(json.data(), json.size()));

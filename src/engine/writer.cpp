@@ -49,9 +49,9 @@ struct EngineWriter::State {
   }
 };
 
-EngineWriter::EngineWriter(const std::filesystem::path& target, CpuFeatures needs)
+EngineWriter::EngineWriter(const std::filesystem::path& target, const Target& needs)
     : state_(std::make_unique<State>(target)) {
-  state_->header.cpu_features = needs.bits;
+  set_target(state_->header, needs);
   state_->file.write(zeros);  // the header's place
 }
 

@@ -8,14 +8,14 @@
 #include <span>
 #include <string_view>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "engine/format.h"
 
 namespace incipit {
 
 class EngineWriter {
  public:
-  EngineWriter(const std::filesystem::path& target, CpuFeatures needs);
+  EngineWriter(const std::filesystem::path& target, const Target& needs);
   ~EngineWriter();
 
   /// Adds a section (plan, manifest, tokenizer, …). Returns its file offset.

@@ -31,4 +31,7 @@ bool with_family(std::string_view name, Visit&& visit) {
       KernelFamilies{});
 }
 
+/// Whether there are kernels for a target: every model has products.
+inline bool has_kernels(const Target& target) { return !kernels_for<Linear>(target).empty(); }
+
 }  // namespace incipit

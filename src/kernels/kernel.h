@@ -16,8 +16,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "base/cpu.h"
+#include "base/target.h"
 
 namespace incipit {
 
@@ -59,7 +60,7 @@ struct Kernel {
   std::string_view name;  // "linear/avx512_bf16": unique, stable, part of the engine
   /// Raised whenever the kernel's layout, arguments or results change: an engine made for another ABI is refused.
   uint32_t abi = 1;
-  CpuFeatures needs;
+  Target needs;
   /// True when this kernel computes the problem.
   bool (*accepts)(const Problem&);
   /// At least one.
@@ -77,6 +78,16 @@ const Kernel<Family>* find_kernel(std::string_view name) {
     if (kernel.name == name) return &kernel;
   }
   return nullptr;
+}
+
+/// The kernels of a family that run on a target, best guess first.
+template <typename Family>
+std::vector<const Kernel<Family>*> kernels_for(const Target& target) {
+  std::vector<const Kernel<Family>*> list;
+  for (const Kernel<Family>& kernel : Family::kernels()) {
+    if (target.includes(kernel.needs)) list.push_back(&kernel);
+  }
+  return list;
 }
 
 template <typename Family>

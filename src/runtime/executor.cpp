@@ -183,9 +183,10 @@ struct Executor::State {
 
   void resolve() {
     const std::string name = engine->path().string();
+    const Target machine = this_machine(engine->target().backend);
     size_t shared = 0;
     const auto add = [&](const plan::Step& step) {
-      steps.push_back({resolve_step({plan, step, name, weights.kernel_pointer(), cpu_features()}), &step});
+      steps.push_back({resolve_step({plan, step, name, weights.kernel_pointer(), machine}), &step});
       shared = std::max(shared, steps.back().step->workspace_bytes());
     };
     add(*plan.resolve_tokens());

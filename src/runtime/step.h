@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "device/device.h"
 #include "runtime/step_view.h"
 
@@ -33,7 +33,7 @@ struct StepSource {
   const plan::Step& step;
   std::string_view engine;             // in messages
   const std::byte* weights = nullptr;  // kernel pointer to the weights section's first byte
-  CpuFeatures features;                // of the machine
+  Target machine;                      // kernels that need more are refused
 };
 
 /// Throws Error naming the engine and the step: a kernel, ABI or setting that this program lacks, a problem that is not

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::string_view separator = " | ";
 
-std::string key_of(CpuFeatures features, std::string_view problem, int32_t rows) {
-  return fmt::format("{}{}{} rows={}", to_string(features), separator, problem, rows);
+std::string key_of(const Target& target, std::string_view problem, int32_t rows) {
+  return fmt::format("{}{}{} rows={}", to_string(target), separator, problem, rows);
 }
 
 template <typename T>
@@ -84,13 +84,13 @@ void TuningCache::save(const std::filesystem::path& path) {
   unsaved_.clear();
 }
 
-const KernelChoice* TuningCache::find(CpuFeatures features, std::string_view problem, int32_t rows) const {
-  const auto found = entries_.find(key_of(features, problem, rows));
+const KernelChoice* TuningCache::find(const Target& target, std::string_view problem, int32_t rows) const {
+  const auto found = entries_.find(key_of(target, problem, rows));
   return found == entries_.end() ? nullptr : &found->second;
 }
 
-void TuningCache::set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice) {
-  std::string key = key_of(features, problem, rows);
+void TuningCache::set(const Target& target, std::string_view problem, int32_t rows, KernelChoice choice) {
+  std::string key = key_of(target, problem, rows);
   entries_[key] = std::move(choice);
   unsaved_.insert(std::move(key));
   ++changes_;

@@ -27,11 +27,11 @@ struct Candidate {
 };
 
 template <typename Family>
-std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, CpuFeatures features) {
+std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, const Target& target) {
   std::vector<Candidate<Family>> result;
-  for (const Kernel<Family>& kernel : Family::kernels()) {
-    if (!features.includes(kernel.needs) || !kernel.accepts(problem)) continue;
-    for (const KernelConfig& config : kernel.configs) result.push_back({&kernel, &config});
+  for (const Kernel<Family>* kernel : kernels_for<Family>(target)) {
+    if (!kernel->accepts(problem)) continue;
+    for (const KernelConfig& config : kernel->configs) result.push_back({kernel, &config});
   }
   return result;
 }
@@ -48,9 +48,11 @@ KernelChoice choice_of(const Candidate<Family>& candidate) {
 struct Tuner::State {
   TuningCache& cache;
   TunerOptions options;
-  std::unique_ptr<Device> device;
+  std::unique_ptr<Device> device;  // null: nothing is measured
 
-  State(TuningCache& c, const TunerOptions& o) : cache(c), options(o), device(make_cpu_device(o.threads)) {}
+  State(TuningCache& c, const TunerOptions& o) : cache(c), options(o) {
+    if (o.measure && runs_here(o.target)) device = make_device(o.target, o.threads);
+  }
 
   /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
   template <typename Workload, typename Family = typename Workload::Family>
@@ -84,19 +86,19 @@ struct Tuner::State {
   template <typename Family>
   KernelChoice choose(const TuneRequest& request) {
     const auto problem = problem_from_text<typename Family::Problem>(request.problem);
-    if (const KernelChoice* known = cache.find(options.features, request.problem, request.rows)) {
+    if (const KernelChoice* known = cache.find(options.target, request.problem, request.rows)) {
       const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
-      if (kernel != nullptr && kernel->abi == known->abi && options.features.includes(kernel->needs) &&
+      if (kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
           kernel->accepts(problem) && find_config(*kernel, known->config) != nullptr) {
         return *known;
       }
     }
-    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.features);
+    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target);
     if (list.empty()) {
-      throw Error(request.problem, fmt::format("no kernel computes this with {}", to_string(options.features)),
+      throw Error(request.problem, fmt::format("no kernel computes this with {}", to_string(options.target)),
                   "choose another --target or --precision");
     }
-    const bool runnable = options.measure && cpu_features().includes(options.features);
+    const bool runnable = device != nullptr;
     if constexpr (std::is_same_v<Family, Linear>) {
       if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, ExpertLinear>) {
@@ -106,7 +108,7 @@ struct Tuner::State {
     }
     KernelChoice choice = choice_of(list.front());
     // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
-    if (choice.microseconds > 0) cache.set(options.features, request.problem, request.rows, choice);
+    if (choice.microseconds > 0) cache.set(options.target, request.problem, request.rows, choice);
     return choice;
   }
 };
@@ -122,15 +124,15 @@ KernelChoice Tuner::choose(const TuneRequest& request) {
   return choice;
 }
 
-bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, CpuFeatures features) {
+bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, const Target& target) {
   bool fallback = false;
   with_family(family_of(problem), [&](auto tag) {
     using Family = typename decltype(tag)::type;
-    constexpr CpuFeatures nothing;
+    const Target nothing(target.backend, 0);
     const Kernel<Family>* chosen = find_kernel<Family>(choice.kernel);
     INCIPIT_ASSERT(chosen != nullptr);
     fallback = chosen->needs == nothing && std::ranges::any_of(Family::kernels(), [&](const Kernel<Family>& kernel) {
-                 return kernel.needs != nothing && features.includes(kernel.needs);
+                 return kernel.needs != nothing && target.includes(kernel.needs);
                });
   });
   return fallback;

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/cpu.h"
+#include "base/target.h"
 
 namespace incipit {
 
@@ -24,8 +24,8 @@ struct KernelChoice {
 };
 
 /// Earlier measurements, one a line, sorted, so that caches can be read, compared and committed:
-///   <features> | <problem> rows=<rows> | <kernel> abi=<n> config=<name> us=<time>
-/// `features` is the text of the CPU features the choice was made under (to_string(CpuFeatures)).
+///   <target> | <problem> rows=<rows> | <kernel> abi=<n> config=<name> us=<time>
+/// `target` is the text of the Target that the choice was made for.
 class TuningCache {
  public:
   /// An empty cache when the file does not exist; throws Error naming file and line when it is malformed.
@@ -34,8 +34,8 @@ class TuningCache {
   /// one, too. A killed program leaves the old file or the new one. Throws Error when it cannot be written.
   void save(const std::filesystem::path& path);
   /// nullptr when there is none.
-  const KernelChoice* find(CpuFeatures features, std::string_view problem, int32_t rows) const;
-  void set(CpuFeatures features, std::string_view problem, int32_t rows, KernelChoice choice);
+  const KernelChoice* find(const Target& target, std::string_view problem, int32_t rows) const;
+  void set(const Target& target, std::string_view problem, int32_t rows, KernelChoice choice);
   size_t size() const { return entries_.size(); }
   /// How many choices were set since it was loaded, new ones or in place of stale ones.
   int32_t changes() const { return changes_; }
@@ -54,15 +54,15 @@ struct TuneRequest {
 };
 
 struct TunerOptions {
-  CpuFeatures features;               // of the target machine: only kernels whose needs it includes
+  Target target;                      // only kernels whose needs it includes
   int threads = 0;                    // for measuring; 0: all
   double seconds_per_problem = 0.15;  // of kernels running, for all candidates of one problem, about
   bool measure = true;                // false: best guess of the table, nothing runs
 };
 
 /// Candidates are all (kernel, config) of the problem's family that accept the problem and whose needs the target has.
-/// A cached choice whose kernel still exists with that ABI is taken as it is. Else, when this machine has the target's
-/// features, the families worth it (linear, attention) are measured: interleaved rounds over random data of the real
+/// A cached choice whose kernel still exists with that ABI is taken as it is. Else, when this machine runs the
+/// target, the families worth it (linear, attention) are measured: interleaved rounds over random data of the real
 /// shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice as slow as the
 /// best are dropped after the first round. Everything else, or a target that is not here, takes the first candidate of
 /// the table.
@@ -78,8 +78,8 @@ class Tuner {
   std::unique_ptr<State> state_;
 };
 
-/// True when the choice is portable code although the family has kernels for these features: slower than the machine
+/// True when the choice is portable code although the family has kernels for the target: slower than the machine
 /// could be, and worth telling. A family that has portable kernels only (gathers, tables) never falls back.
-bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, CpuFeatures features);
+bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, const Target& target);
 
 }  // namespace incipit

@@ -35,32 +35,6 @@ TEST(CpuTest, UnknownFeatureIsAnError) {
   }
 }
 
-TEST(CpuTest, TargetsAreNested) {
-  const CpuFeatures generic = target_features("cpu-generic");
-  const CpuFeatures avx2 = target_features("cpu-avx2");
-  const CpuFeatures avx512 = target_features("cpu-avx512");
-  const CpuFeatures amx = target_features("cpu-amx");
-  EXPECT_EQ(generic, CpuFeatures{});
-  EXPECT_EQ(to_string(avx2), "avx2");
-  EXPECT_EQ(to_string(avx512), "avx2,avx512,avx512-bf16,avx512-vnni");
-  EXPECT_EQ(to_string(amx), "avx2,avx512,avx512-bf16,avx512-vnni,amx-bf16,amx-int8");
-  EXPECT_TRUE(amx.includes(avx512));
-  EXPECT_TRUE(avx512.includes(avx2));
-  EXPECT_EQ(to_string(target_features("cpu-avx-vnni")), "avx2,avx-vnni");
-  EXPECT_FALSE(avx2.includes(avx512));
-  EXPECT_EQ(target_features("native"), cpu_features());
-}
-
-TEST(CpuTest, UnknownTargetNamesTheKnownOnes) {
-  try {
-    target_features("gpu-9000");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("unknown target 'gpu-9000'"));
-    EXPECT_THAT(error.what(), HasSubstr("cpu-avx512"));
-  }
-}
-
 #if defined(__x86_64__)
 // The compiler's own run-time detection is the second opinion.
 TEST(CpuTest, AgreesWithTheCompilersDetection) {

@@ -152,7 +152,7 @@ TEST(Compile, TellsOfStepsThatRunOnPortableCode) {
   options.target = "cpu-avx2";
   compile_quietly(reference("llama-mha"), options, directory / "fast.engine");
   Engine::OpenOptions open;
-  open.check_features = false;
+  open.check_target = false;
   const auto fast = Engine::open(directory / "fast.engine", open);
   EXPECT_THAT(std::string(fast->manifest()), HasSubstr(R"("portable_fallbacks":[])"));
 
@@ -163,7 +163,7 @@ TEST(Compile, TellsOfStepsThatRunOnPortableCode) {
       if (step->problem()->str().rfind("linear", 0) != 0) continue;
       const Kernel<Linear>& generic = *find_kernel<Linear>("linear/generic_f32");
       const uint32_t rows = step->axis() == plan::Axis::tokens ? bucket->tokens() : bucket->rows();
-      cache.set(target_features(options.target), step->problem()->str(), static_cast<int32_t>(rows),
+      cache.set(named_target(options.target), step->problem()->str(), static_cast<int32_t>(rows),
                 {"linear/generic_f32", generic.abi, std::string(generic.configs[0].name), 1});
     }
   }

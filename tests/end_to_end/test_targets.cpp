@@ -42,7 +42,7 @@ TEST_P(Targets, ComputeTheModelWithTheirOwnKernels) {
           compile(import_model(reference_checkpoint(GetParam())), options, directory / "target.engine", quiet);
       EXPECT_TRUE(report.portable_fallbacks.empty()) << target << " " << precision;
       Engine::OpenOptions to_inspect;
-      to_inspect.check_features = false;  // this machine need not run it
+      to_inspect.check_target = false;  // this machine need not run it
       const auto engine = Engine::open(directory / "target.engine", to_inspect);
       for (const plan::Step* step : *engine->plan().steps()) {
         const std::string_view problem = step->problem()->string_view(), family = family_of(problem);

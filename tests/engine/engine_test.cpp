@@ -28,10 +28,10 @@ class EngineTest : public ::testing::Test {
   std::string bytes() const { return read_text_file(path); }
 
   /// What opening these bytes says; empty when it succeeds.
-  static std::string fault_of(std::span<const std::byte> bytes, CpuFeatures features = {}) {
+  static std::string fault_of(std::span<const std::byte> bytes, const Target& machine = {}) {
     try {
       Engine::OpenOptions options;
-      options.features = features;
+      options.machine = machine;
       Engine::from_bytes(bytes, "small.engine", options);
       return {};
     } catch (const Error& error) {
@@ -184,12 +184,12 @@ TEST_F(EngineTest, OtherVersionsAreRefusedByNumber) {
 }
 
 TEST_F(EngineTest, AProcessorThatLacksAFeatureIsRefusedWithTheTargetThatFits) {
-  const CpuFeatures avx512 = target_features("cpu-avx512");
+  const Target avx512 = named_target("cpu-avx512");
   write_small_engine(path, small_plan(), avx512);
   AlignedBytes whole(as_bytes_of(bytes()));
   EXPECT_EQ(fault_of(whole.bytes(), avx512), "");
   Engine::OpenOptions options;
-  options.features = target_features("cpu-avx2");
+  options.machine = named_target("cpu-avx2");
   try {
     Engine::from_bytes(whole.bytes(), "small.engine", options);
     FAIL() << "opened";
@@ -198,11 +198,26 @@ TEST_F(EngineTest, AProcessorThatLacksAFeatureIsRefusedWithTheTargetThatFits) {
     EXPECT_THAT(error.fault(), ::testing::Not(HasSubstr("avx2,")));
     EXPECT_THAT(error.remedy(), HasSubstr("--target cpu-avx2"));
   }
-  options.check_features = false;
+  options.check_target = false;
   EXPECT_NO_THROW(Engine::from_bytes(whole.bytes(), "small.engine", options));
-  whole.header().cpu_features = 1u << 31;
+  whole.header().features = 1u << 31;
   whole.seal_all();
   EXPECT_THAT(fault_of(whole.bytes()), HasSubstr("does not know"));
+  whole.header().features = 0;
+  whole.header().backend = backend_count;
+  whole.seal_all();
+  EXPECT_THAT(fault_of(whole.bytes()), HasSubstr("does not know"));
+}
+
+TEST_F(EngineTest, AnEngineForAnotherKindOfDeviceIsRefused) {
+  const Target gpu(Backend::cuda, 90), older(Backend::cuda, 80), shadow(Backend::shadow, 0);
+  write_small_engine(path, small_plan(), gpu);
+  AlignedBytes whole(as_bytes_of(bytes()));
+  EXPECT_EQ(fault_of(whole.bytes(), gpu), "");
+  EXPECT_THAT(fault_of(whole.bytes(), older), HasSubstr("this machine is not"));
+  EXPECT_THAT(fault_of(whole.bytes(), named_target("cpu-amx")), HasSubstr("this machine is not"));
+  write_small_engine(path, small_plan(), shadow);
+  EXPECT_EQ(Engine::open(path)->target(), shadow);  // every machine has it
 }
 
 TEST_F(EngineTest, SectionsMustFillTheBodyInOrder) {

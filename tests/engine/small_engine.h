@@ -85,7 +85,7 @@ inline TestPlan small_plain_plan() {
 }
 
 inline void write_small_engine(const std::filesystem::path& path, const TestPlan& plan = small_plan(),
-                               CpuFeatures needs = {}) {
+                               const Target& needs = {}) {
   EngineWriter writer(path, needs);
   std::vector<std::byte> weights(100);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i + 1);

@@ -19,7 +19,7 @@ using namespace incipit;
 
 void read_engine(AlignedBytes& bytes) {
   Engine::OpenOptions options;
-  options.check_features = false;
+  options.check_target = false;
   const auto engine = Engine::from_bytes(bytes.bytes(), "fuzzed", options);
   if (describe_plan(engine->plan()).empty()) __builtin_trap();
   engine->check_weights();

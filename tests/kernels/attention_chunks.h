@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "kernel_checks.h"
 #include "paged_case.h"
 #include "support/sanitized.h"
@@ -146,7 +146,7 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
         }
       }
       for (const Kernel<Attention>& kernel : table) {
-        if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+        if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
         for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> got = run_in_steps(kernel, config, problem, sequences, {whole.queries.rows});
           for (int32_t t = 0; t < whole.queries.rows; ++t) {
@@ -177,7 +177,7 @@ inline void check_chunking(std::span<const Kernel<Attention>> table) {
       two.emplace_back(problem, 97, random);
       second.emplace_back(problem, 97, again);
       for (const Kernel<Attention>& kernel : table) {
-        if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+        if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
         for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301});
           const auto same = [](Rows& a, Rows& b) {

@@ -26,7 +26,7 @@ TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
   for (const Linear::Problem& problem : awkward_problems()) {
     KernelCase<Linear> step(problem, all, 3);
     for (const Kernel<Linear>& kernel : Linear::kernels()) {
-      if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], all, TileOrder::shuffled);
       std::vector<std::vector<std::byte>> whole;
@@ -66,7 +66,7 @@ TEST(Linear, Int8SumsAreExactInEveryKernel) {
     }
     std::vector<std::vector<std::byte>> first;
     for (const Kernel<Linear>& kernel : Linear::kernels()) {
-      if (!kernel.accepts(problem) || !cpu_features().includes(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], rows, TileOrder::shuffled);
       std::vector<std::vector<std::byte>> result;
@@ -146,14 +146,14 @@ TEST(Linear, QuantisesItsRowsAsQuantizeRowsDoes) {
     Linear::Problem given = own;
     given.input = DType::i8;
     for (const Kernel<QuantizeRows>& quantize : QuantizeRows::kernels()) {
-      if (!cpu_features().includes(quantize.needs)) continue;
+      if (!runs_here(quantize.needs)) continue;
       Rows codes = Rows::whole(DType::i8, count, width);
       std::vector<float> scales(static_cast<size_t>(count));
       const QuantizeRows::Args to_codes{count,        rows.data(),  rows.stride, codes.bytes.as<int8_t>(),
                                         codes.stride, scales.data()};
       run_kernel<QuantizeRows>(quantize, {width, dtype}, to_codes, quantize.configs[0], count, TileOrder::shuffled);
       for (const Kernel<Linear>& kernel : Linear::kernels()) {
-        if (!kernel.accepts(own) || !cpu_features().includes(kernel.needs)) continue;
+        if (!kernel.accepts(own) || !runs_here(kernel.needs)) continue;
         Linear::Args args{};
         args.rows = count;
         args.input_stride = rows.stride;

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "kernel_checks.h"
 #include "sampling_case.h"
 
@@ -104,7 +104,7 @@ TEST(Sampling, EveryKernelDrawsTheSame) {
   for (int32_t position = 0; position < 1000; ++position) {
     const int32_t want = row.sample(Sample::kernels().back(), position).id;
     for (const Kernel<Sample>& kernel : Sample::kernels()) {
-      if (!cpu_features().includes(kernel.needs)) continue;
+      if (!runs_here(kernel.needs)) continue;
       ASSERT_EQ(row.sample(kernel, position).id, want) << kernel.name;
     }
   }
@@ -148,7 +148,7 @@ TEST(Sampling, OddLogitsDoNotWin) {
       OneRow row(logits);
       row.parameters().temperature = temperature;
       for (const Kernel<Sample>& kernel : Sample::kernels()) {
-        if (!cpu_features().includes(kernel.needs)) continue;
+        if (!runs_here(kernel.needs)) continue;
         const SampledRow result = row.sample(kernel, 3);
         if (want >= 0) {
           EXPECT_EQ(result.id, want) << kernel.name;

@@ -83,7 +83,7 @@ TestKernelUse kernel_for(const std::string& problem_text) {
     using Family = typename decltype(tag)::type;
     const auto problem = problem_from_text<typename Family::Problem>(problem_text);
     for (const Kernel<Family>& kernel : Family::kernels()) {
-      if (!cpu_features().includes(kernel.needs) || !kernel.accepts(problem)) continue;
+      if (!runs_here(kernel.needs) || !kernel.accepts(problem)) continue;
       use = {std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name)};
       return;
     }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/cpu.h"
+#include "base/target.h"
 #include "support/shared_files.h"
 
 namespace incipit {
@@ -37,14 +37,14 @@ inline std::vector<std::string> targets_here() {
   std::vector<std::string> here;
   for (const std::string& target : all_targets) {
     if (target == "cpu-avx-vnni") continue;  // cpu-avx2 but for int8
-    if (cpu_features().includes(target_features(target))) here.push_back(target);
+    if (runs_here(named_target(target))) here.push_back(target);
   }
   return here;
 }
 /// Those of int8.
 inline std::vector<std::string> int8_targets_here() {
   std::vector<std::string> here = targets_here();
-  if (cpu_features().includes(target_features("cpu-avx-vnni"))) here.push_back("cpu-avx-vnni");
+  if (runs_here(named_target("cpu-avx-vnni"))) here.push_back("cpu-avx-vnni");
   return here;
 }
 

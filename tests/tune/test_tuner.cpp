@@ -36,35 +36,35 @@ TEST(Evict, LeavesTheBytesAsTheyAre) {
 TEST(TuningCache, ReadsBackWhatItWrote) {
   const TemporaryDirectory directory;
   TuningCache cache;
-  const CpuFeatures features = target_features("cpu-avx2");
-  cache.set(features, product(32, 64), 4, {"linear/avx2_f32", 3, "r4", 12.5});
-  cache.set(features, product(32, 64), 16, {"linear/generic_f32", 1, "plain", 99});
+  const Target target = named_target("cpu-avx2");
+  cache.set(target, product(32, 64), 4, {"linear/avx2_f32", 3, "r4", 12.5});
+  cache.set(target, product(32, 64), 16, {"linear/generic_f32", 1, "plain", 99});
   cache.save(directory / "tuning.txt");
   const TuningCache again = TuningCache::load(directory / "tuning.txt");
   ASSERT_EQ(again.size(), 2U);
-  const KernelChoice* choice = again.find(features, product(32, 64), 4);
+  const KernelChoice* choice = again.find(target, product(32, 64), 4);
   ASSERT_NE(choice, nullptr);
   EXPECT_EQ(*choice, (KernelChoice{"linear/avx2_f32", 3, "r4", 12.5}));
-  EXPECT_EQ(again.find(features, product(32, 64), 5), nullptr);
-  EXPECT_EQ(again.find(target_features("cpu-generic"), product(32, 64), 4), nullptr);
+  EXPECT_EQ(again.find(target, product(32, 64), 5), nullptr);
+  EXPECT_EQ(again.find(named_target("cpu-generic"), product(32, 64), 4), nullptr);
 }
 
 TEST(TuningCache, KeepsTheLinesOfABuildBesideIt) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory / "tuning.txt";
-  const CpuFeatures features;
+  const Target target;
   TuningCache first = TuningCache::load(path), second = TuningCache::load(path);
-  first.set(features, product(16, 64), 1, {"a", 1, "x", 1});
-  second.set(features, product(32, 64), 1, {"b", 1, "x", 1});
+  first.set(target, product(16, 64), 1, {"a", 1, "x", 1});
+  second.set(target, product(32, 64), 1, {"b", 1, "x", 1});
   first.save(path);
   second.save(path);
   EXPECT_EQ(TuningCache::load(path).size(), 2U);
   // What it has saved once is not put over another build's newer result.
-  second.set(features, product(16, 64), 1, {"c", 1, "x", 1});
+  second.set(target, product(16, 64), 1, {"c", 1, "x", 1});
   second.save(path);
-  first.set(features, product(48, 64), 1, {"d", 1, "x", 1});
+  first.set(target, product(48, 64), 1, {"d", 1, "x", 1});
   first.save(path);
-  EXPECT_EQ(TuningCache::load(path).find(features, product(16, 64), 1)->kernel, "c");
+  EXPECT_EQ(TuningCache::load(path).find(target, product(16, 64), 1)->kernel, "c");
   EXPECT_EQ(TuningCache::load(path).size(), 3U);
 
   std::vector<std::thread> builds;
@@ -72,7 +72,7 @@ TEST(TuningCache, KeepsTheLinesOfABuildBesideIt) {
     builds.emplace_back([&, build] {
       TuningCache cache = TuningCache::load(path);
       for (int i = 0; i < 10; ++i) {
-        cache.set(features, product(16 * (1 + i), 64 * (2 + build)), 1, {"k", 1, "x", 1});
+        cache.set(target, product(16 * (1 + i), 64 * (2 + build)), 1, {"k", 1, "x", 1});
         cache.save(path);
       }
     });
@@ -83,12 +83,12 @@ TEST(TuningCache, KeepsTheLinesOfABuildBesideIt) {
 
 TEST(TuningCache, IsTheSameTextWhateverTheOrderOfInsertion) {
   const TemporaryDirectory directory;
-  const CpuFeatures features;
+  const Target target;
   TuningCache first, second;
-  first.set(features, product(16, 64), 1, {"a", 1, "x", 1});
-  first.set(features, product(32, 64), 1, {"b", 1, "x", 1});
-  second.set(features, product(32, 64), 1, {"b", 1, "x", 1});
-  second.set(features, product(16, 64), 1, {"a", 1, "x", 1});
+  first.set(target, product(16, 64), 1, {"a", 1, "x", 1});
+  first.set(target, product(32, 64), 1, {"b", 1, "x", 1});
+  second.set(target, product(32, 64), 1, {"b", 1, "x", 1});
+  second.set(target, product(16, 64), 1, {"a", 1, "x", 1});
   first.save(directory / "first");
   second.save(directory / "second");
   EXPECT_EQ(read_text_file(directory / "first"), read_text_file(directory / "second"));
@@ -114,7 +114,7 @@ TEST(TuningCache, IsEmptyWithoutAFile) { EXPECT_EQ(TuningCache::load("/nonexiste
 
 TEST(Tuner, TakesTheTablesFirstChoiceWithoutMeasuringForATargetThatIsNotMeasured) {
   TuningCache cache;
-  Tuner tuner(cache, {target_features("cpu-generic"), 1, 0.01, false});
+  Tuner tuner(cache, {named_target("cpu-generic"), 1, 0.01, false});
   const KernelChoice choice = tuner.choose({product(48, 80), 3});
   EXPECT_EQ(choice.kernel, "linear/generic_f32");
   EXPECT_EQ(choice.microseconds, 0);
@@ -132,18 +132,18 @@ TEST(Tuner, MeasuresOnceAndThenBelievesTheCache) {
 
   KernelChoice planted = measured;
   planted.microseconds = 1;
-  cache.set(options.features, product(48, 80), 3, planted);
+  cache.set(options.target, product(48, 80), 3, planted);
   EXPECT_EQ(tuner.choose({product(48, 80), 3}), planted);
 }
 
 TEST(Tuner, DoesNotBelieveACacheOfAnotherAbiOrOfAKernelThatIsGone) {
   TuningCache cache;
-  const CpuFeatures features;
-  Tuner tuner(cache, {features, 1, 0.001, true});
+  const Target target;
+  Tuner tuner(cache, {target, 1, 0.001, true});
   const KernelChoice good = tuner.choose({product(48, 80), 3});
   for (KernelChoice stale : {KernelChoice{good.kernel, good.abi + 1, good.config, 1},
                              KernelChoice{"linear/gone", 1, "x", 1}, KernelChoice{good.kernel, good.abi, "gone", 1}}) {
-    cache.set(features, product(48, 80), 3, stale);
+    cache.set(target, product(48, 80), 3, stale);
     EXPECT_EQ(tuner.choose({product(48, 80), 3}).kernel, good.kernel);
   }
 }
@@ -165,11 +165,11 @@ TEST(Tuner, KnowsWhichChoicesLeaveVectorUnitsIdle) {
 #if !defined(__x86_64__)
   GTEST_SKIP() << "Tuner fallbacks skipped: vectors are this processor's baseline, every kernel is portable";
 #endif
-  const CpuFeatures avx2 = target_features("cpu-avx2");
+  const Target avx2 = named_target("cpu-avx2");
   const KernelChoice generic{"linear/generic_f32", 1, "", 0}, vectors{"linear/avx2_f32", 1, "", 0};
   EXPECT_TRUE(is_portable_fallback(product(48, 80), generic, avx2));
   EXPECT_FALSE(is_portable_fallback(product(48, 80), vectors, avx2));
-  EXPECT_FALSE(is_portable_fallback(product(48, 80), generic, target_features("cpu-generic")));
+  EXPECT_FALSE(is_portable_fallback(product(48, 80), generic, named_target("cpu-generic")));
   // This family has nothing else.
   const std::string rows = to_text(GatherRows::Problem{64, DType::f32});
   EXPECT_FALSE(is_portable_fallback(rows, {std::string(GatherRows::kernels().front().name), 1, "", 0}, avx2));
@@ -177,7 +177,7 @@ TEST(Tuner, KnowsWhichChoicesLeaveVectorUnitsIdle) {
 
 TEST(Tuner, RefusesAProblemThatNobodyComputes) {
   TuningCache cache;
-  Tuner tuner(cache, {CpuFeatures{}, 1, 0.001, true});
+  Tuner tuner(cache, {Target{}, 1, 0.001, true});
   EXPECT_THROW(tuner.choose({"unheard_of n=1", 1}), Error);
   EXPECT_THROW(tuner.choose({"linear n=oops", 1}), Error);
 }

@@ -90,7 +90,7 @@ struct PlainGraph::State {
       : engine(std::move(opened)),
         name(engine->path().string()),
         graph(graph_of(*engine)),
-        device(make_cpu_device(threads)) {
+        device(make_device(engine->target(), threads)) {
     inputs = ports(graph.inputs());
     outputs = ports(graph.outputs());
     for (const plan::GraphConstant* constant : items(graph.constants())) {
@@ -127,7 +127,8 @@ struct PlainGraph::State {
     }
     const plan::Plan& plan = engine->plan();
     const plan::Step& step = *plan.steps()->Get(operation.step());
-    return resolve_launch({plan, step, name, engine->weights().data(), cpu_features()}, *device);
+    return resolve_launch({plan, step, name, engine->weights().data(), this_machine(engine->target().backend)},
+                          *device);
   }
 
   void find_last_uses() {

@@ -41,7 +41,7 @@ std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& sourc
     refuse(fmt::format("asks for the setting '{}' of the kernel '{}', which this incipit does not have",
                        text(use.config()), name));
   }
-  if (!source.features.includes(kernel->needs)) {
+  if (!source.machine.includes(kernel->needs)) {
     refuse(fmt::format("asks for the kernel '{}', which needs {}", name, to_string(kernel->needs)));
   }
   if (!kernel->accepts(problem)) {
