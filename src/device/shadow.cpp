@@ -180,7 +180,9 @@ class ShadowDevice final : public Device {
     auto launch = std::make_unique<ShadowLaunch>();
     INCIPIT_ASSERT(request.arguments.size() <= sizeof launch->arguments);
     launch->code = request.code;
-    std::memcpy(launch->arguments, request.arguments.data(), request.arguments.size());
+    if (!request.arguments.empty()) {
+      std::memcpy(launch->arguments, request.arguments.data(), request.arguments.size());
+    }
     memory_.translate(launch->arguments, request.arguments.size());
     if (request.counts != nullptr) {
       const DeviceAddress counts{reinterpret_cast<uint64_t>(request.counts)};

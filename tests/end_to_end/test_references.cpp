@@ -326,7 +326,7 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets_here()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(tested_targets()),
                                           testing::Values("cpu", "shadow")),
                          case_name);
 
@@ -342,7 +342,7 @@ INSTANTIATE_TEST_SUITE_P(Genai, References,
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(targets_here()),
+                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(tested_targets()),
                                           testing::Values("bf16", "fp16")),
                          case_name);
 

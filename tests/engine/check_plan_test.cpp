@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/small_engine.h"
+#include "support/sanitized.h"
 
 namespace incipit {
 namespace {
@@ -123,7 +124,7 @@ TEST(ReadPlan, EveryTruncationAndChangedByteIsRefusedOrSound) {
   }
   AlignedBytes bytes(whole);
   for (size_t at = 0; at < whole.size(); ++at) {
-    for (int flip = 1; flip < 256; flip += 2) {
+    for (int flip = 1; flip < 256; flip += sanitized ? 30 : 2) {
       bytes.bytes()[at] = whole[at] ^ static_cast<std::byte>(flip);
       try {
         const plan::Plan& plan = read_plan(bytes.bytes(), "x.engine");

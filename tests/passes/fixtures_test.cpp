@@ -13,6 +13,7 @@
 #include "import/import.h"
 #include "import/safetensors.h"
 #include "passes/pass.h"
+#include "support/sanitized.h"
 #include "tiny_decoder.h"
 
 namespace incipit {
@@ -123,7 +124,9 @@ TEST_P(Fixture, AllPassesKeepThem) {
 }
 
 TEST_P(Fixture, EachPassCanBeOff) {
+  size_t turn = std::string_view(GetParam().name).size();
   for (const Pass& pass : passes()) {
+    if (sanitized && ++turn % 4 != 0) continue;  // other fixtures turn off others
     SCOPED_TRACE(pass.name);
     Graph graph = model_.graph.clone();
     PassOptions options;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/target.h"
+#include "support/sanitized.h"
 #include "support/shared_files.h"
 
 namespace incipit {
@@ -41,9 +42,14 @@ inline std::vector<std::string> targets_here() {
   }
   return here;
 }
+/// Those that whole models are run on: under sanitizers the best alone, since each kernel has its own tests.
+inline std::vector<std::string> tested_targets() {
+  return sanitized ? std::vector<std::string>{targets_here().back()} : targets_here();
+}
+
 /// Those of int8.
 inline std::vector<std::string> int8_targets_here() {
-  std::vector<std::string> here = targets_here();
+  std::vector<std::string> here = tested_targets();
   if (runs_here(named_target("cpu-avx-vnni"))) here.push_back("cpu-avx-vnni");
   return here;
 }
