@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace incipit {
 namespace {
@@ -70,8 +71,8 @@ Replaced replace_literals(std::string_view text) {
   return result;
 }
 
-/// Makes a value of Boost's parser's events. Boost's own rounds floats carelessly and turns large integers into them.
-struct ValueMaker {
+/// What a handler of Boost's parser's events says to those that it does not look at. Sizes have no limits.
+struct EventsPassedOver {
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
   static constexpr size_t max_array_size = static_cast<size_t>(-1);
   static constexpr size_t max_key_size = static_cast<size_t>(-1);
@@ -80,14 +81,31 @@ struct ValueMaker {
   bool on_document_begin(Code&) { return true; }
   bool on_document_end(Code&) { return true; }
   bool on_object_begin(Code&) { return true; }
-  bool on_object_end(size_t size, Code&) { return stack.push_object(size), true; }
+  bool on_object_end(size_t, Code&) { return true; }
   bool on_array_begin(Code&) { return true; }
+  bool on_array_end(size_t, Code&) { return true; }
+  bool on_key_part(Text, size_t, Code&) { return true; }
+  bool on_key(Text, size_t, Code&) { return true; }
+  bool on_string_part(Text, size_t, Code&) { return true; }
+  bool on_string(Text, size_t, Code&) { return true; }
+  bool on_number_part(Text, Code&) { return true; }
+  bool on_int64(int64_t, Text, Code&) { return true; }
+  bool on_uint64(uint64_t, Text, Code&) { return true; }
+  bool on_double(double, Text, Code&) { return true; }
+  bool on_bool(bool, Code&) { return true; }
+  bool on_null(Code&) { return true; }
+  bool on_comment_part(Text, Code&) { return true; }
+  bool on_comment(Text, Code&) { return true; }
+};
+
+/// Makes a value of the events. Boost's own handler rounds floats carelessly and turns large integers into them.
+struct ValueMaker : EventsPassedOver {
+  bool on_object_end(size_t size, Code&) { return stack.push_object(size), true; }
   bool on_array_end(size_t size, Code&) { return stack.push_array(size), true; }
   bool on_key_part(Text part, size_t, Code&) { return stack.push_chars(part), true; }
   bool on_key(Text part, size_t, Code&) { return stack.push_key(part), true; }
   bool on_string_part(Text part, size_t, Code&) { return stack.push_chars(part), true; }
   bool on_string(Text part, size_t, Code&) { return stack.push_string(part), true; }
-  bool on_number_part(Text, Code&) { return true; }
   bool on_int64(int64_t number, Text, Code&) { return stack.push_int64(number), true; }
   bool on_uint64(uint64_t number, Text, Code&) { return stack.push_uint64(number), true; }
   /// The text is all of the number, since the document is parsed in one piece.
@@ -107,8 +125,6 @@ struct ValueMaker {
   }
   bool on_bool(bool truth, Code&) { return stack.push_bool(truth), true; }
   bool on_null(Code&) { return stack.push_null(), true; }
-  bool on_comment_part(Text, Code&) { return true; }
-  bool on_comment(Text, Code&) { return true; }
 
   LargeIntegers large_integers = LargeIntegers::as_floats;
   const Replaced* replaced = nullptr;
@@ -137,6 +153,36 @@ Reading read(std::string_view text, LargeIntegers large_integers, const Replaced
   return reading;
 }
 
+/// Whether a text ends behind the first half of a surrogate pair, where its other half should begin.
+bool ends_in_half_a_pair(std::string_view text) {
+  constexpr size_t length = std::string_view("\\ud83d").size();
+  if (text.ends_with("\\u")) text.remove_suffix(2);
+  if (text.ends_with('\\')) text.remove_suffix(1);
+  if (text.size() < length) return false;
+  text.remove_prefix(text.size() - length);
+  return text.starts_with("\\u") && (text[2] == 'd' || text[2] == 'D') &&
+         std::string_view("89abAB").find(text[3]) != std::string_view::npos;
+}
+
+/// What is wrong with a text, and where: in a text of several lines the line, otherwise the byte.
+std::string describe_fault(std::string_view text, const Reading& reading) {
+  size_t at = reading.consumed;
+  std::string what;
+  if (const size_t valid = valid_utf8_prefix(text); valid < text.size() && valid <= at) {
+    what = "no UTF-8";
+    at = valid;
+  } else if (reading.fault == boost::json::error::illegal_leading_surrogate ||
+             reading.fault == boost::json::error::illegal_trailing_surrogate ||
+             ends_in_half_a_pair(text.substr(0, at))) {
+    what = "half a surrogate pair";
+  } else {
+    what = reading.fault.message();
+  }
+  if (text.find('\n') == std::string_view::npos) return fmt::format("{} at byte {}", what, at + 1);
+  const auto line = 1 + std::ranges::count(text.substr(0, at), '\n');
+  return fmt::format("{} in line {}", what, line);
+}
+
 }  // namespace
 
 boost::json::value parse_json(std::string_view text, std::string_view thing, LargeIntegers large_integers) {
@@ -148,8 +194,7 @@ boost::json::value parse_json(std::string_view text, std::string_view thing, Lar
     if (!replaced.numbers.empty()) reading = read(replaced.text, large_integers, &replaced);
   }
   if (reading.fault) {
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(reading.consumed), '\n');
-    throw Error(thing, fmt::format("is not valid JSON: {} in line {}", reading.fault.message(), line), "mend the file");
+    throw Error(thing, fmt::format("is not valid JSON: {}", describe_fault(text, reading)), "mend it");
   }
   return std::move(reading.value);
 }
@@ -163,19 +208,10 @@ std::optional<std::string_view> large_integer(const boost::json::value& value) {
 
 namespace {
 
-/// Boost's parser keeps the last of equal keys and says nothing; this handler of its events watches for them.
-struct KeyWatcher {
-  static constexpr size_t max_object_size = static_cast<size_t>(-1);
-  static constexpr size_t max_array_size = static_cast<size_t>(-1);
-  static constexpr size_t max_key_size = static_cast<size_t>(-1);
-  static constexpr size_t max_string_size = static_cast<size_t>(-1);
-
-  bool on_document_begin(Code&) { return true; }
-  bool on_document_end(Code&) { return true; }
+/// Boost's parser keeps the last of equal keys and says nothing; this handler watches for them.
+struct KeyWatcher : EventsPassedOver {
   bool on_object_begin(Code&) { return keys.emplace_back(), true; }
   bool on_object_end(size_t, Code&) { return keys.pop_back(), true; }
-  bool on_array_begin(Code&) { return true; }
-  bool on_array_end(size_t, Code&) { return true; }
   bool on_key_part(Text part, size_t, Code&) { return key += part, true; }
   bool on_key(Text part, size_t, Code& fault) {
     key += part;
@@ -187,16 +223,6 @@ struct KeyWatcher {
     key.clear();
     return true;
   }
-  bool on_string_part(Text, size_t, Code&) { return true; }
-  bool on_string(Text, size_t, Code&) { return true; }
-  bool on_number_part(Text, Code&) { return true; }
-  bool on_int64(int64_t, Text, Code&) { return true; }
-  bool on_uint64(uint64_t, Text, Code&) { return true; }
-  bool on_double(double, Text, Code&) { return true; }
-  bool on_bool(bool, Code&) { return true; }
-  bool on_null(Code&) { return true; }
-  bool on_comment_part(Text, Code&) { return true; }
-  bool on_comment(Text, Code&) { return true; }
 
   std::vector<std::unordered_set<std::string>> keys;
   std::string key, repeated;

@@ -80,10 +80,24 @@ TEST(Json, RefusesHalfACharacter) {
   }
 }
 
+TEST(Json, SaysWhatIsWrongAndWhereOnce) {
+  for (const char* text : {R"("\ud83d")", R"("\ude00")", R"("\uD83Dx")", R"("\ud83d\n")", R"("\ud83d\ud83d")"}) {
+    EXPECT_THAT(refusal(text),
+                testing::MatchesRegex("it: is not valid JSON: half a surrogate pair at byte .*; mend it"))
+        << text;
+  }
+  for (const char* bytes : {"\xed\xa0\xbd", "\xff", "\xc3", "\xc3("}) {
+    EXPECT_EQ(refusal(std::string("[\"") + bytes + "\"]"), "it: is not valid JSON: no UTF-8 at byte 3; mend it");
+  }
+  EXPECT_EQ(refusal("[\n\"\xff\"]"), "it: is not valid JSON: no UTF-8 in line 2; mend it");
+  EXPECT_THAT(refusal("[1 2 \"\xff\"]"), HasSubstr("syntax error at byte 4"));
+  EXPECT_THAT(refusal("[1,"), HasSubstr("incomplete JSON at byte"));
+}
+
 TEST(Json, BoundsItsDepth) {
   const std::string fits = std::string(100, '[') + std::string(100, ']');
   EXPECT_NO_THROW(read(fits));
-  EXPECT_THAT(refusal("[" + fits + "]"), HasSubstr("line 1"));
+  EXPECT_THAT(refusal("[" + fits + "]"), HasSubstr("too deep"));
 }
 
 }  // namespace
