@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/paths.h"
 
 namespace incipit {
 namespace {
@@ -53,8 +54,9 @@ int open_for_reading(const std::filesystem::path& path, struct stat& status, int
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | more_flags);
   if (descriptor < 0) {
     if (path.empty()) throw Error("file name", "is empty", "name a file");
-    if (errno == ENOENT) throw Error(path.string(), "no such file", "check the path");
-    cannot("open", path, errno);
+    const int code = errno;
+    if (code == ENOENT && !is_there(path)) throw Error(path.string(), "no such file", "check the path");
+    cannot("open", path, code);
   }
   if (::fstat(descriptor, &status) != 0) {
     const int code = errno;
@@ -194,23 +196,23 @@ std::string read_text_file(const std::filesystem::path& path, size_t limit) {
   return text;
 }
 
-AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
+AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(behind_links(target)) {
   struct stat status {};
-  if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     // Renaming over a device or a directory would replace it (or fail only after all the work).
-    throw Error(target.string(), S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file",
+    throw Error(target_.string(), S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file",
                 "name a file to write");
   }
-  remove_abandoned(target);
+  remove_abandoned(target_);
   static std::atomic<unsigned> serial{0};
   while (descriptor_ < 0) {
-    temporary_ = target;
+    temporary_ = target_;
     temporary_ += fmt::format("{}{}-{}", temporary_mark, ::getpid(), serial.fetch_add(1));
     Descriptor made(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (made.get() < 0 && errno == ENOENT) {
-      throw Error(target.string(), "its directory does not exist", "create the directory first");
+      throw Error(target_.string(), "its directory does not exist", "create the directory first");
     }
-    if (made.get() < 0 && errno != EEXIST) cannot("write", target, errno);
+    if (made.get() < 0 && errno != EEXIST) cannot("write", target_, errno);
     if (made.get() < 0) continue;
     lock(made.get());
     // Another program may have taken the file for abandoned before it was locked.
@@ -259,7 +261,7 @@ void AtomicFile::commit() {
 }
 
 DirectoryLock::DirectoryLock(const std::filesystem::path& file)
-    : descriptor_(::open(directory_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    : descriptor_(::open(directory_of(behind_links(file)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (descriptor_ >= 0) lock(descriptor_);
 }
 

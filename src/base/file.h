@@ -42,7 +42,7 @@ std::string read_text_file(const std::filesystem::path& path, size_t limit = siz
 
 /// Writes to a temporary name beside the target and renames on commit(); without commit (an exception,
 /// Ctrl-C) the temporary is removed and the old file, if any, stays as it was. What a killed program has left of the
-/// same target is removed by the next one that writes it.
+/// same target is removed by the next one that writes it. A link stays: what it leads to is written.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& target);

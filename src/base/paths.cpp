@@ -29,12 +29,23 @@ bool is_there(const fs::path& path) { return fs::exists(look_at(path)); }
 
 bool is_a_directory(const fs::path& path) { return fs::is_directory(look_at(path)); }
 
+fs::path behind_links(const fs::path& path) {
+  constexpr int most_links = 40;  // the system's own bound
+  fs::path place = path;
+  std::error_code error;
+  for (int i = 0; i < most_links; ++i) {
+    if (!fs::is_symlink(fs::symlink_status(place, error))) return place;
+    place = place.parent_path() / fs::read_symlink(place, error);  // an absolute one stands alone
+  }
+  throw Error(path.string(), "is a link that leads in a circle", "mend the link");
+}
+
 bool is_same_file(const fs::path& a, const fs::path& b) {
   std::error_code error;
   if (fs::equivalent(a, b, error)) return true;
-  const fs::path one = fs::weakly_canonical(a, error);
+  const fs::path one = fs::weakly_canonical(behind_links(a), error);
   if (error) return false;
-  return one == fs::weakly_canonical(b, error) && !error;
+  return one == fs::weakly_canonical(behind_links(b), error) && !error;
 }
 
 }  // namespace incipit

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/cpu.h"
+#include "cli/options.h"
 
 namespace incipit::cli {
 namespace {
@@ -41,7 +42,7 @@ CLI::Validator number_in(double least, double most, const std::string& range) {
   const auto read = [=](const std::string& text) -> std::string {
     const std::optional<double> value = number_of<double>(text);
     if (value && *value >= least && *value <= most) return {};  // NaN is neither
-    return fmt::format("'{}' is not a number, {}", text, range);
+    return fmt::format("'{}' is not a number from {}", text, range);
   };
   return {read, range};
 }
@@ -49,6 +50,14 @@ CLI::Validator number_in(double least, double most, const std::string& range) {
 CLI::Option* add_threads(CLI::App& command, int& threads, const std::string& description) {
   const int32_t most = std::max(4, 2 * available_cores());
   return command.add_option("--threads", threads, description)->transform(integer_in(0, most));
+}
+
+CLI::Option* add_input(CLI::App& command, const std::string& name, std::filesystem::path& path,
+                       const std::string& description) {
+  return command.add_option(name, path, description)->check([](const std::string& given) -> std::string {
+    if (!is_standard_output(given)) return {};
+    return fmt::format("'{}' is the file that standard output is written to: send that elsewhere", given);
+  });
 }
 
 CLI::Option* add_text(CLI::App& command, const std::string& name, std::optional<std::string>& text,

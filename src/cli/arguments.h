@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <concepts>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
@@ -16,7 +17,7 @@ template <std::integral T>
 CLI::Validator integer_in(T least, T most);
 /// The same for an integer of `least` and more, as far as an int32_t goes.
 inline CLI::Validator integer_from(int32_t least) { return integer_in(least, std::numeric_limits<int32_t>::max()); }
-/// For Option::transform: a finite decimal number of [least, most]; `range` says that in words.
+/// For Option::transform: a finite decimal number of [least, most]; `range` says that as "LEAST to MOST".
 CLI::Validator number_in(double least, double most, const std::string& range);
 
 /// For Option::expected of what takes one value and may be given several times, with allow_extra_args(false): without a
@@ -26,6 +27,10 @@ constexpr int most_repeats = CLI::detail::expected_max_vector_size / 8;
 /// --threads, up to twice the cores that are ours: more of them only wait for one another.
 CLI::Option* add_threads(CLI::App& command, int& threads,
                          const std::string& description = "Threads (default: all cores)");
+
+/// A file that a command reads and that prints what it makes of it: refused where that would be printed into the file.
+CLI::Option* add_input(CLI::App& command, const std::string& name, std::filesystem::path& path,
+                       const std::string& description);
 
 /// An option or positional whose text may be empty: CLI11 would take that for an option that was not given.
 CLI::Option* add_text(CLI::App& command, const std::string& name, std::optional<std::string>& text,

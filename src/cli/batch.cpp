@@ -157,17 +157,24 @@ class BatchOutput {
   BatchOutput(const BatchOutput&) = delete;
   BatchOutput& operator=(const BatchOutput&) = delete;
 
+  /// What an earlier run has left.
+  struct Before {
+    int64_t lines = 0, answered = 0;  // those that were not refused and did not fail
+  };
   /// Marks the lines that are answered, and cuts off an answer that is not whole.
-  void resume(std::vector<Line>& lines) {
-    if (is_standard(path_)) return;
+  Before resume(std::vector<Line>& lines) {
+    Before before;
+    if (is_standard(path_)) return before;
     const std::shared_ptr<const MappedFile> file = MappedFile::open(path_);
-    if (file->text().empty()) return;
+    if (file->text().empty()) return before;
     std::unordered_map<std::string_view, Line*> by_id;
     for (Line& line : lines) by_id.emplace(line.id, &line);
     const size_t whole = for_each_whole_line(file->text(), [&](int64_t number, std::string_view text) {
-      const std::string id = id_of(text);
-      if (!id.starts_with(id_prefix)) throw foreign(number);
-      const auto found = by_id.find(id);
+      const Kept kept = read_kept(text);
+      if (!kept.id.starts_with(id_prefix)) throw foreign(number);
+      ++before.lines;
+      before.answered += kept.answered ? 1 : 0;
+      const auto found = by_id.find(kept.id);
       if (found == by_id.end() || std::exchange(found->second->done, true)) {
         throw Error(
             name_,
@@ -176,11 +183,12 @@ class BatchOutput {
       }
     });
     const std::string_view torn = file->text().substr(whole);
-    if (torn.empty()) return;
+    if (torn.empty()) return before;
     if (std::ranges::none_of(lines, [&](const Line& line) { return may_begin(torn, line); })) {
       throw foreign(std::ranges::count(file->text(), '\n') + 1);
     }
     if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0) throw fault("check the disk");
+    return before;
   }
 
   void append(std::string line) {
@@ -206,15 +214,27 @@ class BatchOutput {
                  "choose another --out, or remove it first");
   }
 
-  static std::string id_of(std::string_view text) {
+  /// A line that is there already; without an id where it is none of ours.
+  struct Kept {
+    std::string id;
+    bool answered = false;
+  };
+  static Kept read_kept(std::string_view text) {
+    Kept kept;
     try {
       const boost::json::value parsed = parse_json(text, "line");
-      const boost::json::object* object = parsed.if_object();
-      const boost::json::value* id = object == nullptr ? nullptr : object->if_contains("id");
-      return id != nullptr && id->is_string() ? std::string(id->get_string()) : std::string();
+      const auto member = [](const boost::json::value* value, std::string_view name) {
+        const boost::json::object* object = value == nullptr ? nullptr : value->if_object();
+        return object == nullptr ? nullptr : object->if_contains(name);
+      };
+      const boost::json::value* const id = member(&parsed, "id");
+      if (id != nullptr && id->is_string()) kept.id = std::string(id->get_string());
+      const boost::json::value* const status = member(member(&parsed, "response"), "status_code");
+      kept.answered = status != nullptr && *status == 200;
     } catch (const Error&) {
       return {};
     }
+    return kept;
   }
 
   /// Whether a text without an end can be what was written of the answer to `line`.
@@ -302,6 +322,7 @@ class BatchRun {
   }
 
   int64_t answered() const { return answered_; }
+  int64_t failed() const { return failed_; }  // of those that were answered
   int64_t refused() const { return refused_; }
   int64_t tokens() const { return tokens_; }
 
@@ -363,6 +384,7 @@ class BatchRun {
       --running_;
       output_.append(answer_line(one->line->id, one->parsed, one->model, std::time(nullptr), one->result));
       ++answered_;
+      failed_ += one->result.finish == FinishReason::failed ? 1 : 0;
       tokens_ += one->result.new_tokens;
       progress_.advance(1);
     }
@@ -377,7 +399,7 @@ class BatchRun {
   std::string model_;
   size_t most_running_ = 0, running_ = 0;
   std::shared_ptr<Finished> finished_ = std::make_shared<Finished>();  // listeners may outlive this
-  int64_t answered_ = 0, refused_ = 0, tokens_ = 0;
+  int64_t answered_ = 0, failed_ = 0, refused_ = 0, tokens_ = 0;
 };
 
 }  // namespace
@@ -388,8 +410,7 @@ int run_batch(Gateway& gateway, const BatchFiles& files) {
   }
   BatchInput input(files.input, gateway.engine());
   BatchOutput output(files.output);
-  output.resume(input.lines());
-  const auto before = std::ranges::count(input.lines(), true, &Line::done);
+  const BatchOutput::Before kept = output.resume(input.lines());
   Progress progress;
   BatchRun run(gateway, input, output, progress);
   const auto start = Clock::now();
@@ -397,12 +418,16 @@ int run_batch(Gateway& gateway, const BatchFiles& files) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const int64_t done = run.answered() + run.refused();
   tell(fmt::format("{}: {} answered, {} refused{}; {:.1f} tokens/s{}", name_of_output(files.output), run.answered(),
-                   run.refused(), before > 0 ? fmt::format(", {} were there before", before) : "",
+                   run.refused(), kept.lines > 0 ? fmt::format(", {} were there before", kept.lines) : "",
                    static_cast<double>(run.tokens()) / std::max(seconds, 1e-9),
                    whole ? ""
                          : fmt::format("; interrupted, {} are left: run it again to go on",
-                                       static_cast<int64_t>(input.lines().size()) - before - done)));
-  return whole ? 0 : exit_interrupted();
+                                       static_cast<int64_t>(input.lines().size()) - kept.lines - done)));
+  if (!whole) return exit_interrupted();
+  if (kept.answered + run.answered() - run.failed() == 0) {
+    throw Error(name_of_output(files.output), "every request was refused, or failed", "it says of each why");
+  }
+  return 0;
 }
 
 }  // namespace incipit::cli

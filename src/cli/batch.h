@@ -14,8 +14,8 @@ struct BatchFiles {
 
 /// Answers every request of the input that the output does not hold yet. Each answer is appended as one whole line, so
 /// that a run may be killed at any moment and the next one goes on; what was cut off in the middle is done again.
-/// Returns the exit status. Throws Error for files that cannot be read or written, a custom_id that is there twice, and
-/// an output that belongs to another input or another engine.
+/// Returns the exit status. Throws Error for files that cannot be read or written, a custom_id that is there twice, an
+/// output that belongs to another input or another engine, and when every request was refused.
 int run_batch(Gateway& gateway, const BatchFiles& files);
 
 }  // namespace incipit::cli

@@ -212,7 +212,7 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "bench", "Measure the time to the first token and of each after it, against the machine's limit");
   const auto options = std::make_shared<BenchOptions>();
-  command->add_option("ENGINE", options->engine, "An engine file")->required();
+  add_input(*command, "ENGINE", options->engine, "An engine file")->required();
   add_text(*command, "--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
       ->transform(integer_from(0))

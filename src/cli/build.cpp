@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -41,6 +42,9 @@ bool is_engine(std::string_view beginning) {
 }
 
 void check_files(const BuildOptions& options) {
+  if (options.model.empty() && options.geometry.empty()) {
+    throw Error("MODEL", "the name is empty", "name a model's directory, or an ONNX file");
+  }
   if (is_engine(beginning_of(options.model))) {
     throw Error(options.model.string(), "is an engine already", "give the model that it was built from");
   }
@@ -114,9 +118,21 @@ Baseline measure_baseline(const BuildOptions& options, const CompileReport& repo
 }
 
 /// What is not what most builds make is told, and how much of it no kernel computes.
-void print_plain_graph(const BuildOptions& options, const CompileReport& report) {
-  print(fmt::format("{}: no decoder, but a plain graph for run-graph ({}); {} of its {} operations run on kernels\n",
-                    options.output.string(), report.plain, report.launches, report.steps));
+std::string plain_graph_line(const BuildOptions& options, const CompileReport& report) {
+  return fmt::format("{}: no decoder, but a plain graph for run-graph ({}); {} of its {} operations run on kernels\n",
+                     options.output.string(), report.plain, report.launches, report.steps);
+}
+
+/// The engine is there, whatever becomes of the lines that say so.
+void print_result(const BuildOptions& options, std::string_view lines) {
+  try {
+    print(lines);
+  } catch (const ReaderGone&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.thing(), error.fault(),
+                fmt::format("but {} is complete; check where its summary goes", options.output.string()));
+  }
 }
 
 int build(const BuildOptions& options) {
@@ -138,19 +154,26 @@ int build(const BuildOptions& options) {
                     : import_geometry(options.geometry, options.seed);
   progress.finish();
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
-  if (!report.plain.empty()) print_plain_graph(options, report);
   Baseline baseline;
   if (!options.no_baseline && report.plain.empty()) baseline = measure_baseline(options, report, progress);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::string line = fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
-                                 options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
-                                 static_cast<double>(report.parameters) / 1e6, compiled.precision,
-                                 report.measured_problems, report.tuned_problems, readable_seconds(seconds));
+  std::string lines = report.plain.empty() ? "" : plain_graph_line(options, report);
+  lines += fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
+                       options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
+                       static_cast<double>(report.parameters) / 1e6, compiled.precision, report.measured_problems,
+                       report.tuned_problems, readable_seconds(seconds));
   for (const Measurement& result : baseline.results) {
-    if (result.kind == "ttft") line += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
+    if (result.kind == "ttft")
+      lines += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
   }
-  print(line + "\n");
-  if (baseline.session) keep_baseline(*baseline.session, baseline.results);
+  std::exception_ptr not_kept;  // told behind what was measured
+  try {
+    if (baseline.session) keep_baseline(*baseline.session, baseline.results);
+  } catch (const Error&) {
+    not_kept = std::current_exception();
+  }
+  print_result(options, lines + "\n");
+  if (not_kept) std::rethrow_exception(not_kept);
   return 0;
 }
 
@@ -159,10 +182,11 @@ int build(const BuildOptions& options) {
 void add_build(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("build", "Compile a model into an engine for one kind of processor");
   const auto options = std::make_shared<BuildOptions>();
-  command->add_option("MODEL", options->model,
-                      "A Hugging Face model's directory (config.json, safetensors, tokenizer.json), or an ONNX file");
-  command->add_option("--tokenizer", options->tokenizer,
-                      "Where an ONNX model's config.json and tokenizer.json are (default: beside it)");
+  CLI::Option* model =
+      add_input(*command, "MODEL", options->model,
+                "A Hugging Face model's directory (config.json, safetensors, tokenizer.json), or an ONNX file");
+  add_input(*command, "--tokenizer", options->tokenizer,
+            "Where an ONNX model's config.json and tokenizer.json are (default: beside it)");
   command->add_option("-o,--output", options->output, "The engine file")->required();
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
       ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
@@ -199,8 +223,8 @@ void add_build(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--no-baseline", options->no_baseline,
                     "Do not measure the finished engine (one above 1 GB never is)");
-  command->callback([options, &action] {
-    if (options->model.empty() == options->geometry.empty()) {
+  command->callback([options, model, &action] {
+    if ((model->count() > 0) == !options->geometry.empty()) {
       throw CLI::ValidationError("MODEL", "give a model or --geometry, and not both");
     }
     action = [options] { return build(*options); };

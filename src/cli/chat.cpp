@@ -132,6 +132,7 @@ class Chat {
 }  // namespace
 
 int run_chat(Gateway& gateway, const ChatOptions& options) {
+  check_standard_input();
   Chat chat(gateway, options);
   LineReader reader;
   if (reader.is_terminal()) tell("Ctrl-C stops an answer, Ctrl-D ends the conversation");

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/tokenizers.h"
@@ -55,7 +56,7 @@ int detokenize(const DetokenizeOptions& options) {
 void add_detokenize(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("detokenize", "The text of a JSON array of token ids on standard input");
   const auto options = std::make_shared<DetokenizeOptions>();
-  command->add_option("PATH", options->path, "A model directory, or an engine file")->required();
+  add_input(*command, "PATH", options->path, "A model directory, or an engine file")->required();
   command->add_flag("--special", options->special, "Special tokens too, spelled out (default: they are left out)");
   command->add_flag("--jsonl", options->jsonl, "Each line is an array, and each answer a JSON string in a line");
   command->callback([options, &action] { action = [options] { return detokenize(*options); }; });

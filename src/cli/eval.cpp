@@ -69,8 +69,8 @@ void add_eval(CLI::App& app, Action& action) {
                                          "Perplexity of a text, in windows without overlap and without begin token; "
                                          "the first token of each is not scored");
   const auto options = std::make_shared<EvalOptions>();
-  command->add_option("ENGINE", options->engine, "An engine file")->required();
-  command->add_option("--text", options->text, "A UTF-8 text file; -: standard input")->required();
+  add_input(*command, "ENGINE", options->engine, "An engine file")->required();
+  add_input(*command, "--text", options->text, "A UTF-8 text file; -: standard input")->required();
   command->add_option("--max-tokens", options->max_tokens, "Use no more of the text's tokens")
       ->transform(integer_from(1));
   command->add_option("--window", options->window, "Tokens of a window")

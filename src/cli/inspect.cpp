@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/describe_plain_graph.h"
@@ -236,7 +237,7 @@ int inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("inspect", "Show what is in an engine, or what a model becomes");
   const auto options = std::make_shared<InspectOptions>();
-  command->add_option("PATH", options->path, "An engine file, or a model: a directory or an ONNX file")->required();
+  add_input(*command, "PATH", options->path, "An engine file, or a model: a directory or an ONNX file")->required();
   command->add_flag("--plan", options->plan, "The engine's plan: buffers, weights, steps and their kernels");
   command->add_flag("--manifest", options->manifest, "Where the engine came from, as JSON");
   command->add_flag("--trailer", options->trailer, "What was measured of the engine");

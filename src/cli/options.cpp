@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
@@ -138,11 +139,25 @@ std::string stream_fault(std::string_view done) {
 
 bool is_standard(const std::filesystem::path& path) { return path == "-"; }
 
+bool is_standard_output(const std::filesystem::path& input) {
+  struct stat in {
+  }, out{};
+  if (::fstat(STDOUT_FILENO, &out) != 0 || !S_ISREG(out.st_mode)) return false;
+  const int failed = is_standard(input) ? ::fstat(STDIN_FILENO, &in) : ::stat(input.c_str(), &in);
+  return failed == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+}
+
+void check_standard_input() {
+  if (!is_standard_output("-")) return;
+  throw Error("standard input", "is the file that standard output is written to", "send one of them elsewhere");
+}
+
 std::string read_text(const std::filesystem::path& path) {
   return is_standard(path) ? read_standard_input() : read_text_file(path);
 }
 
 std::string read_standard_input(size_t most) {
+  check_standard_input();
   std::string text;
   char buffer[1 << 16];
   while (true) {

@@ -45,6 +45,11 @@ const Tokenizer& tokenizer_of(const Gateway& gateway);
 std::string stream_fault(std::string_view done);
 /// "-": standard input or output where a file is named.
 bool is_standard(const std::filesystem::path& path);
+/// Whether a file that is read ("-": standard input) is the one that standard output is written to, by whatever name:
+/// what is written would be read, and the file would grow.
+bool is_standard_output(const std::filesystem::path& input);
+/// Throws Error where standard input is.
+void check_standard_input();
 /// A text file whole, or standard input for "-".
 std::string read_text(const std::filesystem::path& path);
 /// All of standard input. Throws Error when it cannot be read, or has more than `most` bytes; Ctrl-C throws too.

@@ -31,20 +31,20 @@ void check_output(const OutputFile& output, const std::vector<std::filesystem::p
     const std::string same = name == input ? "" : fmt::format("the same file as {}, ", input.string());
     throw Error(name, fmt::format("is {}which this command reads", same.empty() ? "a file " : same), choose);
   }
-  const std::filesystem::path parent = output.path.parent_path();
+  const std::filesystem::path real = behind_links(output.path), parent = real.parent_path();
   if (!parent.empty() && !is_a_directory(parent)) {
-    throw Error(name, fmt::format("there is no directory {}", parent.string()),
+    const std::string link = real == output.path ? "" : fmt::format("is a link to {}, and ", real.string());
+    throw Error(name, fmt::format("{}there is no directory {}", link, parent.string()),
                 fmt::format("create it, or {}", choose));
   }
-  if (!is_there(output.path)) return;
-  if (is_a_directory(output.path))
-    throw Error(name, "is a directory", fmt::format("name a file with {}", output.option));
+  if (!is_there(real)) return;
+  if (is_a_directory(real)) throw Error(name, "is a directory", fmt::format("name a file with {}", output.option));
   std::error_code hidden;
-  if (!std::filesystem::is_regular_file(output.path, hidden)) throw Error(name, "is no regular file", choose);
+  if (!std::filesystem::is_regular_file(real, hidden)) throw Error(name, "is no regular file", choose);
   if (output.is_ours == nullptr) return;
-  const std::string beginning = beginning_of(output.path);
+  const std::string beginning = beginning_of(real);
   if (beginning.empty()) {
-    if (std::filesystem::file_size(output.path, hidden) == 0 && !hidden) return;
+    if (std::filesystem::file_size(real, hidden) == 0 && !hidden) return;
     throw Error(name, "exists and cannot be read", choose);
   }
   if (!output.is_ours(beginning)) {

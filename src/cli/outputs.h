@@ -18,8 +18,9 @@ struct OutputFile {
   bool (*is_ours)(std::string_view beginning) = nullptr;
 };
 
-/// Throws Error naming the file unless it may be written: its directory is there, it is none of what the command reads
-/// (by whatever links; empty paths are ignored), and it is absent, empty or ours.
+/// Throws Error naming the file unless it may be written, or what it leads to where it is a link: its directory is
+/// there, it is none of what the command reads (by whatever links; empty paths are ignored), and it is absent, empty or
+/// ours.
 void check_output(const OutputFile& output, const std::vector<std::filesystem::path>& inputs);
 
 /// The first bytes of a file, at most `most`; none where it cannot be read.

@@ -68,10 +68,9 @@ int render(const RenderOptions& options) {
 void add_render(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("render", "The text that a chat template makes of its variables");
   const auto options = std::make_shared<RenderOptions>();
-  command->add_option("PATH", options->path, "A template's file, a model directory, or an engine file")->required();
-  command
-      ->add_option("--context", options->context,
-                   "A JSON object: the template's variables, such as messages; -: standard input")
+  add_input(*command, "PATH", options->path, "A template's file, a model directory, or an engine file")->required();
+  add_input(*command, "--context", options->context,
+            "A JSON object: the template's variables, such as messages; -: standard input")
       ->required();
   command->add_option("--template-arg", options->arguments, template_argument_help)
       ->expected(1, most_repeats)

@@ -197,19 +197,19 @@ CLI::Option* add_sampling(CLI::App& command, RunOptions& options) {
   constexpr double largest = std::numeric_limits<float>::max(), smallest = std::numeric_limits<float>::min();
   CLI::Option* temperature =
       command.add_option("--temperature", options.temperature, "0: greedy (default: the model's)")
-          ->transform(number_in(0, largest, "0 or more"));
+          ->transform(number_in(0, largest, "0 to 3.4e38"));
   command.add_option("--top-k", options.top_k, "Draw from the k most likely tokens; 0: all")
       ->transform(integer_from(0));
   command.add_option("--top-p", options.top_p, "Draw from the most likely tokens that make up this probability")
-      ->transform(number_in(smallest, 1, "above 0, up to 1"));
+      ->transform(number_in(smallest, 1, "1.2e-38 to 1"));
   command.add_option("--min-p", options.min_p, "Drop tokens less likely than this share of the likeliest")
       ->transform(number_in(0, 1, "0 to 1"));
   command.add_option("--repetition-penalty", options.repetition_penalty, "1: none")
-      ->transform(number_in(smallest, largest, "above 0"));
+      ->transform(number_in(smallest, largest, "1.2e-38 to 3.4e38"));
   command.add_option("--frequency-penalty", options.frequency_penalty, "0: none")
-      ->transform(number_in(-largest, largest, "finite"));
+      ->transform(number_in(-largest, largest, "-3.4e38 to 3.4e38"));
   command.add_option("--presence-penalty", options.presence_penalty, "0: none")
-      ->transform(number_in(-largest, largest, "finite"));
+      ->transform(number_in(-largest, largest, "-3.4e38 to 3.4e38"));
   command.add_option("--seed", options.seed, "Of the draws (default: another one each time)")
       ->transform(integer_in<uint64_t>(0, UINT64_MAX));
   return temperature;
@@ -220,7 +220,7 @@ CLI::Option* add_sampling(CLI::App& command, RunOptions& options) {
 void add_run(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("run", "Continue a prompt");
   const auto options = std::make_shared<RunOptions>();
-  command->add_option("ENGINE", options->engine, "An engine file")->required();
+  add_input(*command, "ENGINE", options->engine, "An engine file")->required();
   CLI::Option* prompt = add_text(*command, "PROMPT", options->prompt,
                                  "The text to continue; none, or -: standard input; one that begins with a dash goes "
                                  "behind --");
@@ -258,9 +258,9 @@ void add_run(CLI::App& app, Action& action) {
     const std::string& name = option->get_name();
     return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--check" && name != "--help";
   });
-  CLI::Option* batch = command->add_option("--batch", options->batch.input,
-                                           "A file of requests, one a line, in the OpenAI API's batch format; -: "
-                                           "standard input");
+  CLI::Option* batch = add_input(*command, "--batch", options->batch.input,
+                                 "A file of requests, one a line, in the OpenAI API's batch format; -: "
+                                 "standard input; exit status 1 where every one was refused");
   CLI::Option* out = command->add_option("--out", options->batch.output,
                                          "Where the answers to --batch go; what is there already is not done again; "
                                          "-: standard output");

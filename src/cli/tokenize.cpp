@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/tokenizers.h"
@@ -49,7 +50,7 @@ int tokenize(const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("tokenize", "Token ids of standard input, as a JSON array");
   const auto options = std::make_shared<TokenizeOptions>();
-  command->add_option("PATH", options->path, "A model directory, or an engine file")->required();
+  add_input(*command, "PATH", options->path, "A model directory, or an engine file")->required();
   command->add_flag("--no-special", options->no_special, "Without the tokens that the model puts around a text");
   command->add_flag("--jsonl", options->jsonl, "Each line is a JSON string, and each answer a line");
   command->callback([options, &action] { action = [options] { return tokenize(*options); }; });

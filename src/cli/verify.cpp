@@ -119,6 +119,7 @@ std::vector<int32_t> integers(const boost::json::object& entry, std::string_view
 
 /// Texts of different lengths: logits.N in the file, their ids and greedy tokens in golden.json beside it.
 GoldenFile read_prompts(const SafetensorsFile& file, const std::filesystem::path& path) {
+  if (!file.contains("logits.0")) throw malformed(path, "has no tensor 'logits'");
   const std::filesystem::path beside = path.parent_path() / "golden.json";
   const boost::json::value parsed = parse_json(read_text_file(beside), beside.string());
   if (!parsed.is_array()) throw malformed(beside, "is no list");
@@ -225,8 +226,8 @@ int verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Hold an engine against recorded logits and greedy tokens");
   const auto options = std::make_shared<VerifyOptions>();
-  command->add_option("ENGINE", options->engine, "An engine file")->required();
-  command->add_option("--golden", options->golden, "safetensors with input_ids, logits and greedy, or a golden.json")
+  add_input(*command, "ENGINE", options->engine, "An engine file")->required();
+  add_input(*command, "--golden", options->golden, "safetensors with input_ids, logits and greedy, or a golden.json")
       ->required();
   command
       ->add_option(

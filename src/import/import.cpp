@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -34,21 +36,43 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
                surplus.size(), surplus.front());
 }
 
-/// "meta-llama/Llama-3.2-1B": how the Hugging Face hub calls models.
-bool may_be_hub_name(const std::filesystem::path& path) {
-  const std::string name = path.string();
-  const size_t slash = name.find('/');
-  if (slash == 0 || slash == std::string::npos || slash + 1 == name.size()) return false;
-  if (name.find('/', slash + 1) != std::string::npos || name.front() == '.') return false;
-  return path.extension() != ".onnx" && !is_there(path.parent_path());
+/// "meta-llama/Llama-3.2-1B" or "gpt2": what the Hugging Face hub calls the model that is meant by such a name, or by
+/// an address of the hub's. Empty where it can be none.
+std::string hub_name(const std::filesystem::path& path) {
+  constexpr std::array<std::string_view, 4> addresses{"hf://", "https://huggingface.co/", "https://hf.co/",
+                                                      "huggingface.co/"};
+  constexpr std::array<std::string_view, 7> endings{".onnx", ".gguf", ".safetensors", ".bin",
+                                                    ".pt",   ".json", ".engine"};
+  std::string name = path.string();
+  const auto* const address =
+      std::ranges::find_if(addresses, [&](std::string_view one) { return name.starts_with(one); });
+  if (address != addresses.end()) {
+    name.erase(0, address->size());
+    for (const std::string_view of_a_file : {"/tree/", "/blob/", "/resolve/"})
+      name.resize(std::min(name.find(of_a_file), name.size()));
+    while (name.ends_with('/')) name.pop_back();
+  } else if (std::ranges::find(endings, path.extension().string()) != endings.end() ||
+             (path.has_parent_path() && is_there(path.parent_path()))) {
+    return {};
+  }
+  const auto may_be_in_one = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  const bool is_one = !name.empty() && std::ranges::all_of(name, may_be_in_one) && name.front() != '.' &&
+                      name.front() != '/' && name.back() != '/' && std::ranges::count(name, '/') <= 1;
+  return is_one ? name : std::string();
 }
 
 [[noreturn]] void refuse_missing(const std::filesystem::path& path) {
-  if (may_be_hub_name(path)) {
-    throw Error(path.string(), "is nothing on this machine, and incipit fetches no models",
+  constexpr std::string_view elsewhere = "is nothing on this machine, and incipit fetches no models";
+  if (const std::string name = hub_name(path); !name.empty()) {
+    throw Error(path.string(), elsewhere,
                 fmt::format("if it is one of the Hugging Face hub's, get it with: hf download {} --local-dir {}; then "
                             "give that directory",
-                            path.string(), path.filename().string()));
+                            name, std::filesystem::path(name).filename().string()));
+  }
+  if (path.string().find("://") != std::string::npos) {
+    throw Error(path.string(), elsewhere, "fetch the model first, then give its directory");
   }
   throw Error(path.string(), is_there(path) ? "is no directory" : "no such file or directory",
               "give a directory with config.json and safetensors files, or an ONNX file");
@@ -75,10 +99,31 @@ void refuse_other_formats(const std::filesystem::path& path) {
   }
 }
 
+/// A directory without a checkpoint that is read: a model of another format in it is named.
+void refuse_other_formats_in(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> others, onnx;
+  bool has_safetensors = false;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::filesystem::path ending = entry.path().extension();
+    if (ending == ".safetensors") has_safetensors = true;
+    if (ending == ".onnx") onnx.push_back(entry.path());
+    if (ending == ".gguf" || ending == ".bin" || ending == ".pt" || ending == ".pth") others.push_back(entry.path());
+  }
+  if (has_safetensors) return;
+  std::ranges::sort(onnx);
+  std::ranges::sort(others);
+  if (!onnx.empty()) {
+    throw Error(directory.string(), fmt::format("holds no safetensors files, but {}", onnx.front().filename().string()),
+                fmt::format("for that, give the file: {}", onnx.front().string()));
+  }
+  for (const std::filesystem::path& file : others) refuse_other_formats(file);
+}
+
 }  // namespace
 
 Model import_model(const std::filesystem::path& directory, const ImportOptions& options) {
   if (!is_a_directory(directory)) refuse_missing(directory);
+  refuse_other_formats_in(directory);
   const HfConfig config = HfConfig::read(directory);
   const HfArchitecture& architecture = find_architecture(config);
   Checkpoint checkpoint = Checkpoint::open(directory, options.allow_non_finite);

@@ -95,6 +95,9 @@ TEST(MappedFileTest, Faults) {
   const TemporaryDirectory directory;
   const std::string missing = (directory / "missing").string();
   EXPECT_EQ(message_of([&] { MappedFile::open(missing); }), missing + ": no such file; check the path");
+  fs::create_symlink("missing", directory / "dangling");
+  EXPECT_THAT(message_of([&] { MappedFile::open(directory / "dangling"); }),
+              HasSubstr("dangling: is a link to missing, which does not exist"));
   EXPECT_EQ(message_of([&] { MappedFile::open(directory.path()); }),
             directory.path().string() + ": is a directory; name a file");
   EXPECT_THAT(message_of([] { MappedFile::open("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
@@ -171,6 +174,27 @@ TEST(AtomicFileTest, ReplacesAndLeavesReadersOfTheOldOneAlone) {
   file.commit();
   EXPECT_EQ(reader->text(), "old");
   EXPECT_EQ(read_text_file(directory / "out"), "newer");
+}
+
+TEST(AtomicFileTest, WritesWhatALinkLeadsTo) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"here", "there"}) fs::create_directory(directory / name);
+  put(directory / "there" / "out", "old");
+  fs::create_symlink("../there/out", directory / "here" / "link");
+  fs::create_symlink("../there/new", directory / "here" / "dangling");
+  fs::create_symlink("../nowhere/new", directory / "here" / "lost");
+  for (const char* name : {"link", "dangling"}) {
+    AtomicFile file(directory / "here" / name);
+    file.write("new");
+    EXPECT_EQ(entries(directory / "here"), 3u) << "a file that is not whole lies beside the real one";
+    file.commit();
+    EXPECT_TRUE(fs::is_symlink(directory / "here" / name));
+  }
+  EXPECT_EQ(read_text_file(directory / "there" / "out"), "new");
+  EXPECT_EQ(read_text_file(directory / "there" / "new"), "new");
+  EXPECT_THAT(message_of([&] { AtomicFile file(directory / "here" / "lost"); }),
+              HasSubstr("nowhere/new: its directory does not exist; create the directory first"));
+  EXPECT_EQ(entries(directory / "there"), 2u);
 }
 
 TEST(AtomicFileTest, TwoWritersOfOneTargetDoNotMix) {

@@ -28,6 +28,20 @@ TEST(Paths, AreThereOrNotOrAnError) {
   EXPECT_THROW(is_there(std::string(300, 'x')), Error);
 }
 
+TEST(Paths, LeadWhereTheirLinksEnd) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory / "sub");
+  std::filesystem::create_symlink("sub/one", directory / "two");
+  std::filesystem::create_symlink("../end", directory / "sub" / "one");
+  std::filesystem::create_symlink(directory / "two", directory / "three");
+  std::filesystem::create_symlink("round", directory / "round");
+  EXPECT_EQ(behind_links(directory / "end"), directory / "end");
+  EXPECT_EQ(behind_links("relative"), "relative");
+  EXPECT_EQ(behind_links(directory / "three").lexically_normal(), directory / "end");
+  EXPECT_THROW(behind_links(directory / "round"), Error);
+  EXPECT_TRUE(is_same_file(directory / "three", directory / "end")) << "though nothing is there";
+}
+
 TEST(Paths, NameOneFileByAnyLink) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "a") << "x";

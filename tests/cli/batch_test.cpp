@@ -8,6 +8,8 @@
 #include <chrono>
 #include <map>
 #include <random>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/file.h"
@@ -232,7 +234,7 @@ TEST(Batch, GivesTheTemplateItsVariables) {
       R"({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": )"
       R"([{"role": "user", "content": "x"}], "chat_template_kwargs": )";
   write(directory / "in", begin + R"({"large": 98765432109876543210987, "nan": NaN, "messages": []}}})" + "\n");
-  ASSERT_EQ(run_program({"run", target, "--batch", directory / "in", "--out", directory / "out"}).status, 0);
+  run_program({"run", target, "--batch", directory / "in", "--out", directory / "out"});
   EXPECT_THAT(std::string(answers(directory / "out").at("a").at("body").at("error").at("message").as_string()),
               HasSubstr("[98765432109876543210987, NaN, 1]"));
 }
@@ -293,6 +295,37 @@ TEST(Batch, RefusesABadLineAndServesTheOthers) {
       EXPECT_EQ(error.at("param").as_string(), parameters.at(id));
     }
   }
+}
+
+TEST(Batch, SaysWhichLineIsBadAndWhyInOne) {
+  const TemporaryDirectory directory;
+  const auto line = [](const std::string& text) { return R"({"body": {"prompt": ")" + text + "\"}}\n"; };
+  write(directory / "in", request("good", {{"prompt", "x"}, {"max_tokens", 1}}) + line(R"(\ud83d)") + line("\xff"));
+  ASSERT_EQ(run_batch(directory / "in", directory / "out").status, 0);
+  std::set<std::string> messages;
+  std::istringstream lines(read_text_file(directory / "out"));
+  for (std::string text; std::getline(lines, text);) {
+    const value answer = boost::json::parse(text);
+    if (answer.at("response").at("status_code") != 400) continue;
+    messages.emplace(answer.at("response").at("body").at("error").at("message").as_string());
+  }
+  EXPECT_THAT(messages, testing::ElementsAre("line 2: is not valid JSON: half a surrogate pair at byte 28; mend it",
+                                             "line 3: is not valid JSON: no UTF-8 at byte 22; mend it"));
+}
+
+TEST(Batch, FailsWhenNothingWasAnswered) {
+  const TemporaryDirectory directory;
+  const std::string bad = request("a", object{}) + request("b", {{"prompt", "x"}, {"n", 2}});
+  write(directory / "in", bad);
+  for (const char* found : {"0 answered, 2 refused", "0 answered, 0 refused, 2 were there before"}) {
+    const Ran ran = run_batch(directory / "in", directory / "out");
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr(found), HasSubstr("every request was refused")));
+  }
+  EXPECT_EQ(answers(directory / "out").size(), 2U);
+  write(directory / "in", bad + request("good", {{"prompt", "x"}, {"max_tokens", 1}}));
+  EXPECT_EQ(run_batch(directory / "in", directory / "more").status, 0);
+  EXPECT_EQ(run_batch(directory / "in", directory / "more").status, 0) << "an earlier run has answered one";
 }
 
 TEST(Batch, RefusesAFileThatNamesARequestTwice) {

@@ -55,7 +55,15 @@ TEST(Outputs, AreNewOrOurs) {
   EXPECT_THAT(fault(""), HasSubstr("the name is empty"));
   EXPECT_THAT(fault("-"), HasSubstr("standard output"));
   std::filesystem::create_symlink("gone", directory / "dangling");
-  EXPECT_THAT(fault(directory / "dangling"), HasSubstr("is a link to gone, which does not exist"));
+  EXPECT_EQ(fault(directory / "dangling"), "") << "the file that it leads to is made";
+  std::filesystem::create_symlink("no/where", directory / "lost");
+  EXPECT_THAT(fault(directory / "lost"),
+              AllOf(StartsWith((directory / "lost").string() + ": is a link to "),
+                    HasSubstr("no/where, and there is no directory"), HasSubstr("create it, or choose another --out")));
+  std::filesystem::create_symlink("theirs", directory / "link");
+  EXPECT_THAT(fault(directory / "link"), HasSubstr("link: exists and is no thing"));
+  std::filesystem::create_symlink("round", directory / "round");
+  EXPECT_THAT(fault(directory / "round"), HasSubstr("in a circle"));
 }
 
 TEST(Outputs, AreNoInputs) {
@@ -127,6 +135,83 @@ TEST_F(Written, AnswersAreAppendedToAnswersAlone) {
   expect_refused(batch(directory / "no" / "where"), "there is no directory");
   std::filesystem::remove(out);
   EXPECT_EQ(batch(out).status, 0);
+}
+
+TEST_F(Written, AnEngineIsWrittenWhereALinkLeads) {
+  std::filesystem::create_directory(directory / "store");
+  const auto build = [&](const char* link) {
+    return run_program({"build", source_directory() / "models" / "classics-16m", "-o", directory / link, "--no-tune",
+                        "--no-baseline", "--max-context", "64"});
+  };
+  std::filesystem::copy_file(engine, directory / "store" / "old.engine");
+  for (const std::string name : {"old", "new"}) {
+    std::filesystem::create_symlink("store/" + name + ".engine", directory / name);
+    const Ran ran = build(name.c_str());
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_TRUE(std::filesystem::is_symlink(directory / name));
+    EXPECT_THAT(run_program({"inspect", directory / "store" / (name + ".engine")}).out, HasSubstr("bf16"));
+  }
+  std::filesystem::create_symlink("nowhere/x.engine", directory / "lost");
+  expect_refused(build("lost"), "nowhere/x.engine, and there is no directory");
+  std::filesystem::create_symlink("mine.txt", directory / "precious");
+  const std::string before = read_text_file(mine);
+  expect_refused(build("precious"), "exists and is no engine");
+  expect_untouched(mine, before);
+}
+
+/// Runs the program with standard output appended to a file, and `input` on standard input.
+int append_to(const std::filesystem::path& file, const std::vector<std::string>& arguments, const std::string& told,
+              const std::string& input = "/dev/null") {
+  return wait_for_program(start_program(arguments, [&] {
+    const auto lead = [](int descriptor, const std::string& path, int flags) {
+      ::dup2(::open(path.c_str(), flags, 0666), descriptor);
+    };
+    lead(STDIN_FILENO, input, O_RDONLY);
+    lead(STDOUT_FILENO, file, O_WRONLY | O_APPEND | O_CREAT);
+    lead(STDERR_FILENO, told, O_WRONLY | O_CREAT | O_TRUNC);
+  }));
+}
+
+TEST_F(Written, NothingIsAppendedToWhatIsRead) {
+  const std::string told = directory / "err", in = directory / "in", tokens = directory / "tokens";
+  write(in, R"({"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": {"prompt": "x"}})"
+            "\n");
+  write(tokens, "[1, 2, 3]");
+  std::filesystem::create_symlink("in", directory / "link");
+  const std::string model = source_directory() / "models" / "classics-16m";
+  const std::vector<std::pair<std::string, std::vector<std::string>>> named{
+      {in, {"run", engine, "--batch", in, "--out", "-"}},
+      {in, {"run", engine, "--batch", directory / "link", "--out", "-"}},
+      {engine, {"run", engine, "x"}},
+      {engine, {"inspect", engine}},
+      {engine, {"bench", engine}},
+      {engine, {"tokenize", engine}},
+      {engine, {"detokenize", engine}},
+      {engine, {"build", engine, "-o", directory / "y.engine"}},
+      {in, {"render", model, "--context", in}},
+      {in, {"render", in, "--context", mine}},
+      {in, {"eval", engine, "--text", in}},
+      {in, {"verify", engine, "--golden", in}}};
+  for (const auto& [file, arguments] : named) {
+    const std::string before = read_text_file(file);
+    EXPECT_EQ(append_to(file, arguments, told), 2) << arguments.front();
+    EXPECT_THAT(read_text_file(told), HasSubstr("is the file that standard output is written to")) << arguments.front();
+    expect_untouched(file, before);
+  }
+  const std::vector<std::vector<std::string>> by_stream{{"run", engine, "--batch", "-", "--out", "-"},
+                                                        {"run", engine},
+                                                        {"run", engine, "--chat"},
+                                                        {"tokenize", engine},
+                                                        {"eval", engine, "--text", "-"},
+                                                        {"render", model, "--context", "-"}};
+  for (const std::vector<std::string>& arguments : by_stream) {
+    const std::string before = read_text_file(in);
+    EXPECT_NE(append_to(in, arguments, told, in), 0) << arguments.front();
+    EXPECT_THAT(read_text_file(told), HasSubstr("is the file that standard output is written to")) << arguments.front();
+    expect_untouched(in, before);
+  }
+  EXPECT_EQ(append_to(directory / "out", {"run", engine, "--batch", in, "--out", "-"}, told), 0);
+  EXPECT_EQ(append_to(directory / "out", {"detokenize", engine}, told, tokens), 0);
 }
 
 TEST_F(Written, AnEngineIsNoFileOfRequests) {

@@ -117,6 +117,19 @@ TEST(Streams, AnOutputThatTakesNothingIsAnError) {
   }
 }
 
+TEST(Streams, ABuildSaysThatItsEngineIsThere) {
+  const TemporaryDirectory directory;
+  const std::string told = directory / "err", target = directory / "x.engine";
+  const int status = wait_for_program(
+      start_program({"build", classics, "-o", target, "--precision", "f32", "--no-tune", "--max-context", "64"}, [&] {
+        lead(STDERR_FILENO, told, O_WRONLY);
+        ::close(STDOUT_FILENO);
+      }));
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(read_text_file(told), HasSubstr("incipit: standard output: is closed; but " + target + " is complete"));
+  EXPECT_THAT(run_program({"inspect", target, "--trailer"}).out, StartsWith("baseline {"));
+}
+
 TEST(Streams, AReaderThatHasGoneEndsTheProgramInSilence) {
   const TemporaryDirectory directory;
   const std::string told = directory / "err";
