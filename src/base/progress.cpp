@@ -1,7 +1,6 @@
 #include "base/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,9 +10,9 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 
 #include "base/error.h"
+#include "base/terminal.h"
 
 namespace incipit {
 namespace {
@@ -24,9 +23,8 @@ constexpr int bar_width = 24;
 constexpr std::string_view erase_line = "\r\033[K";
 
 size_t terminal_columns() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
-  return size.ws_col;
+  const int columns = terminal_size(STDERR_FILENO).columns;
+  return columns == 0 ? 80 : static_cast<size_t>(columns);
 }
 
 std::string amount(double value, std::string_view unit) {
@@ -75,10 +73,7 @@ Progress::~Progress() {
   if (visible_ && !lines_ && !name_.empty()) write_to_terminal(erase_line);
 }
 
-bool Progress::for_terminal() {
-  const char* const terminal = std::getenv("TERM");
-  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
-}
+bool Progress::for_terminal() { return takes_escapes(STDERR_FILENO); }
 
 Progress Progress::for_long_work(bool terminal, Clock clock) {
   Progress progress(true, clock);

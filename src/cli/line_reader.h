@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/terminal.h"
+#include "cli/typed_line.h"
 
 namespace incipit::cli {
 
@@ -20,11 +21,14 @@ class LineReader {
 
  private:
   Got read_bytes(std::string& line);
+  Got read_keys();
+  /// Reads more behind next_; false at the end of the input.
+  bool refill();
   /// One byte that was typed; true when the line has ended.
-  bool type(char byte, std::string& line);
-  void erase_character(std::string& line);
+  bool type(char byte);
 
   KeyTerminal terminal_;
+  TypedLine typed_{[this](std::string_view text) { terminal_.draw(text); }};
   std::string kept_;  // what was read, from next_ on not yet looked at
   size_t next_ = 0;
   enum class Escape : uint8_t { none, begun, sequence, one_more } escape_ = Escape::none;

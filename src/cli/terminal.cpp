@@ -74,6 +74,10 @@ KeyTerminal::~KeyTerminal() {
 
 bool KeyTerminal::held() const { return taken; }
 
+TerminalSize KeyTerminal::size() const {
+  return screen_ >= 0 && takes_escapes(screen_) ? terminal_size(screen_) : TerminalSize{};
+}
+
 void KeyTerminal::draw(std::string_view text) const {
   while (screen_ >= 0 && !text.empty()) {
     const ssize_t count = ::write(screen_, text.data(), text.size());

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "base/terminal.h"
+
 namespace incipit::cli {
 
 /// While this lives, standard input, where it is a terminal, gives its bytes at once and without echo, and Ctrl-C
@@ -17,6 +19,8 @@ class KeyTerminal {
 
   /// Whether standard input is a terminal that has been taken so.
   bool held() const;
+  /// Zeros also where the cursor cannot be moved between rows.
+  TerminalSize size() const;
   /// Shows a text on the terminal; drops it where no standard stream leads there (the system echoes keys then).
   void draw(std::string_view text) const;
 

@@ -42,7 +42,7 @@ class OnTerminal : public testing::Test {
     if (!there) GTEST_SKIP() << "there are no terminals here: /dev/pts is not mounted";
   }
 
-  void start(const std::vector<std::string>& more) {
+  void start(const std::vector<std::string>& more, winsize size = {}) {
     std::vector<std::string> arguments{"run", engine(), "--chat", "--greedy"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     master_ = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -53,11 +53,13 @@ class OnTerminal : public testing::Test {
     slave_ = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);  // keeps the terminal when the program has ended
     ASSERT_GE(slave_, 0);
     ASSERT_EQ(::tcgetattr(slave_, &before_), 0);
+    ASSERT_EQ(::ioctl(slave_, TIOCSWINSZ, &size), 0);
     child_ = start_program(arguments, [&] {
       ::setsid();
       const int terminal = ::open(name.c_str(), O_RDWR);
       ::ioctl(terminal, TIOCSCTTY, 0);
       for (const int stream : {0, 1, 2}) ::dup2(terminal, stream);
+      if (size.ws_col > 0) ::setenv("TERM", "xterm", 1);
     });
     read_until("> ");
   }
@@ -135,6 +137,19 @@ TEST_F(OnTerminal, EditsALine) {
   type("nonsense\x15The old \xc3\xa9\x7fhouze\x1b[D \x7f\x7f\x7fse tree\x17stood.\n");
   const std::string answer = piped.out.substr(0, piped.out.find('\n'));
   read_until("stood.");
+  EXPECT_THAT(read_until("TTFT"), HasSubstr(answer));
+  read_until("> ");
+  type("\x04");
+  EXPECT_EQ(wait_for_program(child_), 0);
+}
+
+TEST_F(OnTerminal, EditsALineOfSeveralRows) {
+  const Ran piped = run_program({"run", engine(), "--chat", "--greedy", "--max-tokens", "6"}, "The old house stood.\n");
+  start({"--max-tokens", "6"}, {5, 12, 0, 0});
+  type("The old house stooped low to the ground" + std::string(21, '\x7f'));
+  EXPECT_THAT(read_until("\x1b[1A"), HasSubstr("The old ho \ruse")) << "the cursor goes up a row";
+  type("d.\n");
+  const std::string answer = piped.out.substr(0, piped.out.find('\n'));
   EXPECT_THAT(read_until("TTFT"), HasSubstr(answer));
   read_until("> ");
   type("\x04");
