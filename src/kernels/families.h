@@ -21,9 +21,19 @@ struct Kernel;
 
 /// Applied to a product's result. The *_gate forms take gate and up columns in pairs and yield half the width:
 /// activation(gate) · up.
-enum class Activation : uint8_t { none, silu, gelu_tanh, gelu_erf, relu, silu_gate, gelu_tanh_gate, gelu_erf_gate };
-constexpr std::array<std::string_view, 8> activation_names{"none", "silu",      "gelu_tanh",      "gelu_erf",
-                                                           "relu", "silu_gate", "gelu_tanh_gate", "gelu_erf_gate"};
+enum class Activation : uint8_t {
+  none,
+  silu,
+  gelu_tanh,
+  gelu_erf,
+  relu,
+  relu_squared,
+  silu_gate,
+  gelu_tanh_gate,
+  gelu_erf_gate
+};
+constexpr std::array<std::string_view, 9> activation_names{
+    "none", "silu", "gelu_tanh", "gelu_erf", "relu", "relu_squared", "silu_gate", "gelu_tanh_gate", "gelu_erf_gate"};
 constexpr const auto& enumeration_names(Activation) { return activation_names; }
 constexpr bool is_gated(Activation a) { return a >= Activation::silu_gate; }
 
@@ -159,6 +169,8 @@ struct RmsNorm {
 
 /// Layer norm (Ba, Kiros, Hinton, 2016): out = (x − mean(x)) · rsqrt(variance(x) + epsilon) (· gain) (+ bias), the
 /// variance being mean((x − mean(x))²). An i8 output is quantised per row as QuantizeRows does it.
+/// With `groups` above 1 each of as many equal column groups (a head) has its own mean and variance, and its own part
+/// of gain and bias; then there is no i8 output.
 struct LayerNorm {
   struct Problem {
     static constexpr std::string_view family = "layer_norm";
@@ -166,9 +178,12 @@ struct LayerNorm {
     float epsilon = 0;
     bool gain = false, bias = false;  // f32 [width] each
     DType output = DType::f32;        // f32 | bf16 | i8 (+ scales)
+    int32_t groups = 1;               // divides the width
+    int32_t group_width() const { return width / groups; }
     template <typename V>
     void fields(V& v) {
-      v("width", width), v("epsilon", epsilon), v("gain", gain), v("bias", bias), v("output", output);
+      v("width", width), v("epsilon", epsilon), v("gain", gain), v("bias", bias), v("output", output),
+          v("groups", groups);
     }
   };
   struct Args {
@@ -215,10 +230,11 @@ struct QuantizeRows {
 };
 
 /// Columnwise work on whole rows. `copy` converts dtypes; add/multiply take two inputs; activations one;
-/// gate takes gate (first) and up (second): activation(first) · second; soft_cap: factor · tanh(x / factor).
-enum class ElementwiseOp : uint8_t { copy, add, multiply, activate, gate, scale, soft_cap };
-constexpr std::array<std::string_view, 7> elementwise_names{"copy", "add",   "multiply", "activate",
-                                                            "gate", "scale", "soft_cap"};
+/// gate takes gate (first) and up (second): activation(first) · second; soft_cap: factor · tanh(x / factor);
+/// xielu takes the four numbers of its curve (base/xielu.h) as one second row.
+enum class ElementwiseOp : uint8_t { copy, add, multiply, activate, gate, scale, soft_cap, xielu };
+constexpr std::array<std::string_view, 8> elementwise_names{"copy", "add",   "multiply", "activate",
+                                                            "gate", "scale", "soft_cap", "xielu"};
 constexpr const auto& enumeration_names(ElementwiseOp) { return elementwise_names; }
 
 struct Elementwise {
@@ -229,7 +245,8 @@ struct Elementwise {
     int32_t width = 0;
     DType first = DType::f32, second = DType::f32, output = DType::f32;  // f32 | bf16
     float factor = 1;                                                    // for scale and soft_cap
-    bool row_vector = false;  // the second input is one row (a bias or gain), used for every row
+    bool row_vector = false;  // the second input is one row (a bias, gain or curve), used for every row
+    int32_t second_width() const { return op == ElementwiseOp::xielu ? 4 : width; }
     template <typename V>
     void fields(V& v) {
       v("op", op), v("activation", activation), v("width", width), v("first", first), v("second", second),
@@ -275,16 +292,19 @@ struct GatherRows {
 };
 
 /// Cosines and sines of a step, shared by all layers of one rotary base:
-/// out[r, i] = factor · cos(position[r] · inverse_frequency[i]), out[r, pairs + i] = the sine; i < pairs.
+/// out[r, i] = factor · cos(position[r] · inverse_frequency[i]), out[r, pairs + i] = the sine; i < pairs. The factor
+/// grows with the position where there is a growth (base/query_growth.h).
 /// Angles are formed and reduced in double from the f32 frequency: exact for any position.
 struct RotaryTable {
   struct Problem {
     static constexpr std::string_view family = "rotary_table";
     int32_t pairs = 0;
     float factor = 1;
+    float growth = 0;
+    int32_t growth_length = 1;  // positions, at least 1
     template <typename V>
     void fields(V& v) {
-      v("pairs", pairs), v("factor", factor);
+      v("pairs", pairs), v("factor", factor), v("growth", growth), v("growth_length", growth_length);
     }
   };
   struct Args {

@@ -2,6 +2,7 @@
 #include "graph/ops/apply_rotary.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/kv_write.h"
+#include "graph/ops/layer_norm.h"
 #include "graph/ops/rms_norm.h"
 #include "graph/ops/rotary.h"
 #include "passes/passes.h"
@@ -13,7 +14,7 @@ namespace {
 /// The product behind an input of attention, with or without a norm and rotary between.
 std::optional<Projection> projection_behind(const Graph& graph, ValueId value) {
   while (graph.producer_as<ops::Rotary>(value) || graph.producer_as<ops::ApplyRotary>(value) ||
-         graph.producer_as<ops::RmsNorm>(value)) {
+         graph.producer_as<ops::RmsNorm>(value) || graph.producer_as<ops::LayerNorm>(value)) {
     if (graph.use_count(value) != 1) return std::nullopt;
     value = input_of(graph, graph.value(value).producer, 0);
   }

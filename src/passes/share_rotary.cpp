@@ -20,12 +20,12 @@ class FrequencyTables {
   /// the rows of the tokens' table are gathered, where there is one: a copy is cheaper than cosines.
   ValueId table(NodeId node) {
     const ValueId position = input_of(graph_, node, 1), frequency = input_of(graph_, node, 2);
-    const float factor = graph_.op_as<ops::Rotary>(node)->factor;
-    ValueId& made = tables_.try_emplace(key(position, frequency, factor), none).first->second;
+    const ops::Rotary& rotary = *graph_.op_as<ops::Rotary>(node);
+    ValueId& made = tables_.try_emplace(key(position, frequency, rotary), none).first->second;
     if (made != none) return made;
     if (graph_.producer_as<ops::GatherRows>(position)) {
       const NodeId gather = graph_.value(position).producer;
-      const auto whole = tables_.find(key(input_of(graph_, gather, 0), frequency, factor));
+      const auto whole = tables_.find(key(input_of(graph_, gather, 0), frequency, rotary));
       if (whole != tables_.end() && whole->second != none) {
         made = graph_.insert(node, graph_.value(whole->second).name + ".sampled", ops::GatherRows{},
                              {whole->second, input_of(graph_, gather, 1)});
@@ -33,16 +33,19 @@ class FrequencyTables {
       }
     }
     ops::RotaryTable op;
-    op.factor = factor;
+    op.factor = rotary.factor;
+    op.growth = rotary.growth;
+    op.growth_length = rotary.growth_length;
     made = graph_.insert(node, "rotary_table", op, {position, frequency});
     return made;
   }
 
  private:
-  using Key = std::tuple<ValueId, std::string, float>;
-  Key key(ValueId position, ValueId frequency, float factor) const {
+  using Key = std::tuple<ValueId, std::string, float, float, int64_t>;
+  Key key(ValueId position, ValueId frequency, const ops::Rotary& rotary) const {
     const Value& value = graph_.value(frequency);
-    return {position, value.constant ? value.constant->digest().hex() : value.name, factor};
+    return {position, value.constant ? value.constant->digest().hex() : value.name, rotary.factor, rotary.growth,
+            rotary.growth == 0 ? 1 : rotary.growth_length};
   }
   Graph& graph_;
   std::map<Key, ValueId> tables_;

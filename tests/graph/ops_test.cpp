@@ -80,6 +80,7 @@ TEST(Ops, ActivationsAreTheirFormulas) {
     EXPECT_NEAR(y("gelu_erf"), x * 0.5 * std::erfc(-x / std::sqrt(2.0)), 1e-6);
     EXPECT_NEAR(y("gelu_tanh"), y("gelu_erf"), 1e-3);  // its approximation
     EXPECT_EQ(y("relu"), std::max(x, 0.0) == 0 ? 0 : static_cast<float>(x));
+    EXPECT_FLOAT_EQ(y("relu_squared"), x < 0 ? 0 : static_cast<float>(x * x));
   }
 }
 
@@ -134,6 +135,55 @@ TEST(Ops, LayerNormDividesByTheDeviation) {
   EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-5F),
                                       std::vector<double>{-2 * factor + 0.5, -1 * factor * 10, 3 * factor * 2 - 1}));
   EXPECT_THAT(floats(y[1]), Pointwise(FloatNear(1e-6F), std::vector<double>{-2 * factor, -factor, 3 * factor}));
+}
+
+TEST(Ops, LayerNormOfGroupsIsOneOfEach) {
+  const std::string text = R"(graph (x: f32[N, 4]) -> (y, a, b)
+const g : f32[4] = {1, 10, 2, 3}
+const left_g : f32[2] = {1, 10}
+const right_g : f32[2] = {2, 3}
+const h : f32[4] = {0.5, 0, -1, 4}
+const left_h : f32[2] = {0.5, 0}
+const right_h : f32[2] = {-1, 4}
+y : f32[N, 4] = LayerNorm(x, g, h) {epsilon = 0.5, groups = 2}
+left : f32[N, 2] = SliceColumns(x) {count = 2}
+right : f32[N, 2] = SliceColumns(x) {first = 2, count = 2}
+a : f32[N, 2] = LayerNorm(left, left_g, left_h) {epsilon = 0.5}
+b : f32[N, 2] = LayerNorm(right, right_g, right_h) {epsilon = 0.5}
+)";
+  const std::vector<Tensor> y = run(text, list(f32({2, 4}, {3, 4, -1, 0.5, 0, 0, 7, 1})));
+  const std::vector<float> whole = floats(y[0]), left = floats(y[1]), right = floats(y[2]);
+  EXPECT_EQ(whole, (std::vector<float>{left[0], left[1], right[0], right[1], left[2], left[3], right[2], right[3]}));
+}
+
+// Of the formula that Apertus' authors give, with the curve that training begins with but for the bend.
+TEST(Ops, XieluIsItsFormula) {
+  const std::string text =
+      "graph (x: f32[N, 5]) -> (y)\nconst c : f32[4] = {0.8, 1.3, 0.5, -0.25}\ny : f32[N, 5] = Xielu(x, c)\n";
+  EXPECT_THAT(
+      floats(run(text, list(f32({1, 5}, {2, 0, -0.1, -1, -30})))[0]),
+      Pointwise(FloatNear(1e-5F),
+                std::vector<double>{0.8 * 4 + 0.5 * 2, 1.3 * std::expm1(-0.25), 1.3 * (std::expm1(-0.25) + 0.1) - 0.05,
+                                    1.3 * (std::expm1(-1.0) + 1) - 0.5, 1.3 * (std::expm1(-30.0) + 30) - 15}));
+}
+
+TEST(Ops, RotationsMayGrowWithThePosition) {
+  const std::string text = R"(graph (x: f32[N, 2], position: i32[N]) -> (y, z, t)
+const f : f32[1] = {0.5}
+y : f32[N, 2] = Rotary(x, position, f) {heads = 1, head_dim = 2, factor = 2, growth = 0.1, growth_length = 16}
+z : f32[N, 2] = Rotary(x, position, f) {heads = 1, head_dim = 2, factor = 2}
+t : f32[N, 2] = RotaryTable(position, f) {factor = 2, growth = 0.1, growth_length = 16}
+)";
+  const std::vector<Tensor> y = run(text, list(f32({3, 2}, {1, 2, 3, 4, 5, 6}), i32({15, 16, 63})));
+  for (const auto& [row, growth] :
+       {std::pair(0, 1.0), std::pair(1, 1 + 0.1 * std::log(2)), std::pair(2, 1 + 0.1 * std::log(4))}) {
+    for (int column = 0; column < 2; ++column) {
+      const auto i = static_cast<size_t>(2 * row + column);
+      EXPECT_NEAR(floats(y[0])[i], floats(y[1])[i] * growth, 1e-5);
+    }
+    const int position = row == 0 ? 15 : row == 1 ? 16 : 63;
+    EXPECT_NEAR(floats(y[2])[static_cast<size_t>(2 * row)], 2 * growth * std::cos(0.5 * position), 1e-6);
+  }
 }
 
 TEST(Ops, SoftCapAndScale) {

@@ -24,6 +24,7 @@
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/ops/weighted_sum.h"
+#include "graph/ops/xielu.h"
 
 namespace incipit {
 namespace {
@@ -154,6 +155,10 @@ class Generator {
       case 6: push(graph_.add(name(), ops::Multiply{}, {x.value, x.value}), x.position); return;
       case 7: {
         ops::Activate op;
+        if (below(3) == 0) {
+          push(graph_.add(name(), ops::Xielu{}, {x.value, constant(DType::f32, {4})}), x.position);
+          return;
+        }
         op.kind = activations[1 + below(3)];
         push(graph_.add(name(), op, {x.value}), x.position);
         return;
@@ -176,6 +181,8 @@ class Generator {
         op.heads = 1;
         op.head_dim = w;
         op.factor = real();
+        op.growth = below(2) == 0 ? 0 : real();
+        op.growth_length = 1 + below(3);
         op.interleaved = below(2) == 0;
         push(graph_.add(name(), op, {x.value, x.position, constant(DType::f32, {w / 2})}), x.position);
         return;

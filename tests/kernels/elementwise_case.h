@@ -19,11 +19,12 @@ class KernelCase<Elementwise> {
         problems.push_back({Op::copy, Activation::none, 130, first, DType::f32, output, 1, false});
         problems.push_back({Op::scale, Activation::none, 64, first, DType::f32, output, 0.3f, false});
         problems.push_back({Op::soft_cap, Activation::none, 91, first, DType::f32, output, 30, false});
-        for (const Activation activation :
-             {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu}) {
+        for (const Activation activation : {Activation::none, Activation::silu, Activation::gelu_tanh,
+                                            Activation::gelu_erf, Activation::relu, Activation::relu_squared}) {
           problems.push_back({Op::activate, activation, 77, first, DType::f32, output, 1, false});
           problems.push_back({Op::gate, activation, 64, first, output, output, 1, false});
         }
+        problems.push_back({Op::xielu, Activation::none, 83, first, DType::f32, output, 1, true});
         for (const DType second : dtypes) {
           problems.push_back({Op::add, Activation::none, 37, first, second, output, 1, false});
           problems.push_back({Op::multiply, Activation::none, 1, first, second, output, 1, false});
@@ -48,10 +49,15 @@ class KernelCase<Elementwise> {
       : problem_(problem),
         random_(seed),
         first_(random_output(problem.first, rows, problem.width, seed / 2)),
-        second_(random_output(problem.second, problem.row_vector ? 1 : rows, problem.width, seed / 4)),
+        second_(random_output(problem.second, problem.row_vector ? 1 : rows, problem.second_width(), seed / 4)),
         output_(random_output(problem.output, rows, problem.width, seed)) {
     first_.fill_random(random_);
     second_.fill_random(random_);
+    if (problem.op == Op::xielu) {
+      // As trained ones are; the bend is ours, so that there is something to be right about between it and zero.
+      constexpr float curve[] = {0.7f, 1.9f, 0.5f, -0.25f};
+      for (int64_t i = 0; i < 4; ++i) second_.set(0, i, curve[i]);
+    }
     // Activations are to be right far from zero too.
     for (int32_t row = 0; row < rows; ++row) {
       const float spread = row % 3 == 0 ? 1.0f : row % 3 == 1 ? 8.0f : 1000.0f;
@@ -88,7 +94,13 @@ class KernelCase<Elementwise> {
       const double second = problem_.op == Op::gate ? second_.get(problem_.row_vector ? 0 : row, column) : 1;
       // Highway's tanh is within 4 units in the last place; its argument and the product round once each.
       const bool activates = problem_.op == Op::activate || problem_.op == Op::gate || problem_.op == Op::soft_cap;
-      const double inner = activates ? 12 * half_ulp_f32 * std::abs(first_.get(row, column) * second) : 0;
+      double inner = activates ? 12 * half_ulp_f32 * std::abs(first_.get(row, column) * second) : 0;
+      // Of each of its terms.
+      if (problem_.op == Op::xielu) {
+        const double x = std::abs(first_.get(row, column));
+        const double positive = second_.get(0, 0), negative = second_.get(0, 1), slope = second_.get(0, 2);
+        inner = 12 * half_ulp_f32 * (positive * x * x + (negative + slope) * x - negative * second_.get(0, 3));
+      }
       const double value = std::abs(expected.get(row, column));
       return inner + 2 * unit_roundoff(problem_.output) * (value + inner) + half_ulp_f32 * value + 0x1p-130;
     });

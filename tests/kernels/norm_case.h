@@ -142,6 +142,9 @@ class KernelCase<LayerNorm> {
           problems.push_back({64, 1e-5f, gain, bias, output});
           problems.push_back({gain ? 1 : 205, 1e-6f, gain, bias, output});
           problems.push_back({1024, 1e-12f, gain, bias, output});
+          if (output == DType::i8) continue;
+          problems.push_back({4 * 16, 1e-6f, gain, bias, output, 4});
+          problems.push_back({3 * 37, 1e-5f, gain, bias, output, 3});
         }
       }
     }
@@ -213,8 +216,8 @@ class KernelCase<LayerNorm> {
   /// each deviation, which rounds once more; the sum of their squares is within width·u of its size and its root
   /// within half of that; then three roundings.
   double error_of(int64_t row, int64_t column) {
-    const double width = problem_.width, u = half_ulp_f32;
-    const RowFacts& facts = facts_[static_cast<size_t>(row)];
+    const double width = problem_.group_width(), u = half_ulp_f32;
+    const RowFacts& facts = facts_[static_cast<size_t>(row * problem_.groups + column / problem_.group_width())];
     const double off = (width + 1) * u * facts.largest;
     const double gain = problem_.gain ? std::abs(gain_.get(0, column)) : 1;
     const double normed = std::abs(input_.get(row, column) - facts.mean) * facts.factor * gain;
@@ -226,15 +229,16 @@ class KernelCase<LayerNorm> {
   struct RowFacts {
     double largest = 0, mean = 0, factor = 0;
   };
-  RowFacts facts_of(int64_t row) {
+  RowFacts facts_of(int64_t row, int64_t group) {
     RowFacts facts;
     double variance = 0;
-    const auto width = static_cast<double>(problem_.width);
-    for (int64_t i = 0; i < problem_.width; ++i) {
+    const auto width = static_cast<double>(problem_.group_width());
+    const int64_t first = group * problem_.group_width(), end = first + problem_.group_width();
+    for (int64_t i = first; i < end; ++i) {
       facts.largest = std::max(facts.largest, static_cast<double>(std::abs(input_.get(row, i))));
       facts.mean += input_.get(row, i) / width;
     }
-    for (int64_t i = 0; i < problem_.width; ++i) variance += std::pow(input_.get(row, i) - facts.mean, 2) / width;
+    for (int64_t i = first; i < end; ++i) variance += std::pow(input_.get(row, i) - facts.mean, 2) / width;
     facts.factor = 1 / std::sqrt(variance + static_cast<double>(problem_.epsilon));
     return facts;
   }
@@ -242,7 +246,9 @@ class KernelCase<LayerNorm> {
   void compute_expected() {
     expected_ = Rows::whole(problem_.output, args_.rows, problem_.width);
     expected_scales_.resize(static_cast<size_t>(args_.rows));
-    for (int32_t row = 0; row < args_.rows; ++row) facts_.push_back(facts_of(row));
+    for (int32_t row = 0; row < args_.rows; ++row) {
+      for (int32_t group = 0; group < problem_.groups; ++group) facts_.push_back(facts_of(row, group));
+    }
     LayerNorm::Args args = args_;
     args.output = expected_.data(), args.output_stride = expected_.stride;
     args.output_scales = expected_scales_.data();

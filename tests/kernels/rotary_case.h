@@ -1,6 +1,7 @@
 // Random rotations and their tables.
 #pragma once
 
+#include "base/query_growth.h"
 #include "gather_case.h"
 #include "kernel_case.h"
 #include "kernels/families.h"
@@ -20,7 +21,9 @@ inline double rotation_bound(DType output) { return 6 * half_ulp_f32 + 4 * unit_
 template <>
 class KernelCase<RotaryTable> {
  public:
-  static std::vector<RotaryTable::Problem> test_problems() { return {{32, 1}, {1, 1}, {37, 1.25f}, {128, 1}}; }
+  static std::vector<RotaryTable::Problem> test_problems() {
+    return {{32, 1}, {1, 1}, {37, 1.25f}, {128, 1}, {24, 1.25f, 0.1f, 16}};
+  }
   static std::vector<int32_t> test_rows() { return standard_rows(); }
   static std::vector<BenchStep<RotaryTable>> bench_steps() { return {{{32, 1}, 1024, 0, 1024.0 * 64 * 4}}; }
   KernelCase(const RotaryTable::Problem& problem, int32_t rows, uint64_t seed)
@@ -38,8 +41,9 @@ class KernelCase<RotaryTable> {
     RotaryTable::Args args = args_;
     args.output = reinterpret_cast<float*>(expected.data()), args.output_stride = expected.stride;
     RotaryTable::reference(problem_, args);
-    // Two roundings to float of values within the factor.
-    const double bound = 2 * half_ulp_f32 * static_cast<double>(problem_.factor);
+    // Two roundings to float of values within the factor, at the farthest position.
+    const double largest = problem_.factor * query_growth(problem_.growth, problem_.growth_length, 10'000'000);
+    const double bound = 2 * half_ulp_f32 * largest;
     return rows_mismatch("table", output_, expected, false, [&](int64_t, int64_t) { return bound; });
   }
 

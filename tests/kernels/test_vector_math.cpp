@@ -54,12 +54,13 @@ TEST(VectorMath, ErrorFunction) {
 }
 
 TEST(VectorMath, ActivationsAreWithinSixteenRoundingsOfTheirArgument) {
-  for (const Activation activation :
-       {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu, Activation::none}) {
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu,
+                                      Activation::relu_squared, Activation::none}) {
     for (int i = -100000; i <= 100000; ++i) {
       const float x = static_cast<float>(i) * 1.3e-3f;
       const float got = activate_lanes(activation, x + Floats{})[0];
-      ASSERT_NEAR(got, activate(activation, x), 16 * 0x1p-24 * std::abs(x) + 1e-36)
+      const float size = activation == Activation::relu_squared ? x * x : std::abs(x);
+      ASSERT_NEAR(got, activate(activation, x), 16 * 0x1p-24 * size + 1e-36)
           << activation_names[static_cast<size_t>(activation)] << " of " << x;
     }
     EXPECT_TRUE(std::isnan(activate_lanes(activation, std::numeric_limits<float>::quiet_NaN() + Floats{})[0]));

@@ -11,18 +11,21 @@
 namespace incipit {
 namespace {
 
+/// `O` is Rotary or RotaryTable.
+template <typename O>
 void add_table_step(Lowering& plan, const std::string& name, DraftAxis axis, ValueId position, ValueId frequencies,
-                    float factor, DraftOperand output) {
+                    const O& op, DraftOperand output) {
   const DraftOperand positions = plan.at(position);
   if (positions.space != DraftSpace::positions && positions.space != DraftSpace::row_positions) {
     throw not_decoder(name + " rotates by something other than positions");
   }
-  RotaryTable::Problem problem{narrow(plan.graph().value(frequencies).type.shape.at(0).constant()), factor};
+  RotaryTable::Problem problem{narrow(plan.graph().value(frequencies).type.shape.at(0).constant()), op.factor,
+                               op.growth, narrow(op.growth_length)};
   plan.add_step(name, to_text(problem), axis, {positions, plan.dense_weight(frequencies, true)}, {output});
 }
 
 void rotary_table(Lowering& plan, const Node& node, const ops::RotaryTable& op) {
-  add_table_step(plan, node.name, plan.axis_of(node.outputs[0]), node.inputs[0], node.inputs[1], op.factor,
+  add_table_step(plan, node.name, plan.axis_of(node.outputs[0]), node.inputs[0], node.inputs[1], op,
                  plan.new_buffer(node.outputs[0]));
 }
 
@@ -45,7 +48,7 @@ void rotary(Lowering& plan, const Node& node, const ops::Rotary& op) {
   const ValueId x = node.inputs[0];
   const int64_t pairs = plan.graph().value(node.inputs[2]).type.shape.at(0).constant();
   const DraftOperand table = plan.add_buffer({node.name + ".table", DType::f32, plan.axis_of(x), 2 * pairs});
-  add_table_step(plan, node.name + ".table", plan.axis_of(x), node.inputs[1], node.inputs[2], op.factor, table);
+  add_table_step(plan, node.name + ".table", plan.axis_of(x), node.inputs[1], node.inputs[2], op, table);
   rotate(plan, node, table, op.heads, op.head_dim, op.interleaved);
 }
 

@@ -12,6 +12,7 @@
 #include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
+#include "graph/ops/xielu.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
 
@@ -39,8 +40,9 @@ void rms_norm(Lowering& plan, const Node& node, const ops::RmsNorm& op) {
 void layer_norm(Lowering& plan, const Node& node, const ops::LayerNorm& op) {
   const ValueId x = node.inputs[0];
   const DraftOperand gain = plan.gain_of(node, 1), bias = plan.gain_of(node, 2);
-  LayerNorm::Problem problem{narrow(plan.width_of(x)), op.epsilon, gain.space != DraftSpace::absent,
-                             bias.space != DraftSpace::absent, plan.dtype_of(node.outputs[0])};
+  LayerNorm::Problem problem{narrow(plan.width_of(x)),         op.epsilon,
+                             gain.space != DraftSpace::absent, bias.space != DraftSpace::absent,
+                             plan.dtype_of(node.outputs[0]),   narrow(op.groups)};
   std::vector<DraftOperand> outputs{plan.new_buffer(node.outputs[0])};
   if (node.outputs.size() > 1) outputs.push_back(plan.new_buffer(node.outputs[1]));
   plan.add_step(node.name, to_text(problem), plan.axis_of(x), {plan.at(x), gain, bias}, std::move(outputs));
@@ -99,6 +101,8 @@ void soft_cap(Lowering& plan, const Node& node, const ops::SoftCap& op) {
   columnwise(plan, node, ElementwiseOp::soft_cap, Activation::none, op.cap);
 }
 
+void xielu(Lowering& plan, const Node& node, const ops::Xielu&) { columnwise(plan, node, ElementwiseOp::xielu); }
+
 void slice_columns(Lowering& plan, const Node& node, const ops::SliceColumns& op) {
   DraftOperand view = plan.at(node.inputs[0]);
   INCIPIT_ASSERT(view.space == DraftSpace::buffer);
@@ -132,6 +136,7 @@ constexpr LowerRule rows_table[] = {
     lower_rule<ops::Activate, activate>(),
     lower_rule<ops::Scale, scale>(),
     lower_rule<ops::SoftCap, soft_cap>(),
+    lower_rule<ops::Xielu, xielu>(),
     lower_rule<ops::SliceColumns, slice_columns>(),
     lower_rule<ops::GatherRows, gather_rows>(),
 };

@@ -5,7 +5,7 @@
 
 namespace incipit::ops {
 
-/// x f32 or bf16 [N, H] → f32[N, H] = kind(x): silu, gelu_tanh, gelu_erf or relu.
+/// x f32 or bf16 [N, H] → f32[N, H] = kind(x): silu, gelu_tanh, gelu_erf, relu or relu_squared.
 struct Activate : OpBase<Activate> {
   static constexpr std::string_view op_name = "Activate";
   std::string kind = "silu";

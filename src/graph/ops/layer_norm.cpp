@@ -9,6 +9,7 @@ namespace incipit::ops {
 std::vector<ValueType> LayerNorm::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x", "gain", "bias"}, 1);
   const ValueType& x = rule.rows(0, {DType::f32});
+  group_width(rule, groups);
   for (const size_t vector : {1u, 2u}) {
     if (rule.has(vector)) rule.vector_of(vector, rule.columns(0));
   }
@@ -19,20 +20,21 @@ std::vector<ValueType> LayerNorm::infer(std::span<const ValueType> inputs) const
 
 void LayerNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
   const auto x = inputs[0]->as<float>();
-  const size_t rows = count_of(*inputs[0]), width = width_of(*inputs[0]);
+  const size_t columns = width_of(*inputs[0]), width = columns / static_cast<size_t>(groups);
   const Tensor *gain = optional(inputs, 1), *bias = optional(inputs, 2);
-  const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
-  const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>(width, 0.0F);
+  const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(columns, 1.0F);
+  const std::vector<float> biases = bias ? floats(*bias) : std::vector<float>(columns, 0.0F);
   std::vector<float> normed(x.size());
-  for (size_t r = 0; r < rows; ++r) {
-    const auto row = x.subspan(r * width, width);
+  for (size_t first = 0; first < x.size(); first += width) {
+    const auto row = x.subspan(first, width);
+    const size_t column = first % columns;
     double mean = 0, squares = 0;
     for (const float value : row) mean += value;
     mean /= static_cast<double>(width);
     for (const float value : row) squares += (value - mean) * (value - mean);
     const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
     for (size_t i = 0; i < width; ++i) {
-      normed[r * width + i] = static_cast<float>((row[i] - mean) * factor * gains[i] + biases[i]);
+      normed[first + i] = static_cast<float>((row[i] - mean) * factor * gains[column + i] + biases[column + i]);
     }
   }
   store_normed(normed, outputs);

@@ -28,6 +28,7 @@
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/ops/weighted_sum.h"
+#include "graph/ops/xielu.h"
 
 namespace incipit {
 namespace {
@@ -42,15 +43,31 @@ constexpr Entry entry() {
   return {O::op_name, []() -> std::unique_ptr<Op> { return std::make_unique<O>(); }};
 }
 
-constexpr Entry entries[] = {
-    entry<ops::Activate>(),        entry<ops::Add>(),          entry<ops::AddRmsNorm>(),
-    entry<ops::ApplyRotary>(),     entry<ops::Attention>(),    entry<ops::Convert>(),
-    entry<ops::Embedding>(),       entry<ops::ExpertLinear>(), entry<ops::GatherRows>(),
-    entry<ops::KvWrite>(),         entry<ops::LayerNorm>(),    entry<ops::Linear>(),
-    entry<ops::Multiply>(),        entry<ops::QuantizeRows>(), entry<ops::QuantizedExpertLinear>(),
-    entry<ops::QuantizedLinear>(), entry<ops::RmsNorm>(),      entry<ops::Rotary>(),
-    entry<ops::RotaryTable>(),     entry<ops::Router>(),       entry<ops::Scale>(),
-    entry<ops::SliceColumns>(),    entry<ops::SoftCap>(),      entry<ops::WeightedSum>()};
+constexpr Entry entries[] = {entry<ops::Activate>(),
+                             entry<ops::Add>(),
+                             entry<ops::AddRmsNorm>(),
+                             entry<ops::ApplyRotary>(),
+                             entry<ops::Attention>(),
+                             entry<ops::Convert>(),
+                             entry<ops::Embedding>(),
+                             entry<ops::ExpertLinear>(),
+                             entry<ops::GatherRows>(),
+                             entry<ops::KvWrite>(),
+                             entry<ops::LayerNorm>(),
+                             entry<ops::Linear>(),
+                             entry<ops::Multiply>(),
+                             entry<ops::QuantizeRows>(),
+                             entry<ops::QuantizedExpertLinear>(),
+                             entry<ops::QuantizedLinear>(),
+                             entry<ops::RmsNorm>(),
+                             entry<ops::Rotary>(),
+                             entry<ops::RotaryTable>(),
+                             entry<ops::Router>(),
+                             entry<ops::Scale>(),
+                             entry<ops::SliceColumns>(),
+                             entry<ops::SoftCap>(),
+                             entry<ops::WeightedSum>(),
+                             entry<ops::Xielu>()};
 
 }  // namespace
 

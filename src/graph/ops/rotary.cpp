@@ -12,6 +12,7 @@ std::vector<ValueType> Rotary::infer(std::span<const ValueType> inputs) const {
   rule.extent_is(1, 0, x.shape[0]);
   rule.tensor(2, 1, any_float);
   check_heads(rule, heads, head_dim);
+  check_growth(rule, growth_length);
   rule.extent_is(0, 1, Dim(heads) * Dim(head_dim));
   rule.require(rule.constant_extent(2, 0) <= head_dim / 2,
                "has more frequencies than head_dim " + std::to_string(head_dim) + " has pairs");
@@ -19,7 +20,8 @@ std::vector<ValueType> Rotary::infer(std::span<const ValueType> inputs) const {
 }
 
 void Rotary::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
-  const std::vector<float> table = rotary_table(inputs[1]->as<int32_t>(), floats(*inputs[2]), factor);
+  const std::vector<float> table =
+      rotary_table(inputs[1]->as<int32_t>(), floats(*inputs[2]), {factor, growth, growth_length});
   std::vector<float> x = floats(*inputs[0]);
   rotate(x, table, inputs[0]->shape()[0], heads, head_dim, inputs[2]->elements(), interleaved);
   store(x, outputs[0]);

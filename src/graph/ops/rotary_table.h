@@ -5,14 +5,16 @@
 
 namespace incipit::ops {
 
-/// position i32[N], inverse_frequency [pairs] → f32[N, 2·pairs]: factor·cos of every angle, then factor·sin.
+/// position i32[N], inverse_frequency [pairs] → f32[N, 2·pairs]: factor·cos of every angle, then factor·sin. The
+/// factor grows with the position as Rotary's.
 /// Angles are formed in double from the f32 frequency: exact for any position.
 struct RotaryTable : OpBase<RotaryTable> {
   static constexpr std::string_view op_name = "RotaryTable";
-  float factor = 1;
+  float factor = 1, growth = 0;
+  int64_t growth_length = 1;
   template <typename V>
   void fields(V& v) {
-    v.visit("factor", factor);
+    v.visit("factor", factor), v.visit("growth", growth), v.visit("growth_length", growth_length);
   }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache& cache) const override;

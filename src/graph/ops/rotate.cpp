@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/query_growth.h"
+
 namespace incipit::ops {
 
 void check_heads(const Rule& rule, int64_t heads, int64_t head_dim) {
@@ -18,15 +20,22 @@ void check_rotary_table(const Rule& rule, size_t index, const Dim& rows, int64_t
                "has a table of " + std::to_string(columns) + " columns for head_dim " + std::to_string(head_dim));
 }
 
-std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies, float factor) {
+void check_growth(const Rule& rule, int64_t growth_length) {
+  rule.require(growth_length > 0 && growth_length <= INT32_MAX,
+               "cannot have growth_length " + std::to_string(growth_length));
+}
+
+std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies,
+                                const RotaryFactor& factor) {
   std::vector<float> table;
   table.reserve(positions.size() * frequencies.size() * 2);
   for (const int32_t position : positions) {
+    const double scale = factor.factor * query_growth(factor.growth, factor.growth_length, position);
     for (const float frequency : frequencies) {
-      table.push_back(static_cast<float>(factor * std::cos(static_cast<double>(position) * frequency)));
+      table.push_back(static_cast<float>(scale * std::cos(static_cast<double>(position) * frequency)));
     }
     for (const float frequency : frequencies) {
-      table.push_back(static_cast<float>(factor * std::sin(static_cast<double>(position) * frequency)));
+      table.push_back(static_cast<float>(scale * std::sin(static_cast<double>(position) * frequency)));
     }
   }
   return table;

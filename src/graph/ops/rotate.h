@@ -15,8 +15,16 @@ void check_heads(const Rule& rule, int64_t heads, int64_t head_dim);
 /// The op's input number `index` must be a table f32[rows, 2·pairs] that fits a head.
 void check_rotary_table(const Rule& rule, size_t index, const Dim& rows, int64_t head_dim);
 
-/// [positions, 2·pairs]: factor·cos, then factor·sin. Angles in double.
-std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies, float factor);
+/// What cosines and sines are multiplied by.
+struct RotaryFactor {
+  float factor = 1, growth = 0;
+  int64_t growth_length = 1;
+};
+void check_growth(const Rule& rule, int64_t growth_length);
+
+/// [positions, 2·pairs]: the factor times cos, then times sin. Angles in double.
+std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies,
+                                const RotaryFactor& factor);
 
 /// Rotates x [rows, heads·head_dim] in place by `table` [rows, 2·pairs].
 void rotate(std::span<float> x, std::span<const float> table, int64_t rows, int64_t heads, int64_t head_dim,

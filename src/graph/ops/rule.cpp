@@ -90,7 +90,9 @@ const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
   return i < inputs.size() ? inputs[i] : nullptr;
 }
 
-bool is_activation(std::string_view a) { return a == "silu" || a == "gelu_tanh" || a == "gelu_erf" || a == "relu"; }
+bool is_activation(std::string_view a) {
+  return a == "silu" || a == "gelu_tanh" || a == "gelu_erf" || a == "relu" || a == "relu_squared";
+}
 
 bool is_gate(std::string_view a) { return a == "silu_gate" || a == "gelu_tanh_gate" || a == "gelu_erf_gate"; }
 
@@ -102,6 +104,7 @@ double activate(std::string_view kind, double x) {
   }
   if (kind == "gelu_erf") return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
   if (kind == "relu") return std::max(x, 0.0);
+  if (kind == "relu_squared") return x < 0 ? 0 : x * x;
   INCIPIT_ASSERT(kind == "none");
   return x;
 }

@@ -52,7 +52,7 @@ void store(std::span<const float> values, Tensor& tensor);
 /// Input i, or nullptr when it is absent.
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
 
-/// `a` is silu, gelu_tanh, gelu_erf or relu.
+/// `a` is silu, gelu_tanh, gelu_erf, relu or relu_squared.
 bool is_activation(std::string_view a);
 /// silu_gate, gelu_tanh_gate or gelu_erf_gate.
 bool is_gate(std::string_view a);

@@ -1,8 +1,10 @@
 // Columnwise work on rows. Loops that only move numbers are compiled for every operation and three dtypes. Those with
 // an exponential in them ask at each vector what the dtypes are, which takes them no longer: a loop for every three
 // would take the compiler half a minute.
+#include <cstring>
 #include <type_traits>
 
+#include "base/xielu.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -16,19 +18,43 @@ HWY_BEFORE_NAMESPACE();
 namespace incipit {
 namespace HWY_NAMESPACE {
 
+/// Numbers that are the same for all elements, at every lane.
+struct Constants {
+  FloatVec factor, positive, negative, slope, bend;
+  explicit Constants(const Elementwise::Problem& problem, const Elementwise::Args& args) {
+    const FloatTag d;
+    factor = hn::Set(d, problem.factor);
+    XieluCurve curve{};
+    if (problem.op == ElementwiseOp::xielu) std::memcpy(&curve, args.second, sizeof curve);
+    positive = hn::Set(d, curve.positive);
+    negative = hn::Set(d, curve.negative);
+    slope = hn::Set(d, curve.slope);
+    bend = hn::Set(d, curve.bend);
+  }
+};
+
+/// xielu() of base/xielu.h. Highway's e^x − 1 is within 4 units in the last place.
+HWY_INLINE FloatVec xielu_vector(FloatVec x, const Constants& c) {
+  const FloatTag d;
+  const auto above = hn::Mul(c.positive, hn::Mul(x, x));
+  const auto below = hn::Mul(c.negative, hn::Sub(hn::Expm1(d, hn::Min(x, c.bend)), x));
+  return hn::MulAdd(c.slope, x, hn::IfThenElse(hn::Gt(x, hn::Zero(d)), above, below));
+}
+
 /// One operation on vectors; `binary` ones use b.
 template <ElementwiseOp op, Activation activation = Activation::none>
 struct Operation {
   static constexpr bool moves = op == ElementwiseOp::copy || op == ElementwiseOp::scale || op == ElementwiseOp::add ||
                                 op == ElementwiseOp::multiply;
   static constexpr bool binary = op == ElementwiseOp::add || op == ElementwiseOp::multiply || op == ElementwiseOp::gate;
-  static HWY_INLINE FloatVec apply(FloatVec a, FloatVec b, FloatVec factor) {
+  static HWY_INLINE FloatVec apply(FloatVec a, FloatVec b, const Constants& c) {
     if constexpr (op == ElementwiseOp::add) return hn::Add(a, b);
     if constexpr (op == ElementwiseOp::multiply) return hn::Mul(a, b);
     if constexpr (op == ElementwiseOp::activate) return activate_vector<activation>(a);
     if constexpr (op == ElementwiseOp::gate) return hn::Mul(activate_vector<activation>(a), b);
-    if constexpr (op == ElementwiseOp::scale) return hn::Mul(a, factor);
-    if constexpr (op == ElementwiseOp::soft_cap) return hn::Mul(factor, hn::Tanh(FloatTag(), hn::Div(a, factor)));
+    if constexpr (op == ElementwiseOp::scale) return hn::Mul(a, c.factor);
+    if constexpr (op == ElementwiseOp::soft_cap) return hn::Mul(c.factor, hn::Tanh(FloatTag(), hn::Div(a, c.factor)));
+    if constexpr (op == ElementwiseOp::xielu) return xielu_vector(a, c);
     return a;
   }
 };
@@ -61,7 +87,7 @@ struct Row {
 template <typename Op, typename First, typename Second, typename Output>
 void elementwise_loop(const Elementwise::Problem& problem, const Elementwise::Args& args, RowRange range) {
   const auto n = static_cast<int64_t>(float_lanes());
-  const auto factor = hn::Set(FloatTag(), problem.factor);
+  const Constants constants(problem, args);
   const int64_t width = problem.width;
   const Row<First> all_first{const_cast<std::byte*>(args.first), problem.first};
   const Row<Second> all_second{const_cast<std::byte*>(args.second), problem.second};
@@ -74,18 +100,18 @@ void elementwise_loop(const Elementwise::Problem& problem, const Elementwise::Ar
     for (; i + n <= width; i += n) {
       const auto a = first.load(i);
       if constexpr (Op::binary) {
-        output.store(Op::apply(a, second.load(i), factor), i);
+        output.store(Op::apply(a, second.load(i), constants), i);
       } else {
-        output.store(Op::apply(a, a, factor), i);
+        output.store(Op::apply(a, a, constants), i);
       }
     }
     if (i < width) {
       const auto rest = static_cast<size_t>(width - i);
       const auto a = first.load_end(i, rest);
       if constexpr (Op::binary) {
-        output.store_end(Op::apply(a, second.load_end(i, rest), factor), i, rest);
+        output.store_end(Op::apply(a, second.load_end(i, rest), constants), i, rest);
       } else {
-        output.store_end(Op::apply(a, a, factor), i, rest);
+        output.store_end(Op::apply(a, a, constants), i, rest);
       }
     }
     if (args.pad_output) output.pad(width, args.output_stride);
@@ -123,6 +149,8 @@ void elementwise_activation(const Elementwise::Problem& problem, const Elementwi
     case Activation::gelu_tanh: return elementwise_rows<Operation<op, Activation::gelu_tanh>>(problem, args, range);
     case Activation::gelu_erf: return elementwise_rows<Operation<op, Activation::gelu_erf>>(problem, args, range);
     case Activation::relu: return elementwise_rows<Operation<op, Activation::relu>>(problem, args, range);
+    case Activation::relu_squared:
+      return elementwise_rows<Operation<op, Activation::relu_squared>>(problem, args, range);
     default: return elementwise_rows<Operation<op, Activation::none>>(problem, args, range);
   }
 }
@@ -136,6 +164,7 @@ void run_elementwise(const Elementwise::Problem& problem, const Elementwise::Arg
     case ElementwiseOp::multiply: return elementwise_rows<Operation<ElementwiseOp::multiply>>(problem, args, range);
     case ElementwiseOp::scale: return elementwise_rows<Operation<ElementwiseOp::scale>>(problem, args, range);
     case ElementwiseOp::soft_cap: return elementwise_rows<Operation<ElementwiseOp::soft_cap>>(problem, args, range);
+    case ElementwiseOp::xielu: return elementwise_rows<Operation<ElementwiseOp::xielu>>(problem, args, range);
     case ElementwiseOp::activate: return elementwise_activation<ElementwiseOp::activate>(problem, args, range);
     case ElementwiseOp::gate: return elementwise_activation<ElementwiseOp::gate>(problem, args, range);
   }

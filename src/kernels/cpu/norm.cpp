@@ -238,40 +238,46 @@ HWY_INLINE float sum_deviations(const float* x, float mean, int64_t width) {
   return hn::GetLane(hn::SumOfLanes(d, total)) + rest;
 }
 
+/// `gains` and `biases` are those of the row's, or of its group's.
 template <bool gain, bool bias, typename T>
-HWY_INLINE void center_row(const LayerNorm::Args& args, const float* x, float mean, float factor, int64_t width,
-                           T* to) {
+HWY_INLINE void center_row(const float* gains, const float* biases, const float* x, float mean, float factor,
+                           int64_t width, T* to) {
   const auto n = static_cast<int64_t>(float_lanes());
   const auto m = hn::Set(FloatTag(), mean);
   const auto f = hn::Set(FloatTag(), factor);
   int64_t i = 0;
   for (; i + n <= width; i += n) {
     auto y = hn::Mul(hn::Sub(load_floats(x + i), m), f);
-    if constexpr (gain) y = hn::Mul(y, load_floats(args.gain + i));
-    if constexpr (bias) y = hn::Add(y, load_floats(args.bias + i));
+    if constexpr (gain) y = hn::Mul(y, load_floats(gains + i));
+    if constexpr (bias) y = hn::Add(y, load_floats(biases + i));
     store_floats(y, to + i);
   }
   if (i < width) {
     const auto rest = static_cast<size_t>(width - i);
     auto y = hn::Mul(hn::Sub(load_some(x + i, rest), m), f);
-    if constexpr (gain) y = hn::Mul(y, load_some(args.gain + i, rest));
-    if constexpr (bias) y = hn::Add(y, load_some(args.bias + i, rest));
+    if constexpr (gain) y = hn::Mul(y, load_some(gains + i, rest));
+    if constexpr (bias) y = hn::Add(y, load_some(biases + i, rest));
     store_some(y, to + i, rest);
   }
 }
 
 template <typename T>
 HWY_INLINE void layer_norm_row(const LayerNorm::Problem& problem, const LayerNorm::Args& args, int64_t row, T* to) {
-  const float* x = args.input + row * args.input_stride;
-  const int64_t width = problem.width;
-  const auto mean = static_cast<float>(static_cast<double>(sum_deviations<false>(x, 0, width)) / problem.width);
-  const float factor = norm_factor(sum_deviations<true>(x, mean, width), width, problem.epsilon);
-  if (problem.gain) {
-    problem.bias ? center_row<true, true>(args, x, mean, factor, width, to)
-                 : center_row<true, false>(args, x, mean, factor, width, to);
-  } else {
-    problem.bias ? center_row<false, true>(args, x, mean, factor, width, to)
-                 : center_row<false, false>(args, x, mean, factor, width, to);
+  const int64_t width = problem.group_width();
+  for (int64_t first = 0; first < problem.width; first += width) {
+    const float* x = args.input + row * args.input_stride + first;
+    const float* gains = problem.gain ? args.gain + first : nullptr;
+    const float* biases = problem.bias ? args.bias + first : nullptr;
+    const double sum = sum_deviations<false>(x, 0, width);
+    const auto mean = static_cast<float>(sum / static_cast<double>(width));
+    const float factor = norm_factor(sum_deviations<true>(x, mean, width), width, problem.epsilon);
+    if (problem.gain) {
+      problem.bias ? center_row<true, true>(gains, biases, x, mean, factor, width, to + first)
+                   : center_row<true, false>(gains, biases, x, mean, factor, width, to + first);
+    } else {
+      problem.bias ? center_row<false, true>(gains, biases, x, mean, factor, width, to + first)
+                   : center_row<false, false>(gains, biases, x, mean, factor, width, to + first);
+    }
   }
 }
 
@@ -344,7 +350,7 @@ Kernel<LayerNorm> layer_norm_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"layer_norm/hwy_baseline", "layer_norm/hwy_avx2", "layer_norm/hwy_avx3"};
   constexpr HighwayRuns<LayerNorm> runs = INCIPIT_HIGHWAY_RUNS(run_layer_norm);
   const auto accepts = [](const LayerNorm::Problem& p) {
-    return p.width > 0 && (is_row_dtype(p.output) || p.output == DType::i8);
+    return is_grouping(p.groups, p.width) && (is_row_dtype(p.output) || (p.output == DType::i8 && p.groups == 1));
   };
   const auto i = static_cast<size_t>(target);
   return {

@@ -1,6 +1,7 @@
 // The step's table of cosines and sines, and the rotation by it.
 #include <cmath>
 
+#include "base/query_growth.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -54,7 +55,7 @@ void run_rotary_table(const RotaryTable::Problem& problem, const RotaryTable::Ar
                       int64_t tile, std::byte*) {
   float* output = args.output + tile * args.output_stride;
   const auto position = static_cast<double>(args.positions[tile]);
-  const auto factor = static_cast<double>(problem.factor);
+  const double factor = problem.factor * query_growth(problem.growth, problem.growth_length, args.positions[tile]);
   for (int64_t i = 0; i < problem.pairs; ++i) {
     const double angle = position * static_cast<double>(args.inverse_frequencies[i]);
     output[i] = static_cast<float>(factor * std::cos(angle));
@@ -65,7 +66,7 @@ void run_rotary_table(const RotaryTable::Problem& problem, const RotaryTable::Ar
 }  // namespace
 
 Kernel<RotaryTable> rotary_table_generic() {
-  const auto accepts = [](const RotaryTable::Problem& p) { return p.pairs > 0; };
+  const auto accepts = [](const RotaryTable::Problem& p) { return p.pairs > 0 && p.growth_length > 0; };
   const auto tiles = [](const RotaryTable::Problem&, const RotaryTable::Args& args, const KernelConfig&) {
     return int64_t{args.rows};
   };

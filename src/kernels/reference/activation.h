@@ -20,6 +20,7 @@ inline double activate(Activation activation, double x) {
     case Activation::gelu_erf:
     case Activation::gelu_erf_gate: return 0.5 * x * (1.0 + std::erf(x * 0.7071067811865476));
     case Activation::relu: return x < 0 ? 0 : x;  // NaN stays
+    case Activation::relu_squared: return x < 0 ? 0 : x * x;
   }
   INCIPIT_ASSERT(!"activation");
 }

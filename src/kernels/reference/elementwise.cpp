@@ -1,5 +1,7 @@
 #include <cmath>
+#include <cstring>
 
+#include "base/xielu.h"
 #include "kernels/families.h"
 #include "kernels/reference/activation.h"
 #include "kernels/reference/elements.h"
@@ -7,6 +9,8 @@
 namespace incipit {
 
 void Elementwise::reference(const Problem& problem, const Args& args) {
+  XieluCurve curve{};
+  if (problem.op == ElementwiseOp::xielu) std::memcpy(&curve, args.second, sizeof curve);
   for (int64_t row = 0; row < args.rows; ++row) {
     const int64_t second_row = problem.row_vector ? 0 : row;
     for (int64_t column = 0; column < problem.width; ++column) {
@@ -22,6 +26,7 @@ void Elementwise::reference(const Problem& problem, const Args& args) {
         case ElementwiseOp::activate: value = activate(problem.activation, first); break;
         case ElementwiseOp::gate: value = activate(problem.activation, first) * second(); break;
         case ElementwiseOp::scale: value = first * problem.factor; break;
+        case ElementwiseOp::xielu: value = xielu(curve, first); break;
         case ElementwiseOp::soft_cap: value = problem.factor * std::tanh(first / problem.factor); break;
       }
       store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));

@@ -5,8 +5,31 @@
 #include "kernels/reference/elements.h"
 
 namespace incipit {
+namespace {
+
+/// Each group is a row of its own.
+void layer_norm_groups(const LayerNorm::Problem& problem, const LayerNorm::Args& args) {
+  LayerNorm::Problem one = problem;
+  one.width = problem.group_width();
+  one.groups = 1;
+  for (int64_t group = 0; group < problem.groups; ++group) {
+    LayerNorm::Args part = args;
+    part.input += group * one.width;
+    if (problem.gain) part.gain += group * one.width;
+    if (problem.bias) part.bias += group * one.width;
+    part.output += static_cast<size_t>(group * one.width) * size_of(problem.output);
+    part.pad_output = false;
+    LayerNorm::reference(one, part);
+  }
+  for (int64_t row = 0; row < args.rows && args.pad_output; ++row) {
+    pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
+  }
+}
+
+}  // namespace
 
 void LayerNorm::reference(const Problem& problem, const Args& args) {
+  if (problem.groups > 1) return layer_norm_groups(problem, args);
   for (int64_t row = 0; row < args.rows; ++row) {
     const float* x = args.input + row * args.input_stride;
     double mean = 0, variance = 0;

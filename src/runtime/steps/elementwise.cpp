@@ -6,7 +6,8 @@ namespace incipit {
 namespace {
 
 bool takes_two(ElementwiseOp op) {
-  return op == ElementwiseOp::add || op == ElementwiseOp::multiply || op == ElementwiseOp::gate;
+  return op == ElementwiseOp::add || op == ElementwiseOp::multiply || op == ElementwiseOp::gate ||
+         op == ElementwiseOp::xielu;
 }
 
 class ElementwiseBinding {
@@ -15,8 +16,10 @@ class ElementwiseBinding {
     first_ = operands.input("first", problem.first, problem.width);
     const bool two = takes_two(problem.op);
     operands.require(two || !problem.row_vector, "has a row vector that its operation does not take");
+    operands.require(problem.op != ElementwiseOp::xielu || (problem.row_vector && problem.second == DType::f32),
+                     "has no curve");
     if (problem.row_vector) {
-      row_vector_ = operands.dense_input("second", problem.second, problem.width);
+      row_vector_ = operands.dense_input("second", problem.second, problem.second_width());
     } else {
       second_ = operands.input_if(two, "second", problem.second, problem.width);
     }

@@ -9,6 +9,7 @@ class LayerNormBinding {
  public:
   LayerNormBinding(const LayerNorm::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", DType::f32, problem.width);
+    operands.require(problem.groups > 0 && problem.width % problem.groups == 0, "has groups that do not fit its width");
     gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.width);
     bias_ = operands.dense_input_if(problem.bias, "bias", DType::f32, problem.width);
     output_ = operands.output("output", problem.output, problem.width);

@@ -10,6 +10,7 @@ class RotaryTableBinding {
   RotaryTableBinding(const RotaryTable::Problem& problem, StepOperands& operands) : axis_(operands.axis()) {
     operands.input_space("positions",
                          axis_ == plan::Axis::tokens ? plan::Space::positions : plan::Space::row_positions);
+    operands.require(problem.growth_length > 0, "has a growth without a length");
     frequencies_ = operands.dense_input("inverse frequencies", DType::f32, problem.pairs);
     output_ = operands.output("output", DType::f32, int64_t{2} * problem.pairs);
   }
