@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <fstream>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "import/hf/architectures.h"
 #include "import/hf/checkpoint.h"
 #include "import/hf/config.h"
+#include "import/hf/wrappers.h"
 #include "import/sources.h"
 
 namespace incipit {
@@ -34,6 +36,24 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
   if (surplus.empty()) return;
   spdlog::warn("{}: {} tensors are not part of the architecture and are left out, the first is {}", directory.string(),
                surplus.size(), surplus.front());
+}
+
+/// What is left out of a wrapper, by module: "vision_tower (19 tensors)".
+void tell_of_left_out(const Checkpoint& checkpoint, const std::filesystem::path& directory) {
+  std::map<std::string, int64_t> modules;
+  for (const std::string& tensor : checkpoint.untaken()) {
+    if (is_known_surplus(tensor)) continue;
+    const size_t first = tensor.starts_with("model.") ? 6 : 0;
+    ++modules[tensor.substr(first, tensor.find('.', first) - first)];
+  }
+  std::string left_out;
+  for (const auto& [module, tensors] : modules) {
+    left_out +=
+        fmt::format("{}{} ({} tensor{})", left_out.empty() ? "" : ", ", module, tensors, tensors == 1 ? "" : "s");
+  }
+  if (!left_out.empty()) {
+    spdlog::warn("{}: text alone is read; left out are {}", directory.string(), left_out);
+  }
 }
 
 /// "meta-llama/Llama-3.2-1B" or "gpt2": what the Hugging Face hub calls the model that is meant by such a name, or by
@@ -124,14 +144,18 @@ void refuse_other_formats_in(const std::filesystem::path& directory) {
 Model import_model(const std::filesystem::path& directory, const ImportOptions& options) {
   if (!is_a_directory(directory)) refuse_missing(directory);
   refuse_other_formats_in(directory);
-  const HfConfig config = HfConfig::read(directory);
-  const HfArchitecture& architecture = find_architecture(config);
+  HfConfig config = HfConfig::read(directory);
+  const bool is_wrapped = is_wrapper(config);
+  if (!is_wrapped) find_architecture(config);  // what is unknown is told before tensors are looked for
   Checkpoint checkpoint = Checkpoint::open(directory, options.allow_non_finite);
+  TextTensors text(checkpoint);
+  if (is_wrapped) config = read_text_config(config, text);
+  const HfArchitecture& architecture = find_architecture(config);
 
   Model model;
   model.name = directory.string();
-  architecture.build(config, options, checkpoint, model);
-  warn_of_untaken(checkpoint, directory);
+  architecture.build(config, options, is_wrapped ? static_cast<TensorSource&>(text) : checkpoint, model);
+  is_wrapped ? tell_of_left_out(checkpoint, directory) : warn_of_untaken(checkpoint, directory);
   model.architecture = architecture.name;
   model.end_ids = config.end_ids(model.vocabulary);
   model.begin_id = config.begin_id(model.vocabulary);

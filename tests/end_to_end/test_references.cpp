@@ -14,6 +14,7 @@
 #include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/genai_model.h"
+#include "support/margin.h"
 #include "support/reference_models.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
@@ -159,7 +160,8 @@ class References : public testing::TestWithParam<Case> {
               const std::string& precision) {
     const bool is_made = model.find("/genai.") != std::string::npos;
     if (!is_made && !std::filesystem::exists(reference_checkpoint(model)))
-      INCIPIT_SKIP_WITHOUT_SHARED("reference/" + model);
+      INCIPIT_SKIP_WITHOUT_SHARED(std::ranges::count(newer_reference_models, model) > 0 ? "reference-2026/" + model
+                                                                                        : "reference/" + model);
     golden_ = read_golden(reference_golden(model));
     driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
     const plan::Plan& plan = driver_->executor().engine().plan();
@@ -218,7 +220,7 @@ class References : public testing::TestWithParam<Case> {
       while (static_cast<int32_t>(tokens.size()) < golden_.generated) {
         tokens.push_back(driver_->step({{sequence, {}, {0}}}).at(0).id);
       }
-      EXPECT_EQ(tokens, golden_.continuation(sequence));
+      expect_continuation(sequence, tokens);
     }
   }
 
@@ -240,8 +242,22 @@ class References : public testing::TestWithParam<Case> {
       earlier = later;
     }
     for (int32_t sequence = 0; sequence < golden_.batch; ++sequence) {
-      EXPECT_EQ(tokens[static_cast<size_t>(sequence)], golden_.continuation(sequence));
+      expect_continuation(sequence, tokens[static_cast<size_t>(sequence)]);
     }
+  }
+
+  /// The golden tokens, up to a choice between two that is less clear than both sides' errors.
+  void expect_continuation(int32_t sequence, const std::vector<int32_t>& tokens) {
+    const std::vector<int32_t> expected = golden_.continuation(sequence);
+    const auto [found, want] = std::ranges::mismatch(tokens, expected);
+    if (found == tokens.end() && want == expected.end()) return;
+    std::vector<int32_t> read = golden_.prompt(sequence);
+    read.insert(read.end(), expected.begin(), want);
+    driver_->start(sequence);
+    const std::vector<float> logits = driver_->logits({{sequence, read, {}}});
+    const auto last = std::span(logits).last(static_cast<size_t>(golden_.vocabulary));
+    if (margin_of(last) < 4 * tolerance_.smooth * unit_) return;
+    EXPECT_EQ(tokens, expected) << "sequence " << sequence;
   }
 
   void expect_no_trace_of_tokens_taken_back() {
@@ -326,8 +342,8 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(tested_targets()),
-                                          testing::Values("cpu", "shadow")),
+                         testing::Combine(testing::ValuesIn(all_reference_models()),
+                                          testing::ValuesIn(tested_targets()), testing::Values("cpu", "shadow")),
                          case_name);
 
 // The structure of an export's graph is its checkpoint's (tests/passes/doors_test.cpp): one kernel family is enough.
@@ -342,13 +358,13 @@ INSTANTIATE_TEST_SUITE_P(Genai, References,
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(tested_targets()),
-                                          testing::Values("bf16", "fp16")),
+                         testing::Combine(testing::ValuesIn(all_reference_models()),
+                                          testing::ValuesIn(tested_targets()), testing::Values("bf16", "fp16")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(reference_models), testing::ValuesIn(int8_targets_here()),
-                                          testing::Values("int8")),
+                         testing::Combine(testing::ValuesIn(all_reference_models()),
+                                          testing::ValuesIn(int8_targets_here()), testing::Values("int8")),
                          case_name);
 
 }  // namespace

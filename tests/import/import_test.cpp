@@ -175,11 +175,11 @@ TEST(ImportModel, ForeignModelsAreRefusedByName) {
   const Spoilable model("llama-mha");
   model.save();
   model.edit("LlamaForCausalLM", "MambaForCausalLM");
-  EXPECT_EQ(model.error(),
-            "MODEL/config.json: unknown architecture MambaForCausalLM; this build reads LlamaForCausalLM, "
-            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, Olmo2ForCausalLM, "
-            "GraniteForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
-            "MixtralForCausalLM, Qwen3MoeForCausalLM");
+  EXPECT_THAT(model.error(), testing::StartsWith("MODEL/config.json: unknown architecture MambaForCausalLM; this build "
+                                                 "reads "));
+  for (const char* known : {"LlamaForCausalLM", "Qwen3MoeForCausalLM", "Gemma3ForConditionalGeneration"}) {
+    EXPECT_THAT(model.error(), testing::HasSubstr(known));
+  }
   model.edit("MambaForCausalLM", "LlamaForCausalLM");
   model.edit("\"pretraining_tp\"", "\"sliding_window\": 16, \"pretraining_tp\"");
   EXPECT_EQ(model.error(),

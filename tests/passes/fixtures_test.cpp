@@ -182,6 +182,11 @@ const OpCounts mixtral = layer({{"RmsNorm", 2}, {"Linear", 3}, {"Router", 1}, {"
 const OpCounts qwen3_moe =
     layer({{"RmsNorm", 4}, {"Linear", 3}, {"Router", 1}, {"ExpertLinear", 2}, {"WeightedSum", 1}});
 
+const OpCounts apertus = layer({{"RmsNorm", 4}, {"Linear", 4}, {"Xielu", 1}});
+const OpCounts cohere = layer({{"LayerNorm", 3}, {"Linear", 4}});  // one of the stream, two of heads
+const OpCounts nemotron = layer({{"LayerNorm", 2}, {"Linear", 4}});
+const OpCounts phi = layer({{"LayerNorm", 1}, {"Linear", 4}});
+
 INSTANTIATE_TEST_SUITE_P(Passes, Fixture,
                          ::testing::Values(Architecture{"llama-mha", llama}, Architecture{"llama-gqa-tied", llama},
                                            Architecture{"llama-bias-hd", llama}, Architecture{"llama-linear", llama},
@@ -192,7 +197,11 @@ INSTANTIATE_TEST_SUITE_P(Passes, Fixture,
                                            Architecture{"granite", llama}, Architecture{"gpt2", gpt2},
                                            Architecture{"gpt-neox", gpt_neox}, Architecture{"gemma2", gemma2},
                                            Architecture{"gemma3", gemma3}, Architecture{"mixtral", mixtral},
-                                           Architecture{"qwen3-moe", qwen3_moe}),
+                                           Architecture{"qwen3-moe", qwen3_moe}, Architecture{"apertus-tiny", apertus},
+                                           Architecture{"cohere-tiny", cohere}, Architecture{"exaone4-tiny", olmo2},
+                                           Architecture{"glm4-tiny", gemma2}, Architecture{"ministral3-tiny", llama},
+                                           Architecture{"mistral3-wrapper-tiny", llama},
+                                           Architecture{"nemotron-tiny", nemotron}, Architecture{"phi-tiny", phi}),
                          [](const auto& test) {
                            std::string name = test.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');

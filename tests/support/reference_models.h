@@ -1,4 +1,4 @@
-// The models of ../shared/reference.
+// The models of ../shared/reference and ../shared/reference-2026.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,26 @@ inline const std::vector<std::string> reference_models{
     "qwen2",     "qwen3",          "phi3",          "phi3-longrope", "olmo2",      "granite",     "gpt2",
     "gpt-neox",  "gemma2",         "gemma3",        "mixtral",       "qwen3-moe"};
 
-/// ONNX exports of ten of them: by two exporters without a cache, and with one.
+/// Those of reference-2026: architectures of 2021 to 2026.
+inline const std::vector<std::string> newer_reference_models{
+    "apertus",  "arcee", "cohere",           "cohere2", "ernie4.5", "exaone4",   "gemma",      "gemma3-wrapper",
+    "glm",      "glm4",  "granite-yarn-mup", "helium",  "hunyuan",  "ministral", "ministral3", "mistral3-wrapper",
+    "nemotron", "olmo3", "olmo3-plain",      "phi",     "seed-oss", "smollm3",   "stablelm",   "starcoder2"};
+
+/// Smaller ones of their kinds, in every checkout.
+inline const std::vector<std::string> tiny_reference_models{"apertus-tiny",  "cohere-tiny",     "exaone4-tiny",
+                                                            "glm4-tiny",     "ministral3-tiny", "mistral3-wrapper-tiny",
+                                                            "nemotron-tiny", "phi-tiny"};
+
+/// All of them.
+inline std::vector<std::string> all_reference_models() {
+  std::vector<std::string> models = reference_models;
+  models.insert(models.end(), tiny_reference_models.begin(), tiny_reference_models.end());
+  models.insert(models.end(), newer_reference_models.begin(), newer_reference_models.end());
+  return models;
+}
+
+/// ONNX exports of ten of reference's: by two exporters without a cache, and with one.
 inline std::vector<std::string> reference_exports() {
   std::vector<std::string> exports;
   for (const char* model : {"llama-mha", "llama-gqa-tied", "llama3-rope", "mistral-window", "qwen2", "qwen3", "phi3",
@@ -58,7 +77,9 @@ inline std::vector<std::string> int8_targets_here() {
 /// not may not exist.
 inline std::filesystem::path reference_checkpoint(const std::string& model) {
   const std::filesystem::path mine = fixtures() / "reference" / model;
-  return std::filesystem::exists(mine) ? mine : shared_file("reference/" + model);
+  if (std::filesystem::exists(mine)) return mine;
+  const std::filesystem::path newer = shared_file("reference-2026/" + model);
+  return std::filesystem::exists(newer) ? newer : shared_file("reference/" + model);
 }
 /// What Transformers computed of a model, whichever way it came.
 inline std::filesystem::path reference_golden(const std::string& model) {

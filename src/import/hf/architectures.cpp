@@ -4,13 +4,21 @@
 
 #include <array>
 
+#include "import/hf/wrappers.h"
+
 namespace incipit {
 namespace {
 
 constexpr std::array architectures{
-    &llama_architecture,  &mistral_architecture, &qwen2_architecture,     &qwen3_architecture,    &phi3_architecture,
-    &olmo2_architecture,  &granite_architecture, &gpt2_architecture,      &gpt_neox_architecture, &gemma2_architecture,
-    &gemma3_architecture, &mixtral_architecture, &qwen3_moe_architecture,
+    &apertus_architecture,    &arcee_architecture,     &cohere_architecture,     &cohere2_architecture,
+    &ernie4_5_architecture,   &exaone4_architecture,   &gemma_architecture,      &gemma2_architecture,
+    &gemma3_architecture,     &glm_architecture,       &glm4_architecture,       &gpt2_architecture,
+    &gpt_neox_architecture,   &granite_architecture,   &helium_architecture,     &hunyuan_architecture,
+    &llama_architecture,      &ministral_architecture, &ministral3_architecture, &mistral_architecture,
+    &mixtral_architecture,    &nemotron_architecture,  &olmo2_architecture,      &olmo3_architecture,
+    &phi_architecture,        &phi3_architecture,      &qwen2_architecture,      &qwen3_architecture,
+    &qwen3_moe_architecture,  &seed_oss_architecture,  &smollm3_architecture,    &stablelm_architecture,
+    &starcoder2_architecture,
 };
 
 }  // namespace
@@ -23,6 +31,7 @@ const HfArchitecture& find_architecture(const HfConfig& config) {
     if (!known.empty()) known += ", ";
     known += architecture->name;
   }
+  for (const std::string_view wrapper : wrapper_names()) known += ", " + std::string(wrapper);
   config.fail(fmt::format("unknown architecture {}", name), "this build reads " + known);
 }
 

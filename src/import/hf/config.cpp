@@ -207,6 +207,29 @@ HfConfig HfConfig::updated(const HfConfig& other) const {
   return result;
 }
 
+HfConfig HfConfig::with_defaults(std::string_view defaults) const {
+  HfConfig result;
+  result.name_ = name_;
+  result.prefix_ = prefix_;
+  *result.config_ = *config_;
+  for (auto& [key, value] : parse_object(defaults, "defaults")) result.config_->emplace(key, std::move(value));
+  return result;
+}
+
+HfConfig HfConfig::text_part(std::string_view architecture, std::optional<bool> tied) const {
+  HfConfig result = object("text_config");
+  (*result.config_)["architectures"] = {boost::json::string(architecture.data(), architecture.size())};
+  if (tied) (*result.config_)["tie_word_embeddings"] = *tied;
+  for (const char* key : {"eos_token_id", "bos_token_id", "quantization_config"}) {
+    if (const boost::json::value* value = find(key)) (*result.config_)[key] = *value;
+  }
+  *result.generation_ = *generation_;
+  result.generation_name_ = generation_name_;
+  result.chat_template_ = chat_template_;
+  *result.special_tokens_ = *special_tokens_;
+  return result;
+}
+
 namespace {
 
 /// Token ids under `key`: an integer, a list of integers, or nothing.

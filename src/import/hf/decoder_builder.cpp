@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <span>
@@ -26,6 +27,7 @@
 #include "graph/ops/scale.h"
 #include "graph/ops/soft_cap.h"
 #include "graph/ops/weighted_sum.h"
+#include "graph/ops/xielu.h"
 #include "graph/same_contents.h"
 
 namespace incipit {
@@ -83,11 +85,36 @@ ValueId DecoderBuilder::rms_norm(const std::string& module, ValueId x, int64_t g
 
 ValueId DecoderBuilder::layer_norm(const std::string& module, ValueId x) {
   const std::string gain_name = module + ".weight", bias_name = module + ".bias";
-  const ValueId gain = graph_.add_constant(gain_name, take_gain(gain_name, width_of(x)));
-  const ValueId bias = graph_.add_constant(bias_name, take(bias_name, {width_of(x)}));
+  std::vector<ValueId> inputs{x, graph_.add_constant(gain_name, take_gain(gain_name, width_of(x)))};
+  if (geometry_.norm != NormKind::layer_without_bias) {
+    inputs.push_back(graph_.add_constant(bias_name, take(bias_name, {width_of(x)})));
+  }
   ops::LayerNorm op;
   op.epsilon = geometry_.norm_epsilon;
-  return graph_.add(module, std::move(op), {x, gain, bias});
+  return graph_.add(module, std::move(op), std::move(inputs));
+}
+
+ValueId DecoderBuilder::norm(const std::string& module, ValueId x) {
+  return geometry_.norm == NormKind::rms ? rms_norm(module, x) : layer_norm(module, x);
+}
+
+ValueId DecoderBuilder::head_norm(const std::string& module, ValueId x, int64_t heads) {
+  if (geometry_.norm == NormKind::rms) return rms_norm(module, x, heads);
+  const std::string stacked = module + ".weight";
+  ConstantPtr gains;
+  if (weights_.contains(stacked)) {
+    gains = reshape(take(stacked, {heads, geometry_.head_dim}), {heads * geometry_.head_dim});
+  } else {
+    std::vector<ConstantPtr> parts;
+    for (int64_t head = 0; head < heads; ++head) {
+      parts.push_back(take(fmt::format("{}.norms.{}.weight", module, head), {geometry_.head_dim}));
+    }
+    gains = concatenate_mixed(std::move(parts));
+  }
+  ops::LayerNorm op;
+  op.epsilon = geometry_.norm_epsilon;
+  op.groups = heads;
+  return graph_.add(module, std::move(op), {x, graph_.add_constant(stacked, std::move(gains))});
 }
 
 ValueId DecoderBuilder::product(const std::string& module, ValueId x, ConstantPtr weight, ConstantPtr bias) {
@@ -128,7 +155,14 @@ ValueId DecoderBuilder::activate(const std::string& name, ValueId x) {
 
 RotaryValue DecoderBuilder::rotary(const std::string& name, const Rope& rope) {
   const std::span<const float> frequencies(rope.inverse_frequencies);
-  return {graph_.add_constant(name, make_constant(Tensor::of({std::ssize(frequencies)}, frequencies))), rope.factor};
+  RotaryValue rotary;
+  rotary.inverse_frequency =
+      graph_.add_constant(name, make_constant(Tensor::of({std::ssize(frequencies)}, frequencies)));
+  rotary.factor = rope.factor;
+  rotary.interleaved = rope.interleaved;
+  rotary.growth = rope.growth;
+  rotary.growth_length = rope.growth_length;
+  return rotary;
 }
 
 AttentionSpec DecoderBuilder::plain_attention(const RotaryValue& rotary) const {
@@ -138,7 +172,13 @@ AttentionSpec DecoderBuilder::plain_attention(const RotaryValue& rotary) const {
   return spec;
 }
 
+bool DecoderBuilder::is_merged(const std::string& module, std::string_view part, std::string_view merged) const {
+  const auto has = [&](std::string_view name) { return weights_.contains(fmt::format("{}{}.weight", module, name)); };
+  return !has(part) && has(merged);
+}
+
 Projections DecoderBuilder::project(const std::string& module, ValueId x, Bias bias) {
+  if (is_merged(module, ".q_proj", ".qkv_proj")) return project_merged(module, x, bias);
   Projections projections;
   projections.query = linear(module + ".q_proj", x, geometry_.query_width(), bias);
   projections.key = linear(module + ".k_proj", x, geometry_.kv_width(), bias);
@@ -146,19 +186,55 @@ Projections DecoderBuilder::project(const std::string& module, ValueId x, Bias b
   return projections;
 }
 
-ValueId DecoderBuilder::rotate(const std::string& name, ValueId x, const RotaryValue& rotary) {
+Projections DecoderBuilder::project_merged(const std::string& module, ValueId x, Bias bias) {
+  const std::string merged = module + ".qkv_proj";
+  const int64_t query = geometry_.query_width(), kv = geometry_.kv_width();
+  const ConstantPtr weight = take(merged + ".weight", {query + 2 * kv, width_of(x)});
+  const ConstantPtr biases = bias == Bias::present ? take(merged + ".bias", {query + 2 * kv}) : nullptr;
+  const auto part = [&](std::string_view name, int64_t first, int64_t rows) {
+    return product(fmt::format("{}.{}", module, name), x, slice_rows(weight, first, rows),
+                   biases == nullptr ? nullptr : slice_rows(biases, first, rows));
+  };
+  Projections projections;
+  projections.query = part("q_proj", 0, query);
+  projections.key = part("k_proj", query, kv);
+  projections.value = part("v_proj", query + kv, kv);
+  return projections;
+}
+
+ValueId DecoderBuilder::rotate(const std::string& name, ValueId x, const RotaryValue& rotary, bool is_query) {
   if (rotary.inverse_frequency == none) return x;
   ops::Rotary op;
   op.heads = width_of(x) / geometry_.head_dim;
   op.head_dim = geometry_.head_dim;
   op.factor = rotary.factor;
+  op.interleaved = rotary.interleaved;
+  if (is_query) {
+    op.growth = rotary.growth;
+    op.growth_length = rotary.growth_length;
+  }
   return graph_.add(name, std::move(op), {x, position_, rotary.inverse_frequency});
+}
+
+ValueId DecoderBuilder::norm_heads(const std::string& module, ValueId x, int64_t heads, HeadNorm norm) {
+  switch (norm) {
+    case HeadNorm::absent: return x;
+    case HeadNorm::each: return head_norm(module, x, heads);
+    case HeadNorm::whole: return this->norm(module, x);
+  }
+  INCIPIT_ASSERT(!"norm of heads");
 }
 
 ValueId DecoderBuilder::attend(const std::string& module, int64_t layer, const Projections& projections,
                                const AttentionSpec& spec) {
-  const ValueId query = rotate(module + ".rotary_q", projections.query, spec.rotary);
-  const ValueId key = rotate(module + ".rotary_k", projections.key, spec.rotary);
+  const auto prepare = [&](ValueId x, std::string_view norm, int64_t heads, const char* rotation, bool is_query) {
+    const std::string norm_name = fmt::format("{}.{}", module, norm);
+    if (!spec.norm_after_rotary) x = norm_heads(norm_name, x, heads, spec.norm);
+    x = rotate(module + rotation, x, spec.rotary, is_query);
+    return spec.norm_after_rotary ? norm_heads(norm_name, x, heads, spec.norm) : x;
+  };
+  const ValueId query = prepare(projections.query, spec.query_norm, geometry_.heads, ".rotary_q", true);
+  const ValueId key = prepare(projections.key, spec.key_norm, geometry_.kv_heads, ".rotary_k", false);
 
   ops::KvWrite write;
   write.layer = layer;
@@ -181,15 +257,14 @@ ValueId DecoderBuilder::attend(const std::string& module, int64_t layer, const P
 ValueId DecoderBuilder::self_attention(const std::string& module, int64_t layer, ValueId x, const AttentionSpec& spec,
                                        Bias query_key_value, Bias output) {
   const ValueId attended = attend(module, layer, project(module, x, query_key_value), spec);
-  return linear(module + ".o_proj", attended, geometry_.hidden, output);
+  return linear(fmt::format("{}.{}", module, spec.output), attended, geometry_.hidden, output);
 }
 
 ValueId DecoderBuilder::normed_self_attention(const std::string& module, int64_t layer, ValueId x,
                                               const AttentionSpec& spec, Bias bias) {
-  Projections heads = project(module, x, bias);
-  heads.query = rms_norm(module + ".q_norm", heads.query, geometry_.heads);
-  heads.key = rms_norm(module + ".k_norm", heads.key, geometry_.kv_heads);
-  return linear(module + ".o_proj", attend(module, layer, heads, spec), geometry_.hidden, bias);
+  AttentionSpec normed = spec;
+  normed.norm = HeadNorm::each;
+  return self_attention(module, layer, x, normed, bias, bias);
 }
 
 ValueId DecoderBuilder::gated(const std::string& module, ValueId gate, ValueId up) {
@@ -197,9 +272,47 @@ ValueId DecoderBuilder::gated(const std::string& module, ValueId gate, ValueId u
 }
 
 ValueId DecoderBuilder::gated_mlp(const std::string& module, ValueId x, Bias bias) {
+  if (is_merged(module, ".gate_proj", ".gate_up_proj")) return merged_gated_mlp(module, x, bias);
   const ValueId gate = linear(module + ".gate_proj", x, geometry_.feed_forward, bias);
   const ValueId up = linear(module + ".up_proj", x, geometry_.feed_forward, bias);
   return linear(module + ".down_proj", gated(module, gate, up), geometry_.hidden, bias);
+}
+
+ValueId DecoderBuilder::merged_gated_mlp(const std::string& module, ValueId x, Bias bias) {
+  const std::string merged = module + ".gate_up_proj";
+  const int64_t width = geometry_.feed_forward;
+  const ConstantPtr weight = take(merged + ".weight", {2 * width, width_of(x)});
+  const ConstantPtr biases = bias == Bias::present ? take(merged + ".bias", {2 * width}) : nullptr;
+  const auto half = [&](const std::string& name, int64_t first) {
+    return product(name, x, slice_rows(weight, first, width),
+                   biases == nullptr ? nullptr : slice_rows(biases, first, width));
+  };
+  const ValueId gate = half(module + ".gate_proj", 0), up = half(module + ".up_proj", width);
+  return linear(module + ".down_proj", gated(module, gate, up), geometry_.hidden, bias);
+}
+
+ValueId DecoderBuilder::plain_mlp(const std::string& module, ValueId x, Bias bias, std::string_view up,
+                                  std::string_view down) {
+  const ValueId inner = linear(fmt::format("{}.{}", module, up), x, geometry_.feed_forward, bias);
+  return linear(fmt::format("{}.{}", module, down), activate(module + ".act_fn", inner), geometry_.hidden, bias);
+}
+
+ValueId DecoderBuilder::xielu(const std::string& module, ValueId x) {
+  const auto number = [&](const char* name, const Shape& shape) {
+    float value = 0;
+    take(module + name, shape)->read_floats(0, 1, &value);
+    return static_cast<double>(value);
+  };
+  // The first two are stored so that any number makes a positive one.
+  const double slope = number(".beta", {}), bend = number(".eps", {});
+  const auto soft_plus = [](double y) { return std::max(y, 0.0) + std::log1p(std::exp(-std::abs(y))); };
+  const double positive = soft_plus(number(".alpha_p", {1}));
+  const double negative = slope + soft_plus(number(".alpha_n", {1}));
+  const std::array<float, 4> curve{static_cast<float>(positive), static_cast<float>(negative),
+                                   static_cast<float>(slope), static_cast<float>(bend)};
+  const ValueId numbers =
+      graph_.add_constant(module + ".curve", make_constant(Tensor::of({4}, std::span<const float>(curve))));
+  return graph_.add(module, ops::Xielu{}, {x, numbers});
 }
 
 ConstantPtr DecoderBuilder::stack_experts(const std::string& module, const ExpertSpec& experts,
@@ -243,7 +356,7 @@ ValueId DecoderBuilder::sparse_mlp(const std::string& module, ValueId x, const E
 
 ValueId DecoderBuilder::sampled_rows(ValueId x) { return graph_.add("sampled_rows", ops::GatherRows{}, {x, rows_}); }
 
-ValueId DecoderBuilder::output_head(const std::string& module, ValueId x) {
+ValueId DecoderBuilder::output_head(const std::string& module, ValueId x, Bias bias) {
   INCIPIT_ASSERT(table_ != none);
   const std::string tensor = module + ".weight";
   const Value& table = graph_.value(table_);
@@ -257,7 +370,10 @@ ValueId DecoderBuilder::output_head(const std::string& module, ValueId x) {
     }
     if (!same) weight = graph_.add_constant(tensor, own);
   }
-  return graph_.add(module, ops::Linear{}, {x, weight});
+  const ValueId logits = graph_.add(module, ops::Linear{}, {x, weight});
+  if (bias == Bias::absent) return logits;
+  const std::string bias_name = module + ".bias";
+  return add(module + ".add_bias", logits, graph_.add_constant(bias_name, take(bias_name, {geometry_.vocabulary})));
 }
 
 void DecoderBuilder::finish(ValueId logits, Model& model) {
@@ -269,19 +385,6 @@ void DecoderBuilder::finish(ValueId logits, Model& model) {
   model.hidden = geometry_.hidden;
   model.layers = geometry_.layers;
   model.max_position = geometry_.max_position;
-}
-
-ValueId build_pre_norm_decoder(DecoderBuilder& decoder, const DecoderGeometry& geometry, const LayerPart& attention,
-                               const LayerPart& mlp, float embedding_scale) {
-  ValueId x = decoder.embedding("model.embed_tokens", embedding_scale);
-  for (int64_t layer = 0; layer < geometry.layers; ++layer) {
-    const std::string module = fmt::format("model.layers.{}", layer);
-    const ValueId attended = attention(layer, module, decoder.rms_norm(module + ".input_layernorm", x));
-    x = decoder.add(module + ".attention_residual", x, attended);
-    const ValueId mixed = mlp(layer, module, decoder.rms_norm(module + ".post_attention_layernorm", x));
-    x = decoder.add(module + ".mlp_residual", x, mixed);
-  }
-  return decoder.output_head("lm_head", decoder.rms_norm("model.norm", decoder.sampled_rows(x)));
 }
 
 }  // namespace incipit

@@ -2,7 +2,6 @@
 // modules, constants after its tensors. Biases and residuals are nodes of their own here; passes fuse them.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -24,13 +23,22 @@ struct Projections {
 struct RotaryValue {
   ValueId inverse_frequency = none;
   float factor = 1;
+  float growth = 0;  // of queries (base/query_growth.h)
+  int64_t growth_length = 1;
+  bool interleaved = false;  // pairs neighbours, not halves
 };
+
+/// Norms of query and key: none, one for every head, or one over all of them.
+enum class HeadNorm : uint8_t { absent, each, whole };
 
 struct AttentionSpec {
   float scale = 1;     // of the products q·k
   float soft_cap = 0;  // of the scaled products; 0: none
   int64_t window = 0;  // positions a query sees, itself included; 0: all
   RotaryValue rotary;
+  HeadNorm norm = HeadNorm::absent;
+  bool norm_after_rotary = false;
+  std::string_view query_norm = "q_norm", key_norm = "k_norm", output = "o_proj";
 };
 
 /// A sparse MLP: gated ones, of which a router chooses some for each token.
@@ -52,8 +60,13 @@ class DecoderBuilder {
 
   /// x [N, W] → RmsNorm(x), for each of `groups` equal groups of columns (heads) with the same gain.
   ValueId rms_norm(const std::string& module, ValueId x, int64_t groups = 1);
-  /// x [N, W] → LayerNorm(x), with gain and bias.
+  /// x [N, W] → LayerNorm(x), with gain and, unless the geometry's norms have none, bias.
   ValueId layer_norm(const std::string& module, ValueId x);
+  /// The geometry's norm.
+  ValueId norm(const std::string& module, ValueId x);
+  /// The geometry's norm for each of `heads` heads. An RMS norm has one gain for all of them; a layer norm has one for
+  /// each: MODULE.weight [heads, head_dim], or MODULE.norms.N.weight.
+  ValueId head_norm(const std::string& module, ValueId x, int64_t heads);
 
   /// x [N, K] → [N, outputs] = x·Wᵀ (+ bias), of the tensors MODULE.weight [outputs, K] and MODULE.bias.
   ValueId linear(const std::string& module, ValueId x, int64_t outputs, Bias bias = Bias::absent);
@@ -71,11 +84,13 @@ class DecoderBuilder {
   RotaryValue rotary(const std::string& name, const Rope& rope);
   /// The usual attention: scores divided by √head_dim.
   AttentionSpec plain_attention(const RotaryValue& rotary) const;
-  /// q_proj, k_proj and v_proj.
+  /// q_proj, k_proj and v_proj; or where the checkpoint has them in one, qkv_proj.
   Projections project(const std::string& module, ValueId x, Bias bias = Bias::absent);
-  /// Rotates query and key, writes the cache, attends: → f32[T, heads · head_dim].
+  /// Their rows in one tensor: MODULE.qkv_proj.
+  Projections project_merged(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// Norms and rotates query and key, writes the cache, attends: → f32[T, heads · head_dim].
   ValueId attend(const std::string& module, int64_t layer, const Projections& projections, const AttentionSpec& spec);
-  /// project, attend and o_proj: f32[T, hidden] → f32[T, hidden].
+  /// project, attend and the output's product: f32[T, hidden] → f32[T, hidden].
   ValueId self_attention(const std::string& module, int64_t layer, ValueId x, const AttentionSpec& spec,
                          Bias query_key_value = Bias::absent, Bias output = Bias::absent);
 
@@ -85,8 +100,15 @@ class DecoderBuilder {
 
   /// activation(gate) · up.
   ValueId gated(const std::string& module, ValueId gate, ValueId up);
-  /// down_proj(activation(gate_proj(x)) · up_proj(x)).
+  /// down_proj(activation(gate_proj(x)) · up_proj(x)); gate_up_proj in place of both where the checkpoint has it.
   ValueId gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// The same of MODULE.gate_up_proj.
+  ValueId merged_gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// down(activation(up(x))).
+  ValueId plain_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent, std::string_view up = "up_proj",
+                    std::string_view down = "down_proj");
+  /// xIELU with the curve of MODULE.alpha_p, alpha_n, beta and eps.
+  ValueId xielu(const std::string& module, ValueId x);
   /// The sum of the chosen experts' gated MLPs, weighed by the router MODULE.gate. An expert's tensors are
   /// MODULE.experts.N.NAME.weight, or all experts' are stacked: MODULE.experts.gate_up_proj [count, 2·width, hidden]
   /// and MODULE.experts.down_proj [count, hidden, width].
@@ -96,7 +118,7 @@ class DecoderBuilder {
   ValueId sampled_rows(ValueId x);
   /// x f32[R, hidden] → logits f32[R, vocabulary], with the embedding table where the weights are tied, by flag or by
   /// equal contents. Throws Error when the head is missing though the flag says untied, or contradicts the flag.
-  ValueId output_head(const std::string& module, ValueId x);
+  ValueId output_head(const std::string& module, ValueId x, Bias bias = Bias::absent);
   /// Ends the build: `model`'s graph and sizes.
   void finish(ValueId logits, Model& model);
 
@@ -104,7 +126,9 @@ class DecoderBuilder {
   ConstantPtr take(const std::string& tensor, const Shape& shape) { return weights_.take(tensor, shape); }
   ConstantPtr take_gain(const std::string& tensor, int64_t width);
   int64_t width_of(ValueId x) const;
-  ValueId rotate(const std::string& name, ValueId x, const RotaryValue& rotary);
+  bool is_merged(const std::string& module, std::string_view part, std::string_view merged) const;
+  ValueId rotate(const std::string& name, ValueId x, const RotaryValue& rotary, bool is_query);
+  ValueId norm_heads(const std::string& module, ValueId x, int64_t heads, HeadNorm norm);
   ConstantPtr stack_experts(const std::string& module, const ExpertSpec& experts,
                             std::initializer_list<std::string_view> names, const Shape& shape);
 
@@ -114,13 +138,5 @@ class DecoderBuilder {
   ValueId ids_, position_, rows_;
   ValueId table_ = none;  // the embedding table
 };
-
-/// One half of a layer. `module` is the layer's; what it returns is added to the stream that x is the norm of.
-using LayerPart = std::function<ValueId(int64_t layer, const std::string& module, ValueId x)>;
-
-/// Llama's frame with Llama's names: embedding; layers of attention and MLP, each over a norm of the stream and added
-/// to it; norm; head. → logits.
-ValueId build_pre_norm_decoder(DecoderBuilder& decoder, const DecoderGeometry& geometry, const LayerPart& attention,
-                               const LayerPart& mlp, float embedding_scale = 1);
 
 }  // namespace incipit

@@ -24,8 +24,9 @@ std::string read_activation(const HfConfig& config, const GeometryReading& readi
   if (name == "gelu") return "gelu_erf";
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return "gelu_tanh";
   if (name == "relu") return "relu";
+  if (name == "relu2") return "relu_squared";
   config.fail(fmt::format("{} '{}' is not supported", reading.activation, name),
-              "this build computes silu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh and relu");
+              "this build computes silu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu and relu2");
 }
 
 void read_heads(const HfConfig& config, const GeometryReading& reading, DecoderGeometry& geometry) {
@@ -86,22 +87,23 @@ void refuse_unsupported_options(const HfConfig& config, const std::vector<std::s
     std::string_view key;
     std::optional<double> neutral;
   };
-  constexpr std::array<Foreign, 9> foreign{{{"attn_logit_softcapping", 0},
-                                            {"final_logit_softcapping", 0},
-                                            {"query_pre_attn_scalar", {}},
-                                            {"attention_multiplier", {}},
-                                            {"residual_multiplier", 1},
-                                            {"embedding_multiplier", 1},
-                                            {"logits_scaling", 1},
-                                            {"num_local_experts", 0},
-                                            {"num_experts", 0}}};
+  constexpr std::array<Foreign, 10> foreign{{{"attn_logit_softcapping", 0},
+                                             {"logit_scale", 1},
+                                             {"final_logit_softcapping", 0},
+                                             {"query_pre_attn_scalar", {}},
+                                             {"attention_multiplier", {}},
+                                             {"residual_multiplier", 1},
+                                             {"embedding_multiplier", 1},
+                                             {"logits_scaling", 1},
+                                             {"num_local_experts", 0},
+                                             {"num_experts", 0}}};
   for (const auto& [key, neutral] : foreign) {
     if (!config.has(key) || is_honoured(key) || (neutral && config.number(key) == *neutral)) continue;
     refuse_foreign(config, key);
   }
   for (std::string_view key :
-       {"add_cross_attention", "is_encoder_decoder", "use_qk_norm", "use_bidirectional_attention"}) {
-    if (config.flag(key, false)) config.fail(fmt::format("{} is not supported", key));
+       {"add_cross_attention", "is_encoder_decoder", "use_qk_norm", "qk_layernorm", "use_bidirectional_attention"}) {
+    if (config.flag(key, false) && !is_honoured(key)) config.fail(fmt::format("{} is not supported", key));
   }
 }
 
@@ -126,6 +128,7 @@ DecoderGeometry read_decoder_geometry(const HfConfig& config, const ImportOption
                 "it must lie in [0, 1]");
   }
   geometry.norm_epsilon = static_cast<float>(epsilon);
+  geometry.norm = reading.norm;
   geometry.gain_offset = reading.gain_offset;
   geometry.activation = read_activation(config, reading);
   geometry.tied = config.flag("tie_word_embeddings", reading.tied);

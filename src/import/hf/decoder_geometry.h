@@ -13,12 +13,16 @@
 
 namespace incipit {
 
+/// What norms a decoder has. Layer norms may be stored without a bias.
+enum class NormKind : uint8_t { rms, layer, layer_without_bias };
+
 struct DecoderGeometry {
   int64_t vocabulary = 0, hidden = 0, layers = 0;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  // heads a multiple of kv_heads; head_dim even
   int64_t feed_forward = 0;
   int64_t max_position = 0;  // trained context length
   int64_t max_context = 0;   // positions that the engine will have
+  NormKind norm = NormKind::rms;
   float norm_epsilon = 1e-5F;
   float gain_offset = 0;            // added to the norms' stored gains
   std::string activation = "silu";  // as the ops name it
@@ -32,7 +36,9 @@ struct DecoderGeometry {
 struct GeometryReading {
   std::string_view hidden = "hidden_size", layers = "num_hidden_layers", heads = "num_attention_heads",
                    feed_forward = "intermediate_size", max_position = "max_position_embeddings",
-                   norm_epsilon = "rms_norm_eps", activation = "hidden_act";
+                   norm_epsilon = "rms_norm_eps",
+                   activation = "hidden_act";  // empty: the architecture reads it itself
+  NormKind norm = NormKind::rms;
   int64_t feed_forward_multiple = 0;  // of the hidden size; 0: the option must be there
   int64_t head_dim = 0;               // 0: hidden size / heads
   std::string_view default_activation = "silu";

@@ -1,7 +1,7 @@
 // What the configs of mixtures of experts have in common.
 #pragma once
 
-#include "import/hf/decoder_builder.h"
+#include "import/hf/decoder_frame.h"
 
 namespace incipit {
 

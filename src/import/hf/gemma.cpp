@@ -1,8 +1,11 @@
+// Gemma: norms stored as their gains' distance from 1, an embedding scaled by √hidden; and what its successors add.
 #include "import/hf/gemma.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
+
+#include "import/hf/architectures.h"
 
 namespace incipit {
 
@@ -28,21 +31,42 @@ AttentionSpec GemmaDecoder::attention_spec(const RotaryValue& rotary, float unme
   return spec;
 }
 
+float GemmaDecoder::embedding_scale() const {
+  return static_cast<float>(std::sqrt(static_cast<double>(geometry.hidden)));
+}
+
 void GemmaDecoder::build(const LayerPart& attention, float unmentioned_logit_cap, Model& model) const {
   const float logit_cap = read_soft_cap(config, "final_logit_softcapping", unmentioned_logit_cap);
-  ValueId x =
-      decoder.embedding("model.embed_tokens", static_cast<float>(std::sqrt(static_cast<double>(geometry.hidden))));
-  for (int64_t layer = 0; layer < geometry.layers; ++layer) {
-    const std::string module = fmt::format("model.layers.{}", layer);
-    const ValueId attended = attention(layer, module, decoder.rms_norm(module + ".input_layernorm", x));
-    x = decoder.add(module + ".attention_residual", x,
-                    decoder.rms_norm(module + ".post_attention_layernorm", attended));
-    const ValueId mixed =
-        decoder.gated_mlp(module + ".mlp", decoder.rms_norm(module + ".pre_feedforward_layernorm", x));
-    x = decoder.add(module + ".mlp_residual", x, decoder.rms_norm(module + ".post_feedforward_layernorm", mixed));
-  }
-  const ValueId logits = decoder.output_head("lm_head", decoder.rms_norm("model.norm", decoder.sampled_rows(x)));
+  const DecoderFrame frame{.attention_output_norm = "post_attention_layernorm",
+                           .mlp_input_norm = "pre_feedforward_layernorm",
+                           .mlp_output_norm = "post_feedforward_layernorm",
+                           .embedding_scale = embedding_scale()};
+  const auto mlp = [&](int64_t, const std::string& module, ValueId x) { return decoder.gated_mlp(module + ".mlp", x); };
+  const ValueId logits = build_decoder(decoder, geometry, frame, attention, mlp);
   decoder.finish(decoder.soft_cap("final_logit_softcapping", logits, logit_cap), model);
 }
+
+namespace {
+
+void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+  GeometryReading reading = GemmaDecoder::reading();
+  reading.honoured = {};
+  const DecoderGeometry geometry = read_decoder_geometry(config, options, reading);
+  const Bias bias = bias_if(config.flag("attention_bias", false));
+
+  DecoderBuilder decoder(geometry, weights);
+  const AttentionSpec spec =
+      decoder.plain_attention(decoder.rotary("model.rotary_emb.inv_freq", read_rope(config, rope_context(geometry))));
+  const auto attention = [&](int64_t layer, const std::string& module, ValueId x) {
+    return decoder.self_attention(module + ".self_attn", layer, x, spec, bias, bias);
+  };
+  const auto mlp = [&](int64_t, const std::string& module, ValueId x) { return decoder.gated_mlp(module + ".mlp", x); };
+  const float embedding_scale = GemmaDecoder{config, geometry, decoder}.embedding_scale();
+  decoder.finish(build_pre_norm_decoder(decoder, geometry, attention, mlp, embedding_scale), model);
+}
+
+}  // namespace
+
+const HfArchitecture gemma_architecture{"GemmaForCausalLM", build};
 
 }  // namespace incipit

@@ -1,7 +1,7 @@
-// What Gemma-2 and Gemma-3 have in common.
+// What the Gemmas have in common.
 #pragma once
 
-#include "import/hf/decoder_builder.h"
+#include "import/hf/decoder_frame.h"
 
 namespace incipit {
 
@@ -14,6 +14,7 @@ struct GemmaDecoder {
 
   /// What their configs leave out.
   static GeometryReading reading();
+  float embedding_scale() const;
   AttentionSpec attention_spec(const RotaryValue& rotary, float unmentioned_cap) const;
   /// `attention` as LayerPart says, but that its result is normed before it is added.
   void build(const LayerPart& attention, float unmentioned_logit_cap, Model& model) const;

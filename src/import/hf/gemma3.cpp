@@ -27,7 +27,13 @@ Rope read_local_rope(const HfConfig& config, const DecoderGeometry& geometry) {
   return read_layer_type_rope(config, context, "sliding_attention");
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+/// What the text models of the larger ones' configs leave out.
+constexpr std::string_view defaults = R"({"vocab_size":262208,"hidden_size":2304,"intermediate_size":9216,
+  "num_hidden_layers":26,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":256,
+  "max_position_embeddings":131072,"rms_norm_eps":1e-6})";
+
+void build(const HfConfig& given, const ImportOptions& options, TensorSource& weights, Model& model) {
+  const HfConfig config = given.with_defaults(defaults);
   const DecoderGeometry geometry = read_decoder_geometry(config, options, GemmaDecoder::reading());
   const std::vector<bool> is_local = read_local_layers(config, geometry);
   const Bias bias = bias_if(config.flag("attention_bias", false));

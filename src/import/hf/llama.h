@@ -2,7 +2,7 @@
 #pragma once
 
 #include "graph/model.h"
-#include "import/hf/decoder_builder.h"
+#include "import/hf/decoder_frame.h"
 
 namespace incipit {
 

@@ -1,6 +1,6 @@
 // Qwen3: Llama's shape with a norm for every head of query and key, before they turn.
 #include "import/hf/architectures.h"
-#include "import/hf/decoder_builder.h"
+#include "import/hf/decoder_frame.h"
 #include "import/hf/qwen.h"
 
 namespace incipit {

@@ -166,7 +166,8 @@ Rope linear_rope(const RopeOptions& options) {
   return rope;
 }
 
-/// Within the original length, which an engine cannot leave, nothing is stretched yet.
+/// Within the original length, which an engine cannot leave, nothing is stretched yet. Hunyuan's `alpha` stretches the
+/// base for all lengths.
 Rope dynamic_rope(const RopeOptions& options) {
   ratio(options.own, "factor");
   if (options.context.max_context > options.context.max_position) {
@@ -174,7 +175,22 @@ Rope dynamic_rope(const RopeOptions& options) {
                                  options.context.max_position, options.context.max_context),
                      fmt::format("give --max-context up to {}", options.context.max_position));
   }
-  return plain_rope(options.theta, options.dim);
+  if (options.own.number_or("alpha", 0) == 0) return plain_rope(options.theta, options.dim);
+  const auto dim = static_cast<double>(options.dim);
+  if (options.dim <= 2) options.own.fail("alpha needs heads of more than two rotated elements");
+  return plain_rope(options.theta * std::pow(ratio(options.own, "alpha"), dim / (dim - 2)), options.dim);
+}
+
+/// Queries that grow, of Llama 4 and Ministral 3.
+void read_growth(const RopeOptions& options, Rope& rope) {
+  constexpr std::string_view key = "llama_4_scaling_beta";
+  const double growth = options.own.number_or(key, 0);
+  if (growth == 0) return;
+  const std::string fault = fmt::format("{} is {}", key, options.own.shown(key));
+  if (!options.context.grows) options.own.fail(fault + ", which is not supported for this architecture");
+  if (!(growth > 0 && growth <= 1e3)) options.own.fail(fault, "it must lie in [0, 1000]");
+  rope.growth = static_cast<float>(growth);
+  rope.growth_length = options.own.integer("original_max_position_embeddings", 1, 1 << 28);
 }
 
 Rope make_rope(const RopeOptions& options) {
@@ -248,7 +264,10 @@ Rope read_options(const HfConfig& config, HfConfig own, const RopeContext& conte
   const double theta =
       own.has("rope_theta") ? ratio(own, "rope_theta") : ratio_or(config, context.theta_key, context.default_theta);
   const int64_t dim = rotated_dim(config, own, context);
-  return make_rope({config, std::move(own), theta, dim, context});
+  const RopeOptions options{config, std::move(own), theta, dim, context};
+  Rope rope = make_rope(options);
+  read_growth(options, rope);
+  return rope;
 }
 
 }  // namespace

@@ -14,6 +14,9 @@ namespace incipit {
 struct Rope {
   std::vector<float> inverse_frequencies;  // [pairs]; dims of a head beyond 2·pairs do not turn
   float factor = 1;                        // cos and sin are multiplied by it
+  bool interleaved = false;                // pairs neighbours of a head, not its halves
+  float growth = 0;                        // queries grow with their position (base/query_growth.h)
+  int64_t growth_length = 1;
 };
 
 /// What the frequencies depend on beside a config's rotary options, and what an architecture calls those.
@@ -26,6 +29,7 @@ struct RopeContext {
   std::string_view scaling_key = "rope_scaling";  // what published configs call the rotary options; empty: nothing
   std::string_view partial_key = {};  // which part of a head turns; empty: all of it, and no option says else
   double default_partial = 1;
+  bool grows = false;  // takes llama_4_scaling_beta, which makes queries grow
 };
 
 /// Reads `rope_parameters` (Transformers 5), or `rope_theta` with `rope_scaling` (`type` or `rope_type`): default,
