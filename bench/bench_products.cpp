@@ -123,8 +123,8 @@ void measure(const Product& product, Device& device, const Ceilings& ceilings) {
   const double limit = limit_seconds(work_of(product.problem, product.rows, product.rows), ceilings) * 1e3;
   const double mine = median(ours), other = median(theirs);
   fmt::print("| {}×{}×{} {} | {} | {:.3f} | {:.2f} | {:.3f} | {:.2f} | {} {} |\n", product.rows, problem.n, problem.k,
-             enumeration_names(problem.format)[static_cast<size_t>(problem.format)], product.count, mine, mine / limit,
-             other, other / mine, product.kernel, product.config);
+             name_of(problem.format), product.count, mine, mine / limit, other, other / mine, product.kernel,
+             product.config);
 }
 
 int run(int argc, char** argv) {

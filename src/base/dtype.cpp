@@ -1,6 +1,5 @@
 #include "base/dtype.h"
 
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
@@ -8,34 +7,14 @@
 namespace incipit {
 namespace {
 
-struct Row {
-  DType dtype;
-  std::string_view name;
-  size_t size;
-};
-constexpr std::array<Row, 13> rows{{{DType::f32, "f32", 4},
-                                    {DType::f16, "f16", 2},
-                                    {DType::bf16, "bf16", 2},
-                                    {DType::i8, "i8", 1},
-                                    {DType::u8, "u8", 1},
-                                    {DType::i16, "i16", 2},
-                                    {DType::u16, "u16", 2},
-                                    {DType::i32, "i32", 4},
-                                    {DType::u32, "u32", 4},
-                                    {DType::i64, "i64", 8},
-                                    {DType::u64, "u64", 8},
-                                    {DType::f64, "f64", 8},
-                                    {DType::boolean, "bool", 1}}};
+constexpr std::array<size_t, dtype_names.size()> sizes{4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8, 8, 1};
 
 }  // namespace
 
-size_t size_of(DType dtype) { return rows.at(static_cast<size_t>(dtype)).size; }
-std::string_view name_of(DType dtype) { return rows.at(static_cast<size_t>(dtype)).name; }
+size_t size_of(DType dtype) { return sizes.at(static_cast<size_t>(dtype)); }
 
 DType dtype_from_name(std::string_view name) {
-  for (const Row& row : rows) {
-    if (row.name == name) return row.dtype;
-  }
+  if (const std::optional<DType> found = find_value<DType>(name)) return *found;
   throw Error("dtype", "unknown element type '" + std::string(name) + "'");
 }
 

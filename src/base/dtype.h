@@ -1,25 +1,29 @@
 // Element types and their conversions.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
+#include "base/enumeration.h"
+
 namespace incipit {
 
 enum class DType : uint8_t { f32, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, f64, boolean };
+constexpr std::array<std::string_view, 13> dtype_names{"f32", "f16", "bf16", "i8",  "u8",  "i16", "u16",
+                                                       "i32", "u32", "i64",  "u64", "f64", "bool"};
+constexpr const auto& enumeration_names(DType) { return dtype_names; }
 
 /// Bytes of one element.
 size_t size_of(DType dtype);
-/// "f32", "bf16", "i8" …
-std::string_view name_of(DType dtype);
 /// Whether it has a fraction: f32, f16, bf16, f64.
 constexpr bool is_floating(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
 }
-/// The inverse of name_of; throws Error for an unknown name.
+/// The inverse of name_of ("f32", "bf16", "i8" …); throws Error for an unknown name.
 DType dtype_from_name(std::string_view name);
 
 /// bfloat16 as stored. Arithmetic is done in float.

@@ -23,13 +23,6 @@ int32_t narrow(int64_t value) {
   return static_cast<int32_t>(value);
 }
 
-Activation activation_from(std::string_view name) {
-  for (size_t i = 0; i < activation_names.size(); ++i) {
-    if (activation_names[i] == name) return static_cast<Activation>(i);
-  }
-  throw Error("graph", "unknown activation '" + std::string(name) + "'");
-}
-
 Error not_decoder(const std::string& why) {
   return {"graph", "it is not in decoder form: " + why, "only decoder models can be compiled"};
 }
@@ -187,7 +180,7 @@ void Lowering::find_packed_tables() {
   for (NodeId id : graph_.order()) {
     const auto* linear = graph_.op_as<ops::Linear>(id);
     const Node& node = graph_.node(id);
-    if (linear == nullptr || is_gated(activation_from(linear->activation)) || optional_input(node, 2) != none) continue;
+    if (linear == nullptr || is_gated(linear->activation) || optional_input(node, 2) != none) continue;
     const ConstantPtr& weight = graph_.value(node.inputs[1]).constant;
     if (weight != nullptr)
       packed_tables_.emplace(weight.get(),

@@ -36,8 +36,6 @@ std::span<const LowerRule> product_rules();
 std::span<const LowerRule> row_rules();
 
 int32_t narrow(int64_t value);
-/// Throws Error for a name that no activation has.
-Activation activation_from(std::string_view name);
 Error not_decoder(const std::string& why);
 /// How a product of `input` rows keeps its weight: f32 rows meet f16 weights as they are, and all others in f32.
 WeightFormat format_for(DType input, DType weight);

@@ -23,6 +23,9 @@ class AttributeWriter final : public AttributeVisitor {
   void visit(std::string_view name, std::vector<int64_t>& value) override {
     add(name, plan::AttributeKind::integers, 0, 0, {}, builder_.CreateVector(value));
   }
+  void visit(std::string_view name, std::span<const std::string_view> words, size_t& chosen) override {
+    add(name, plan::AttributeKind::text, 0, 0, text(builder_, words[chosen]));
+  }
   std::vector<Offset<plan::Attribute>> attributes;
 
  private:

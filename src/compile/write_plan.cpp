@@ -102,8 +102,7 @@ class PlanWriter {
                                written[i].bytes);
     });
     const Shape& shape = weight.values->shape();
-    const std::string_view format = weight.dense ? name_of(weight.values->dtype())
-                                                 : enumeration_names(weight.format)[static_cast<size_t>(weight.format)];
+    const std::string_view format = weight.dense ? name_of(weight.values->dtype()) : name_of(weight.format);
     return plan::CreateWeight(builder_, text(weight.name), text(weight.dense ? "dense" : panel_layout), text(format),
                               unsigned32(shape.empty() ? 1 : shape[0] / weight.experts),
                               unsigned32(shape.size() < 2 ? 1 : shape[1]), weight.gated, planes,

@@ -16,7 +16,7 @@ ValueId find_logits(const Graph& graph) {
     token = source(token);
   }
   const auto* choice = graph.producer_as<ops::ArgReduce>(token);
-  if (choice == nullptr || choice->kind != "max") return first;
+  if (choice == nullptr || choice->kind != choice->max) return first;
   const ValueId logits = source(token);
   const auto rank = static_cast<int64_t>(graph.value(logits).type.shape.size());
   return choice->axis == -1 || choice->axis == rank - 1 ? logits : first;

@@ -14,6 +14,9 @@ class Collector : public AttributeVisitor {
   void visit(std::string_view, bool& value) override { values.emplace_back(value); }
   void visit(std::string_view, std::string& value) override { values.emplace_back(value); }
   void visit(std::string_view, std::vector<int64_t>& value) override { values.emplace_back(value); }
+  void visit(std::string_view, std::span<const std::string_view> words, size_t& chosen) override {
+    values.emplace_back(std::string(words[chosen]));
+  }
   std::vector<Attribute> values;
 };
 

@@ -167,6 +167,14 @@ class Reader : public AttributeVisitor {
       if (!read_number(element.text, value.emplace_back())) bad(name, "a list of whole numbers");
     }
   }
+  void visit(std::string_view name, std::span<const std::string_view> words, size_t& chosen) override {
+    const AttributeText* text = take(name);
+    if (text == nullptr) return;
+    const auto& word = get<std::string>(name, *text, "a string");
+    const std::optional<size_t> found = find_word(words, word);
+    if (!found) line_.fail("attribute " + std::string(name) + " cannot be " + quoted(word));
+    chosen = *found;
+  }
   void finish(std::string_view op) const {
     for (const auto& [name, text] : attributes_) {
       if (!taken_.contains(name)) line_.fail(std::string(op) + " has no attribute '" + name + "'");

@@ -32,6 +32,9 @@ class Writer : public AttributeVisitor {
     for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "" : ", ") + number(value[i]);
     add(name, text + "]");
   }
+  void visit(std::string_view name, std::span<const std::string_view> words, size_t& chosen) override {
+    add(name, quoted(words[chosen]));
+  }
   std::vector<std::pair<std::string, std::string>> attributes;
 
  private:

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/activation.h"
 #include "base/dtype.h"
 #include "kernels/batch.h"
 #include "kernels/layout.h"
@@ -18,24 +19,6 @@ namespace incipit {
 
 template <typename Family>
 struct Kernel;
-
-/// Applied to a product's result. The *_gate forms take gate and up columns in pairs and yield half the width:
-/// activation(gate) · up.
-enum class Activation : uint8_t {
-  none,
-  silu,
-  gelu_tanh,
-  gelu_erf,
-  relu,
-  relu_squared,
-  silu_gate,
-  gelu_tanh_gate,
-  gelu_erf_gate
-};
-constexpr std::array<std::string_view, 9> activation_names{
-    "none", "silu", "gelu_tanh", "gelu_erf", "relu", "relu_squared", "silu_gate", "gelu_tanh_gate", "gelu_erf_gate"};
-constexpr const auto& enumeration_names(Activation) { return activation_names; }
-constexpr bool is_gated(Activation a) { return a >= Activation::silu_gate; }
 
 /// out[r, :] = table[ids[r], :]. The ids are tokens, or positions where a model learned a vector for each.
 struct Embedding {

@@ -16,7 +16,6 @@ void ProblemWriter::field(std::string_view name, std::string_view value) {
 
 void ProblemWriter::operator()(std::string_view name, const int32_t& value) { field(name, std::to_string(value)); }
 void ProblemWriter::operator()(std::string_view name, const bool& value) { field(name, value ? "1" : "0"); }
-void ProblemWriter::operator()(std::string_view name, const DType& value) { field(name, name_of(value)); }
 
 void ProblemWriter::operator()(std::string_view name, const float& value) {
   char text[32];
@@ -68,15 +67,6 @@ void ProblemReader::operator()(std::string_view name, float& value) {
   const std::string_view found = field(name);
   const auto [end, error] = std::from_chars(found.data(), found.data() + found.size(), value);
   if (error != std::errc() || end != found.data() + found.size() || !std::isfinite(value)) fail(name, found);
-}
-
-void ProblemReader::operator()(std::string_view name, DType& value) {
-  const std::string_view found = field(name);
-  try {
-    value = dtype_from_name(found);
-  } catch (const Error&) {
-    fail(name, found);
-  }
 }
 
 void ProblemReader::finish() const {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/dtype.h"
+#include "base/enumeration.h"
 
 namespace incipit {
 
@@ -24,11 +24,9 @@ class ProblemWriter {
   void operator()(std::string_view name, const int32_t& value);
   void operator()(std::string_view name, const bool& value);
   void operator()(std::string_view name, const float& value);
-  void operator()(std::string_view name, const DType& value);
-  template <typename E>
-  requires requires(E e) { enumeration_names(e); }
+  template <Enumeration E>
   void operator()(std::string_view name, const E& value) {
-    field(name, enumeration_names(value)[static_cast<size_t>(value)]);
+    field(name, name_of(value));
   }
   std::string take() { return std::move(text_); }
 
@@ -45,19 +43,12 @@ class ProblemReader {
   void operator()(std::string_view name, int32_t& value);
   void operator()(std::string_view name, bool& value);
   void operator()(std::string_view name, float& value);
-  void operator()(std::string_view name, DType& value);
-  template <typename E>
-  requires requires(E e) { enumeration_names(e); }
+  template <Enumeration E>
   void operator()(std::string_view name, E& value) {
-    const auto& names = enumeration_names(value);
-    const std::string_view found = field(name);
-    for (size_t i = 0; i < names.size(); ++i) {
-      if (names[i] == found) {
-        value = static_cast<E>(i);
-        return;
-      }
-    }
-    fail(name, found);
+    const std::string_view word = field(name);
+    const std::optional<E> found = find_value<E>(word);
+    if (!found) fail(name, word);
+    value = *found;
   }
   /// Throws Error when fields are left over.
   void finish() const;

@@ -58,7 +58,8 @@ bool multiply_source(Graph& graph, ValueId value, float factor) {
   }
   if (const auto* experts = graph.op_as<ops::ExpertLinear>(node)) {
     const ValueId weight = input_of(graph, node, 2);
-    if (experts->activation != "none" || experts->output != "f32" || !has_own_weight(graph, weight)) return false;
+    if (experts->activation != Activation::none || experts->output != DType::f32 || !has_own_weight(graph, weight))
+      return false;
     graph.set_constant(weight, scale_all(graph.value(weight).constant, factor));
     return true;
   }

@@ -23,14 +23,14 @@ namespace {
 
 /// Makes the op O behind `value` write `dtype` instead of f32, if it is an O whose output number `output` that is.
 template <typename O>
-bool write_as(Graph& graph, ValueId value, std::string_view dtype, int32_t output = 0) {
+bool write_as(Graph& graph, ValueId value, DType dtype, int32_t output = 0) {
   const O* op = graph.producer_as<O>(value);
-  if (op == nullptr || op->output != "f32" || graph.value(value).producer_output != output) return false;
+  if (op == nullptr || op->output != DType::f32 || graph.value(value).producer_output != output) return false;
   graph.change<O>(graph.value(value).producer, [&](O& changed) { changed.output = dtype; });
   return true;
 }
 
-bool write_rounded(Graph& graph, ValueId value, std::string_view dtype) {
+bool write_rounded(Graph& graph, ValueId value, DType dtype) {
   return write_as<ops::RmsNorm>(graph, value, dtype) || write_as<ops::AddRmsNorm>(graph, value, dtype, 1) ||
          write_as<ops::LayerNorm>(graph, value, dtype) || write_as<ops::Linear>(graph, value, dtype) ||
          write_as<ops::QuantizedLinear>(graph, value, dtype) || write_as<ops::ExpertLinear>(graph, value, dtype) ||
@@ -64,7 +64,8 @@ class CacheInputs {
   void write_as_bf16() {
     for (const NodeId n : products_) {
       const ValueId result = graph_.node(n).outputs[0];
-      if (!write_as<ops::Linear>(graph_, result, "bf16")) write_as<ops::QuantizedLinear>(graph_, result, "bf16");
+      if (!write_as<ops::Linear>(graph_, result, DType::bf16))
+        write_as<ops::QuantizedLinear>(graph_, result, DType::bf16);
       pass_on(result);
     }
   }
@@ -73,7 +74,7 @@ class CacheInputs {
   bool is_wide_product(NodeId n) const {
     const auto* linear = graph_.op_as<ops::Linear>(n);
     const auto* quantized = graph_.op_as<ops::QuantizedLinear>(n);
-    return (linear && linear->output == "f32") || (quantized && quantized->output == "f32");
+    return (linear && linear->output == DType::f32) || (quantized && quantized->output == DType::f32);
   }
 
   bool all_round(ValueId value) const {
@@ -83,10 +84,11 @@ class CacheInputs {
   }
 
   bool rounds(NodeId user, size_t index) const {
-    if (const auto* write = graph_.op_as<ops::KvWrite>(user)) return write->cache == "bf16" && index < 2;
-    if (const auto* attention = graph_.op_as<ops::Attention>(user)) return attention->cache == "bf16" && index == 0;
+    if (const auto* write = graph_.op_as<ops::KvWrite>(user)) return write->cache == DType::bf16 && index < 2;
+    if (const auto* attention = graph_.op_as<ops::Attention>(user))
+      return attention->cache == DType::bf16 && index == 0;
     if (const auto* rotary = graph_.op_as<ops::ApplyRotary>(user)) {
-      return index == 0 && (rotary->output == "bf16" || all_round(graph_.node(user).outputs[0]));
+      return index == 0 && (rotary->output == DType::bf16 || all_round(graph_.node(user).outputs[0]));
     }
     return graph_.op_as<ops::SliceColumns>(user) && all_round(graph_.node(user).outputs[0]);
   }
@@ -106,7 +108,7 @@ class CacheInputs {
         graph_.change<ops::SliceColumns>(user, [](auto&) {});  // its result has its input's dtype
         pass_on(result);
       } else {
-        write_as<ops::ApplyRotary>(graph_, result, "bf16");
+        write_as<ops::ApplyRotary>(graph_, result, DType::bf16);
       }
     }
   }
@@ -116,8 +118,8 @@ class CacheInputs {
 };
 
 bool write_quantized(Graph& graph, ValueId value) {
-  return write_as<ops::RmsNorm>(graph, value, "i8") || write_as<ops::AddRmsNorm>(graph, value, "i8", 1) ||
-         write_as<ops::LayerNorm>(graph, value, "i8");
+  return write_as<ops::RmsNorm>(graph, value, DType::i8) || write_as<ops::AddRmsNorm>(graph, value, DType::i8, 1) ||
+         write_as<ops::LayerNorm>(graph, value, DType::i8);
 }
 
 }  // namespace
@@ -127,13 +129,13 @@ void fuse_conversions(Graph& graph, const PassContext&) {
     const ValueId x = input_of(graph, n, 0);
     if (x == none || graph.use_count(x) != 1) continue;
     if (const auto* convert = graph.op_as<ops::Convert>(n)) {
-      if (convert->to != "bf16" || !write_rounded(graph, x, convert->to)) continue;
+      if (convert->to != DType::bf16 || !write_rounded(graph, x, convert->to)) continue;
       graph.replace_uses(graph.node(n).outputs[0], x);
       graph.remove_node(n);
     } else if (const auto* quantize = graph.op_as<ops::QuantizeRows>(n)) {
       if (quantize->groups != 1 || !write_quantized(graph, x)) {
         // Eight of the bits that codes keep seven of.
-        write_rounded(graph, x, "bf16");
+        write_rounded(graph, x, DType::bf16);
         continue;
       }
       const std::vector<ValueId> outputs = graph.node(n).outputs;
@@ -142,9 +144,9 @@ void fuse_conversions(Graph& graph, const PassContext&) {
       graph.replace_uses(outputs[1], scales);
       graph.remove_node(n);
       graph.rename(scales, graph.value(x).name + ".scales");
-    } else if (const auto* attention = graph.op_as<ops::Attention>(n); attention && attention->cache == "bf16") {
+    } else if (const auto* attention = graph.op_as<ops::Attention>(n); attention && attention->cache == DType::bf16) {
       // Scores of bf16 keys are no more exact than a bf16 query makes them, and half of it is read.
-      write_as<ops::ApplyRotary>(graph, x, "bf16");
+      write_as<ops::ApplyRotary>(graph, x, DType::bf16);
     }
   }
   CacheInputs(graph).write_as_bf16();

@@ -19,10 +19,10 @@ bool absorb_user(Graph& graph, NodeId node) {
   std::vector<ValueId> inputs = graph.node(node).inputs;
   inputs.resize(4, none);
   const ValueId result = graph.node(node).outputs[0];
-  if (linear.output != "f32" || inputs[residual_input] != none || graph.use_count(result) != 1) return false;
+  if (linear.output != DType::f32 || inputs[residual_input] != none || graph.use_count(result) != 1) return false;
   if (graph.is_output(result)) return false;
   const auto [user, index] = graph.uses(result).front();
-  const bool bare = linear.activation == "none";
+  const bool bare = linear.activation == Activation::none;
   if (graph.op_as<ops::Add>(user)) {
     const ValueId other = input_of(graph, user, index == 0 ? 1 : 0);
     if (is_constant_vector(graph, other) && index == 0) {
@@ -81,7 +81,7 @@ bool pass_on_residual(Graph& graph, NodeId node) {
   ValueId residual = input_of(graph, node, residual_input);
   while (residual != none) {
     const auto* linear = graph.producer_as<ops::Linear>(residual);
-    if (linear == nullptr || linear->output != "f32" || graph.use_count(residual) != 1) return false;
+    if (linear == nullptr || linear->output != DType::f32 || graph.use_count(residual) != 1) return false;
     const NodeId other = graph.value(residual).producer;
     residual = input_of(graph, other, residual_input);
     if (residual != none) continue;

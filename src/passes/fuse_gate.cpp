@@ -3,7 +3,6 @@
 #include "graph/ops/expert_linear.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/multiply.h"
-#include "graph/ops/rule.h"
 #include "graph/ops/slice_columns.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -21,7 +20,7 @@ ValueId sliced_from(const Graph& graph, ValueId slice, int64_t first) {
 bool fuse(Graph& graph, NodeId multiply, size_t side) {
   const ValueId activated = input_of(graph, multiply, side), up = input_of(graph, multiply, 1 - side);
   const auto* activate = graph.producer_as<ops::Activate>(activated);
-  if (activate == nullptr || graph.use_count(activated) != 1 || !ops::is_gate(activate->kind + "_gate")) return false;
+  if (activate == nullptr || graph.use_count(activated) != 1 || !gate_of(activate->kind)) return false;
   const ValueId gate = input_of(graph, graph.value(activated).producer, 0);
   const ValueId merged = sliced_from(graph, gate, 0);
   if (merged == none || graph.use_count(merged) != 2) return false;
@@ -32,7 +31,7 @@ bool fuse(Graph& graph, NodeId multiply, size_t side) {
     return false;
   }
   ops::Linear linear;
-  linear.activation = activate->kind + "_gate";
+  linear.activation = *gate_of(activate->kind);
   const ValueId fused = graph.insert(multiply, graph.node(graph.value(projection->product).producer).name, linear,
                                      {projection->x, projection->weight, projection->bias});
   substitute(graph, graph.node(multiply).outputs[0], fused);
@@ -44,7 +43,8 @@ bool fuse(Graph& graph, NodeId multiply, size_t side) {
 /// The bare product of chosen experts that makes `value`, which nothing else uses.
 const ops::ExpertLinear* bare_experts(const Graph& graph, ValueId value) {
   const auto* op = graph.producer_as<ops::ExpertLinear>(value);
-  if (op == nullptr || op->activation != "none" || op->output != "f32" || graph.use_count(value) != 1) return nullptr;
+  if (op == nullptr || op->activation != Activation::none || op->output != DType::f32 || graph.use_count(value) != 1)
+    return nullptr;
   return has_own_weight(graph, input_of(graph, graph.value(value).producer, 2)) ? op : nullptr;
 }
 
@@ -70,7 +70,7 @@ ConstantPtr pair_experts(ConstantPtr gate, ConstantPtr up) {
 bool fuse_experts(Graph& graph, NodeId multiply, size_t side) {
   const ValueId activated = input_of(graph, multiply, side), up = input_of(graph, multiply, 1 - side);
   const auto* activate = graph.producer_as<ops::Activate>(activated);
-  if (activate == nullptr || graph.use_count(activated) != 1 || !ops::is_gate(activate->kind + "_gate")) return false;
+  if (activate == nullptr || graph.use_count(activated) != 1 || !gate_of(activate->kind)) return false;
   const ValueId gate = input_of(graph, graph.value(activated).producer, 0);
   if (gate == up || !bare_experts(graph, gate) || !bare_experts(graph, up)) return false;
   const NodeId gate_node = graph.value(gate).producer, up_node = graph.value(up).producer;
@@ -82,7 +82,7 @@ bool fuse_experts(Graph& graph, NodeId multiply, size_t side) {
   const std::string name = sibling_name(graph.node(gate_node).name, "gate_up_proj");
   ops::ExpertLinear op;
   op.top_k = graph.op_as<ops::ExpertLinear>(gate_node)->top_k;
-  op.activation = activate->kind + "_gate";
+  op.activation = *gate_of(activate->kind);
   const ValueId weight = graph.add_constant(name + ".weight", pair_experts(gate_weight, up_weight));
   const ValueId fused = graph.insert(multiply, name, op, {inputs[0], inputs[1], weight});
   substitute(graph, graph.node(multiply).outputs[0], fused);

@@ -10,7 +10,7 @@ namespace incipit {
 void fuse_residual_norm(Graph& graph, const PassContext&) {
   for (const NodeId n : std::vector<NodeId>(graph.order())) {
     const auto* norm = graph.op_as<ops::RmsNorm>(n);
-    if (norm == nullptr || norm->output != "f32" || norm->groups != 1) continue;
+    if (norm == nullptr || norm->output != DType::f32 || norm->groups != 1) continue;
     const ValueId sum = input_of(graph, n, 0), gain = input_of(graph, n, 1);
     if (!graph.producer_as<ops::Add>(sum) || (gain != none && !is_constant(graph, gain))) continue;
     const NodeId add = graph.value(sum).producer;

@@ -249,23 +249,19 @@ class Packer {
 
   void unary(const Node& node, const ops::Unary& op) {
     const Packed& x = rows_of(node.inputs[0]);
-    if (op.function == "neg") return put(node.outputs[0], scaled(node.name, x.value, -1), x.axes);
+    if (op.function == op.neg) return put(node.outputs[0], scaled(node.name, x.value, -1), x.axes);
+    const std::optional<Activation> kind = activation_of(op);
+    if (!kind) throw Refusal{std::string(name_of(op.function)) + " is no activation of decoders"};
     ops::Activate activate;
-    if (op.function == "swish" && op.alpha == 1) {
-      activate.kind = "silu";
-    } else if (op.function == "gelu_erf" || op.function == "gelu_tanh" || op.function == "relu") {
-      activate.kind = op.function;
-    } else {
-      throw Refusal{op.function + " is no activation of decoders"};
-    }
+    activate.kind = *kind;
     put(node.outputs[0], packed_.add(node.name, std::move(activate), {x.value}), x.axes);
   }
 
   // cap·tanh(x / cap).
   bool soft_cap(const Node& node) {
-    const auto outer = match_with_number(graph_, node.outputs[0], "mul");
-    const ValueId inner = outer ? match_unary(graph_, past_casts(graph_, outer->value), "tanh") : none;
-    const auto divided = inner == none ? std::nullopt : match_with_number(graph_, inner, "div");
+    const auto outer = match_with_number(graph_, node.outputs[0], ops::Binary::mul);
+    const ValueId inner = outer ? match_unary(graph_, past_casts(graph_, outer->value), ops::Unary::tanh) : none;
+    const auto divided = inner == none ? std::nullopt : match_with_number(graph_, inner, ops::Binary::div);
     if (!divided || divided->number != outer->number) return false;
     const Packed& x = rows_of(divided->value);
     ops::SoftCap op;
@@ -284,15 +280,15 @@ class Packer {
   void binary(const Node& node, const ops::Binary& op) {
     const ValueId result = node.outputs[0];
     if (soft_cap(node)) return;
-    for (const std::string_view function : {"mul", "div"}) {
+    for (const auto function : {op.mul, op.div}) {
       const auto factor = match_with_number(graph_, result, function);
       if (!factor || find(factor->value) == nullptr) continue;
       const Packed& x = rows_of(factor->value);
-      const double number = function == "mul" ? factor->number : 1 / factor->number;
+      const double number = function == op.mul ? factor->number : 1 / factor->number;
       return put(result, scaled(node.name, x.value, number), x.axes);
     }
-    if (op.function != "add" && op.function != "sub" && op.function != "mul") {
-      throw Refusal{op.function + " of two values has no row-wise form"};
+    if (op.function != op.add && op.function != op.sub && op.function != op.mul) {
+      throw Refusal{std::string(name_of(op.function)) + " of two values has no row-wise form"};
     }
     if (find(node.inputs[0]) != nullptr && find(node.inputs[1]) != nullptr) {
       const Packed &x = rows_of(node.inputs[0]), &y = rows_of(node.inputs[1]);
@@ -303,15 +299,15 @@ class Packer {
     const Packed& x = rows_of(node.inputs[constant_first ? 1 : 0]);
     const ValueId operand = node.inputs[constant_first ? 0 : 1];
     const ConstantPtr vector = vector_for(operand, x);
-    if (vector == nullptr || (op.function == "sub" && constant_first)) {
+    if (vector == nullptr || (op.function == op.sub && constant_first)) {
       throw Refusal{"combines tokens with " + called(operand) + ", which is no constant vector over their features"};
     }
     put(result, combined(node.name, op.function, x.value, packed_.add_constant(called(operand), vector)), x.axes);
   }
 
-  ValueId combined(const std::string& name, const std::string& function, ValueId x, ValueId y) {
-    if (function == "mul") return packed_.add(name, ops::Multiply{}, {x, y});
-    if (function == "sub") y = scaled(name + ".negative", y, -1);
+  ValueId combined(const std::string& name, ops::Binary::Function function, ValueId x, ValueId y) {
+    if (function == ops::Binary::mul) return packed_.add(name, ops::Multiply{}, {x, y});
+    if (function == ops::Binary::sub) y = scaled(name + ".negative", y, -1);
     return packed_.add(name, ops::Add{}, {x, y});
   }
 
@@ -501,7 +497,7 @@ class Packer {
   void attention(const Node& node, const ops::Sdpa& op) {
     const auto operand = [&](size_t i) { return i < node.inputs.size() ? node.inputs[i] : none; };
     const std::optional<int64_t> window = window_of(op, operand(3));
-    if (!window || !op.scores.empty()) throw Refusal{"lets tokens see others than those before them"};
+    if (!window || op.scores != op.none) throw Refusal{"lets tokens see others than those before them"};
     if ((op.causal && !counts_tokens(graph_, inputs_, operand(4), 0)) ||
         (operand(5) != none && !counts_tokens(graph_, inputs_, operand(5), 1))) {
       throw Refusal{"does not begin behind the earlier tokens"};

@@ -7,17 +7,28 @@
 
 namespace incipit {
 
-std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value, std::string_view function) {
+std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value,
+                                                        ops::Binary::Function function) {
   const auto* op = graph.producer_as<ops::Binary>(value);
   if (op == nullptr || op->function != function) return std::nullopt;
   const std::vector<ValueId>& inputs = graph.node(graph.value(value).producer).inputs;
   return std::pair(inputs.at(0), inputs.at(1));
 }
 
-ValueId match_unary(const Graph& graph, ValueId value, std::string_view function) {
+ValueId match_unary(const Graph& graph, ValueId value, ops::Unary::Function function) {
   const auto* op = graph.producer_as<ops::Unary>(value);
   if (op == nullptr || op->function != function) return none;
   return graph.node(graph.value(value).producer).inputs.at(0);
+}
+
+std::optional<Activation> activation_of(const primitives::Unary& op) {
+  switch (op.function) {
+    case op.swish: return op.alpha == 1 ? std::optional(Activation::silu) : std::nullopt;
+    case op.gelu_erf: return Activation::gelu_erf;
+    case op.gelu_tanh: return Activation::gelu_tanh;
+    case op.relu: return Activation::relu;
+    default: return std::nullopt;
+  }
 }
 
 ValueId past_casts(const Graph& graph, ValueId value) {
@@ -50,7 +61,7 @@ std::optional<double> number_of(const Graph& graph, ValueId value) {
   return number;
 }
 
-std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, std::string_view function) {
+std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, ops::Binary::Function function) {
   const auto operands = match_binary(graph, value, function);
   if (!operands) return std::nullopt;
   const auto with = [&](ValueId other, ValueId constant) -> std::optional<WithNumber> {
@@ -59,7 +70,8 @@ std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, s
     return WithNumber{other, *number};
   };
   if (const auto found = with(operands->first, operands->second)) return found;
-  return function == "add" || function == "mul" ? with(operands->second, operands->first) : std::nullopt;
+  return function == ops::Binary::add || function == ops::Binary::mul ? with(operands->second, operands->first)
+                                                                      : std::nullopt;
 }
 
 bool is_last_axis_vector(const Graph& graph, ValueId value, const Dim& width) {
@@ -113,7 +125,7 @@ ValueId transposed(Graph& graph, NodeId before, ValueId value, std::vector<int64
 ValueId converted(Graph& graph, NodeId before, ValueId value, DType dtype) {
   if (graph.value(value).type.dtype == dtype) return value;
   primitives::Cast op;
-  op.to = std::string(name_of(dtype));
+  op.to = dtype;
   return graph.insert(before, "converted", ops::Cast(op), {value});
 }
 

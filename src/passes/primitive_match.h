@@ -6,19 +6,23 @@
 #include <utility>
 #include <vector>
 
+#include "base/activation.h"
 #include "graph/graph.h"
 #include "graph/ops/primitive.h"
 
 namespace incipit {
 
 /// The operands of Binary `function` where that makes `value`.
-std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value, std::string_view function);
+std::optional<std::pair<ValueId, ValueId>> match_binary(const Graph& graph, ValueId value,
+                                                        ops::Binary::Function function);
 /// The operand of Unary `function` where that makes `value`, else none.
-ValueId match_unary(const Graph& graph, ValueId value, std::string_view function);
+ValueId match_unary(const Graph& graph, ValueId value, ops::Unary::Function function);
 /// Before conversions among floating types: exporters compute norms and softmax in f32 whatever the model's type.
 ValueId past_casts(const Graph& graph, ValueId value);
 /// Before conversions to wider floating types, which change no number.
 ValueId past_widening(const Graph& graph, ValueId value);
+/// What decoders call an activation that a primitive computes.
+std::optional<Activation> activation_of(const primitives::Unary& op);
 /// The number that a constant of one element holds.
 std::optional<double> number_of(const Graph& graph, ValueId value);
 /// Of `function`'s two operands the one that is no number, and the number: in either order, or on the right where order
@@ -27,7 +31,7 @@ struct WithNumber {
   ValueId value = none;
   double number = 0;
 };
-std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, std::string_view function);
+std::optional<WithNumber> match_with_number(const Graph& graph, ValueId value, ops::Binary::Function function);
 /// A floating constant whose elements lie along the last axis only: [W], [1, 1, W].
 bool is_last_axis_vector(const Graph& graph, ValueId value, const Dim& width);
 /// The same as a constant [W].

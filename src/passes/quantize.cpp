@@ -33,7 +33,7 @@ class Quantizer {
     }
     if (format_.codes != DType::f32) {
       // Keys and values are read once a step and query: half the bytes cost less than the rounding.
-      const std::string cache = format_.codes == DType::f16 ? "f16" : "bf16";
+      const DType cache = format_.codes == DType::f16 ? DType::f16 : DType::bf16;
       for (const NodeId n : order) {
         if (graph_.op_as<ops::KvWrite>(n)) graph_.change<ops::KvWrite>(n, [&](auto& op) { op.cache = cache; });
         if (graph_.op_as<ops::Attention>(n)) graph_.change<ops::Attention>(n, [&](auto& op) { op.cache = cache; });
@@ -158,7 +158,7 @@ class Quantizer {
       graph_.rename(made.scales, name + ".scales");
     } else {
       ops::Convert op;
-      op.to = dtype_name();
+      op.to = format_.activation;
       made.codes = graph_.insert(place, name + "." + dtype_name(), op, {x});
     }
     rows_[key] = made;

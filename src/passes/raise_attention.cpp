@@ -20,9 +20,9 @@ std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth)
 
 // cap·tanh(scores / cap).
 std::optional<Scores> match_soft_cap(const Graph& graph, ValueId value, int depth) {
-  const auto outer = match_with_number(graph, value, "mul");
-  const ValueId inner = outer ? match_unary(graph, past_casts(graph, outer->value), "tanh") : none;
-  const auto divided = inner == none ? std::nullopt : match_with_number(graph, inner, "div");
+  const auto outer = match_with_number(graph, value, ops::Binary::mul);
+  const ValueId inner = outer ? match_unary(graph, past_casts(graph, outer->value), ops::Unary::tanh) : none;
+  const auto divided = inner == none ? std::nullopt : match_with_number(graph, inner, ops::Binary::div);
   if (!divided || divided->number != outer->number || outer->number <= 0) return std::nullopt;
   std::optional<Scores> scores = match_scores(graph, divided->value, depth);
   if (!scores || scores->mask != none || scores->soft_cap != 0) return std::nullopt;
@@ -42,12 +42,12 @@ std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth)
   const Node& node = graph.node(graph.value(value).producer);
   if (graph.producer_as<ops::MatMul>(value) != nullptr) return Scores{node.inputs[0], node.inputs[1]};
   if (std::optional<Scores> capped = match_soft_cap(graph, value, depth - 1)) return capped;
-  for (const std::string_view function : {"mul", "div"}) {
+  for (const auto function : {ops::Binary::mul, ops::Binary::div}) {
     const auto scaled = match_with_number(graph, value, function);
     if (!scaled) continue;
     std::optional<Scores> scores = match_scores(graph, scaled->value, depth - 1);
     if (!scores || scores->mask != none || scores->soft_cap != 0) return std::nullopt;
-    scores->scale *= function == "mul" ? scaled->number : 1 / scaled->number;
+    scores->scale *= function == ops::Binary::mul ? scaled->number : 1 / scaled->number;
     return scores;
   }
   const auto masked = [&](ValueId inner, ValueId mask) {
@@ -62,7 +62,7 @@ std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth)
     if (scores) scores->hidden_score = *otherwise, scores->is_inverted = is_inverted;
     return scores;
   };
-  if (const auto sum = match_binary(graph, value, "add")) {
+  if (const auto sum = match_binary(graph, value, ops::Binary::add)) {
     if (std::optional<Scores> scores = masked(sum->first, sum->second)) return scores;
     return masked(sum->second, sum->first);
   }
@@ -76,10 +76,10 @@ std::optional<Scores> match_scores(const Graph& graph, ValueId value, int depth)
 // x of x·number, collecting the number: scales are also written into queries and keys.
 ValueId unscaled(const Graph& graph, ValueId value, double& scale) {
   for (;;) {
-    if (const auto product = match_with_number(graph, value, "mul")) {
+    if (const auto product = match_with_number(graph, value, ops::Binary::mul)) {
       scale *= product->number;
       value = product->value;
-    } else if (const auto quotient = match_with_number(graph, value, "div")) {
+    } else if (const auto quotient = match_with_number(graph, value, ops::Binary::div)) {
       scale /= quotient->number;
       value = quotient->value;
     } else {
@@ -150,7 +150,7 @@ ValueId attention_of(Graph& graph, NodeId n) {
   key = past_widening(graph, unscaled(graph, transposed(graph, n, key, {0, 1, 3, 2}), scores->scale));
 
   ValueId mask = past_widening(graph, scores->mask);
-  if (scores->is_inverted) mask = graph.insert(n, "seen", ops::Unary({"not"}), {mask});
+  if (scores->is_inverted) mask = graph.insert(n, "seen", ops::Unary({ops::Unary::not_}), {mask});
   if (!fits_together(graph, query, key, value, result)) return none;
   const ValueId narrow_key = unrepeated(graph, key), narrow_value = unrepeated(graph, value);
   const bool is_repeated = narrow_key != none && narrow_value != none &&

@@ -7,7 +7,7 @@ namespace {
 // What a mean over the last axis, keeping it, is taken of; else none.
 ValueId match_mean(const Graph& graph, ValueId value) {
   const auto* reduce = value == none ? nullptr : graph.producer_as<ops::Reduce>(value);
-  if (reduce == nullptr || reduce->kind != "mean" || !reduce->keepdims) return none;
+  if (reduce == nullptr || reduce->kind != reduce->mean || !reduce->keepdims) return none;
   const std::vector<ValueId>& inputs = graph.node(graph.value(value).producer).inputs;
   const auto axes = inputs.size() < 2 ? std::nullopt : known_integers(graph, inputs[1]);
   const bool over_last = axes && axes->size() == 1 && is_last_axis(axes->front(), rank_of(graph, inputs[0]));
@@ -17,8 +17,9 @@ ValueId match_mean(const Graph& graph, ValueId value) {
 // x of x·x or x²; else none.
 ValueId match_square(const Graph& graph, ValueId value) {
   if (value == none) return none;
-  if (const auto power = match_with_number(graph, value, "power"); power && power->number == 2) return power->value;
-  const auto product = match_binary(graph, value, "mul");
+  if (const auto power = match_with_number(graph, value, ops::Binary::power); power && power->number == 2)
+    return power->value;
+  const auto product = match_binary(graph, value, ops::Binary::mul);
   return product && product->first == product->second ? product->first : none;
 }
 
@@ -28,7 +29,7 @@ struct Spread {
 };
 // mean(x²) + epsilon.
 std::optional<Spread> match_mean_square(const Graph& graph, ValueId value) {
-  const auto sum = match_with_number(graph, value, "add");
+  const auto sum = match_with_number(graph, value, ops::Binary::add);
   if (!sum) return std::nullopt;
   const ValueId square = past_casts(graph, match_mean(graph, past_casts(graph, sum->value)));
   const ValueId x = past_casts(graph, match_square(graph, square));
@@ -36,27 +37,30 @@ std::optional<Spread> match_mean_square(const Graph& graph, ValueId value) {
 }
 // sqrt(mean(x²) + epsilon).
 std::optional<Spread> match_root(const Graph& graph, ValueId value) {
-  if (const ValueId sum = match_unary(graph, value, "sqrt"); sum != none) return match_mean_square(graph, sum);
-  const auto power = match_with_number(graph, value, "power");
+  if (const ValueId sum = match_unary(graph, value, ops::Unary::sqrt); sum != none)
+    return match_mean_square(graph, sum);
+  const auto power = match_with_number(graph, value, ops::Binary::power);
   return power && power->number == 0.5 ? match_mean_square(graph, power->value) : std::nullopt;
 }
 // 1 / sqrt(mean(x²) + epsilon).
 std::optional<Spread> match_inverse_root(const Graph& graph, ValueId value) {
-  if (const ValueId root = match_unary(graph, value, "reciprocal"); root != none) return match_root(graph, root);
-  if (const auto quotient = match_binary(graph, value, "div"); quotient && number_of(graph, quotient->first) == 1.0) {
+  if (const ValueId root = match_unary(graph, value, ops::Unary::reciprocal); root != none)
+    return match_root(graph, root);
+  if (const auto quotient = match_binary(graph, value, ops::Binary::div);
+      quotient && number_of(graph, quotient->first) == 1.0) {
     return match_root(graph, quotient->second);
   }
-  const auto power = match_with_number(graph, value, "power");
+  const auto power = match_with_number(graph, value, ops::Binary::power);
   return power && power->number == -0.5 ? match_mean_square(graph, power->value) : std::nullopt;
 }
 
 // x / sqrt(mean(x²) + epsilon), in any of its forms.
 std::optional<Spread> match_normed(const Graph& graph, ValueId value) {
-  if (const auto quotient = match_binary(graph, value, "div")) {
+  if (const auto quotient = match_binary(graph, value, ops::Binary::div)) {
     const std::optional<Spread> spread = match_root(graph, past_casts(graph, quotient->second));
     if (spread && past_casts(graph, quotient->first) == spread->x) return spread;
   }
-  if (const auto product = match_binary(graph, value, "mul")) {
+  if (const auto product = match_binary(graph, value, ops::Binary::mul)) {
     for (const auto& [x, factor] : {*product, std::pair(product->second, product->first)}) {
       const std::optional<Spread> spread = match_inverse_root(graph, past_casts(graph, factor));
       if (spread && past_casts(graph, x) == spread->x) return spread;
@@ -67,7 +71,7 @@ std::optional<Spread> match_normed(const Graph& graph, ValueId value) {
 
 // x of x − mean(x), as it is subtracted from; else none.
 ValueId match_centred(const Graph& graph, ValueId value) {
-  const auto difference = match_binary(graph, value, "sub");
+  const auto difference = match_binary(graph, value, ops::Binary::sub);
   if (!difference) return none;
   const ValueId mean = past_casts(graph, match_mean(graph, past_casts(graph, difference->second)));
   return mean == past_casts(graph, difference->first) ? difference->first : none;
@@ -77,7 +81,7 @@ ValueId match_centred(const Graph& graph, ValueId value) {
 struct Finish {
   ValueId result = none, vector = none;
 };
-std::optional<Finish> match_finish(const Graph& graph, ValueId value, std::string_view function) {
+std::optional<Finish> match_finish(const Graph& graph, ValueId value, ops::Binary::Function function) {
   const Dim width = extent_of(graph, value, -1);
   for (;;) {
     const std::vector<std::pair<NodeId, int32_t>> uses = graph.uses(value);
@@ -124,11 +128,11 @@ void raise_norms(Graph& graph, const PassContext&) {
     if (graph.value(x).type.shape != graph.value(result).type.shape) continue;
 
     ValueId gain = none, bias = none;
-    if (const std::optional<Finish> finish = match_finish(graph, result, "mul")) {
+    if (const std::optional<Finish> finish = match_finish(graph, result, ops::Binary::mul)) {
       result = finish->result;
       gain = as_vector(graph, finish->vector);
     }
-    if (const std::optional<Finish> finish = match_finish(graph, result, "add"); finish && centred != none) {
+    if (const std::optional<Finish> finish = match_finish(graph, result, ops::Binary::add); finish && centred != none) {
       result = finish->result;
       bias = as_vector(graph, finish->vector);
     }

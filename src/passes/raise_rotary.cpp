@@ -58,7 +58,7 @@ std::optional<std::pair<ValueId, ValueId>> match_pair(const Graph& graph, ValueI
 ValueId match_half_turn(const Graph& graph, ValueId value) {
   const auto parts = match_pair(graph, value);
   if (!parts) return none;
-  const auto upper = match_part(graph, match_unary(graph, parts->first, "neg"));
+  const auto upper = match_part(graph, match_unary(graph, parts->first, ops::Unary::neg));
   const auto lower = match_part(graph, parts->second);
   if (!upper || !lower || upper->x != lower->x || upper->step != 1 || lower->step != 1) return none;
   const bool halves = lower->start == 0 && lower->end == upper->start && upper->end == 2 * upper->start &&
@@ -83,7 +83,7 @@ ValueId match_neighbour_turn(const Graph& graph, ValueId value) {
     return rank_of(graph, source) == rank ? source : none;
   };
   const ValueId negative = before_axis(parts->first);
-  const auto odd = match_slice(graph, negative == none ? none : match_unary(graph, negative, "neg"));
+  const auto odd = match_slice(graph, negative == none ? none : match_unary(graph, negative, ops::Unary::neg));
   const auto even = match_slice(graph, before_axis(parts->second));
   if (!odd || !even || odd->x != even->x || odd->step != 2 || even->step != 2 || odd->start != 1 || even->start != 0) {
     return none;
@@ -107,10 +107,11 @@ struct Rotation {
 };
 // x·cos + turn(x)·sin.
 std::optional<Rotation> match_rotation(const Graph& graph, ValueId value) {
-  const auto terms = match_binary(graph, value, "add");
+  const auto terms = match_binary(graph, value, ops::Binary::add);
   if (!terms) return std::nullopt;
   for (const auto& [plain, turned] : {*terms, std::pair(terms->second, terms->first)}) {
-    const auto straight = match_binary(graph, plain, "mul"), across = match_binary(graph, turned, "mul");
+    const auto straight = match_binary(graph, plain, ops::Binary::mul),
+               across = match_binary(graph, turned, ops::Binary::mul);
     if (!straight || !across) return std::nullopt;
     for (const auto& [turn, sines] : {*across, std::pair(across->second, across->first)}) {
       const std::optional<Turn> found = match_turn(graph, turn);

@@ -56,7 +56,7 @@ class RowRaiser {
 
   ValueId raise(NodeId n, const Source& node) {
     if (graph_.op_as<ops::MatMul>(n) != nullptr) return product(n, node);
-    if (const auto* op = graph_.op_as<ops::Binary>(n)) return op->function == "add" ? sum(n, node) : none;
+    if (const auto* op = graph_.op_as<ops::Binary>(n)) return op->function == op->add ? sum(n, node) : none;
     if (const auto* op = graph_.op_as<ops::Unary>(n)) return activation(n, node, *op);
     if (const auto* op = graph_.op_as<ops::LayerNormalization>(n)) return layer_norm(n, node, *op);
     if (const auto* op = graph_.op_as<ops::RmsNormalization>(n)) return rms_norm(n, node, *op);
@@ -77,14 +77,14 @@ class RowRaiser {
     if (graph_.value(rows).type.dtype == DType::f32) return rows;
     const auto [known, is_new] = wide_.try_emplace(rows, none);
     if (is_new) {
-      known->second = graph_.insert(before, graph_.value(rows).name + ".wide", ops::Cast({"f32"}), {rows});
+      known->second = graph_.insert(before, graph_.value(rows).name + ".wide", ops::Cast({DType::f32}), {rows});
     }
     return known->second;
   }
   ValueId narrowed(NodeId before, ValueId rows, DType dtype) {
     if (dtype == DType::f32) return rows;
     const std::string name = graph_.value(rows).name + ".narrow";
-    const ValueId narrow = graph_.insert(before, name, ops::Cast({std::string(name_of(dtype))}), {rows});
+    const ValueId narrow = graph_.insert(before, name, ops::Cast({dtype}), {rows});
     wide_.emplace(narrow, rows);
     return narrow;
   }
@@ -132,24 +132,24 @@ class RowRaiser {
   }
 
   ValueId activation(NodeId n, const Source& node, const ops::Unary& op) {
-    const bool is_silu = op.function == "swish" && op.alpha == 1;
-    if (!is_silu && op.function != "gelu_erf" && op.function != "gelu_tanh" && op.function != "relu") return none;
+    const std::optional<Activation> kind = activation_of(op);
+    if (!kind) return none;
     ops::Activate raised;
-    raised.kind = is_silu ? "silu" : op.function;
+    raised.kind = *kind;
     return is_rows(node.inputs[0]) ? graph_.insert(n, node.name, raised, {wide(n, node.inputs[0])}) : none;
   }
 
   /// activation(gate)·up of an MLP, where nothing else reads either: gate and up then become one product.
   ValueId gate(NodeId n, const Source& node) {
     const auto* op = graph_.op_as<ops::Binary>(n);
-    if (op == nullptr || op->function != "mul") return none;
+    if (op == nullptr || op->function != op->mul) return none;
     for (const size_t side : {0U, 1U}) {
       const ValueId activated = node.inputs[side], up = node.inputs[1 - side];
       if (!is_rows(activated) || !is_rows(up) || graph_.value(activated).type != graph_.value(up).type) continue;
       const auto found = wide_.find(activated);
       const ValueId rows = found == wide_.end() ? activated : found->second;
       const auto* activate = graph_.producer_as<ops::Activate>(rows);
-      if (activate == nullptr || activate->kind == "relu" || !is_read_once(activated) || !is_read_once(up)) continue;
+      if (activate == nullptr || !gate_of(activate->kind) || !is_read_once(activated) || !is_read_once(up)) continue;
       const ValueId gate = input_of(graph_, graph_.value(rows).producer, 0);
       if (!is_read_once(gate)) continue;
       return graph_.insert(n, node.name, ops::Multiply{}, {rows, wide(n, up)});

@@ -49,7 +49,7 @@ std::optional<Projection> match_projection(const Graph& graph, ValueId value) {
     if (!is_constant_vector(graph, found.bias) || graph.use_count(found.product) != 1) return std::nullopt;
   }
   const auto* linear = graph.producer_as<ops::Linear>(found.product);
-  if (linear == nullptr || linear->activation != "none" || linear->output != "f32") return std::nullopt;
+  if (linear == nullptr || linear->activation != Activation::none || linear->output != DType::f32) return std::nullopt;
   const NodeId node = graph.value(found.product).producer;
   found.x = input_of(graph, node, 0);
   found.weight = input_of(graph, node, 1);

@@ -27,8 +27,8 @@ bool has_positive_steps(const Graph& graph, NodeId n) {
 
 // The other operand of arithmetic with the number that changes nothing.
 ValueId beside_neutral(const Graph& graph, ValueId result, const ops::Binary& op) {
-  const bool is_product = op.function == "mul" || op.function == "div";
-  if (!is_product && op.function != "add" && op.function != "sub") return none;
+  const bool is_product = op.function == op.mul || op.function == op.div;
+  if (!is_product && op.function != op.add && op.function != op.sub) return none;
   const auto operand = match_with_number(graph, result, op.function);
   return operand && operand->number == (is_product ? 1 : 0) ? operand->value : none;
 }

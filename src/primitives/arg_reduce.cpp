@@ -23,7 +23,6 @@ int64_t place_of(const T* line, int64_t extent, int64_t stride, bool largest, bo
 
 Outputs ArgReduce::compute(Inputs inputs) const {
   const Tensor& data = required_input(op_name, inputs, 0);
-  if (kind != "max" && kind != "min") throw Error(op_name, "there is no search for '" + kind + "'");
   Shape shape = data.shape();
   const size_t along = normal_axis(op_name, axis, shape.size());
   const int64_t extent = shape[along];
@@ -34,12 +33,13 @@ Outputs ArgReduce::compute(Inputs inputs) const {
     const int64_t blocks = count_of(shape, 0, along), inner = count_of(shape, along, shape.size());
     Tensor storage;
     const Tensor& wide = widened(data, storage);
+    const bool is_largest = kind == max;
     int64_t* to = places.as<int64_t>().data();
     with_carrier(wide.dtype(), [&]<typename T>(ElementTag<T>) {
       const T* from = wide.as<T>().data();
       for (int64_t block = 0; block < blocks; ++block, from += extent * inner) {
         for (int64_t i = 0; i < inner; ++i) {
-          *to++ = place_of(from + i, extent, inner, kind == "max", select_last_index);
+          *to++ = place_of(from + i, extent, inner, is_largest, select_last_index);
         }
       }
     });

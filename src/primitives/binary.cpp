@@ -29,14 +29,15 @@ void map(const T* __restrict x, int64_t x_step, const T* __restrict y, int64_t y
   }
 }
 
-using Function = ElementFunction<Kernel>;
+using Name = Binary::Function;
+using Function = ElementFunction<Name, Kernel>;
 
 template <typename F>
-constexpr Function numeric(std::string_view name, F) {
+constexpr Function numeric(Name name, F) {
   return {name, map<float, F>, map<double, F>, map<int64_t, F>, map<uint64_t, F>};
 }
 template <typename F>
-constexpr Function comparison(std::string_view name, Bools bools, F) {
+constexpr Function comparison(Name name, Bools bools, F) {
   return {name, map<float, F>, map<double, F>, map<int64_t, F>, map<uint64_t, F>, bools, true};
 }
 
@@ -95,43 +96,42 @@ T power(T x, T y) {
 }
 
 constexpr Function functions[] = {
-    numeric("add", [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) + wrapping(y)); }),
-    numeric("sub", [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) - wrapping(y)); }),
-    numeric("mul", [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) * wrapping(y)); }),
-    numeric("div", [](auto x, auto y) { return quotient(x, y); }),
-    numeric("power", [](auto x, auto y) { return power(x, y); }),
-    numeric("mod", [](auto x, auto y) { return floored_remainder(x, y); }),
-    numeric("fmod", [](auto x, auto y) { return truncated_remainder(x, y); }),
-    numeric("min", [](auto x, auto y) { return smaller(x, y); }),
-    numeric("max", [](auto x, auto y) { return larger(x, y); }),
-    numeric("prelu", [](auto x, auto y) { return x < 0 ? static_cast<decltype(x)>(wrapping(x) * wrapping(y)) : x; }),
-    comparison("equal", Bools::too, [](auto x, auto y) { return static_cast<decltype(x)>(x == y); }),
-    comparison("less", Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x < y); }),
-    comparison("less_equal", Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x <= y); }),
-    comparison("greater", Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x > y); }),
-    comparison("greater_equal", Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x >= y); }),
+    numeric(Name::add, [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) + wrapping(y)); }),
+    numeric(Name::sub, [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) - wrapping(y)); }),
+    numeric(Name::mul, [](auto x, auto y) { return static_cast<decltype(x)>(wrapping(x) * wrapping(y)); }),
+    numeric(Name::div, [](auto x, auto y) { return quotient(x, y); }),
+    numeric(Name::power, [](auto x, auto y) { return power(x, y); }),
+    numeric(Name::mod, [](auto x, auto y) { return floored_remainder(x, y); }),
+    numeric(Name::fmod, [](auto x, auto y) { return truncated_remainder(x, y); }),
+    numeric(Name::min, [](auto x, auto y) { return smaller(x, y); }),
+    numeric(Name::max, [](auto x, auto y) { return larger(x, y); }),
+    numeric(Name::prelu,
+            [](auto x, auto y) { return x < 0 ? static_cast<decltype(x)>(wrapping(x) * wrapping(y)) : x; }),
+    comparison(Name::equal, Bools::too, [](auto x, auto y) { return static_cast<decltype(x)>(x == y); }),
+    comparison(Name::less, Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x < y); }),
+    comparison(Name::less_equal, Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x <= y); }),
+    comparison(Name::greater, Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x > y); }),
+    comparison(Name::greater_equal, Bools::none, [](auto x, auto y) { return static_cast<decltype(x)>(x >= y); }),
 };
 
 template <typename F>
-constexpr Function bits(std::string_view name, F) {
+constexpr Function bits(Name name, F) {
   return {name, nullptr, nullptr, map<int64_t, F>, map<uint64_t, F>, Bools::too};
 }
 template <typename F>
-constexpr Function shift(std::string_view name, F) {
+constexpr Function shift(Name name, F) {
   return {name, nullptr, nullptr, nullptr, map<uint64_t, F>};
 }
 constexpr Function bit_functions[] = {
-    bits("and", [](auto x, auto y) { return x & y; }),
-    bits("or", [](auto x, auto y) { return x | y; }),
-    bits("xor", [](auto x, auto y) { return x ^ y; }),
+    bits(Name::and_, [](auto x, auto y) { return x & y; }),
+    bits(Name::or_, [](auto x, auto y) { return x | y; }),
+    bits(Name::xor_, [](auto x, auto y) { return x ^ y; }),
     // Narrower integers lose what is shifted out of them when they are stored.
-    shift("shift_left", [](auto x, auto y) { return y < 64 ? x << y : 0; }),
-    shift("shift_right", [](auto x, auto y) { return y < 64 ? x >> y : 0; }),
+    shift(Name::shift_left, [](auto x, auto y) { return y < 64 ? x << y : 0; }),
+    shift(Name::shift_right, [](auto x, auto y) { return y < 64 ? x >> y : 0; }),
 };
 
-const Function& find(std::string_view name) {
-  return find_function<Function>(Binary::op_name, name, functions, bit_functions);
-}
+const Function& find(Name name) { return find_function<Function>(Binary::op_name, name, functions, bit_functions); }
 
 /// An operand's elements as T, a chunk at a time: in place where they are T already.
 template <typename T>
@@ -153,14 +153,14 @@ class Operand {
 
 }  // namespace
 
-DType binary_result(std::string_view function, DType dtype) { return find(function).result(Binary::op_name, dtype); }
+DType binary_result(Binary::Function function, DType dtype) { return find(function).result(Binary::op_name, dtype); }
 
 Outputs Binary::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const Tensor& y = required_input(op_name, inputs, 1);
   if (x.dtype() != y.dtype()) {
-    throw Error(op_name, "'" + function + "' takes elements of one type, not of " + std::string(name_of(x.dtype())) +
-                             " and " + std::string(name_of(y.dtype())));
+    throw Error(op_name, "'" + std::string(name_of(function)) + "' takes elements of one type, not of " +
+                             std::string(name_of(x.dtype())) + " and " + std::string(name_of(y.dtype())));
   }
   const DType result = binary_result(function, x.dtype());
   Outputs outputs;

@@ -5,11 +5,11 @@
 
 namespace incipit::primitives {
 
-/// x → the same values as elements of dtype `to` ("f32", "bool" …): integers modulo 2^bits; floats to integers
+/// x → the same values as elements of dtype `to`: integers modulo 2^bits; floats to integers
 /// truncated, those out of range the nearest that there is and NaN 0; to bool whether the value is other than 0.
 struct Cast {
   static constexpr std::string_view op_name = "Cast";
-  std::string to = "f32";
+  DType to = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("to", to);
@@ -20,7 +20,7 @@ struct Cast {
 /// x → the same bits as elements of dtype `to`, which is as large.
 struct BitCast {
   static constexpr std::string_view op_name = "BitCast";
-  std::string to = "f32";
+  DType to = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("to", to);

@@ -1,4 +1,4 @@
-// Functions of elements by their names: a kernel for each carrier that one takes.
+// Functions of elements by their names (an enumeration): a kernel for each carrier that one takes.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace incipit::primitives {
 enum class Bools : uint8_t { none, too, only };
 
 /// Kernel<T> is a pointer to a function that computes elements of carrier T.
-template <template <typename T> typename Kernel>
+template <typename Name, template <typename T> typename Kernel>
 struct ElementFunction {
-  std::string_view name;
+  Name name{};
   Kernel<float> f32 = nullptr;
   Kernel<double> f64 = nullptr;
   Kernel<int64_t> i64 = nullptr;
@@ -40,22 +40,23 @@ struct ElementFunction {
         with_carrier(dtype, [&]<typename T>(ElementTag<T>) { return this->template kernel<T>() != nullptr; });
     const bool is_bool = dtype == DType::boolean;
     if (!has_kernel || (is_bool ? bools == Bools::none : bools == Bools::only)) {
-      throw Error(op, "'" + std::string(name) + "' does not take elements of type " + std::string(name_of(dtype)));
+      throw Error(op,
+                  "'" + std::string(name_of(name)) + "' does not take elements of type " + std::string(name_of(dtype)));
     }
     return makes_bool ? DType::boolean : dtype;
   }
 };
 
-/// The one of that name in either table; throws Error naming `op`.
-template <typename Function>
-const Function& find_function(std::string_view op, std::string_view name, std::span<const Function> functions,
+/// The one of that name in either table; throws Error naming `op` where it was given none.
+template <typename Function, typename Name>
+const Function& find_function(std::string_view op, Name name, std::span<const Function> functions,
                               std::span<const Function> more) {
   for (const std::span<const Function> table : {functions, more}) {
     for (const Function& function : table) {
       if (function.name == name) return function;
     }
   }
-  throw Error(op, "has no function '" + std::string(name) + "'");
+  throw Error(op, "was given no function");
 }
 
 }  // namespace incipit::primitives

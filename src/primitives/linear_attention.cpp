@@ -35,7 +35,6 @@ void require(bool ok, const std::string& fault) {
 }  // namespace
 
 void LinearAttention::check_attributes() const {
-  require(rule == "linear" || is_gated() || is_delta(), "has no rule called '" + rule + "'");
   require(q_heads > 0 && kv_heads > 0 && q_heads % kv_heads == 0,
           std::to_string(q_heads) + " query heads cannot share " + std::to_string(kv_heads) + " of keys");
 }

@@ -90,8 +90,7 @@ Outputs LayerNormalization::compute(Inputs inputs) const {
   const Tensor& scale = required_input(op_name, inputs, 1);
   const Tensor* const bias = optional_input(inputs, 2);
   with_float_type(op_name, x.dtype(), [](auto) {});
-  const DType stashed = dtype_from_name(stash);
-  with_float_type(op_name, stashed, [](auto) {});
+  with_float_type(op_name, stash, [](auto) {});
   if (scale.dtype() != x.dtype() || (bias != nullptr && bias->dtype() != x.dtype())) {
     throw Error(op_name, "takes x, scale and bias of one type");
   }
@@ -114,8 +113,8 @@ Outputs LayerNormalization::compute(Inputs inputs) const {
   }
   Outputs outputs;
   outputs.push_back(narrowed(std::move(y), x.dtype()));
-  outputs.push_back(rounded(std::move(means), stashed));
-  outputs.push_back(rounded(std::move(inverse_deviations), stashed));
+  outputs.push_back(rounded(std::move(means), stash));
+  outputs.push_back(rounded(std::move(inverse_deviations), stash));
   return outputs;
 }
 

@@ -1,8 +1,6 @@
 // Norms over the last axes of a tensor.
 #pragma once
 
-#include <string>
-
 #include "primitives/primitive.h"
 
 namespace incipit::primitives {
@@ -15,7 +13,7 @@ struct LayerNormalization {
   static constexpr std::string_view op_name = "LayerNormalization";
   int64_t axis = -1;
   float epsilon = 1e-5F;
-  std::string stash = "f32";
+  DType stash = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("axis", axis), v.visit("epsilon", epsilon), v.visit("stash", stash);

@@ -9,16 +9,8 @@
 namespace incipit::primitives {
 namespace {
 
-enum class Mode : uint8_t { constant, reflect, edge, wrap };
+using Mode = Pad::Mode;
 constexpr int64_t outside = -1;
-
-Mode mode_of(const std::string& name) {
-  if (name == "constant") return Mode::constant;
-  if (name == "reflect") return Mode::reflect;
-  if (name == "edge") return Mode::edge;
-  if (name == "wrap") return Mode::wrap;
-  throw Error(Pad::op_name, "its mode is '" + name + "'", "modes are constant, reflect, edge and wrap");
-}
 
 int64_t modulo(int64_t a, int64_t b) { return (a % b + b) % b; }
 
@@ -65,7 +57,6 @@ Outputs Pad::compute(Inputs inputs) const {
   if (value != nullptr && (value->dtype() != data.dtype() || value->elements() != 1)) {
     throw Error(op_name, "the value is not one element of the input's type");
   }
-  const Mode how = mode_of(mode);
 
   std::vector<Pads> pads(rank);
   Shape shape = data.shape();
@@ -86,7 +77,7 @@ Outputs Pad::compute(Inputs inputs) const {
 
   std::vector<std::vector<int64_t>> from(rank);
   for (size_t axis = 0; axis < rank; ++axis) {
-    from[axis] = sources(how, data.shape()[axis], pads[axis], shape[axis]);
+    from[axis] = sources(mode, data.shape()[axis], pads[axis], shape[axis]);
   }
   const std::vector<int64_t> strides = dense_strides(data.shape());
   with_word_type(size_of(data.dtype()), [&]<typename T>(ElementTag<T>) {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "primitives/primitive.h"
 
 namespace incipit::primitives {
@@ -11,12 +9,16 @@ namespace incipit::primitives {
 /// repeated); edge (the last element again); wrap (from the other end).
 struct Pad {
   static constexpr std::string_view op_name = "Pad";
-  std::string mode = "constant";
+  enum class Mode : uint8_t { constant, reflect, edge, wrap };
+  using enum Mode;
+  Mode mode = constant;
   template <typename V>
   void fields(V& v) {
     v.visit("mode", mode);
   }
   Outputs compute(Inputs inputs) const;
 };
+constexpr std::array<std::string_view, 4> pad_mode_names{"constant", "reflect", "edge", "wrap"};
+constexpr const auto& enumeration_names(Pad::Mode) { return pad_mode_names; }
 
 }  // namespace incipit::primitives

@@ -97,14 +97,13 @@ T quantized(float value, float scale, int64_t zero) {
 Outputs QuantizeLinear::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const Tensor& scale = required_input(op_name, inputs, 1);
-  const DType target = dtype_from_name(to);
   if (!is_floating(x.dtype()) && x.dtype() != DType::i32) refuse_dtype(op_name, x.dtype());
   if (!is_floating(scale.dtype())) refuse_dtype(op_name, scale.dtype());
   const Scales layout(op_name, x, scale, axis, block);
-  const std::vector<int64_t> zeros = zero_points(op_name, optional_input(inputs, 2), scale, target);
+  const std::vector<int64_t> zeros = zero_points(op_name, optional_input(inputs, 2), scale, to);
   const auto values = elements_of<float>(op_name, x), scales = elements_of<float>(op_name, scale);
   Outputs outputs;
-  Tensor& y = outputs.emplace_back(target, x.shape());
+  Tensor& y = outputs.emplace_back(to, x.shape());
   const auto quantize = [&]<typename T>(T) {
     const auto codes = y.as<T>();
     layout.for_each([&](size_t from, size_t row, size_t step, size_t count) {
@@ -114,12 +113,12 @@ Outputs QuantizeLinear::compute(Inputs inputs) const {
       }
     });
   };
-  switch (target) {
+  switch (to) {
     case DType::i8: quantize(int8_t{}); break;
     case DType::u8: quantize(uint8_t{}); break;
     case DType::i16: quantize(int16_t{}); break;
     case DType::u16: quantize(uint16_t{}); break;
-    default: refuse_dtype(op_name, target);
+    default: refuse_dtype(op_name, to);
   }
   return outputs;
 }
@@ -127,8 +126,7 @@ Outputs QuantizeLinear::compute(Inputs inputs) const {
 Outputs DequantizeLinear::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);
   const Tensor& scale = required_input(op_name, inputs, 1);
-  const DType target = dtype_from_name(to);
-  if (!is_floating(target)) refuse_dtype(op_name, target);
+  if (!is_floating(to)) refuse_dtype(op_name, to);
   if (!is_floating(scale.dtype())) refuse_dtype(op_name, scale.dtype());
   if (!is_code(x.dtype()) && x.dtype() != DType::i32) refuse_dtype(op_name, x.dtype());
   const Scales layout(op_name, x, scale, axis, block);
@@ -136,7 +134,7 @@ Outputs DequantizeLinear::compute(Inputs inputs) const {
   const auto codes = elements_of<int64_t>(op_name, x);
   const auto scales = elements_of<float>(op_name, scale);
   Outputs outputs;
-  Tensor& y = outputs.emplace_back(target, x.shape());
+  Tensor& y = outputs.emplace_back(to, x.shape());
   std::vector<float> row_values;
   layout.for_each([&](size_t from, size_t row, size_t step, size_t count) {
     row_values.resize(count);
@@ -144,7 +142,7 @@ Outputs DequantizeLinear::compute(Inputs inputs) const {
       const size_t at = row + i * step;
       row_values[i] = static_cast<float>(codes[from + i] - zeros[at]) * scales[at];
     }
-    store_elements(row_values.data(), target, y.data() + from * size_of(target), count);
+    store_elements(row_values.data(), to, y.data() + from * size_of(to), count);
   });
   return outputs;
 }

@@ -11,7 +11,7 @@ namespace incipit::primitives {
 struct QuantizeLinear {
   static constexpr std::string_view op_name = "QuantizeLinear";
   int64_t axis = 1, block = 0;
-  std::string to = "u8";
+  DType to = DType::u8;
   template <typename V>
   void fields(V& v) {
     v.visit("axis", axis), v.visit("block", block), v.visit("to", to);
@@ -24,7 +24,7 @@ struct QuantizeLinear {
 struct DequantizeLinear {
   static constexpr std::string_view op_name = "DequantizeLinear";
   int64_t axis = 1, block = 0;
-  std::string to = "f32";
+  DType to = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("axis", axis), v.visit("block", block), v.visit("to", to);

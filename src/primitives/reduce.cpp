@@ -17,29 +17,22 @@ enum class Map : uint8_t { none, magnitude, square };
 enum class Join : uint8_t { add, multiply, max, min };
 enum class Finish : uint8_t { none, mean, root, log, log_exp };
 
-struct Kind {
-  std::string_view name;
+struct Steps {
   Map map;
   Join join;
   Finish finish;
 };
-constexpr std::array<Kind, 10> kinds{{{"sum", Map::none, Join::add, Finish::none},
-                                      {"mean", Map::none, Join::add, Finish::mean},
-                                      {"max", Map::none, Join::max, Finish::none},
-                                      {"min", Map::none, Join::min, Finish::none},
-                                      {"prod", Map::none, Join::multiply, Finish::none},
-                                      {"l1", Map::magnitude, Join::add, Finish::none},
-                                      {"l2", Map::square, Join::add, Finish::root},
-                                      {"log_sum", Map::none, Join::add, Finish::log},
-                                      {"log_sum_exp", Map::none, Join::add, Finish::log_exp},
-                                      {"sum_square", Map::square, Join::add, Finish::none}}};
-
-const Kind& kind_of(const std::string& name) {
-  for (const Kind& kind : kinds) {
-    if (kind.name == name) return kind;
-  }
-  throw Error(Reduce::op_name, "there is no reduction '" + name + "'");
-}
+// By kind.
+constexpr std::array<Steps, reduce_kind_names.size()> steps_of_kinds{{{Map::none, Join::add, Finish::none},
+                                                                      {Map::none, Join::add, Finish::mean},
+                                                                      {Map::none, Join::max, Finish::none},
+                                                                      {Map::none, Join::min, Finish::none},
+                                                                      {Map::none, Join::multiply, Finish::none},
+                                                                      {Map::magnitude, Join::add, Finish::none},
+                                                                      {Map::square, Join::add, Finish::root},
+                                                                      {Map::none, Join::add, Finish::log},
+                                                                      {Map::none, Join::add, Finish::log_exp},
+                                                                      {Map::square, Join::add, Finish::none}}};
 
 // Sums and products: integers wrap, so theirs have no sign. Maxima are taken of the elements as they are.
 template <typename T, Join join>
@@ -154,16 +147,16 @@ void log_sum_exp(const T* from, Block block, T* to) {
 }
 
 template <typename T>
-void reduce(const Kind& kind, const T* from, Block block, T* to) {
-  const Finish finish = kind.finish;
+void reduce(const Steps& steps, const T* from, Block block, T* to) {
+  const Finish finish = steps.finish;
   if (finish == Finish::log_exp) return log_sum_exp(from, block, to);
-  switch (kind.join) {
+  switch (steps.join) {
     case Join::multiply: return reduce_block<T, Map::none, Join::multiply>(finish, from, block, to);
     case Join::max: return reduce_block<T, Map::none, Join::max>(finish, from, block, to);
     case Join::min: return reduce_block<T, Map::none, Join::min>(finish, from, block, to);
     case Join::add: break;
   }
-  switch (kind.map) {
+  switch (steps.map) {
     case Map::none: return reduce_block<T, Map::none, Join::add>(finish, from, block, to);
     case Map::magnitude: return reduce_block<T, Map::magnitude, Join::add>(finish, from, block, to);
     case Map::square: return reduce_block<T, Map::square, Join::add>(finish, from, block, to);
@@ -226,8 +219,6 @@ Tensor gathered(const Tensor& data, const std::vector<bool>& gone, Block& block)
 
 }  // namespace
 
-void Reduce::check_kind() const { kind_of(kind); }
-
 std::vector<bool> Reduce::reduced_axes(const std::vector<int64_t>& axes, size_t rank) const {
   if (axes.empty()) return std::vector<bool>(rank, !noop_with_empty_axes);
   return axis_set(op_name, axes, rank);
@@ -238,7 +229,7 @@ Outputs Reduce::compute(Inputs inputs) const {
   const Tensor* axes = optional_input(inputs, 1);
   const Shape& from = data.shape();
   const std::vector<bool> gone = reduced_axes(axes != nullptr ? integers(*axes) : Shape{}, from.size());
-  const Kind& how = kind_of(kind);
+  const Steps& how = steps_of_kinds[static_cast<size_t>(kind)];
   Shape shape;
   for (size_t axis = 0; axis < from.size(); ++axis) {
     if (!gone[axis] || keepdims) shape.push_back(gone[axis] ? 1 : from[axis]);

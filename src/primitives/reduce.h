@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "primitives/primitive.h"
 
 namespace incipit::primitives {
@@ -13,7 +11,9 @@ namespace incipit::primitives {
 /// maximum the least there is, the mean NaN (0 for integers).
 struct Reduce {
   static constexpr std::string_view op_name = "Reduce";
-  std::string kind = "sum";
+  enum class Kind : uint8_t { sum, mean, max, min, prod, l1, l2, log_sum, log_sum_exp, sum_square };
+  using enum Kind;
+  Kind kind = sum;
   bool keepdims = true;
   bool noop_with_empty_axes = false;
   template <typename V>
@@ -24,9 +24,10 @@ struct Reduce {
   }
   /// Which axes of a tensor of that rank are reduced. Throws Error for axes outside of it.
   std::vector<bool> reduced_axes(const std::vector<int64_t>& axes, size_t rank) const;
-  /// Throws Error for a kind that is none.
-  void check_kind() const;
   Outputs compute(Inputs inputs) const;
 };
+constexpr std::array<std::string_view, 10> reduce_kind_names{"sum", "mean", "max",     "min",         "prod",
+                                                             "l1",  "l2",   "log_sum", "log_sum_exp", "sum_square"};
+constexpr const auto& enumeration_names(Reduce::Kind) { return reduce_kind_names; }
 
 }  // namespace incipit::primitives

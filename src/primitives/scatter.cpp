@@ -10,16 +10,7 @@
 namespace incipit::primitives {
 namespace {
 
-enum class Reduction : uint8_t { none, add, mul, max, min };
-
-Reduction reduction_of(std::string_view op, const std::string& name) {
-  if (name == "none") return Reduction::none;
-  if (name == "add") return Reduction::add;
-  if (name == "mul") return Reduction::mul;
-  if (name == "max") return Reduction::max;
-  if (name == "min") return Reduction::min;
-  throw Error(op, "its reduction is '" + name + "'", "reductions are none, add, mul, max and min");
-}
+using Reduction = ScatterReduction;
 
 template <typename T>
 T reduced(Reduction reduction, T a, T b) {
@@ -82,7 +73,7 @@ Outputs ScatterElements::compute(Inputs inputs) const {
   if (indices.shape() != updates.shape()) throw Error(op_name, "indices and updates are of different shapes");
   const std::vector<int64_t> offsets = element_offsets(op_name, data.shape(), indices, axis);
   Tensor scattered = copy_of(data);
-  write(reduction_of(op_name, reduction), scattered, offsets, 1, updates);
+  write(reduction, scattered, offsets, 1, updates);
   return one_output(std::move(scattered));
 }
 
@@ -96,7 +87,7 @@ Outputs ScatterND::compute(Inputs inputs) const {
   expected.insert(expected.end(), data.shape().begin() + static_cast<ptrdiff_t>(slices.first_axis), data.shape().end());
   if (updates.shape() != expected) throw Error(op_name, "updates are not of the shape that the indices name");
   Tensor scattered = copy_of(data);
-  write(reduction_of(op_name, reduction), scattered, slices.offsets, slices.elements, updates);
+  write(reduction, scattered, slices.offsets, slices.elements, updates);
   return one_output(std::move(scattered));
 }
 
@@ -108,9 +99,6 @@ Outputs TensorScatter::compute(Inputs inputs) const {
   Shape expected = update.shape();
   if (along == 0 || expected.size() != shape.size())
     throw Error(op_name, "its axis is the batch's or the ranks differ");
-  if (mode != "linear" && mode != "circular") {
-    throw Error(op_name, "its mode is '" + mode + "'", "modes are linear and circular");
-  }
   const int64_t extent = shape[along], written = expected[along];
   expected[along] = extent;
   if (expected != shape || written > extent) throw Error(op_name, "the update does not fit the cache");
@@ -127,7 +115,7 @@ Outputs TensorScatter::compute(Inputs inputs) const {
   const std::byte* from = update.data();
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t first = firsts[static_cast<size_t>(block / (blocks / shape[0]))];
-    const int64_t last_start = mode == "linear" ? extent - written : extent;
+    const int64_t last_start = mode == linear ? extent - written : extent;
     if (first < 0 || first > last_start) {
       throw Error(op_name, "write index " + std::to_string(first) + " is outside of the cache");
     }

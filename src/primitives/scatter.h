@@ -1,18 +1,21 @@
 // What writes elements into a copy of a tensor.
 #pragma once
 
-#include <string>
-
 #include "primitives/primitive.h"
 
 namespace incipit::primitives {
+
+/// What becomes of an element that more than one update goes to.
+enum class ScatterReduction : uint8_t { none, add, mul, max, min };
+constexpr std::array<std::string_view, 5> scatter_reduction_names{"none", "add", "mul", "max", "min"};
+constexpr const auto& enumeration_names(ScatterReduction) { return scatter_reduction_names; }
 
 /// data, indices (as many axes, none longer but `axis`), updates (of the indices' shape) → data, where each update took
 /// the place that element_offsets (gather.h) says. Reductions: none (the last one stays), add, mul, max, min.
 struct ScatterElements {
   static constexpr std::string_view op_name = "ScatterElements";
   int64_t axis = 0;
-  std::string reduction = "none";
+  ScatterReduction reduction = ScatterReduction::none;
   template <typename V>
   void fields(V& v) {
     v.visit("axis", axis);
@@ -25,7 +28,7 @@ struct ScatterElements {
 /// first k axes that its indices name. Reductions as ScatterElements'.
 struct ScatterND {
   static constexpr std::string_view op_name = "ScatterND";
-  std::string reduction = "none";
+  ScatterReduction reduction = ScatterReduction::none;
   template <typename V>
   void fields(V& v) {
     v.visit("reduction", reduction);
@@ -38,8 +41,10 @@ struct ScatterND {
 /// begins again at the front).
 struct TensorScatter {
   static constexpr std::string_view op_name = "TensorScatter";
+  enum class Mode : uint8_t { linear, circular };
+  using enum Mode;
   int64_t axis = -2;
-  std::string mode = "linear";
+  Mode mode = linear;
   template <typename V>
   void fields(V& v) {
     v.visit("axis", axis);
@@ -47,5 +52,7 @@ struct TensorScatter {
   }
   Outputs compute(Inputs inputs) const;
 };
+constexpr std::array<std::string_view, 2> tensor_scatter_mode_names{"linear", "circular"};
+constexpr const auto& enumeration_names(TensorScatter::Mode) { return tensor_scatter_mode_names; }
 
 }  // namespace incipit::primitives

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/activation.h"
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
@@ -44,15 +45,15 @@ Seen seen_by(const Problem& p, int64_t b, int64_t query) {
 template <typename T>
 void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std::byte* mask, int64_t mask_step,
            T* shown) {
-  const auto show = [&](std::string_view stage) {
+  const auto show = [&](Sdpa::Scores stage) {
     if (shown != nullptr && p.op.scores == stage) std::copy_n(score, keys, shown);
   };
-  show("product");
+  show(Sdpa::Scores::product);
   if (p.op.soft_cap > 0) {
     const T cap = static_cast<T>(p.op.soft_cap);
-    for (int64_t j = 0; j < keys; ++j) score[j] = cap * std::tanh(score[j] / cap);
+    for (int64_t j = 0; j < keys; ++j) score[j] = soft_capped(score[j], cap);
   }
-  show("capped");
+  show(Sdpa::Scores::capped);
   constexpr T nothing = -std::numeric_limits<T>::infinity();
   std::fill(score, score + seen.begin, nothing);
   std::fill(score + seen.end, score + keys, nothing);
@@ -64,7 +65,7 @@ void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std
     const T* const addend = reinterpret_cast<const T*>(mask);
     for (int64_t j = seen.begin; j < seen.end; ++j) score[j] += addend[j * mask_step];
   }
-  show("masked");
+  show(Sdpa::Scores::masked);
   T most = nothing;
   for (int64_t j = seen.begin; j < seen.end; ++j) most = std::max(most, score[j]);
   double sum = 0;
@@ -77,7 +78,7 @@ void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std
   std::fill(score, score + seen.begin, T{0});
   std::fill(score + seen.end, score + keys, T{0});
   if (most == nothing && p.op.empty_is_nan) std::fill(score, score + keys, std::numeric_limits<T>::quiet_NaN());
-  show("softmax");
+  show(Sdpa::Scores::softmax);
 }
 
 template <typename T>
@@ -139,10 +140,6 @@ std::vector<int64_t> by_sequence(const Tensor* given, int64_t batch, int64_t oth
 }  // namespace
 
 void Sdpa::check_attributes() const {
-  constexpr std::string_view stages[] = {"", "product", "capped", "masked", "softmax"};
-  if (std::find(std::begin(stages), std::end(stages), scores) == std::end(stages)) {
-    throw Error(op_name, "has no scores called '" + scores + "'");
-  }
   if (window < 0) throw Error(op_name, "has a negative window");
   if (!(soft_cap >= 0)) throw Error(op_name, "has a soft cap below 0");
 }
@@ -179,7 +176,7 @@ Outputs Sdpa::compute(Inputs inputs) const {
   Tensor q_storage, k_storage, v_storage, mask_storage;
   const Tensor& wide_q = widened(q, q_storage);
   Tensor y(wide_q.dtype(), {batch, heads, queries, v.shape()[3]});
-  Tensor shown = scores.empty() ? Tensor() : Tensor(wide_q.dtype(), score_shape);
+  Tensor shown = scores == Scores::none ? Tensor() : Tensor(wide_q.dtype(), score_shape);
   Problem problem{*this,
                   wide_q,
                   widened(k, k_storage),
@@ -189,7 +186,7 @@ Outputs Sdpa::compute(Inputs inputs) const {
                   {},
                   {},
                   y,
-                  scores.empty() ? nullptr : &shown};
+                  scores == Scores::none ? nullptr : &shown};
   if (mask != nullptr) {
     problem.mask = mask->dtype() == DType::boolean ? mask : &widened(*mask, mask_storage);
     problem.mask_strides = broadcast_strides(mask->shape(), 4);
@@ -213,7 +210,7 @@ Outputs Sdpa::compute(Inputs inputs) const {
   }
   Outputs outputs;
   outputs.push_back(narrowed(std::move(y), q.dtype()));
-  if (!scores.empty()) outputs.push_back(narrowed(std::move(shown), q.dtype()));
+  if (scores != Scores::none) outputs.push_back(narrowed(std::move(shown), q.dtype()));
   return outputs;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <limits>
-#include <string>
 
 #include "primitives/primitive.h"
 
@@ -20,13 +19,14 @@ namespace incipit::primitives {
 /// or NaN with `empty_is_nan`, as the softmax of such scores is. Halves are computed in f32 and rounded at the end.
 struct Sdpa {
   static constexpr std::string_view op_name = "Sdpa";
+  enum class Scores : uint8_t { none, product, capped, masked, softmax };
+  using enum Scores;
   float scale = 1;
   bool causal = false;
   int64_t window = 0;
   float soft_cap = 0;
-  /// What the second output is: "product" (scale·(q·k)), "capped", "masked" (−∞ where not seen), "softmax"; empty:
-  /// none.
-  std::string scores = {};
+  /// What the second output is: product (scale·(q·k)), capped, masked (−∞ where not seen), softmax; or there is none.
+  Scores scores = Scores::none;
   float hidden_score = -std::numeric_limits<float>::infinity();
   bool empty_is_nan = false;
   template <typename V>
@@ -38,5 +38,7 @@ struct Sdpa {
   void check_attributes() const;
   Outputs compute(Inputs inputs) const;
 };
+constexpr std::array<std::string_view, 5> sdpa_scores_names{"none", "product", "capped", "masked", "softmax"};
+constexpr const auto& enumeration_names(Sdpa::Scores) { return sdpa_scores_names; }
 
 }  // namespace incipit::primitives

@@ -43,7 +43,7 @@ Outputs Trilu::compute(Inputs inputs) const {
 Outputs EyeLike::compute(Inputs inputs) const {
   const Tensor& like = required_input(op_name, inputs, 0);
   if (like.shape().size() != 2) throw Error(op_name, "its input is no matrix");
-  Tensor eye(dtype.empty() ? like.dtype() : dtype_from_name(dtype), like.shape());
+  Tensor eye(dtype, like.shape());
   const int64_t rows = like.shape()[0], columns = like.shape()[1];
   with_element_type(eye.dtype(), [&]<typename T>(ElementTag<T>) {
     const std::span<T> elements = eye.as<T>();

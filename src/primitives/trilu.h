@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "primitives/primitive.h"
 
 namespace incipit::primitives {
@@ -18,11 +16,11 @@ struct Trilu {
   Outputs compute(Inputs inputs) const;
 };
 
-/// A matrix of that shape (whatever is in it) → one of `dtype` (empty: the input's) with ones on the k-th diagonal,
+/// A matrix of that shape (whatever is in it) → one of `dtype` with ones on the k-th diagonal,
 /// zeros elsewhere.
 struct EyeLike {
   static constexpr std::string_view op_name = "EyeLike";
-  std::string dtype;
+  DType dtype = DType::f32;
   int64_t k = 0;
   template <typename V>
   void fields(V& v) {

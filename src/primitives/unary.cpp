@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
+#include "base/activation.h"
 #include "primitives/element_function.h"
 #include "primitives/extremes.h"
 
@@ -20,25 +20,22 @@ void map(const T* __restrict x, T* __restrict y, size_t count, T alpha, T beta) 
   for (size_t i = 0; i < count; ++i) y[i] = F{}(x[i], alpha, beta);
 }
 
-using Function = ElementFunction<Kernel>;
+using Name = Unary::Function;
+using Function = ElementFunction<Name, Kernel>;
 
 template <typename F>
-constexpr Function floating(std::string_view name, F) {
+constexpr Function floating(Name name, F) {
   return {name, map<float, F>, map<double, F>};
 }
 template <typename F>
-constexpr Function predicate(std::string_view name, F) {
+constexpr Function predicate(Name name, F) {
   return {name, map<float, F>, map<double, F>, nullptr, nullptr, Bools::none, true};
 }
 template <typename F>
-constexpr Function numeric(std::string_view name, F) {
+constexpr Function numeric(Name name, F) {
   return {name, map<float, F>, map<double, F>, map<int64_t, F>, map<uint64_t, F>};
 }
 
-template <typename T>
-T sigmoid(T x) {
-  return T{1} / (T{1} + std::exp(-x));
-}
 template <typename T>
 T softplus(T x) {
   return larger(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
@@ -54,62 +51,54 @@ T negated(T x) {
 
 // Named by what follows the arithmetic of ONNX's definitions; `a` is alpha, `b` is beta.
 constexpr Function functions[] = {
-    floating("exp", [](auto x, auto, auto) { return std::exp(x); }),
-    floating("log", [](auto x, auto, auto) { return std::log(x); }),
-    floating("sqrt", [](auto x, auto, auto) { return std::sqrt(x); }),
-    floating("reciprocal", [](auto x, auto, auto) { return 1 / x; }),
-    floating("floor", [](auto x, auto, auto) { return std::floor(x); }),
-    floating("ceil", [](auto x, auto, auto) { return std::ceil(x); }),
-    floating("round", [](auto x, auto, auto) { return std::nearbyint(x); }),
-    floating("sin", [](auto x, auto, auto) { return std::sin(x); }),
-    floating("cos", [](auto x, auto, auto) { return std::cos(x); }),
-    floating("tan", [](auto x, auto, auto) { return std::tan(x); }),
-    floating("asin", [](auto x, auto, auto) { return std::asin(x); }),
-    floating("acos", [](auto x, auto, auto) { return std::acos(x); }),
-    floating("atan", [](auto x, auto, auto) { return std::atan(x); }),
-    floating("sinh", [](auto x, auto, auto) { return std::sinh(x); }),
-    floating("cosh", [](auto x, auto, auto) { return std::cosh(x); }),
-    floating("tanh", [](auto x, auto, auto) { return std::tanh(x); }),
-    floating("asinh", [](auto x, auto, auto) { return std::asinh(x); }),
-    floating("acosh", [](auto x, auto, auto) { return std::acosh(x); }),
-    floating("atanh", [](auto x, auto, auto) { return std::atanh(x); }),
-    floating("erf", [](auto x, auto, auto) { return std::erf(x); }),
-    floating("sigmoid", [](auto x, auto, auto) { return sigmoid(x); }),
-    floating("softplus", [](auto x, auto, auto) { return softplus(x); }),
-    floating("softsign", [](auto x, auto, auto) { return x / (1 + std::abs(x)); }),
-    floating("leaky_relu", [](auto x, auto a, auto) { return x < 0 ? a * x : x; }),
-    floating("elu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x) : x; }),
-    floating("selu", [](auto x, auto a, auto b) { return b * (x <= 0 ? a * std::expm1(x) : x); }),
-    floating("celu", [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x / a) : x; }),
-    floating("thresholded_relu", [](auto x, auto a, auto) { return x > a ? x : decltype(x){0}; }),
-    floating("hard_sigmoid", [](auto x, auto a, auto b) { return clipped(a * x + b, decltype(x){0}, decltype(x){1}); }),
-    floating("hard_swish",
+    floating(Name::exp, [](auto x, auto, auto) { return std::exp(x); }),
+    floating(Name::log, [](auto x, auto, auto) { return std::log(x); }),
+    floating(Name::sqrt, [](auto x, auto, auto) { return std::sqrt(x); }),
+    floating(Name::reciprocal, [](auto x, auto, auto) { return 1 / x; }),
+    floating(Name::floor, [](auto x, auto, auto) { return std::floor(x); }),
+    floating(Name::ceil, [](auto x, auto, auto) { return std::ceil(x); }),
+    floating(Name::round, [](auto x, auto, auto) { return std::nearbyint(x); }),
+    floating(Name::sin, [](auto x, auto, auto) { return std::sin(x); }),
+    floating(Name::cos, [](auto x, auto, auto) { return std::cos(x); }),
+    floating(Name::tan, [](auto x, auto, auto) { return std::tan(x); }),
+    floating(Name::asin, [](auto x, auto, auto) { return std::asin(x); }),
+    floating(Name::acos, [](auto x, auto, auto) { return std::acos(x); }),
+    floating(Name::atan, [](auto x, auto, auto) { return std::atan(x); }),
+    floating(Name::sinh, [](auto x, auto, auto) { return std::sinh(x); }),
+    floating(Name::cosh, [](auto x, auto, auto) { return std::cosh(x); }),
+    floating(Name::tanh, [](auto x, auto, auto) { return std::tanh(x); }),
+    floating(Name::asinh, [](auto x, auto, auto) { return std::asinh(x); }),
+    floating(Name::acosh, [](auto x, auto, auto) { return std::acosh(x); }),
+    floating(Name::atanh, [](auto x, auto, auto) { return std::atanh(x); }),
+    floating(Name::erf, [](auto x, auto, auto) { return std::erf(x); }),
+    floating(Name::sigmoid, [](auto x, auto, auto) { return sigmoid(x); }),
+    floating(Name::softplus, [](auto x, auto, auto) { return softplus(x); }),
+    floating(Name::softsign, [](auto x, auto, auto) { return x / (1 + std::abs(x)); }),
+    floating(Name::leaky_relu, [](auto x, auto a, auto) { return x < 0 ? a * x : x; }),
+    floating(Name::elu, [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x) : x; }),
+    floating(Name::selu, [](auto x, auto a, auto b) { return b * (x <= 0 ? a * std::expm1(x) : x); }),
+    floating(Name::celu, [](auto x, auto a, auto) { return x < 0 ? a * std::expm1(x / a) : x; }),
+    floating(Name::thresholded_relu, [](auto x, auto a, auto) { return x > a ? x : decltype(x){0}; }),
+    floating(Name::hard_sigmoid,
+             [](auto x, auto a, auto b) { return clipped(a * x + b, decltype(x){0}, decltype(x){1}); }),
+    floating(Name::hard_swish,
              [](auto x, auto, auto) {
                using T = decltype(x);
                return x * clipped(x / T{6} + T{0.5}, T{0}, T{1});
              }),
-    floating("swish", [](auto x, auto a, auto) { return x * sigmoid(a * x); }),
-    floating("mish", [](auto x, auto, auto) { return x * std::tanh(softplus(x)); }),
-    floating("gelu_erf",
-             [](auto x, auto, auto) {
-               using T = decltype(x);
-               return T{0.5} * x * (T{1} + std::erf(x * (std::numbers::sqrt2_v<T> / 2)));
-             }),
-    floating("gelu_tanh",
-             [](auto x, auto, auto) {
-               using T = decltype(x);
-               constexpr T sqrt_2_over_pi = std::numbers::sqrt2_v<T> * std::numbers::inv_sqrtpi_v<T>;
-               return T{0.5} * x * (T{1} + std::tanh(sqrt_2_over_pi * (x + static_cast<T>(0.044715) * x * x * x)));
-             }),
-    numeric("abs",
+    floating(Name::swish, [](auto x, auto a, auto) { return swish(x, a); }),
+    floating(Name::mish, [](auto x, auto, auto) { return x * std::tanh(softplus(x)); }),
+    floating(Name::gelu_erf, [](auto x, auto, auto) { return gelu_erf(x); }),
+    floating(Name::gelu_tanh, [](auto x, auto, auto) { return gelu_tanh(x); }),
+    numeric(Name::abs,
             [](auto x, auto, auto) {
               if constexpr (std::is_floating_point_v<decltype(x)>)
                 return std::abs(x);
               else
                 return std::is_unsigned_v<decltype(x)> || x > 0 ? x : negated(x);
             }),
-    numeric("neg", [](auto x, auto, auto) { return negated(x); }),
-    numeric("sign",
+    numeric(Name::neg, [](auto x, auto, auto) { return negated(x); }),
+    numeric(Name::sign,
             [](auto x, auto, auto) {
               using T = decltype(x);
               return x > 0                            ? T{1}
@@ -117,13 +106,13 @@ constexpr Function functions[] = {
                      : std::is_unsigned_v<T> || x < 0 ? static_cast<T>(-1)
                                                       : x;  // NaN stays
             }),
-    numeric("relu", [](auto x, auto, auto) { return x < 0 ? decltype(x){0} : x; }),
-    predicate("is_nan", [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isnan(x)); }),
-    predicate("is_inf", [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isinf(x)); }),
+    numeric(Name::relu, [](auto x, auto, auto) { return relu(x); }),
+    predicate(Name::is_nan, [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isnan(x)); }),
+    predicate(Name::is_inf, [](auto x, auto, auto) { return static_cast<decltype(x)>(std::isinf(x)); }),
     predicate(
-        "is_positive_inf",
+        Name::is_positive_inf,
         [](auto x, auto, auto) { return static_cast<decltype(x)>(x == std::numeric_limits<decltype(x)>::infinity()); }),
-    predicate("is_negative_inf",
+    predicate(Name::is_negative_inf,
               [](auto x, auto, auto) {
                 return static_cast<decltype(x)>(x == -std::numeric_limits<decltype(x)>::infinity());
               }),
@@ -142,17 +131,15 @@ struct BitwiseNot {
   }
 };
 constexpr Function bit_functions[] = {
-    {"not", nullptr, nullptr, nullptr, map<uint64_t, Not>, Bools::only, true},
-    {"bitwise_not", nullptr, nullptr, map<int64_t, BitwiseNot>, map<uint64_t, BitwiseNot>},
+    {Name::not_, nullptr, nullptr, nullptr, map<uint64_t, Not>, Bools::only, true},
+    {Name::bitwise_not, nullptr, nullptr, map<int64_t, BitwiseNot>, map<uint64_t, BitwiseNot>},
 };
 
-const Function& find(std::string_view name) {
-  return find_function<Function>(Unary::op_name, name, functions, bit_functions);
-}
+const Function& find(Name name) { return find_function<Function>(Unary::op_name, name, functions, bit_functions); }
 
 }  // namespace
 
-DType unary_result(std::string_view function, DType dtype) { return find(function).result(Unary::op_name, dtype); }
+DType unary_result(Unary::Function function, DType dtype) { return find(function).result(Unary::op_name, dtype); }
 
 Outputs Unary::compute(Inputs inputs) const {
   const Tensor& x = required_input(op_name, inputs, 0);

@@ -226,11 +226,11 @@ TEST(QuantizedConstant, ReadsWhatThePrimitivesMake) {
         EXPECT_EQ(std::memcmp(part.data() + r * 5 * size, whole.data() + ((r + 2) * columns + 3) * size, 5 * size), 0);
       }
     };
-    expect_same(primitives::DequantizeLinear{axis, block, "f32"}, codes, DType::f32);
-    expect_same(primitives::QuantizeLinear{axis, block, "i8"}, numbers, DType::i8);
+    expect_same(primitives::DequantizeLinear{axis, block, DType::f32}, codes, DType::f32);
+    expect_same(primitives::QuantizeLinear{axis, block, DType::i8}, numbers, DType::i8);
     const Tensor other = filled(DType::f32, {rows + 1, columns}, 5);
-    EXPECT_EQ(quantized_lazily(primitives::QuantizeLinear{0, 2, "i8"}, DType::i8, constant(numbers), constant(other),
-                               nullptr),
+    EXPECT_EQ(quantized_lazily(primitives::QuantizeLinear{0, 2, DType::i8}, DType::i8, constant(numbers),
+                               constant(other), nullptr),
               nullptr);
   }
 }

@@ -18,41 +18,43 @@ using ::testing::ElementsAre;
 ValueType known(DType dtype, std::vector<Dim> values) {
   return {dtype, {static_cast<int64_t>(values.size())}, std::move(values)};
 }
+using primitives::Binary;
+
 ValueType known(DType dtype, Dim value) { return {dtype, {}, std::vector<Dim>{std::move(value)}}; }
 
 std::vector<Dim> values(const std::vector<ValueType>& types) {
   return types.at(0).contents.value_or(std::vector<Dim>{Dim::symbol("none")});
 }
 
-std::vector<Dim> binary(const char* function, const ValueType& x, const ValueType& y) {
-  return values(infer_types(primitives::Binary{function}, std::array{x, y}));
+std::vector<Dim> binary(Binary::Function function, const ValueType& x, const ValueType& y) {
+  return values(infer_types(Binary{function}, std::array{x, y}));
 }
 
 TEST(ElementwiseTypes, ArithmeticOfExtents) {
   const ValueType x = known(DType::i64, {t, t * s * 2, 7}), two = known(DType::i64, Dim(2));
-  EXPECT_THAT(binary("add", x, two), ElementsAre(t + 2, t * s * 2 + 2, 9));
-  EXPECT_THAT(binary("sub", x, x), ElementsAre(0, 0, 0));
-  EXPECT_THAT(binary("mul", two, x), ElementsAre(t * 2, t * s * 4, 14));
-  EXPECT_THAT(binary("div", x, two), ElementsAre(unknown, t * s, 3));
-  EXPECT_THAT(binary("mod", x, two), ElementsAre(unknown, unknown, 1));
-  EXPECT_THAT(binary("max", known(DType::i64, {t, t, t + 3}), known(DType::i64, {0, 1, 2})),
+  EXPECT_THAT(binary(Binary::add, x, two), ElementsAre(t + 2, t * s * 2 + 2, 9));
+  EXPECT_THAT(binary(Binary::sub, x, x), ElementsAre(0, 0, 0));
+  EXPECT_THAT(binary(Binary::mul, two, x), ElementsAre(t * 2, t * s * 4, 14));
+  EXPECT_THAT(binary(Binary::div, x, two), ElementsAre(unknown, t * s, 3));
+  EXPECT_THAT(binary(Binary::mod, x, two), ElementsAre(unknown, unknown, 1));
+  EXPECT_THAT(binary(Binary::max, known(DType::i64, {t, t, t + 3}), known(DType::i64, {0, 1, 2})),
               ElementsAre(t, unknown, t + 3));
-  EXPECT_THAT(binary("min", known(DType::i64, {t, t}), known(DType::i64, {t + s, 0})), ElementsAre(t, 0));
+  EXPECT_THAT(binary(Binary::min, known(DType::i64, {t, t}), known(DType::i64, {t + s, 0})), ElementsAre(t, 0));
 }
 
 TEST(ElementwiseTypes, ComparisonsOfExtents) {
   const ValueType x = known(DType::i64, {t, t, t + 1, 4}), y = known(DType::i64, {-1, 0, 0, 4});
-  EXPECT_THAT(binary("equal", x, y), ElementsAre(0, unknown, 0, 1));
-  EXPECT_THAT(binary("less", x, y), ElementsAre(0, 0, 0, 0));
-  EXPECT_THAT(binary("greater", x, y), ElementsAre(1, unknown, 1, 0));
-  EXPECT_THAT(binary("greater_equal", x, y), ElementsAre(1, 1, 1, 1));
-  EXPECT_THAT(binary("less_equal", x, y), ElementsAre(0, unknown, 0, 1));
+  EXPECT_THAT(binary(Binary::equal, x, y), ElementsAre(0, unknown, 0, 1));
+  EXPECT_THAT(binary(Binary::less, x, y), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(binary(Binary::greater, x, y), ElementsAre(1, unknown, 1, 0));
+  EXPECT_THAT(binary(Binary::greater_equal, x, y), ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(binary(Binary::less_equal, x, y), ElementsAre(0, unknown, 0, 1));
 }
 
 // What PyTorch exports of expand(shape) compute: −1 stands for what the tensor has.
 TEST(ElementwiseTypes, ExtentsThatAreChosen) {
   const ValueType shape = known(DType::i64, {t, -1, 8}), ones = known(DType::i64, {1, 1, 1});
-  const ValueType is_kept = infer_types(primitives::Binary{"equal"}, std::array{shape, known(DType::i64, Dim(-1))})[0];
+  const ValueType is_kept = infer_types(Binary{Binary::equal}, std::array{shape, known(DType::i64, Dim(-1))})[0];
   EXPECT_EQ(is_kept.dtype, DType::boolean);
   EXPECT_THAT(values(infer_types(primitives::Where{}, std::array{is_kept, ones, shape})), ElementsAre(t, 1, 8));
   // Not known which, but both are the same.
@@ -64,16 +66,19 @@ TEST(ElementwiseTypes, ExtentsThatAreChosen) {
 
 TEST(ElementwiseTypes, CastsKeepValues) {
   const ValueType x = known(DType::i64, {t, t + 1, 0, int64_t{1} << 40});
-  EXPECT_THAT(values(infer_types(primitives::Cast{"i32"}, std::array{x})), ElementsAre(t, t + 1, 0, 0));
-  EXPECT_THAT(values(infer_types(primitives::Cast{"bool"}, std::array{x})), ElementsAre(unknown, 1, 0, 1));
-  EXPECT_FALSE(infer_types(primitives::Cast{"f32"}, std::array{x})[0].contents);
+  EXPECT_THAT(values(infer_types(primitives::Cast{DType::i32}, std::array{x})), ElementsAre(t, t + 1, 0, 0));
+  EXPECT_THAT(values(infer_types(primitives::Cast{DType::boolean}, std::array{x})), ElementsAre(unknown, 1, 0, 1));
+  EXPECT_FALSE(infer_types(primitives::Cast{DType::f32}, std::array{x})[0].contents);
 }
 
 TEST(ElementwiseTypes, FunctionsOfOneExtent) {
   const ValueType x = known(DType::i64, {t, -3, t - s});
-  EXPECT_THAT(values(infer_types(primitives::Unary{"neg"}, std::array{x})), ElementsAre(t * -1, 3, s - t));
-  EXPECT_THAT(values(infer_types(primitives::Unary{"abs"}, std::array{x})), ElementsAre(t, 3, unknown));
-  EXPECT_THAT(values(infer_types(primitives::Unary{"relu"}, std::array{x})), ElementsAre(t, 0, unknown));
+  EXPECT_THAT(values(infer_types(primitives::Unary{primitives::Unary::neg}, std::array{x})),
+              ElementsAre(t * -1, 3, s - t));
+  EXPECT_THAT(values(infer_types(primitives::Unary{primitives::Unary::abs}, std::array{x})),
+              ElementsAre(t, 3, unknown));
+  EXPECT_THAT(values(infer_types(primitives::Unary{primitives::Unary::relu}, std::array{x})),
+              ElementsAre(t, 0, unknown));
   EXPECT_THAT(
       values(infer_types(primitives::Clip{}, std::array{x, known(DType::i64, Dim(0)), known(DType::i64, Dim(-1))})),
       ElementsAre(-1, -1, unknown));
@@ -81,18 +86,18 @@ TEST(ElementwiseTypes, FunctionsOfOneExtent) {
 
 TEST(ElementwiseTypes, WrappedAndUnknownValuesAreNotTrusted) {
   const ValueType most = known(DType::i32, Dim(INT32_MAX)), one = known(DType::i32, Dim(1));
-  EXPECT_THAT(binary("add", most, one), ElementsAre(INT32_MIN));
+  EXPECT_THAT(binary(Binary::add, most, one), ElementsAre(INT32_MIN));
   // Nothing says that two unknown values are equal, or that one is not negative.
   const ValueType any = known(DType::i64, unknown), value = known(DType::i64, Dim::symbol("?3v0"));
-  EXPECT_THAT(binary("equal", any, any), ElementsAre(unknown));
-  EXPECT_THAT(binary("sub", any, any), ElementsAre(unknown));
-  EXPECT_THAT(binary("equal", value, known(DType::i64, Dim(-1))), ElementsAre(unknown));
-  EXPECT_THAT(binary("equal", value, value), ElementsAre(1));
+  EXPECT_THAT(binary(Binary::equal, any, any), ElementsAre(unknown));
+  EXPECT_THAT(binary(Binary::sub, any, any), ElementsAre(unknown));
+  EXPECT_THAT(binary(Binary::equal, value, known(DType::i64, Dim(-1))), ElementsAre(unknown));
+  EXPECT_THAT(binary(Binary::equal, value, value), ElementsAre(1));
   // Coefficients that overflow, polynomials that grow.
   ValueType power = known(DType::i64, t + s + 1);
   const ValueType large = known(DType::i64, t * INT64_MAX);
-  EXPECT_THAT(binary("mul", large, large), ElementsAre(unknown));
-  for (int i = 0; i < 100; ++i) power = infer_types(primitives::Binary{"mul"}, std::array{power, power})[0];
+  EXPECT_THAT(binary(Binary::mul, large, large), ElementsAre(unknown));
+  for (int i = 0; i < 100; ++i) power = infer_types(Binary{Binary::mul}, std::array{power, power})[0];
   EXPECT_EQ(power.contents->front(), unknown);
 }
 
@@ -112,9 +117,13 @@ Both applied(const P& primitive, const std::vector<const Both*>& inputs) {
 
 // Random expressions of extents: what is known of their values is what comes out.
 TEST(ElementwiseTypes, KnownValuesAreTheComputedOnes) {
-  const char* const integers[] = {"add", "sub", "mul", "div", "mod", "fmod", "power", "min", "max"};
-  const char* const comparisons[] = {"equal", "less", "less_equal", "greater", "greater_equal"};
-  const char* const functions[] = {"neg", "abs", "sign", "relu", "bitwise_not"};
+  const Binary::Function integers[] = {Binary::add,  Binary::sub,   Binary::mul, Binary::div, Binary::mod,
+                                       Binary::fmod, Binary::power, Binary::min, Binary::max};
+  const Binary::Function comparisons[] = {Binary::equal, Binary::less, Binary::less_equal, Binary::greater,
+                                          Binary::greater_equal};
+  const primitives::Unary::Function functions[] = {primitives::Unary::neg, primitives::Unary::abs,
+                                                   primitives::Unary::sign, primitives::Unary::relu,
+                                                   primitives::Unary::bitwise_not};
   int known_symbols = 0;
   for (unsigned seed = 0; seed < 100; ++seed) {
     std::mt19937 random(seed);
@@ -135,18 +144,19 @@ TEST(ElementwiseTypes, KnownValuesAreTheComputedOnes) {
       ValueType type{DType::i64, {shape.begin(), shape.end()}, std::move(contents)};
       numbers.push_back({std::move(type), Tensor::of(shape, std::span<const int64_t>(values))});
     }
-    truths.push_back(applied(primitives::Binary{"less"}, {&numbers[0], &numbers[1]}));
+    truths.push_back(applied(Binary{Binary::less}, {&numbers[0], &numbers[1]}));
     for (int step = 0; step < 30; ++step) {
       const Both *x = &pick(numbers), *y = &pick(numbers), *z = &pick(numbers), *truth = &pick(truths);
       Both made;
       switch (random() % 7) {
         case 0:
-        case 1: made = applied(primitives::Binary{pick(integers)}, {x, y}); break;
-        case 2: made = applied(primitives::Binary{pick(comparisons)}, {x, y}); break;
+        case 1: made = applied(Binary{pick(integers)}, {x, y}); break;
+        case 2: made = applied(Binary{pick(comparisons)}, {x, y}); break;
         case 3: made = applied(primitives::Where{}, {truth, x, y}); break;
         case 4: made = applied(primitives::Unary{pick(functions)}, {x}); break;
         case 5:
-          made = applied(primitives::Cast{random() % 2 == 0 ? "bool" : "i64"}, {random() % 2 == 0 ? x : truth});
+          made = applied(primitives::Cast{random() % 2 == 0 ? DType::boolean : DType::i64},
+                         {random() % 2 == 0 ? x : truth});
           break;
         default:
           if (y->tensor.elements() != 1 || z->tensor.elements() != 1) continue;
@@ -169,13 +179,12 @@ TEST(ElementwiseTypes, KnownValuesAreTheComputedOnes) {
 
 TEST(ElementwiseTypes, ShapesBroadcast) {
   const ValueType x{DType::f32, {t, 1, 4}}, y{DType::f32, {s, 4}}, z{DType::f32, {3}};
-  EXPECT_EQ(infer_types(primitives::Binary{"add"}, std::array{x, y})[0].shape, (std::vector<Dim>{t, s, 4}));
-  EXPECT_THROW(infer_types(primitives::Binary{"add"}, std::array{x, z}), Error);
-  EXPECT_THROW(infer_types(primitives::Binary{"add"}, std::array{x, ValueType{DType::i32, {}}}), Error);
-  EXPECT_EQ(infer_types(primitives::Binary{"less"}, std::array{x, y})[0].dtype, DType::boolean);
-  EXPECT_THROW(infer_types(primitives::Unary{"sine"}, std::array{x}), Error);
-  EXPECT_THROW(infer_types(primitives::Unary{"sin"}, std::array{ValueType::absent()}), Error);
-  EXPECT_THROW(infer_types(primitives::Cast{"i4"}, std::array{x}), Error);
+  EXPECT_EQ(infer_types(Binary{Binary::add}, std::array{x, y})[0].shape, (std::vector<Dim>{t, s, 4}));
+  EXPECT_THROW(infer_types(Binary{Binary::add}, std::array{x, z}), Error);
+  EXPECT_THROW(infer_types(Binary{Binary::add}, std::array{x, ValueType{DType::i32, {}}}), Error);
+  EXPECT_EQ(infer_types(Binary{Binary::less}, std::array{x, y})[0].dtype, DType::boolean);
+  EXPECT_THROW(infer_types(primitives::Unary{primitives::Unary::unset}, std::array{x}), Error);
+  EXPECT_THROW(infer_types(primitives::Unary{primitives::Unary::sin}, std::array{ValueType::absent()}), Error);
 }
 
 TEST(QuantizationTypes, ScalesMustFit) {

@@ -71,7 +71,7 @@ TEST(Graph, SortRestoresOrderAndKeepsWhatWasInOrder) {
 
 TEST(Graph, ChangedOpsChangeTheirOutputs) {
   Graph graph = diamond();
-  graph.change<ops::RmsNorm>(producer(graph, "a"), [](ops::RmsNorm& op) { op.output = "i8"; });
+  graph.change<ops::RmsNorm>(producer(graph, "a"), [](ops::RmsNorm& op) { op.output = DType::i8; });
   const Node& node = graph.node(producer(graph, "a"));
   ASSERT_EQ(node.outputs.size(), 2u);
   EXPECT_EQ(graph.value(node.outputs[0]).type.text(), "i8[T, 4]");

@@ -75,8 +75,8 @@ TEST(LayoutTypes, ShapesAreComputedWith) {
   EXPECT_THAT(contents_of(primitives::Squeeze{}, known({s}), known({0})), ElementsAre(s));
   EXPECT_THAT(contents_of(primitives::Concat{}, known({b}), known({-1, s})), ElementsAre(b, -1, s));
   EXPECT_THAT(contents_of(primitives::Expand{}, known_scalar(s), known({3})), ElementsAre(s, s, s));
-  EXPECT_THAT(contents_of(primitives::Reduce{"prod"}, shape), ElementsAre((past + s) * b * 64));
-  EXPECT_THAT(contents_of(primitives::Reduce{"sum", false}, known({s, 1})), ElementsAre(s + 1));
+  EXPECT_THAT(contents_of(primitives::Reduce{primitives::Reduce::prod}, shape), ElementsAre((past + s) * b * 64));
+  EXPECT_THAT(contents_of(primitives::Reduce{primitives::Reduce::sum, false}, known({s, 1})), ElementsAre(s + 1));
   const OutputTypes parts = infer_types(primitives::Split{0, 2}, std::array{shape, known({1, 2})});
   EXPECT_THAT(*parts[1].contents, ElementsAre(past + s, 64));
 }
@@ -91,7 +91,7 @@ TEST(LayoutTypes, TheBeginningOfATableIsNoLongerThanWhatItIsAddedTo) {
   EXPECT_EQ(beginning(128, s), rows);
   EXPECT_NE(beginning(64, s), rows);
   EXPECT_NE(beginning(128, b), rows);
-  const primitives::Binary add{"add"};
+  const primitives::Binary add{primitives::Binary::add};
   EXPECT_THAT(shape_of(add, f32({b, s, 64}), f32({1, rows, 64})), ElementsAre(b, s, 64));
   EXPECT_THAT(shape_of(add, f32({rows, 64}), f32({b, s, 64})), ElementsAre(b, s, 64));
   EXPECT_THAT(shape_of(add, f32({b, 64}), f32({rows, 64})), ElementsAre(unknown, 64));
@@ -154,8 +154,10 @@ TEST(LayoutTypes, OthersOfSymbolicExtents) {
   EXPECT_THAT(shape_of(primitives::OneHot{}, f32({b}), known_scalar(s), f32({2})), ElementsAre(b, s));
   EXPECT_THAT(shape_of(primitives::NonZero{}, f32({b, 2})), ElementsAre(2, unknown));
   EXPECT_THAT(shape_of(primitives::GatherND{1}, f32({b, s, 4}), ValueType{DType::i64, {b, 1}}), ElementsAre(b, 4));
-  EXPECT_THAT(shape_of(primitives::Reduce{"sum", true}, f32({b, s, 4}), known({-1})), ElementsAre(b, s, 1));
-  EXPECT_THAT(shape_of(primitives::Reduce{"sum", false}, f32({b, s, 4}), some(2)), ElementsAre(unknown));
+  EXPECT_THAT(shape_of(primitives::Reduce{primitives::Reduce::sum, true}, f32({b, s, 4}), known({-1})),
+              ElementsAre(b, s, 1));
+  EXPECT_THAT(shape_of(primitives::Reduce{primitives::Reduce::sum, false}, f32({b, s, 4}), some(2)),
+              ElementsAre(unknown));
 }
 
 // Whatever the rules say of extents holds for the tensors that come out, or they say that it is not known.
@@ -232,7 +234,7 @@ class RandomGraph {
       case 1: lists_.push_back(graph_.add(name, ops::Concat(), {any(lists_), list(-1, 4)})); break;
       case 2: lists_.push_back(graph_.add(name, ops::Gather(), {any(lists_), constant(-2, 2, number(1, 3))})); break;
       case 3: {
-        const ValueId total = graph_.add(name, ops::Reduce({"prod"}), {any(lists_)});
+        const ValueId total = graph_.add(name, ops::Reduce({primitives::Reduce::prod}), {any(lists_)});
         lists_.push_back(total);
         break;
       }
@@ -255,8 +257,10 @@ class RandomGraph {
         break;
       }
       case 10: data_.push_back(graph_.add(name, ops::Tile(), {x, list(0, 3)})); break;
-      case 11: data_.push_back(graph_.add(name, ops::Pad({"constant"}), {x, list(-1, 2)})); break;
-      case 12: data_.push_back(graph_.add(name, ops::Reduce({"sum", number(0, 1) == 0}), {x, axes})); break;
+      case 11: data_.push_back(graph_.add(name, ops::Pad({primitives::Pad::constant}), {x, list(-1, 2)})); break;
+      case 12:
+        data_.push_back(graph_.add(name, ops::Reduce({primitives::Reduce::sum, number(0, 1) == 0}), {x, axes}));
+        break;
       case 13: data_.push_back(graph_.add(name, ops::Concat({number(-2, 2)}), {x, any(data_)})); break;
       case 14: {
         const std::vector<ValueId> parts =

@@ -44,13 +44,13 @@ TEST(NetworkTypes, Einsum) {
 
 TEST(NetworkTypes, Norms) {
   const Types norm =
-      infer_types(primitives::LayerNormalization{1, 0, "bf16"}, Types{f32({b, s, 8}), f32({8}), f32({s, 8})});
+      infer_types(primitives::LayerNormalization{1, 0, DType::bf16}, Types{f32({b, s, 8}), f32({8}), f32({s, 8})});
   EXPECT_THAT(norm[0].shape, ElementsAre(b, s, 8));
   EXPECT_THAT(norm[1].shape, ElementsAre(b, 1, 1));
   EXPECT_EQ(norm[2].dtype, DType::bf16);
   EXPECT_THROW(infer_types(primitives::LayerNormalization{}, Types{f32({b, 8}), f32({7})}), Error);
   EXPECT_THROW(infer_types(primitives::LayerNormalization{}, Types{f32({}), f32({})}), Error);
-  EXPECT_THROW(infer_types(primitives::LayerNormalization{-1, 0, "u8"}, Types{f32({8}), f32({8})}), Error);
+  EXPECT_THROW(infer_types(primitives::LayerNormalization{-1, 0, DType::u8}, Types{f32({8}), f32({8})}), Error);
   const ValueType half{DType::f16, {b, 8}};
   EXPECT_EQ(infer_types(primitives::RmsNormalization{}, Types{half, f32({8})})[0].dtype, DType::f32);
   EXPECT_THROW(infer_types(primitives::RmsNormalization{}, Types{half, ValueType{DType::f64, {8}}}), Error);
@@ -60,7 +60,7 @@ TEST(NetworkTypes, Norms) {
 TEST(NetworkTypes, Attention) {
   const ValueType q = f32({b, 4, s, 8}), k = f32({b, 2, t, 8}), v = f32({b, 2, t, 6});
   primitives::Sdpa op;
-  op.scores = "softmax";
+  op.scores = op.softmax;
   const Types made = infer_types(op, Types{q, k, v, f32({1, 1, s, t}), i64({1}), i64({b})});
   EXPECT_THAT(made[0].shape, ElementsAre(b, 4, s, 6));
   EXPECT_THAT(made[1].shape, ElementsAre(b, 4, s, t));
@@ -91,13 +91,18 @@ TEST(NetworkTypes, Rotary) {
 
 TEST(NetworkTypes, States) {
   const ValueType q = f32({b, s, 24}), k = f32({b, s, 12}), v = f32({b, s, 10});
-  const Types made = infer_types(primitives::LinearAttention{4, 2, "linear"}, Types{q, k, v});
+  const Types made =
+      infer_types(primitives::LinearAttention{4, 2, primitives::LinearAttention::linear}, Types{q, k, v});
   EXPECT_THAT(made[0].shape, ElementsAre(b, s, 20));
   EXPECT_THAT(made[1].shape, ElementsAre(b, 2, 6, 5));
-  EXPECT_THROW((infer_types(primitives::LinearAttention{5, 2, "linear"}, Types{q, k, v})), Error);
-  EXPECT_THROW((infer_types(primitives::LinearAttention{0, 0, "linear"}, Types{q, k, v})), Error);
-  EXPECT_THROW((infer_types(primitives::LinearAttention{4, 2, "gated"}, Types{q, k, v})), Error);
-  EXPECT_THROW((infer_types(primitives::LinearAttention{INT64_MAX - 1, 1, "linear"}, Types{f32({b, s, 0}), k, v})),
+  EXPECT_THROW((infer_types(primitives::LinearAttention{5, 2, primitives::LinearAttention::linear}, Types{q, k, v})),
+               Error);
+  EXPECT_THROW((infer_types(primitives::LinearAttention{0, 0, primitives::LinearAttention::linear}, Types{q, k, v})),
+               Error);
+  EXPECT_THROW((infer_types(primitives::LinearAttention{4, 2, primitives::LinearAttention::gated}, Types{q, k, v})),
+               Error);
+  EXPECT_THROW((infer_types(primitives::LinearAttention{INT64_MAX - 1, 1, primitives::LinearAttention::linear},
+                            Types{f32({b, s, 0}), k, v})),
                Error);
   const Types conv = infer_types(primitives::CausalConv{}, Types{f32({b, 6, s}), f32({6, 1, 4})});
   EXPECT_THAT(conv[0].shape, ElementsAre(b, 6, s));

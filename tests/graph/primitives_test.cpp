@@ -40,20 +40,10 @@ class Scramble final : public AttributeVisitor {
   }
   void visit(std::string_view, bool& value) override { value = choose_.one_in(2); }
   void visit(std::string_view, std::string& value) override {
-    if (!choose_.one_in(3)) return;
-    value = choose_.any<const char*>({"",        "f32",
-                                      "i64",     "bool",
-                                      "bf16",    "u8",
-                                      "add",     "div",
-                                      "mod",     "pow",
-                                      "equal",   "max",
-                                      "min",     "mul",
-                                      "mean",    "prod",
-                                      "l2",      "log_sum_exp",
-                                      "reflect", "edge",
-                                      "wrap",    "circular",
-                                      "exp",     "sqrt",
-                                      "round",   "nothing of the kind"});
+    if (choose_.one_in(3)) value = choose_.any<const char*>({"", "ij,jk->ik", "i->", "nothing of the kind"});
+  }
+  void visit(std::string_view, std::span<const std::string_view> words, size_t& chosen) override {
+    if (choose_.one_in(3)) chosen = static_cast<size_t>(choose_.number(0, std::ssize(words) - 1));
   }
   void visit(std::string_view, std::vector<int64_t>& value) override {
     if (!choose_.one_in(2)) return;

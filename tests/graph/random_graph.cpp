@@ -100,13 +100,14 @@ class Generator {
     const Matrix x = matrices_[static_cast<size_t>(below(static_cast<int>(matrices_.size())))];
     const int64_t w = columns(x);
     const bool f32 = type(x).dtype == DType::f32;
-    static const std::string activations[] = {"none", "silu", "gelu_tanh", "relu", "silu_gate", "gelu_erf_gate"};
+    static constexpr Activation activations[] = {Activation::none, Activation::silu,      Activation::gelu_tanh,
+                                                 Activation::relu, Activation::silu_gate, Activation::gelu_erf_gate};
     switch (below(17)) {
       case 0: {
         ops::Linear op;
         op.activation = activations[below(6)];
-        op.output = below(3) == 0 ? "bf16" : "f32";
-        const bool gated = op.activation.ends_with("gate");
+        op.output = below(3) == 0 ? DType::bf16 : DType::f32;
+        const bool gated = is_gated(op.activation);
         const int64_t made = width();
         const DType dtype = f32 && below(2) == 0 ? DType::f32 : DType::bf16;
         const ValueId weight = constant(dtype, {gated ? 2 * made : made, w});
@@ -130,7 +131,7 @@ class Generator {
       }
       case 2: {
         ops::Convert op;
-        op.to = below(2) == 0 ? "bf16" : "f32";
+        op.to = below(2) == 0 ? DType::bf16 : DType::f32;
         push(graph_.add(name(), op, {x.value}), x.position);
         return;
       }
@@ -139,7 +140,7 @@ class Generator {
         ops::RmsNorm op;
         op.epsilon = std::abs(real()) + 1e-7F;
         op.groups = 1 + below(2);
-        op.output = below(2) == 0 ? "i8" : "bf16";
+        op.output = below(2) == 0 ? DType::i8 : DType::bf16;
         const ValueId gain = below(2) == 0 ? none : constant(DType::bf16, {w / op.groups});
         graph_.add_node(name(), op.clone(), {x.value, gain});
         return;
@@ -147,7 +148,7 @@ class Generator {
       case 4: {
         if (!f32) return;
         ops::AddRmsNorm op;
-        op.output = below(2) == 0 ? "i8" : "f32";
+        op.output = below(2) == 0 ? DType::i8 : DType::f32;
         push(graph_.add(name(), op, {x.value, x.value}), x.position);
         return;
       }
@@ -204,7 +205,7 @@ class Generator {
         write.kv_heads = w / 2;
         write.head_dim = 2;
         write.window = below(2) * 3;
-        write.cache = below(2) == 0 ? "bf16" : "f32";
+        write.cache = below(2) == 0 ? DType::bf16 : DType::f32;
         const ValueId frequencies = constant(DType::f32, {1});
         const ValueId table = below(2) == 0 ? none : graph_.add(name(), ops::RotaryTable{}, {position_, frequencies});
         write.interleaved = below(2) == 0;
@@ -223,7 +224,7 @@ class Generator {
       case 13: {
         if (!f32) return;
         ops::LayerNorm op;
-        op.output = below(2) == 0 ? "bf16" : "f32";
+        op.output = below(2) == 0 ? DType::bf16 : DType::f32;
         const ValueId gain = below(2) == 0 ? none : constant(DType::f16, {w});
         push(graph_.add(name(), op, {x.value, gain, below(2) == 0 ? none : constant(DType::f32, {w})}), x.position);
         return;
@@ -255,7 +256,7 @@ class Generator {
     const std::vector<ValueId> chosen = graph_.add_node(name(), router.clone(), {x.value});
     ops::ExpertLinear up;
     up.top_k = top_k;
-    up.activation = "silu_gate";
+    up.activation = Activation::silu_gate;
     ValueId y = graph_.add(name(), up, {x.value, chosen[0], constant(DType::bf16, {w, 2 * made, w})});
     if (below(2) == 0) {
       ops::ExpertLinear down;

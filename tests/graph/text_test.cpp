@@ -123,7 +123,12 @@ TEST(Text, ErrorsNameTheLine) {
   expect_refused(head + "y : f32[T, 2], z : f32[T, 2] = Linear(x, w)\n", "line 4", "has 1 outputs");
   expect_refused(head + "y : f32[T, 2] = Linear(x, w) {speed = 3}\n", "line 4", "no attribute 'speed'");
   expect_refused(head + "y : f32[T, 2] = Linear(x, w) {activation = 3}\n", "line 4", "must be a string");
-  expect_refused(head + "y : f32[T, 2] = Linear(x, w) {activation = \"sine\"}\n", "line 4", "no activation 'sine'");
+  expect_refused(head + "y : f32[T, 2] = Linear(x, w) {activation = \"sine\"}\n", "line 4",
+                 "activation cannot be \"sine\"");
+  expect_refused(head + "y : f32[T, 2] = Linear(x, w) {output = \"f99\"}\n", "line 4", "output cannot be \"f99\"");
+  expect_refused(head + "y : f32[T, 2] = Unary(x) {function = \"sine\"}\n", "line 4", "function cannot be \"sine\"");
+  expect_refused(head + "y : f32[T, 2] = Unary(x)\n", "line 4", "no function");
+  expect_refused(head + "y : f32[T, 2] = Pad(x, w) {mode = \"spiral\"}\n", "line 4", "mode cannot be \"spiral\"");
   expect_refused(head + "y : f32[T, 2] = Linear(x, w) # a b\n", "line 4", "more on the line");
   expect_refused(head + "y : f99[T, 2] = Linear(x, w)\n", "line 4", "f99");
   expect_refused("graph () -> ()\nconst w : f32[T] = zeros\n", "line 2", "cannot be T");

@@ -119,7 +119,7 @@ TEST(Verify, ACacheIsReadAsItWasWritten) {
     Graph graph = valid();
     graph.change<ops::KvWrite>(producer(graph, "c"), [&](ops::KvWrite& op) {
       if (change == 0) op.layer = 1;
-      if (change == 1) op.cache = "bf16";
+      if (change == 1) op.cache = DType::bf16;
       if (change == 2) op.window = 8;
       if (change == 3) op.kv_heads = 1, op.head_dim = 4;
     });

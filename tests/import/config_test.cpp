@@ -45,7 +45,7 @@ TEST(DecoderGeometry, ReadsSizesAndFillsInDefaults) {
   EXPECT_EQ(plain.feed_forward, 176);
   EXPECT_EQ(plain.max_position, 512);
   EXPECT_FLOAT_EQ(plain.norm_epsilon, 1e-6F);
-  EXPECT_EQ(plain.activation, "silu");
+  EXPECT_EQ(plain.activation, Activation::silu);
   EXPECT_EQ(plain.max_context, 512);
   EXPECT_FALSE(plain.tied);
   const DecoderGeometry other =
@@ -55,7 +55,7 @@ TEST(DecoderGeometry, ReadsSizesAndFillsInDefaults) {
   EXPECT_EQ(other.kv_heads, 2);
   EXPECT_EQ(other.query_width(), 128);
   EXPECT_EQ(other.kv_width(), 64);
-  EXPECT_EQ(other.activation, "gelu_tanh");
+  EXPECT_EQ(other.activation, Activation::gelu_tanh);
   EXPECT_TRUE(other.tied);
 }
 

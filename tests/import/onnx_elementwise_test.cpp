@@ -100,6 +100,17 @@ TEST(OnnxElementwise, TypesByNumberAndByName) {
   EXPECT_THROW(Case{"Cast"}.run({&x}), Error);
 }
 
+TEST(OnnxElementwise, WordsByName) {
+  const Tensor x = tensor(DType::f32, {2}, {1, 2}), pads = tensor(DType::i64, {2}, {1, 0});
+  EXPECT_THAT((Case{"Pad", 13, {{"mode", text("edge")}}}.first({&x, &pads})), ElementsAre(1, 1, 2));
+  try {
+    Case{"Pad", 13, {{"mode", text("spiral")}}}.run({&x, &pads});
+    ADD_FAILURE() << "a mode that is none was taken";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("mode that cannot be 'spiral'"));
+  }
+}
+
 TEST(OnnxElementwise, PowersOfMixedTypes) {
   const Tensor base = tensor(DType::i8, {3}, {1, -1, 2}), exponent = tensor(DType::i64, {3}, {300, 301, 256});
   EXPECT_THAT(Case{"Pow"}.first({&base, &exponent}), ElementsAre(1, -1, 0));

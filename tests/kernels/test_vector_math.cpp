@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/activation.h"
 #include "kernels/families.h"
-#include "kernels/reference/activation.h"
 
 namespace incipit {
 namespace {

@@ -7,6 +7,9 @@
 namespace incipit {
 namespace {
 
+using primitives::Binary;
+using primitives::Unary;
+
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 ValueId repeated(Variant& v, ValueId heads, int64_t times) {
@@ -16,7 +19,7 @@ ValueId repeated(Variant& v, ValueId heads, int64_t times) {
   const ValueId width = v.add(primitives::ShapeOf{3, 4}, {heads}), groups = v.add(primitives::ShapeOf{1, 2}, {heads});
   const ValueId all = v.add(primitives::Concat{0}, {batch, groups, v.integers({times}), length, width});
   const ValueId wide = v.add(primitives::Expand{}, {single, all});
-  const ValueId joined = v.add(primitives::Binary{"mul"}, {groups, v.integers({times})});
+  const ValueId joined = v.add(Binary{Binary::mul}, {groups, v.integers({times})});
   return v.add(primitives::Reshape{}, {wide, v.add(primitives::Concat{0}, {batch, joined, length, width})});
 }
 
@@ -39,13 +42,13 @@ ValueId masked(Variant& v, ValueId scores) {
     case 3: {
       ValueId mask = v.input(v.dtype(), mask_shape(v));
       v.unite(scores, mask);
-      return v.binary("add", scores, mask);
+      return v.binary(Binary::add, scores, mask);
     }
     default: {
       const DType own = v.chance(0.7) ? dtype : v.dtype();
       ValueId mask = v.add(primitives::Where{}, {condition, v.number(own, 0), v.number(own, number)});
       v.unite(scores, mask);
-      return v.binary("add", scores, mask);
+      return v.binary(Binary::add, scores, mask);
     }
   }
 }
@@ -67,8 +70,8 @@ void spell_attention(Variant& v) {
   if (v.chance(0.2)) {
     const DType dtype = v.dtype_of(scores);
     const float cap = v.chance(0.9) ? 4.0F : 2.0F;
-    scores = v.unary("tanh", v.binary("div", scores, v.number(dtype, 4.0F)));
-    scores = v.binary("mul", scores, v.number(dtype, cap));
+    scores = v.unary(Unary::tanh, v.binary(Binary::div, scores, v.number(dtype, 4.0F)));
+    scores = v.binary(Binary::mul, scores, v.number(dtype, cap));
   }
   ValueId weights = v.add(primitives::Softmax{-1}, {v.wander(masked(v, v.wander(scores)))});
   weights = v.wander(weights);
@@ -122,15 +125,16 @@ void spell_rotation(Variant& v) {
   if (neighbours) {
     const ValueId even = slice(v, x, 0, INT64_MAX, 2), odd = slice(v, x, 1, INT64_MAX, 2);
     const ValueId last = v.integers({4});
-    const ValueId pairs = v.add(primitives::Concat{-1}, {v.add(primitives::Unsqueeze{}, {v.unary("neg", odd), last}),
-                                                         v.add(primitives::Unsqueeze{}, {even, last})});
+    const ValueId pairs =
+        v.add(primitives::Concat{-1}, {v.add(primitives::Unsqueeze{}, {v.unary(Unary::neg, odd), last}),
+                                       v.add(primitives::Unsqueeze{}, {even, last})});
     turned = v.add(primitives::Reshape{}, {pairs, v.integers({0, 0, 0, width})});
   } else {
     const ValueId lower = slice(v, x, 0, width / 2), upper = slice(v, x, width / 2, INT64_MAX);
-    turned = v.add(primitives::Concat{-1}, {v.unary("neg", upper), lower});
+    turned = v.add(primitives::Concat{-1}, {v.unary(Unary::neg, upper), lower});
   }
   const ValueId cosines = table(v, dtype, width, neighbours), sines = table(v, dtype, width, neighbours);
-  ValueId y = v.binary("add", v.binary("mul", x, cosines), v.binary("mul", turned, sines));
+  ValueId y = v.binary(Binary::add, v.binary(Binary::mul, x, cosines), v.binary(Binary::mul, turned, sines));
   if (is_partial) y = v.add(primitives::Concat{-1}, {y, slice(v, all, width, INT64_MAX)});
   v.graph.set_outputs({y});
 }
@@ -152,7 +156,7 @@ ValueId vector(Variant& v, DType dtype, int64_t width = 16) {
   return v.constant(dtype, shape, v.numbers(element_count(shape)));
 }
 
-ValueId beside(Variant& v, const char* function, ValueId x, ValueId other) {
+ValueId beside(Variant& v, Binary::Function function, ValueId x, ValueId other) {
   v.unite(x, other);
   return v.binary(function, x, other);
 }
@@ -161,31 +165,32 @@ ValueId beside(Variant& v, const char* function, ValueId x, ValueId other) {
 
 void spell_norm(Variant& v) {
   ValueId x = rows(v, v.dtype());
-  if (v.chance(0.5)) x = v.binary("add", x, x);
+  if (v.chance(0.5)) x = v.binary(Binary::add, x, x);
   const auto mean = [&](ValueId value) {
-    return v.add(primitives::Reduce{"mean", v.chance(0.95)}, {value, v.integers({v.chance(0.95) ? -1 : -2})});
+    return v.add(primitives::Reduce{primitives::Reduce::mean, v.chance(0.95)},
+                 {value, v.integers({v.chance(0.95) ? -1 : -2})});
   };
   ValueId wide = v.wander(x);
-  if (v.chance(0.5)) wide = v.binary("sub", wide, mean(v.chance(0.9) ? wide : v.wander(wide)));
+  if (v.chance(0.5)) wide = v.binary(Binary::sub, wide, mean(v.chance(0.9) ? wide : v.wander(wide)));
   const DType dtype = v.dtype_of(wide);
   const ValueId square =
-      v.chance(0.5) ? v.binary("mul", wide, wide) : v.add(primitives::Binary{"power"}, {wide, v.number(dtype, 2)});
-  const ValueId spread = v.binary("add", mean(square), v.number(dtype, 1e-3F));
+      v.chance(0.5) ? v.binary(Binary::mul, wide, wide) : v.add(Binary{Binary::power}, {wide, v.number(dtype, 2)});
+  const ValueId spread = v.binary(Binary::add, mean(square), v.number(dtype, 1e-3F));
   ValueId normed;
   switch (v.one_of<int>({0, 1, 2, 3})) {
-    case 0: normed = v.add(primitives::Binary{"div"}, {wide, v.unary("sqrt", spread)}); break;
-    case 1: normed = v.binary("mul", wide, v.unary("reciprocal", v.unary("sqrt", spread))); break;
+    case 0: normed = v.add(Binary{Binary::div}, {wide, v.unary(Unary::sqrt, spread)}); break;
+    case 1: normed = v.binary(Binary::mul, wide, v.unary(Unary::reciprocal, v.unary(Unary::sqrt, spread))); break;
     case 2: {
-      const ValueId root = v.unary("sqrt", spread);
-      normed = v.binary("mul", wide, v.add(primitives::Binary{"div"}, {v.number(dtype, 1), root}));
+      const ValueId root = v.unary(Unary::sqrt, spread);
+      normed = v.binary(Binary::mul, wide, v.add(Binary{Binary::div}, {v.number(dtype, 1), root}));
       break;
     }
-    default: normed = v.binary("mul", wide, v.add(primitives::Binary{"power"}, {spread, v.number(dtype, -0.5F)}));
+    default: normed = v.binary(Binary::mul, wide, v.add(Binary{Binary::power}, {spread, v.number(dtype, -0.5F)}));
   }
   normed = v.wander(normed);
-  if (v.chance(0.8)) normed = beside(v, "mul", normed, vector(v, v.chance(0.8) ? v.dtype_of(normed) : v.dtype()));
+  if (v.chance(0.8)) normed = beside(v, Binary::mul, normed, vector(v, v.chance(0.8) ? v.dtype_of(normed) : v.dtype()));
   normed = v.wander(normed);
-  if (v.chance(0.5)) normed = beside(v, "add", normed, vector(v, v.chance(0.8) ? v.dtype_of(normed) : v.dtype()));
+  if (v.chance(0.5)) normed = beside(v, Binary::add, normed, vector(v, v.chance(0.8) ? v.dtype_of(normed) : v.dtype()));
   v.graph.set_outputs({normed});
 }
 
@@ -193,19 +198,19 @@ void spell_activation(Variant& v) {
   const ValueId x = rows(v, v.dtype());
   const DType dtype = v.dtype_of(x);
   const auto number = [&](double value) { return v.number(dtype, static_cast<float>(value)); };
-  if (v.chance(0.3)) return v.graph.set_outputs({v.binary("mul", x, v.unary("sigmoid", x))});
+  if (v.chance(0.3)) return v.graph.set_outputs({v.binary(Binary::mul, x, v.unary(Unary::sigmoid, x))});
   ValueId bent;
   if (v.chance(0.5)) {
-    bent = v.unary("erf", v.binary("div", x, number(std::sqrt(2.0))));
+    bent = v.unary(Unary::erf, v.binary(Binary::div, x, number(std::sqrt(2.0))));
   } else {
-    const ValueId cube = v.add(primitives::Binary{"power"}, {x, number(3)});
-    const ValueId sum = v.binary("add", x, v.binary("mul", cube, number(0.044715)));
-    bent = v.unary("tanh", v.binary("mul", sum, number(std::sqrt(2 / 3.14159265358979))));
+    const ValueId cube = v.add(Binary{Binary::power}, {x, number(3)});
+    const ValueId sum = v.binary(Binary::add, x, v.binary(Binary::mul, cube, number(0.044715)));
+    bent = v.unary(Unary::tanh, v.binary(Binary::mul, sum, number(std::sqrt(2 / 3.14159265358979))));
   }
-  const ValueId bell = v.binary("add", bent, number(1));
+  const ValueId bell = v.binary(Binary::add, bent, number(1));
   const ValueId half = number(0.5);
-  const ValueId y = v.one_of<bool>({true, false}) ? v.binary("mul", v.binary("mul", x, half), bell)
-                                                  : v.binary("mul", v.binary("mul", x, bell), half);
+  const ValueId y = v.one_of<bool>({true, false}) ? v.binary(Binary::mul, v.binary(Binary::mul, x, half), bell)
+                                                  : v.binary(Binary::mul, v.binary(Binary::mul, x, bell), half);
   v.graph.set_outputs({y});
 }
 
@@ -216,11 +221,12 @@ void spell_rows(Variant& v) {
     return v.add(primitives::MatMul{}, {from, v.constant(dtype, {16, to}, v.numbers(16 * to))});
   };
   ValueId up = product(x, 16);
-  if (v.chance(0.7)) up = v.binary("add", up, vector(v, dtype));
-  ValueId gate = v.unary(v.one_of<const char*>({"relu", "gelu_erf", "gelu_tanh", "tanh"}), product(x, 16));
-  if (v.chance(0.3)) gate = v.binary("mul", x, v.unary("sigmoid", x));
-  ValueId y = v.binary(v.chance(0.7) ? "mul" : "add", gate, v.chance(0.8) ? up : rows(v, dtype));
-  if (v.chance(0.5)) y = v.binary("add", y, v.chance(0.8) ? x : rows(v, dtype));
+  if (v.chance(0.7)) up = v.binary(Binary::add, up, vector(v, dtype));
+  ValueId gate =
+      v.unary(v.one_of<Unary::Function>({Unary::relu, Unary::gelu_erf, Unary::gelu_tanh, Unary::tanh}), product(x, 16));
+  if (v.chance(0.3)) gate = v.binary(Binary::mul, x, v.unary(Unary::sigmoid, x));
+  ValueId y = v.binary(v.chance(0.7) ? Binary::mul : Binary::add, gate, v.chance(0.8) ? up : rows(v, dtype));
+  if (v.chance(0.5)) y = v.binary(Binary::add, y, v.chance(0.8) ? x : rows(v, dtype));
   if (v.chance(0.5)) {
     const ValueId gain = v.constant(dtype, {16}, v.numbers(16)), bias = v.constant(dtype, {16}, v.numbers(16));
     y = v.add(primitives::LayerNormalization{-1, 1e-5F}, {y, gain, bias});

@@ -74,14 +74,15 @@ class Variant {
   ValueId add(O op, std::vector<ValueId> inputs) {
     return graph.add("node", ops::Primitive<O>(std::move(op)), std::move(inputs));
   }
-  ValueId binary(const char* function, ValueId a, ValueId b) {
-    return chance(0.3) && (function[0] == 'a' || function[0] == 'm') ? add(primitives::Binary{function}, {b, a})
-                                                                     : add(primitives::Binary{function}, {a, b});
+  ValueId binary(primitives::Binary::Function function, ValueId a, ValueId b) {
+    return chance(0.3) && (function == primitives::Binary::add || function == primitives::Binary::mul)
+               ? add(primitives::Binary{function}, {b, a})
+               : add(primitives::Binary{function}, {a, b});
   }
-  ValueId unary(const char* function, ValueId x) { return add(primitives::Unary{function}, {x}); }
+  ValueId unary(primitives::Unary::Function function, ValueId x) { return add(primitives::Unary{function}, {x}); }
   DType dtype_of(ValueId value) const { return graph.value(value).type.dtype; }
   ValueId cast(ValueId value, DType dtype) {
-    return dtype_of(value) == dtype ? value : add(primitives::Cast{std::string(name_of(dtype))}, {value});
+    return dtype_of(value) == dtype ? value : add(primitives::Cast{dtype}, {value});
   }
   /// As they are multiplied: of one type.
   void unite(ValueId& a, ValueId& b) {
@@ -97,7 +98,8 @@ class Variant {
   ValueId scaled(ValueId value) {
     if (chance(0.6)) return value;
     const bool is_product = chance(0.5);
-    return binary(is_product ? "mul" : "div", value, number(dtype_of(value), is_product ? 0.5F : 2.0F));
+    return binary(is_product ? primitives::Binary::mul : primitives::Binary::div, value,
+                  number(dtype_of(value), is_product ? 0.5F : 2.0F));
   }
 
   /// The inputs' tensors.

@@ -55,6 +55,9 @@ class StructureWriter {
       for (const int64_t element : value) list += std::to_string(element) + " ";
       add(name, list);
     }
+    void visit(std::string_view name, std::span<const std::string_view> words, size_t& chosen) override {
+      add(name, std::string(words[chosen]));
+    }
     std::string text;
 
    private:

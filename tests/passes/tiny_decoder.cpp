@@ -191,7 +191,7 @@ std::string TinyDecoder::text() const {
   return fmt::format(
       "layers {} heads {}/{} biases {}{} tied {} again {} window {} {} {} norms {}{}{} parallel {} q/k norms {} "
       "multipliers {} gated {} positions {} pairs {} cap {} experts {} seed {}",
-      layers, heads, kv_heads, query_key_value_bias, other_bias, tied, two_residual_inputs, window, activation,
+      layers, heads, kv_heads, query_key_value_bias, other_bias, tied, two_residual_inputs, window, name_of(activation),
       name_of(dtype), pre_norm, post_norm, layer_norm, parallel, query_key_norms, multipliers, gated, learned_positions,
       rotary_pairs, soft_cap, experts, seed);
 }
@@ -199,7 +199,8 @@ std::string TinyDecoder::text() const {
 Graph tiny_decoder(const TinyDecoder& geometry) { return Builder(geometry).build(); }
 
 std::vector<TinyDecoder> tiny_decoders(int count) {
-  static const char* const activations[] = {"silu", "gelu_tanh", "gelu_erf", "relu"};
+  static constexpr Activation activations[] = {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf,
+                                               Activation::relu};
   std::vector<TinyDecoder> geometries;
   for (int i = 0; i < count; ++i) {
     TinyDecoder g;
@@ -235,17 +236,17 @@ std::vector<TinyDecoder> tiny_architectures() {
   gpt2.layer_norm = gpt2.learned_positions = gpt2.tied = gpt2.query_key_value_bias = gpt2.other_bias = true;
   gpt2.gated = false;
   gpt2.kv_heads = 4;
-  gpt2.activation = "gelu_tanh";
+  gpt2.activation = Activation::gelu_tanh;
   TinyDecoder gpt_neox = gpt2;
   gpt_neox.learned_positions = gpt_neox.tied = false;
   gpt_neox.parallel = true;
   gpt_neox.rotary_pairs = 1;
-  gpt_neox.activation = "gelu_erf";
+  gpt_neox.activation = Activation::gelu_erf;
   TinyDecoder gemma2;
   gemma2.post_norm = gemma2.tied = gemma2.multipliers = true;
   gemma2.window = 3;
   gemma2.soft_cap = 4;
-  gemma2.activation = "gelu_tanh";
+  gemma2.activation = Activation::gelu_tanh;
   TinyDecoder gemma3 = gemma2;
   gemma3.query_key_norms = 2;
   gemma3.soft_cap = 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/activation.h"
 #include "graph/graph.h"
 
 namespace incipit {
@@ -17,7 +18,7 @@ struct TinyDecoder {
   bool tied = false;
   bool two_residual_inputs = false;  // a further sum that no Linear can take: its operands have other uses
   int64_t window = 0;
-  std::string activation = "silu";
+  Activation activation = Activation::silu;
   DType dtype = DType::f32;
   uint64_t seed = 1;
 

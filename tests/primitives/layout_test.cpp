@@ -242,22 +242,21 @@ TEST(Shape, ListsExtents) {
 
 TEST(Pad, FillsAsItsModeSays) {
   const Tensor three = counting(DType::f32, {3});
-  const auto pad = [&](const char* mode, int64_t before, int64_t behind) {
+  const auto pad = [&](Pad::Mode mode, int64_t before, int64_t behind) {
     const Tensor pads = list({before, behind});
     return values_of(compute(Pad{mode}, {&three, &pads}));
   };
-  EXPECT_THAT(pad("constant", 1, 2), ElementsAre(0, 0, 1, 2, 0, 0));
-  EXPECT_THAT(pad("constant", -1, 1), ElementsAre(1, 2, 0));
-  EXPECT_THAT(pad("constant", -2, -1), IsEmpty());
-  EXPECT_THAT(pad("reflect", 3, 5), ElementsAre(1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1));
-  EXPECT_THAT(pad("reflect", -2, 2), ElementsAre(2, 2, 2));
-  EXPECT_THAT(pad("edge", 2, 1), ElementsAre(0, 0, 0, 1, 2, 2));
-  EXPECT_THAT(pad("wrap", 4, 2), ElementsAre(2, 0, 1, 2, 0, 1, 2, 0, 1));
-  EXPECT_THROW(pad("sideways", 1, 1), Error);
-  EXPECT_THROW(pad("constant", -2, -2), Error);
-  EXPECT_THROW(pad("constant", INT64_MAX, INT64_MAX), Error);
-  EXPECT_THROW(pad("constant", INT64_MIN, 0), Error);
-  EXPECT_THROW(pad("edge", -3, 1), Error);  // nothing is left to repeat
+  EXPECT_THAT(pad(Pad::constant, 1, 2), ElementsAre(0, 0, 1, 2, 0, 0));
+  EXPECT_THAT(pad(Pad::constant, -1, 1), ElementsAre(1, 2, 0));
+  EXPECT_THAT(pad(Pad::constant, -2, -1), IsEmpty());
+  EXPECT_THAT(pad(Pad::reflect, 3, 5), ElementsAre(1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1));
+  EXPECT_THAT(pad(Pad::reflect, -2, 2), ElementsAre(2, 2, 2));
+  EXPECT_THAT(pad(Pad::edge, 2, 1), ElementsAre(0, 0, 0, 1, 2, 2));
+  EXPECT_THAT(pad(Pad::wrap, 4, 2), ElementsAre(2, 0, 1, 2, 0, 1, 2, 0, 1));
+  EXPECT_THROW(pad(Pad::constant, -2, -2), Error);
+  EXPECT_THROW(pad(Pad::constant, INT64_MAX, INT64_MAX), Error);
+  EXPECT_THROW(pad(Pad::constant, INT64_MIN, 0), Error);
+  EXPECT_THROW(pad(Pad::edge, -3, 1), Error);  // nothing is left to repeat
 }
 
 TEST(Pad, TakesAxesAndAValue) {
@@ -270,7 +269,7 @@ TEST(Pad, TakesAxesAndAValue) {
   EXPECT_THROW(compute(Pad{}, {&data, &pads, &float_value}), Error);
   EXPECT_THROW(compute(Pad{}, {&data, &pads, nullptr, &one_axis}), Error);
   const Tensor nothing = counting(DType::i64, {0, 2}), far = list({0, int64_t{1} << 40, 0, 0});
-  EXPECT_EQ(compute(Pad{"edge"}, {&nothing, &far}).elements(), 0);
+  EXPECT_EQ(compute(Pad{Pad::edge}, {&nothing, &far}).elements(), 0);
 }
 
 TEST(Trilu, KeepsOneSideOfADiagonal) {
@@ -294,10 +293,10 @@ TEST(Trilu, KeepsOneSideOfADiagonal) {
 TEST(EyeLike, HasOnesOnADiagonal) {
   const Tensor like = counting(DType::f32, {2, 3});
   EXPECT_THAT(values_of(compute(EyeLike{}, {&like})), ElementsAre(1, 0, 0, 0, 1, 0));
-  EXPECT_THAT(values_of(compute(EyeLike{"bf16", -1}, {&like})), ElementsAre(0, 0, 0, 1, 0, 0));
-  EXPECT_EQ(compute(EyeLike{"i64", 1}, {&like}).dtype(), DType::i64);
-  EXPECT_THAT(values_of(compute(EyeLike{"", INT64_MIN}, {&like})), ElementsAre(0, 0, 0, 0, 0, 0));
-  EXPECT_THAT(values_of(compute(EyeLike{"", INT64_MAX}, {&like})), ElementsAre(0, 0, 0, 0, 0, 0));
+  EXPECT_THAT(values_of(compute(EyeLike{DType::bf16, -1}, {&like})), ElementsAre(0, 0, 0, 1, 0, 0));
+  EXPECT_EQ(compute(EyeLike{DType::i64, 1}, {&like}).dtype(), DType::i64);
+  EXPECT_THAT(values_of(compute(EyeLike{DType::f32, INT64_MIN}, {&like})), ElementsAre(0, 0, 0, 0, 0, 0));
+  EXPECT_THAT(values_of(compute(EyeLike{DType::f32, INT64_MAX}, {&like})), ElementsAre(0, 0, 0, 0, 0, 0));
 }
 
 }  // namespace

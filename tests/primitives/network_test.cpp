@@ -161,10 +161,10 @@ TEST(LayerNormalization, GivesItsStatistics) {
   const Tensor half = tensor_of(DType::f16, {2}, {1, 3}), one = tensor_of(DType::f16, {1}, {1});
   const std::array<const Tensor*, 2> halves{&half, &one};
   EXPECT_EQ(LayerNormalization{}.compute(halves)[1].dtype(), DType::f32);
-  EXPECT_EQ((LayerNormalization{-1, 1e-5F, "bf16"}.compute(halves)[1].dtype()), DType::bf16);
+  EXPECT_EQ((LayerNormalization{-1, 1e-5F, DType::bf16}.compute(halves)[1].dtype()), DType::bf16);
   EXPECT_THROW(compute(LayerNormalization{}, {&half, &gain}), Error);
   EXPECT_THROW(compute(LayerNormalization{3}, {&x, &gain}), Error);
-  EXPECT_THROW((compute(LayerNormalization{-1, 0, "i32"}, {&x, &gain})), Error);
+  EXPECT_THROW((compute(LayerNormalization{-1, 0, DType::i32}, {&x, &gain})), Error);
   const Tensor larger(DType::f32, {2, 2, 2, 2});
   EXPECT_THROW(compute(LayerNormalization{}, {&x, &larger}), Error);
 }
@@ -224,7 +224,7 @@ TEST(Sdpa, WeighsWhatIsSeen) {
   const Tensor k = tensor_of(DType::f32, {1, 1, 3, 1}, {0.5, -1, 1}),
                v = tensor_of(DType::f32, {1, 1, 3, 2}, {1, 10, 2, 20, 3, 30});
   const Tensor first = tensor_of(DType::i64, {}, {1}), lengths = tensor_of(DType::i64, {1}, {3});
-  Sdpa op{0.5F, true, 2, 1.5F, "masked"};
+  Sdpa op{0.5F, true, 2, 1.5F, Sdpa::masked};
   const std::array<const Tensor*, 6> inputs{&q, &k, &v, nullptr, &first, &lengths};
   const Outputs made = op.compute(inputs);
   std::vector<double> scores, y;
@@ -293,7 +293,6 @@ TEST(Sdpa, RefusesWhatDoesNotFit) {
   EXPECT_THROW(compute(Sdpa{}, {&q, &one, &one, &mask}), Error);
   EXPECT_THROW(compute(Sdpa{}, {&flat, &flat, &flat}), Error);
   EXPECT_THROW((compute(Sdpa{1, false, -1}, {&q, &one, &one})), Error);
-  EXPECT_THROW((compute(Sdpa{1, false, 0, 0, "loud"}, {&q, &one, &one})), Error);
   for (const int64_t length : {int64_t{-1}, int64_t{5}, INT64_MAX}) {
     const Tensor lengths = Tensor::of({1}, std::span(&length, 1));
     EXPECT_THROW(compute(Sdpa{}, {&q, &one, &one, nullptr, nullptr, &lengths}), Error);
@@ -310,7 +309,7 @@ TEST(LinearAttention, UpdatesItsState) {
   const Tensor v = tensor_of(DType::f32, {1, 2, 1}, {3, 5}), state = tensor_of(DType::f16, {1, 1, 1, 1}, {4});
   const Tensor decay = tensor_of(DType::f32, {1, 2, 1}, {std::log(0.5), 0}),
                beta = tensor_of(DType::f32, {1, 2, 1}, {0.5, 1});
-  const auto run = [&](const std::string& rule, const Tensor* decays, const Tensor* betas) {
+  const auto run = [&](LinearAttention::Rule rule, const Tensor* decays, const Tensor* betas) {
     const std::array<const Tensor*, 6> inputs{&q, &k, &v, &state, decays, betas};
     return LinearAttention{2, 1, rule, 10}.compute(inputs);
   };
@@ -319,17 +318,16 @@ TEST(LinearAttention, UpdatesItsState) {
     EXPECT_EQ(made[1].dtype(), DType::f16);
     EXPECT_NEAR(values_of(made[1])[0], second, 1e-2);
   };
-  expect(run("linear", nullptr, nullptr), 10, 12.5);
-  expect(run("gated", &decay, nullptr), 8, 10.5);
+  expect(run(LinearAttention::linear, nullptr, nullptr), 10, 12.5);
+  expect(run(LinearAttention::gated, &decay, nullptr), 8, 10.5);
   // 4 + 2·0.5·(3 − 8) = −1; −1 + 0.5·(5 + 0.5) = 1.75
-  expect(run("delta", nullptr, &beta), -1, 1.75);
+  expect(run(LinearAttention::delta, nullptr, &beta), -1, 1.75);
   // 2 + 2·0.5·(3 − 4) = 1; 1 + 0.5·(5 − 0.5) = 3.25
-  expect(run("gated_delta", &decay, &beta), 1, 3.25);
-  EXPECT_THROW(run("gated", nullptr, nullptr), Error);
-  EXPECT_THROW(run("linear", nullptr, &beta), Error);
-  EXPECT_THROW(run("other", nullptr, nullptr), Error);
-  EXPECT_THROW((compute(LinearAttention{3, 2, "linear"}, {&q, &k, &v})), Error);
-  EXPECT_THROW((compute(LinearAttention{INT64_MAX, 1, "linear"}, {&q, &k, &v})), Error);
+  expect(run(LinearAttention::gated_delta, &decay, &beta), 1, 3.25);
+  EXPECT_THROW(run(LinearAttention::gated, nullptr, nullptr), Error);
+  EXPECT_THROW(run(LinearAttention::linear, nullptr, &beta), Error);
+  EXPECT_THROW((compute(LinearAttention{3, 2, LinearAttention::linear}, {&q, &k, &v})), Error);
+  EXPECT_THROW((compute(LinearAttention{INT64_MAX, 1, LinearAttention::linear}, {&q, &k, &v})), Error);
 }
 
 TEST(CausalConv, SeesWhatCameBefore) {

@@ -18,9 +18,9 @@ TEST(QuantizeLinear, RoundsHalfToEvenAndSaturates) {
   const Tensor x = tensor_of(DType::f32, {6}, {1, 3, -1, 1000, -1000, 5});
   const Tensor scale = tensor_of(DType::f32, {}, {2}), zero = tensor_of(DType::u8, {}, {128});
   EXPECT_THAT(values_of(compute(QuantizeLinear{}, {&x, &scale, &zero})), ElementsAre(128, 130, 128, 255, 0, 130));
-  EXPECT_THAT(values_of(compute(QuantizeLinear{1, 0, "i16"}, {&x, &scale})), ElementsAre(0, 2, 0, 500, -500, 2));
-  EXPECT_THROW(compute(QuantizeLinear{1, 0, "i8"}, {&x, &scale, &zero}), Error);
-  EXPECT_THROW(compute(QuantizeLinear{1, 0, "f32"}, {&x, &scale}), Error);
+  EXPECT_THAT(values_of(compute(QuantizeLinear{1, 0, DType::i16}, {&x, &scale})), ElementsAre(0, 2, 0, 500, -500, 2));
+  EXPECT_THROW(compute(QuantizeLinear{1, 0, DType::i8}, {&x, &scale, &zero}), Error);
+  EXPECT_THROW(compute(QuantizeLinear{1, 0, DType::f32}, {&x, &scale}), Error);
   const Tensor nothing = tensor_of(DType::f32, {}, {0});
   compute(QuantizeLinear{}, {&x, &nothing, &zero});
 }
@@ -43,7 +43,7 @@ TEST(DequantizeLinear, TakesZeroPointsOff) {
   const Tensor x = tensor_of(DType::i8, {3}, {-128, 0, 127});
   const Tensor scale = tensor_of(DType::f32, {}, {0.5}), zero = tensor_of(DType::i8, {}, {-128});
   EXPECT_THAT(values_of(compute(DequantizeLinear{}, {&x, &scale, &zero})), ElementsAre(0, 64, 127.5));
-  EXPECT_EQ(compute(DequantizeLinear{1, 0, "f16"}, {&x, &scale, &zero}).dtype(), DType::f16);
+  EXPECT_EQ(compute(DequantizeLinear{1, 0, DType::f16}, {&x, &scale, &zero}).dtype(), DType::f16);
   const Tensor other = tensor_of(DType::u8, {}, {1});
   EXPECT_THROW(compute(DequantizeLinear{}, {&x, &scale, &other}), Error);
 }

@@ -77,6 +77,8 @@ TEST_F(PlainGraphTest, RefusesWhatThisProgramDoesNotHave) {
               HasSubstr("Binary has no attribute 'guess'"));
   EXPECT_THAT(changed([](auto&, auto& g) { g.operations[0].attributes[0].kind = plan::AttributeKind::flag; }),
               HasSubstr("attribute 'function' is of another kind"));
+  EXPECT_THAT(changed([](auto&, auto& g) { g.operations[0].attributes[0].text = "guess"; }),
+              HasSubstr("attribute 'function' cannot be 'guess'"));
   EXPECT_THAT(changed([](auto& p, auto&) { p.steps[0].kernels[0].kernel = "elementwise/none"; }),
               HasSubstr("elementwise/none"));
   EXPECT_THAT(changed([](auto& p, auto&) { p.steps[0].problem = "sample vocabulary=4"; }),
@@ -87,7 +89,7 @@ TEST_F(PlainGraphTest, RefusesAtRunTimeWhatDoesNotFit) {
   std::map<std::string, Tensor> inputs;
   inputs.emplace("x", Tensor(DType::f32, {3, 4}));
   TestPlan plan = runnable_plan();
-  plan.graph->operations[0].attributes[0].text = "guess";
+  plan.graph->operations[0].attributes[0].text = "and";  // of integers
   EXPECT_THAT(message_of([&] { PlainGraph(open(plan), 1).run(inputs); }), HasSubstr("small.engine: add: "));
   plan = runnable_plan();
   plan.graph->constants[0].shape = {3};

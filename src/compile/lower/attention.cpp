@@ -56,7 +56,7 @@ void kv_write(Lowering& plan, const Node& node, const ops::KvWrite& op) {
   if (plan.at(node.inputs[2]).space != DraftSpace::positions)
     throw not_decoder(node.name + " does not write at the tokens' positions");
   KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), plan.page_tokens(), plan.dtype_of(node.inputs[0]),
-                           dtype_from_name(op.cache)};
+                           op.cache};
   const DraftOperand table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);
   problem.interleaved = op.interleaved;
@@ -84,7 +84,7 @@ void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
   problem.soft_cap = op.soft_cap;
   problem.over_rows = over_rows;
   problem.query = plan.dtype_of(q);
-  problem.cache = dtype_from_name(op.cache);
+  problem.cache = op.cache;
   problem.output = plan.dtype_of(node.outputs[0]);
   const DraftOperand table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);

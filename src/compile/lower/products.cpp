@@ -58,10 +58,10 @@ void product(Lowering& plan, const Node& node, const Linear::Problem& problem, s
 }
 
 /// What the products with and without codes have in common: all but the weight's format.
-Linear::Problem product_problem(const Lowering& plan, const Node& node, const std::string& activation, ValueId weight,
+Linear::Problem product_problem(const Lowering& plan, const Node& node, Activation activation, ValueId weight,
                                 ValueId bias, ValueId residual) {
   Linear::Problem problem;
-  problem.activation = activation_from(activation);
+  problem.activation = activation;
   problem.n = narrow(plan.graph().value(weight).type.shape.at(0).constant());
   problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
   problem.input = plan.dtype_of(node.inputs[0]);
@@ -92,7 +92,7 @@ void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLine
 }
 
 /// Codes have their scales as second input.
-void experts_product(Lowering& plan, const Node& node, int64_t top_k, const std::string& activation, ValueId weight,
+void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation activation, ValueId weight,
                      ValueId scales) {
   const ValueId x = node.inputs[0];
   const ValueId out = node.outputs[0];
@@ -106,7 +106,7 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, const std:
   problem.input = plan.dtype_of(x);
   problem.format = coded ? WeightFormat::i8 : format_for(problem.input, plan.dtype_of(weight));
   problem.output = plan.dtype_of(out);
-  problem.activation = activation_from(activation);
+  problem.activation = activation;
   problem.shared = plan.width_of(x) == problem.k;
   problem.slot_scales = coded && !problem.shared && plan.width_of(node.inputs[1]) == top_k;
   std::vector<DraftOperand> inputs{plan.at(x)};

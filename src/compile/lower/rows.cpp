@@ -92,7 +92,7 @@ void multiply(Lowering& plan, const Node& node, const ops::Multiply&) {
   columnwise(plan, node, ElementwiseOp::multiply);
 }
 void activate(Lowering& plan, const Node& node, const ops::Activate& op) {
-  columnwise(plan, node, ElementwiseOp::activate, activation_from(op.kind));
+  columnwise(plan, node, ElementwiseOp::activate, op.kind);
 }
 void scale(Lowering& plan, const Node& node, const ops::Scale& op) {
   columnwise(plan, node, ElementwiseOp::scale, Activation::none, op.factor);

@@ -6,7 +6,7 @@ namespace incipit::ops {
 
 std::vector<ValueType> Activate::infer(std::span<const ValueType> inputs) const {
   const Rule rule(op_name, inputs, {"x"}, 1);
-  rule.require(is_activation(kind), "has no kind '" + kind + "'");
+  rule.require(!is_gated(kind), "has the gated kind " + std::string(name_of(kind)));
   return {{DType::f32, rule.rows(0, kernel_floats).shape}};
 }
 

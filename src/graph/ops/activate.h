@@ -1,6 +1,7 @@
 // Activation functions.
 #pragma once
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -8,7 +9,7 @@ namespace incipit::ops {
 /// x f32 or bf16 [N, H] → f32[N, H] = kind(x): silu, gelu_tanh, gelu_erf, relu or relu_squared.
 struct Activate : OpBase<Activate> {
   static constexpr std::string_view op_name = "Activate";
-  std::string kind = "silu";
+  Activation kind = Activation::silu;
   template <typename V>
   void fields(V& v) {
     v.visit("kind", kind);

@@ -9,7 +9,7 @@ namespace incipit::ops {
 struct AddRmsNorm : OpBase<AddRmsNorm> {
   static constexpr std::string_view op_name = "AddRmsNorm";
   float epsilon = 1e-5F;
-  std::string output = "f32";
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("epsilon", epsilon), v.visit("output", output);

@@ -11,7 +11,7 @@ struct ApplyRotary : OpBase<ApplyRotary> {
   static constexpr std::string_view op_name = "ApplyRotary";
   int64_t heads = 0, head_dim = 0;
   bool interleaved = false;
-  std::string output = "f32";
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("heads", heads), v.visit("head_dim", head_dim), v.visit("interleaved", interleaved),

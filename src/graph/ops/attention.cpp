@@ -54,7 +54,7 @@ void Attention::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor
         double score = 0;
         for (size_t i = 0; i < dim; ++i) score += static_cast<double>(query[i]) * key[i];
         score *= scale;
-        if (soft_cap > 0) score = soft_cap * std::tanh(score / soft_cap);
+        if (soft_cap > 0) score = soft_capped<double>(score, soft_cap);
         scores.push_back(score);
       }
       const double largest = *std::max_element(scores.begin(), scores.end());

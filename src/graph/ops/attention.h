@@ -14,7 +14,7 @@ struct Attention : OpBase<Attention> {
   static constexpr std::string_view op_name = "Attention";
   int64_t layer = 0, heads = 0, kv_heads = 0, head_dim = 0, window = 0;
   float scale = 1, soft_cap = 0;
-  std::string cache = "f32", output = "f32";
+  DType cache = DType::f32, output = DType::f32;
   bool interleaved = false;
   template <typename V>
   void fields(V& v) {

@@ -5,10 +5,10 @@
 
 namespace incipit::ops {
 
-/// x f32 or bf16 → the same values rounded (to nearest even) to dtype `to`: "f32" or "bf16".
+/// x f32 or bf16 → the same values rounded (to nearest even) to dtype `to`: f32 or bf16.
 struct Convert : OpBase<Convert> {
   static constexpr std::string_view op_name = "Convert";
-  std::string to = "f32";
+  DType to = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("to", to);

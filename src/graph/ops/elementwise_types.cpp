@@ -42,22 +42,22 @@ int64_t computed(const P& primitive, DType dtype, std::initializer_list<int64_t>
   return primitives::integers(primitive.compute(inputs).at(0)).at(0);
 }
 
-Dim symbolic(std::string_view function, const Dim& a, const Dim& b) {
-  if (function == "add") return a + b;
-  if (function == "sub") return a - b;
-  if (function == "mul") return a * b;
-  if (function == "div") return a.divided_by(b).value_or(Dim::unknown());
-  if (function == "min" || function == "max") {
+Dim symbolic(primitives::Binary::Function function, const Dim& a, const Dim& b) {
+  if (function == primitives::Binary::add) return a + b;
+  if (function == primitives::Binary::sub) return a - b;
+  if (function == primitives::Binary::mul) return a * b;
+  if (function == primitives::Binary::div) return a.divided_by(b).value_or(Dim::unknown());
+  if (function == primitives::Binary::min || function == primitives::Binary::max) {
     const Truth less = is_less(a, b), greater = is_less(b, a);
     if (!less && !greater) return Dim::unknown();
     const bool a_is_less = less.value_or(false) || !greater.value_or(true);
-    return a_is_less == (function == "min") ? a : b;
+    return a_is_less == (function == primitives::Binary::min) ? a : b;
   }
-  if (function == "equal") return value_of(is_equal(a, b));
-  if (function == "less") return value_of(is_less(a, b));
-  if (function == "greater") return value_of(is_less(b, a));
-  if (function == "less_equal") return value_of(inverse(is_less(b, a)));
-  if (function == "greater_equal") return value_of(inverse(is_less(a, b)));
+  if (function == primitives::Binary::equal) return value_of(is_equal(a, b));
+  if (function == primitives::Binary::less) return value_of(is_less(a, b));
+  if (function == primitives::Binary::greater) return value_of(is_less(b, a));
+  if (function == primitives::Binary::less_equal) return value_of(inverse(is_less(b, a)));
+  if (function == primitives::Binary::greater_equal) return value_of(inverse(is_less(a, b)));
   return Dim::unknown();
 }
 
@@ -80,9 +80,9 @@ Dim applied(const primitives::Binary& op, DType dtype, const Dim& a, const Dim& 
 
 Dim applied(const primitives::Unary& op, DType dtype, const Dim& a) {
   if (a.is_constant()) return computed(op, dtype, {a.constant()});
-  if (op.function == "neg") return applied(primitives::Binary{"sub"}, dtype, 0, a);
-  if (op.function == "abs" || op.function == "relu") return is_surely_at_least(a, 0) ? a : Dim::unknown();
-  if (op.function == "sign") return is_surely_at_least(a, 1) ? Dim(1) : Dim::unknown();
+  if (op.function == op.neg) return applied(primitives::Binary{primitives::Binary::sub}, dtype, 0, a);
+  if (op.function == op.abs || op.function == op.relu) return is_surely_at_least(a, 0) ? a : Dim::unknown();
+  if (op.function == op.sign) return is_surely_at_least(a, 1) ? Dim(1) : Dim::unknown();
   return Dim::unknown();
 }
 
@@ -163,7 +163,7 @@ OutputTypes infer_types(const primitives::Clip& op, InputTypes inputs) {
     const std::vector<Dim>* limits = rule.contents(limit);
     if (limits == nullptr || limits->size() != 1) values.reset();
     if (!values) continue;
-    const primitives::Binary bound{limit == 1 ? "max" : "min"};
+    const primitives::Binary bound{limit == 1 ? primitives::Binary::max : primitives::Binary::min};
     for (Dim& value : *values) value = applied(bound, x.dtype, value, limits->front());
   }
   ValueType y{x.dtype, x.shape};
@@ -174,7 +174,7 @@ OutputTypes infer_types(const primitives::Clip& op, InputTypes inputs) {
 OutputTypes infer_types(const primitives::Cast& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 1);
   const ValueType& x = rule.type(0);
-  ValueType y{dtype_from_name(op.to), x.shape};
+  ValueType y{op.to, x.shape};
   if (const std::vector<Dim>* contents = rule.contents(0)) {
     std::vector<Dim> values;
     for (const Dim& value : *contents) {
@@ -195,16 +195,14 @@ OutputTypes infer_types(const primitives::Cast& op, InputTypes inputs) {
 
 OutputTypes infer_types(const primitives::BitCast& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 1);
-  const DType to = dtype_from_name(op.to);
-  rule.require(size_of(to) == size_of(rule.type(0).dtype), "changes the elements' size");
-  return {{to, rule.type(0).shape}};
+  rule.require(size_of(op.to) == size_of(rule.type(0).dtype), "changes the elements' size");
+  return {{op.to, rule.type(0).shape}};
 }
 
 OutputTypes infer_types(const primitives::Cumulate& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 2);
   const ValueType& x = rule.type(0);
   rule.require(x.dtype != DType::boolean, "takes no bool");
-  rule.require(op.kind == "sum" || op.kind == "product", "has no kind '" + op.kind + "'");
   rule.require(!x.shape.empty(), "takes no scalar");
   if (const std::optional<std::vector<int64_t>> axes = rule.numbers(1)) {
     rule.require(axes->size() == 1, "takes one axis");

@@ -1,6 +1,7 @@
 // Products with the weights of chosen experts.
 #pragma once
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -12,8 +13,8 @@ namespace incipit::ops {
 struct ExpertLinear : OpBase<ExpertLinear> {
   static constexpr std::string_view op_name = "ExpertLinear";
   int64_t top_k = 1;
-  std::string activation = "none";
-  std::string output = "f32";
+  Activation activation = Activation::none;
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("top_k", top_k), v.visit("activation", activation), v.visit("output", output);

@@ -38,7 +38,9 @@ void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>,
       if (rows.size() < place + width) rows.resize(place + width);
       for (size_t i = 0; i < width; ++i) {
         const float value = values[r * width + i];
-        rows[place + i] = cache == "bf16" ? to_float(to_bf16(value)) : cache == "f16" ? to_float(to_f16(value)) : value;
+        rows[place + i] = cache == DType::bf16  ? to_float(to_bf16(value))
+                          : cache == DType::f16 ? to_float(to_f16(value))
+                                                : value;
       }
     }
   };

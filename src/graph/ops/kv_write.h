@@ -11,7 +11,7 @@ namespace incipit::ops {
 struct KvWrite : OpBase<KvWrite> {
   static constexpr std::string_view op_name = "KvWrite";
   int64_t layer = 0, kv_heads = 0, head_dim = 0, window = 0;
-  std::string cache = "f32";
+  DType cache = DType::f32;
   bool interleaved = false;
   template <typename V>
   void fields(V& v) {

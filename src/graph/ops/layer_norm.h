@@ -12,7 +12,7 @@ struct LayerNorm : OpBase<LayerNorm> {
   static constexpr std::string_view op_name = "LayerNorm";
   float epsilon = 1e-5F;
   int64_t groups = 1;
-  std::string output = "f32";
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("epsilon", epsilon), v.visit("groups", groups), v.visit("output", output);

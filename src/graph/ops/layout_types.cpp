@@ -407,7 +407,7 @@ OutputTypes infer_types(const primitives::EyeLike& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 1);
   const ValueType& like = rule.type(0);
   rule.require(like.shape.size() == 2, "its input is no matrix");
-  return {{op.dtype.empty() ? like.dtype : dtype_from_name(op.dtype), like.shape}};
+  return {{op.dtype, like.shape}};
 }
 
 }  // namespace incipit::ops

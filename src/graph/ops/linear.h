@@ -1,6 +1,7 @@
 // A matrix product with its epilogue.
 #pragma once
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -13,8 +14,8 @@ namespace incipit::ops {
 /// f32 x. Sums are exact to f32 rounding.
 struct Linear : OpBase<Linear> {
   static constexpr std::string_view op_name = "Linear";
-  std::string activation = "none";
-  std::string output = "f32";
+  Activation activation = Activation::none;
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("activation", activation), v.visit("output", output);

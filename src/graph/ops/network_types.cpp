@@ -79,8 +79,8 @@ OutputTypes infer_types(const primitives::Softmax& op, InputTypes inputs) {
 OutputTypes infer_types(const primitives::LayerNormalization& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 2);
   same_float(rule, {1, 2});
-  const DType stash = dtype_from_name(op.stash);
-  rule.require(is_floating(stash), "makes no statistics of type " + op.stash);
+  const DType stash = op.stash;
+  rule.require(is_floating(stash), "makes no statistics of type " + std::string(name_of(stash)));
   const std::vector<Dim>& shape = rule.type(0).shape;
   std::vector<Dim> reduced = shape;
   for (size_t axis = rule.axis(op.axis, shape.size()); axis < shape.size(); ++axis) reduced[axis] = 1;
@@ -163,7 +163,7 @@ OutputTypes infer_types(const primitives::Sdpa& op, InputTypes inputs) {
     if (!rule.type(i).shape.empty() && rule.type(i).shape[0] != Dim(1)) same_extent(rule, batch, rule.type(i).shape[0]);
   }
   OutputTypes types{{rule.type(0).dtype, {batch, q[1], q[2], v[3]}}};
-  if (!op.scores.empty()) types.push_back({rule.type(0).dtype, scores});
+  if (op.scores != op.none) types.push_back({rule.type(0).dtype, scores});
   return types;
 }
 

@@ -32,21 +32,19 @@ void check_scales(const P& op, const PrimitiveRule& rule, DType codes) {
 OutputTypes infer_types(const primitives::QuantizeLinear& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 2);
   const ValueType& x = rule.type(0);
-  const DType to = dtype_from_name(op.to);
   rule.require(is_floating(x.dtype) || x.dtype == DType::i32, "takes floating x or i32");
-  rule.require(is_code(to), "makes no " + op.to);
-  check_scales(op, rule, to);
-  return {{to, x.shape}};
+  rule.require(is_code(op.to), "makes no " + std::string(name_of(op.to)));
+  check_scales(op, rule, op.to);
+  return {{op.to, x.shape}};
 }
 
 OutputTypes infer_types(const primitives::DequantizeLinear& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 2);
   const ValueType& x = rule.type(0);
-  const DType to = dtype_from_name(op.to);
   rule.require(is_code(x.dtype) || x.dtype == DType::i32, "takes codes of 8 or 16 bits, or i32");
-  rule.require(is_floating(to), "makes no " + op.to);
+  rule.require(is_floating(op.to), "makes no " + std::string(name_of(op.to)));
   check_scales(op, rule, x.dtype);
-  return {{to, x.shape}};
+  return {{op.to, x.shape}};
 }
 
 OutputTypes infer_types(const primitives::DynamicQuantizeLinear& op, InputTypes inputs) {

@@ -1,6 +1,7 @@
 // An ExpertLinear of int8 codes.
 #pragma once
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -12,8 +13,8 @@ struct QuantizedExpertLinear : OpBase<QuantizedExpertLinear> {
   static constexpr std::string_view op_name = "QuantizedExpertLinear";
   int64_t top_k = 1;
   std::string format = "int8";
-  std::string activation = "none";
-  std::string output = "f32";
+  Activation activation = Activation::none;
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("top_k", top_k), v.visit("format", format), v.visit("activation", activation), v.visit("output", output);

@@ -1,6 +1,7 @@
 // A Linear of int8 codes.
 #pragma once
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -12,8 +13,8 @@ namespace incipit::ops {
 struct QuantizedLinear : OpBase<QuantizedLinear> {
   static constexpr std::string_view op_name = "QuantizedLinear";
   std::string format = "int8";
-  std::string activation = "none";
-  std::string output = "f32";
+  Activation activation = Activation::none;
+  DType output = DType::f32;
   template <typename V>
   void fields(V& v) {
     v.visit("format", format), v.visit("activation", activation), v.visit("output", output);

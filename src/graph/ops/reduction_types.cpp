@@ -6,7 +6,6 @@ namespace incipit::ops {
 
 OutputTypes infer_types(const primitives::Reduce& op, InputTypes inputs) {
   const PrimitiveRule rule(op.op_name, inputs, 1);
-  op.check_kind();
   const ValueType& data = rule.type(0);
   const size_t rank = data.shape.size();
   std::optional<std::vector<int64_t>> axes(std::in_place);
@@ -29,8 +28,8 @@ OutputTypes infer_types(const primitives::Reduce& op, InputTypes inputs) {
   }
   // Numbers of elements are computed so.
   const std::vector<Dim>* contents = rule.contents(0);
-  const bool is_sum = op.kind == "sum";
-  if (contents != nullptr && data.dtype == DType::i64 && rank == 1 && gone[0] && (is_sum || op.kind == "prod")) {
+  const bool is_sum = op.kind == op.sum;
+  if (contents != nullptr && data.dtype == DType::i64 && rank == 1 && gone[0] && (is_sum || op.kind == op.prod)) {
     Dim total = is_sum ? Dim(0) : product(*contents, 0, contents->size());
     for (size_t i = 0; is_sum && i < contents->size(); ++i) total = total + (*contents)[i];
     give_contents(result, {total});

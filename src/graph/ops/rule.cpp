@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "base/codes.h"
 
@@ -67,11 +66,10 @@ void Rule::require(bool ok, const std::string& fault) const {
   if (!ok) throw Error(op_, fault, "mend the graph");
 }
 
-DType Rule::dtype(std::string_view attribute, std::string_view value, std::initializer_list<DType> allowed) const {
-  for (const DType candidate : allowed) {
-    if (name_of(candidate) == value) return candidate;
-  }
-  throw Error(op_, std::string(attribute) + " cannot be '" + std::string(value) + "'", "mend the graph");
+DType Rule::dtype(std::string_view attribute, DType value, std::initializer_list<DType> allowed) const {
+  require(std::find(allowed.begin(), allowed.end(), value) != allowed.end(),
+          std::string(attribute) + " cannot be " + std::string(name_of(value)));
+  return value;
 }
 
 std::vector<float> floats(const Tensor& tensor) {
@@ -88,25 +86,6 @@ void store(std::span<const float> values, Tensor& tensor) {
 
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
   return i < inputs.size() ? inputs[i] : nullptr;
-}
-
-bool is_activation(std::string_view a) {
-  return a == "silu" || a == "gelu_tanh" || a == "gelu_erf" || a == "relu" || a == "relu_squared";
-}
-
-bool is_gate(std::string_view a) { return a == "silu_gate" || a == "gelu_tanh_gate" || a == "gelu_erf_gate"; }
-
-double activate(std::string_view kind, double x) {
-  if (kind == "silu") return x / (1 + std::exp(-x));
-  if (kind == "gelu_tanh") {
-    const double inner = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
-    return 0.5 * x * (1 + std::tanh(inner));
-  }
-  if (kind == "gelu_erf") return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
-  if (kind == "relu") return std::max(x, 0.0);
-  if (kind == "relu_squared") return x < 0 ? 0 : x * x;
-  INCIPIT_ASSERT(kind == "none");
-  return x;
 }
 
 std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns) {
@@ -137,17 +116,15 @@ ValueType elementwise_pair(const Rule& rule) {
 namespace {
 
 /// Columns that are left of a product's after its activation.
-int64_t activated_width(const Rule& rule, std::string_view activation, int64_t products) {
-  const bool gated = is_gate(activation);
-  rule.require(gated || activation == "none" || is_activation(activation),
-               "has no activation '" + std::string(activation) + "'");
+int64_t activated_width(const Rule& rule, Activation activation, int64_t products) {
+  const bool gated = is_gated(activation);
   rule.require(!gated || products % 2 == 0, "needs an even number of gate and up rows");
   return gated ? products / 2 : products;
 }
 
 }  // namespace
 
-Dim product_width(const Rule& rule, std::string_view activation, size_t weight, size_t bias, size_t residual) {
+Dim product_width(const Rule& rule, Activation activation, size_t weight, size_t bias, size_t residual) {
   const int64_t products = rule.constant_extent(weight, 0);
   const Dim width = activated_width(rule, activation, products);
   if (rule.has(bias)) rule.vector_of(bias, products);
@@ -155,21 +132,20 @@ Dim product_width(const Rule& rule, std::string_view activation, size_t weight, 
   return width;
 }
 
-void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
-                        const float* residual, float* out) {
+void finish_product_row(Activation activation, std::span<const double> sums, const float* bias, const float* residual,
+                        float* out) {
   const auto product = [&](size_t i) { return sums[i] + (bias ? bias[i] : 0.0F); };
-  const bool gated = is_gate(activation);
-  const std::string_view kind = gated ? activation.substr(0, activation.size() - 5) : activation;
+  const bool gated = is_gated(activation);
   const size_t width = gated ? sums.size() / 2 : sums.size();
   for (size_t i = 0; i < width; ++i) {
-    double value = activate(kind, product(i));
+    double value = activate(activation, product(i));
     if (gated) value *= product(width + i);
     if (residual) value += residual[i];
     out[i] = static_cast<float>(value);
   }
 }
 
-Dim expert_product_width(const Rule& rule, std::string_view activation, int64_t top_k, size_t expert, size_t weight) {
+Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight) {
   const Dim& rows = rule.extent(0, 0);
   const int64_t experts = rule.constant_extent(weight, 0), products = rule.constant_extent(weight, 1);
   const int64_t depth = rule.constant_extent(weight, 2), columns = rule.constant_extent(0, 1);
@@ -214,8 +190,7 @@ Dim group_width(const Rule& rule, int64_t groups) {
   return columns / groups;
 }
 
-void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
-                       std::vector<ValueType>& types) {
+void append_norm_types(const Rule& rule, DType output, const std::vector<Dim>& shape, std::vector<ValueType>& types) {
   const DType dtype = rule.dtype("output", output, {DType::f32, DType::bf16, DType::i8});
   types.push_back({dtype, shape});
   if (dtype == DType::i8) types.push_back({DType::f32, scales_shape(shape)});

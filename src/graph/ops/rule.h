@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/activation.h"
 #include "graph/op.h"
 
 namespace incipit::ops {
@@ -32,8 +33,8 @@ class Rule {
   int64_t constant_extent(size_t i, size_t axis) const;
   void extent_is(size_t i, size_t axis, const Dim& wanted) const;
   void require(bool ok, const std::string& fault) const;
-  /// The dtype an attribute names, when it is one of these.
-  DType dtype(std::string_view attribute, std::string_view value, std::initializer_list<DType> allowed) const;
+  /// A dtype that an attribute is, which must be one of these.
+  DType dtype(std::string_view attribute, DType value, std::initializer_list<DType> allowed) const;
 
  private:
   std::string_view op_;
@@ -52,13 +53,6 @@ void store(std::span<const float> values, Tensor& tensor);
 /// Input i, or nullptr when it is absent.
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
 
-/// `a` is silu, gelu_tanh, gelu_erf, relu or relu_squared.
-bool is_activation(std::string_view a);
-/// silu_gate, gelu_tanh_gate or gelu_erf_gate.
-bool is_gate(std::string_view a);
-/// An ungated activation (or "none") of a number. gelu_tanh, gelu_erf: Hendrycks, Gimpel, 2016.
-double activate(std::string_view kind, double x);
-
 /// Rows of another width.
 std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns);
 /// Shape of the scales of rows: a vector for a matrix, else rows of one column.
@@ -71,13 +65,13 @@ size_t count_of(const Tensor& rows);
 ValueType elementwise_pair(const Rule& rule);
 
 /// Linear's and QuantizedLinear's common part: the checks of bias, residual and activation; returns M'.
-Dim product_width(const Rule& rule, std::string_view activation, size_t weight, size_t bias, size_t residual);
+Dim product_width(const Rule& rule, Activation activation, size_t weight, size_t bias, size_t residual);
 /// … and bias, activation and residual of row `r` of the product; `sums` has M elements, `out` M'.
-void finish_product_row(std::string_view activation, std::span<const double> sums, const float* bias,
-                        const float* residual, float* out);
+void finish_product_row(Activation activation, std::span<const double> sums, const float* bias, const float* residual,
+                        float* out);
 
 /// ExpertLinear's and QuantizedExpertLinear's common part: checks of x (input 0), expert and weight; returns top_k·M'.
-Dim expert_product_width(const Rule& rule, std::string_view activation, int64_t top_k, size_t expert, size_t weight);
+Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight);
 /// Where what is in their operands.
 struct ExpertShape {
   size_t rows, slots, experts, products, depth, width, x_width;
@@ -92,8 +86,7 @@ struct ExpertShape {
 Dim group_width(const Rule& rule, int64_t groups);
 
 /// The norms' common part: the outputs' types, the root-mean-square norm of rows, and storing normed rows.
-void append_norm_types(const Rule& rule, std::string_view output, const std::vector<Dim>& shape,
-                       std::vector<ValueType>& types);
+void append_norm_types(const Rule& rule, DType output, const std::vector<Dim>& shape, std::vector<ValueType>& types);
 void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, int64_t groups, std::span<Tensor> outputs);
 void store_normed(std::span<const float> normed, std::span<Tensor> outputs);
 

@@ -15,7 +15,7 @@ std::vector<ValueType> SoftCap::infer(std::span<const ValueType> inputs) const {
 void SoftCap::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> outputs, ReferenceCache&) const {
   const std::vector<float> x = floats(*inputs[0]);
   const auto out = outputs[0].as<float>();
-  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(cap * std::tanh(static_cast<double>(x[i]) / cap));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(soft_capped<double>(x[i], cap));
 }
 
 }  // namespace incipit::ops

@@ -347,9 +347,9 @@ ValueId DecoderBuilder::sparse_mlp(const std::string& module, ValueId x, const E
                                                             : stack_experts(all, experts, {experts.down}, down_shape));
   ops::ExpertLinear product;
   product.top_k = experts.chosen;
-  product.activation = geometry_.activation + "_gate";
+  product.activation = gate_of(geometry_.activation).value();
   const ValueId inner = graph_.add(gate_up_name, product, {x, choice[0], gate_up});
-  product.activation = "none";
+  product.activation = Activation::none;
   const ValueId outer = graph_.add(down_name, std::move(product), {inner, choice[0], down});
   return graph_.add(module + ".weighted_sum", ops::WeightedSum{}, {outer, choice[1]});
 }

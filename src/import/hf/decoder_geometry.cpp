@@ -18,13 +18,18 @@ constexpr int64_t head_limit = 1 << 14;
 constexpr int64_t head_dim_limit = 256;               // what the attention kernels take
 constexpr int64_t position_limit = int64_t{1} << 28;  // what an engine may have (engine/check_plan.cpp)
 
-std::string read_activation(const HfConfig& config, const GeometryReading& reading) {
+/// What configurations call activations.
+constexpr std::pair<std::string_view, Activation> activation_words[] = {
+    {"silu", Activation::silu},           {"swish", Activation::silu},
+    {"gelu", Activation::gelu_erf},       {"gelu_new", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh}, {"gelu_pytorch_tanh", Activation::gelu_tanh},
+    {"relu", Activation::relu},           {"relu2", Activation::relu_squared}};
+
+Activation read_activation(const HfConfig& config, const GeometryReading& reading) {
   const std::string name = config.text_or(reading.activation, reading.default_activation);
-  if (name == "silu" || name == "swish") return "silu";
-  if (name == "gelu") return "gelu_erf";
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return "gelu_tanh";
-  if (name == "relu") return "relu";
-  if (name == "relu2") return "relu_squared";
+  for (const auto& [word, activation] : activation_words) {
+    if (word == name) return activation;
+  }
   config.fail(fmt::format("{} '{}' is not supported", reading.activation, name),
               "this build computes silu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu and relu2");
 }

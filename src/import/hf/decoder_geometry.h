@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/activation.h"
 #include "import/hf/config.h"
 #include "import/hf/rope.h"
 #include "import/import.h"
@@ -24,9 +25,9 @@ struct DecoderGeometry {
   int64_t max_context = 0;   // positions that the engine will have
   NormKind norm = NormKind::rms;
   float norm_epsilon = 1e-5F;
-  float gain_offset = 0;            // added to the norms' stored gains
-  std::string activation = "silu";  // as the ops name it
-  bool tied = false;                // the output product uses the embedding table
+  float gain_offset = 0;  // added to the norms' stored gains
+  Activation activation = Activation::silu;
+  bool tied = false;  // the output product uses the embedding table
 
   int64_t query_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }

@@ -66,6 +66,14 @@ class Call {
   int64_t required_integer(std::string_view name) const;
   float number(std::string_view name, float otherwise) const;
   std::string text(std::string_view name, std::string_view otherwise) const;
+  /// A text that is the name of one of an enumeration's values.
+  template <Enumeration E>
+  E word(std::string_view name, E otherwise) const {
+    const std::string given = text(name, incipit::name_of(otherwise));
+    const std::optional<E> found = find_value<E>(given);
+    if (!found) refuse("has an attribute " + std::string(name) + " that cannot be '" + given + "'");
+    return *found;
+  }
   std::optional<std::vector<int64_t>> integers(std::string_view name) const;
   /// A graph that must be there, and who makes something of it.
   const Graph& body(std::string_view name) const;

@@ -423,7 +423,7 @@ void Importer::give_outputs(Scope& scope, const Graph& graph) {
                           outputs.begin() + static_cast<ptrdiff_t>(i);
     const Value& value = scope.graph.value(outputs[i]);
     if (is_taken || value.producer == none) {
-      const ops::Cast same(primitives::Cast{std::string(incipit::name_of(value.type.dtype))});
+      const ops::Cast same(primitives::Cast{value.type.dtype});
       outputs[i] = scope.graph.add(scope.prefix + graph.outputs[i].name, same, {outputs[i]});
     }
     scope.graph.rename(outputs[i], graph.outputs[i].name);

@@ -35,7 +35,7 @@ void Attention::reference(const Problem& problem, const Args& args) {
                      load_element(problem.cache, half(at), geometry.k_element(at % problem.page_tokens, dim));
           }
           score *= problem.scale;
-          if (problem.soft_cap > 0) score = problem.soft_cap * std::tanh(score / problem.soft_cap);
+          if (problem.soft_cap > 0) score = soft_capped<double>(score, problem.soft_cap);
           weights[static_cast<size_t>(at - first)] = score;
           largest = std::max(largest, score);
         }

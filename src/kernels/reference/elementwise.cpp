@@ -3,7 +3,6 @@
 
 #include "base/xielu.h"
 #include "kernels/families.h"
-#include "kernels/reference/activation.h"
 #include "kernels/reference/elements.h"
 
 namespace incipit {
@@ -27,7 +26,7 @@ void Elementwise::reference(const Problem& problem, const Args& args) {
         case ElementwiseOp::gate: value = activate(problem.activation, first) * second(); break;
         case ElementwiseOp::scale: value = first * problem.factor; break;
         case ElementwiseOp::xielu: value = xielu(curve, first); break;
-        case ElementwiseOp::soft_cap: value = problem.factor * std::tanh(first / problem.factor); break;
+        case ElementwiseOp::soft_cap: value = soft_capped<double>(first, problem.factor); break;
       }
       store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
     }

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "kernels/families.h"
 #include "kernels/packing.h"
-#include "kernels/reference/activation.h"
 #include "kernels/reference/elements.h"
 
 namespace incipit {

@@ -39,6 +39,13 @@ class AttributeReader final : public AttributeVisitor {
     const auto numbers = items(found->integers());
     value.assign(numbers.begin(), numbers.end());
   }
+  void visit(std::string_view name, std::span<const std::string_view> words, size_t& chosen) override {
+    const auto* attribute = take(name, plan::AttributeKind::text);
+    if (attribute == nullptr) return;
+    const std::optional<size_t> found = find_word(words, text(attribute->text()));
+    if (!found) refuse(fmt::format("attribute '{}' cannot be '{}'", name, text(attribute->text())));
+    chosen = *found;
+  }
   void finish(std::string_view op) const {
     for (const auto& [name, attribute] : attributes_) refuse(fmt::format("{} has no attribute '{}'", op, name));
   }

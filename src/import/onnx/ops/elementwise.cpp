@@ -11,78 +11,80 @@ using primitives::Binary;
 using primitives::Unary;
 using Values = std::vector<ValueId>;
 
+template <typename Function>
 struct Renamed {
-  std::string_view op_type, function;
+  std::string_view op_type;
+  Function function;
 };
 
 /// Operators that are a function without attributes.
-constexpr Renamed unary_functions[] = {
-    {"Abs", "abs"},
-    {"Acos", "acos"},
-    {"Acosh", "acosh"},
-    {"Asin", "asin"},
-    {"Asinh", "asinh"},
-    {"Atan", "atan"},
-    {"Atanh", "atanh"},
-    {"BitwiseNot", "bitwise_not"},
-    {"Ceil", "ceil"},
-    {"Cos", "cos"},
-    {"Cosh", "cosh"},
-    {"Erf", "erf"},
-    {"Exp", "exp"},
-    {"Floor", "floor"},
-    {"HardSwish", "hard_swish"},
-    {"IsNaN", "is_nan"},
-    {"Log", "log"},
-    {"Mish", "mish"},
-    {"Neg", "neg"},
-    {"Not", "not"},
-    {"Reciprocal", "reciprocal"},
-    {"Relu", "relu"},
-    {"Round", "round"},
-    {"Sigmoid", "sigmoid"},
-    {"Sign", "sign"},
-    {"Sin", "sin"},
-    {"Sinh", "sinh"},
-    {"Softplus", "softplus"},
-    {"Softsign", "softsign"},
-    {"Sqrt", "sqrt"},
-    {"Tan", "tan"},
-    {"Tanh", "tanh"},
+constexpr Renamed<Unary::Function> unary_functions[] = {
+    {"Abs", Unary::abs},
+    {"Acos", Unary::acos},
+    {"Acosh", Unary::acosh},
+    {"Asin", Unary::asin},
+    {"Asinh", Unary::asinh},
+    {"Atan", Unary::atan},
+    {"Atanh", Unary::atanh},
+    {"BitwiseNot", Unary::bitwise_not},
+    {"Ceil", Unary::ceil},
+    {"Cos", Unary::cos},
+    {"Cosh", Unary::cosh},
+    {"Erf", Unary::erf},
+    {"Exp", Unary::exp},
+    {"Floor", Unary::floor},
+    {"HardSwish", Unary::hard_swish},
+    {"IsNaN", Unary::is_nan},
+    {"Log", Unary::log},
+    {"Mish", Unary::mish},
+    {"Neg", Unary::neg},
+    {"Not", Unary::not_},
+    {"Reciprocal", Unary::reciprocal},
+    {"Relu", Unary::relu},
+    {"Round", Unary::round},
+    {"Sigmoid", Unary::sigmoid},
+    {"Sign", Unary::sign},
+    {"Sin", Unary::sin},
+    {"Sinh", Unary::sinh},
+    {"Softplus", Unary::softplus},
+    {"Softsign", Unary::softsign},
+    {"Sqrt", Unary::sqrt},
+    {"Tan", Unary::tan},
+    {"Tanh", Unary::tanh},
 };
 
-constexpr Renamed binary_functions[] = {
-    {"Add", "add"},
-    {"And", "and"},
-    {"BitwiseAnd", "and"},
-    {"BitwiseOr", "or"},
-    {"BitwiseXor", "xor"},
-    {"Div", "div"},
-    {"Equal", "equal"},
-    {"Greater", "greater"},
-    {"GreaterOrEqual", "greater_equal"},
-    {"Less", "less"},
-    {"LessOrEqual", "less_equal"},
-    {"Mul", "mul"},
-    {"Or", "or"},
-    {"Sub", "sub"},
-    {"Xor", "xor"},
+constexpr Renamed<Binary::Function> binary_functions[] = {
+    {"Add", Binary::add},
+    {"And", Binary::and_},
+    {"BitwiseAnd", Binary::and_},
+    {"BitwiseOr", Binary::or_},
+    {"BitwiseXor", Binary::xor_},
+    {"Div", Binary::div},
+    {"Equal", Binary::equal},
+    {"Greater", Binary::greater},
+    {"GreaterOrEqual", Binary::greater_equal},
+    {"Less", Binary::less},
+    {"LessOrEqual", Binary::less_equal},
+    {"Mul", Binary::mul},
+    {"Or", Binary::or_},
+    {"Sub", Binary::sub},
+    {"Xor", Binary::xor_},
 };
 
-constexpr Renamed variadic_functions[] = {{"Max", "max"}, {"Min", "min"}, {"Sum", "add"}, {"Mean", "add"}};
+constexpr Renamed<Binary::Function> variadic_functions[] = {
+    {"Max", Binary::max}, {"Min", Binary::min}, {"Sum", Binary::add}, {"Mean", Binary::add}};
 
-template <size_t n>
-std::string function_of(const Call& call, const Renamed (&functions)[n]) {
-  const auto* const found = std::find_if(std::begin(functions), std::end(functions), [&](const Renamed& renamed) {
-    return renamed.op_type == call.node().op_type;
-  });
+template <typename Function, size_t n>
+Function function_of(const Call& call, const Renamed<Function> (&functions)[n]) {
+  const auto* const found = std::find_if(std::begin(functions), std::end(functions),
+                                         [&](const auto& renamed) { return renamed.op_type == call.node().op_type; });
   INCIPIT_ASSERT(found != std::end(functions));
-  return std::string(found->function);
+  return found->function;
 }
 
 ValueId cast(Call& call, ValueId value, DType dtype) {
   if (call.graph().value(value).type.dtype == dtype) return value;
-  return call.add(primitives::Cast{std::string(name_of(dtype))}, {value});
+  return call.add(primitives::Cast{dtype}, {value});
 }
 
 /// y with axes of extent 1 at its end, so that its first axis stands at axis `first` of a tensor of `rank` axes.
@@ -116,16 +118,16 @@ Values variadic(Call& call) {
   }
   if (call.node().op_type == "Mean") {
     const auto count = static_cast<double>(call.input_count());
-    total = call.add(Binary{"div"}, {total, call.scalar(call.type(0).dtype, count)});
+    total = call.add(Binary{Binary::div}, {total, call.scalar(call.type(0).dtype, count)});
   }
   return {total};
 }
 
 /// A function whose alpha, and beta, are attributes.
 template <size_t n>
-Values with_attributes(Call& call, std::string function,
+Values with_attributes(Call& call, Unary::Function function,
                        const std::array<std::pair<std::string_view, float>, n>& given) {
-  Unary op{std::move(function)};
+  Unary op{function};
   if constexpr (n > 0) op.alpha = call.number(given[0].first, given[0].second);
   if constexpr (n > 1) op.beta = call.number(given[1].first, given[1].second);
   return {call.add(op, {call.input(0)})};
@@ -133,18 +135,20 @@ Values with_attributes(Call& call, std::string function,
 template <size_t n>
 using Given = std::array<std::pair<std::string_view, float>, n>;
 
-Values leaky_relu(Call& call) { return with_attributes(call, "leaky_relu", Given<1>{{{"alpha", 0.01F}}}); }
-Values elu(Call& call) { return with_attributes(call, "elu", Given<1>{{{"alpha", 1.0F}}}); }
-Values celu(Call& call) { return with_attributes(call, "celu", Given<1>{{{"alpha", 1.0F}}}); }
-Values swish(Call& call) { return with_attributes(call, "swish", Given<1>{{{"alpha", 1.0F}}}); }
-Values thresholded_relu(Call& call) { return with_attributes(call, "thresholded_relu", Given<1>{{{"alpha", 1.0F}}}); }
+Values leaky_relu(Call& call) { return with_attributes(call, Unary::leaky_relu, Given<1>{{{"alpha", 0.01F}}}); }
+Values elu(Call& call) { return with_attributes(call, Unary::elu, Given<1>{{{"alpha", 1.0F}}}); }
+Values celu(Call& call) { return with_attributes(call, Unary::celu, Given<1>{{{"alpha", 1.0F}}}); }
+Values swish(Call& call) { return with_attributes(call, Unary::swish, Given<1>{{{"alpha", 1.0F}}}); }
+Values thresholded_relu(Call& call) {
+  return with_attributes(call, Unary::thresholded_relu, Given<1>{{{"alpha", 1.0F}}});
+}
 Values hard_sigmoid(Call& call) {
-  return with_attributes(call, "hard_sigmoid", Given<2>{{{"alpha", 0.2F}, {"beta", 0.5F}}});
+  return with_attributes(call, Unary::hard_sigmoid, Given<2>{{{"alpha", 0.2F}, {"beta", 0.5F}}});
 }
 Values selu(Call& call) {
   const bool is_first = call.opset() < 6;
   return with_attributes(
-      call, "selu",
+      call, Unary::selu,
       Given<2>{{{"alpha", is_first ? 1.6732F : 1.67326319F}, {"gamma", is_first ? 1.0507F : 1.05070102F}}});
 }
 
@@ -152,16 +156,17 @@ Values gelu(Call& call) {
   const std::string approximate = call.text("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     call.refuse("has the unknown approximation '" + approximate + "'");
-  return {call.add(Unary{approximate == "tanh" ? "gelu_tanh" : "gelu_erf"}, {call.input(0)})};
+  return {call.add(Unary{approximate == "tanh" ? Unary::gelu_tanh : Unary::gelu_erf}, {call.input(0)})};
 }
 
 Values is_inf(Call& call) {
   const bool negative = call.integer("detect_negative", 1) != 0, positive = call.integer("detect_positive", 1) != 0;
   const ValueId x = call.input(0);
-  if (negative && positive) return {call.add(Unary{"is_inf"}, {x})};
-  if (negative || positive) return {call.add(Unary{negative ? "is_negative_inf" : "is_positive_inf"}, {x})};
+  if (negative && positive) return {call.add(Unary{Unary::is_inf}, {x})};
+  if (negative || positive) return {call.add(Unary{negative ? Unary::is_negative_inf : Unary::is_positive_inf}, {x})};
   // Nothing is both.
-  return {call.add(Binary{"and"}, {call.add(Unary{"is_negative_inf"}, {x}), call.add(Unary{"is_positive_inf"}, {x})})};
+  return {call.add(Binary{Binary::and_},
+                   {call.add(Unary{Unary::is_negative_inf}, {x}), call.add(Unary{Unary::is_positive_inf}, {x})})};
 }
 
 // The result has the base's type. What the exponent's type adds in range or fraction must not be lost before.
@@ -169,18 +174,19 @@ Values pow(Call& call) {
   const DType base = call.type(0).dtype, exponent = call.type(1).dtype;
   const DType wide = base == exponent || is_floating(base) ? base : is_floating(exponent) ? DType::f64 : DType::i64;
   const ValueId power =
-      call.add(Binary{"power"}, {cast(call, call.input(0), wide), cast(call, second_operand(call), wide)});
+      call.add(Binary{Binary::power}, {cast(call, call.input(0), wide), cast(call, second_operand(call), wide)});
   return {cast(call, power, base)};
 }
 
 Values mod(Call& call) {
-  return {call.add(Binary{call.integer("fmod", 0) != 0 ? "fmod" : "mod"}, {call.input(0), call.input(1)})};
+  return {call.add(Binary{call.integer("fmod", 0) != 0 ? Binary::fmod : Binary::mod}, {call.input(0), call.input(1)})};
 }
 
 Values bit_shift(Call& call) {
   const std::string direction = call.text("direction", "");
   if (direction != "LEFT" && direction != "RIGHT") call.refuse("shifts neither LEFT nor RIGHT");
-  return {call.add(Binary{direction == "LEFT" ? "shift_left" : "shift_right"}, {call.input(0), call.input(1)})};
+  return {
+      call.add(Binary{direction == "LEFT" ? Binary::shift_left : Binary::shift_right}, {call.input(0), call.input(1)})};
 }
 
 Values prelu(Call& call) {
@@ -190,7 +196,7 @@ Values prelu(Call& call) {
   if (call.opset() < 7 && shape.size() == 1 && shape[0] != Dim(1) && call.rank(0) > 1) {
     slope = aligned_at(call, slope, 1, call.rank(0));
   }
-  return {call.add(Binary{"prelu"}, {call.input(0), slope})};
+  return {call.add(Binary{Binary::prelu}, {call.input(0), slope})};
 }
 
 Values where(Call& call) { return {call.add(primitives::Where{}, {call.input(0), call.input(1), call.input(2)})}; }
@@ -223,13 +229,12 @@ DType target_type(const Call& call) {
 
 Values cast_to(Call& call) { return {cast(call, call.input(0), target_type(call))}; }
 Values cast_like(Call& call) { return {cast(call, call.input(0), call.type(1).dtype)}; }
-Values bit_cast(Call& call) {
-  return {call.add(primitives::BitCast{std::string(name_of(target_type(call)))}, {call.input(0)})};
-}
+Values bit_cast(Call& call) { return {call.add(primitives::BitCast{target_type(call)}, {call.input(0)})}; }
 
 Values cumulate(Call& call) {
-  const primitives::Cumulate op{call.node().op_type == "CumSum" ? "sum" : "product", call.integer("exclusive", 0) != 0,
-                                call.integer("reverse", 0) != 0};
+  const primitives::Cumulate op{
+      call.node().op_type == "CumSum" ? primitives::Cumulate::sum : primitives::Cumulate::product,
+      call.integer("exclusive", 0) != 0, call.integer("reverse", 0) != 0};
   return {call.add(op, {call.input(0), call.input(1)})};
 }
 
@@ -274,9 +279,9 @@ std::vector<Translation> all() {
       {"", "ThresholdedRelu", thresholded_relu},
       {"", "Where", where},
   };
-  for (const Renamed& renamed : unary_functions) table.push_back({"", renamed.op_type, unary});
-  for (const Renamed& renamed : binary_functions) table.push_back({"", renamed.op_type, binary});
-  for (const Renamed& renamed : variadic_functions) table.push_back({"", renamed.op_type, variadic});
+  for (const auto& renamed : unary_functions) table.push_back({"", renamed.op_type, unary});
+  for (const auto& renamed : binary_functions) table.push_back({"", renamed.op_type, binary});
+  for (const auto& renamed : variadic_functions) table.push_back({"", renamed.op_type, variadic});
   return table;
 }
 

@@ -56,7 +56,7 @@ ValueId behind_past(Call& call, ValueId past, ValueId x) {
 
 ValueId in_dtype(Call& call, ValueId x, DType dtype) {
   if (call.graph().value(x).type.dtype == dtype) return x;
-  return call.add(primitives::Cast{std::string(incipit::name_of(dtype))}, {x});
+  return call.add(primitives::Cast{dtype}, {x});
 }
 
 }  // namespace incipit::onnx

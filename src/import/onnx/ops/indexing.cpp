@@ -19,16 +19,17 @@ Values gather_nd(Call& call) {
 
 // Scatter is what ScatterElements was called before opset 11.
 Values scatter_elements(Call& call) {
-  return {call.add(p::ScatterElements{call.integer("axis", 0), call.text("reduction", "none")},
+  return {call.add(p::ScatterElements{call.integer("axis", 0), call.word("reduction", p::ScatterReduction::none)},
                    {call.input(0), call.input(1), call.input(2)})};
 }
 
 Values scatter_nd(Call& call) {
-  return {call.add(p::ScatterND{call.text("reduction", "none")}, {call.input(0), call.input(1), call.input(2)})};
+  return {call.add(p::ScatterND{call.word("reduction", p::ScatterReduction::none)},
+                   {call.input(0), call.input(1), call.input(2)})};
 }
 
 Values tensor_scatter(Call& call) {
-  return {call.add(p::TensorScatter{call.integer("axis", -2), call.text("mode", "linear")},
+  return {call.add(p::TensorScatter{call.integer("axis", -2), call.word("mode", p::TensorScatter::linear)},
                    {call.input(0), call.input(1), call.optional(2)})};
 }
 

@@ -115,7 +115,7 @@ Values slice(Call& call) {
 }
 
 Values pad(Call& call) {
-  p::Pad pad{call.text("mode", "constant")};
+  p::Pad pad{call.word("mode", p::Pad::constant)};
   if (call.opset() >= 11) {
     return {call.add(pad, {call.input(0), call.input(1), call.optional(2), call.optional(3)})};
   }
@@ -128,11 +128,11 @@ Values trilu(Call& call) {
 }
 
 Values eye_like(Call& call) {
-  p::EyeLike eye{{}, call.integer("k", 0)};
+  p::EyeLike eye{call.type(0).dtype, call.integer("k", 0)};
   if (call.attribute("dtype") != nullptr) {
     const int64_t type = call.required_integer("dtype");
     const int32_t known = type < 0 || type > INT32_MAX ? -1 : static_cast<int32_t>(type);
-    eye.dtype = name_of(dtype_of(known, "attribute dtype of node " + call.node().name));
+    eye.dtype = dtype_of(known, "attribute dtype of node " + call.node().name);
   }
   return {call.add(eye, {call.input(0)})};
 }

@@ -13,15 +13,21 @@ namespace {
 using Values = std::vector<ValueId>;
 namespace p = primitives;
 
-ValueId add(Call& call, ValueId a, ValueId b) { return b == none ? a : call.add(p::Binary{"add"}, {a, b}); }
+ValueId add(Call& call, ValueId a, ValueId b) { return b == none ? a : call.add(p::Binary{p::Binary::add}, {a, b}); }
 
-Values fast_gelu(Call& call) { return {call.add(p::Unary{"gelu_tanh"}, {add(call, call.input(0), call.optional(1))})}; }
+Values fast_gelu(Call& call) {
+  return {call.add(p::Unary{p::Unary::gelu_tanh}, {add(call, call.input(0), call.optional(1))})};
+}
 
-Values exact_gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {call.input(0)})}; }
+Values exact_gelu(Call& call) { return {call.add(p::Unary{p::Unary::gelu_erf}, {call.input(0)})}; }
 
-Values bias_gelu(Call& call) { return {call.add(p::Unary{"gelu_erf"}, {add(call, call.input(0), call.input(1))})}; }
+Values bias_gelu(Call& call) {
+  return {call.add(p::Unary{p::Unary::gelu_erf}, {add(call, call.input(0), call.input(1))})};
+}
 
-Values quick_gelu(Call& call) { return {call.add(p::Unary{"swish", call.number("alpha", 1.702F)}, {call.input(0)})}; }
+Values quick_gelu(Call& call) {
+  return {call.add(p::Unary{p::Unary::swish, call.number("alpha", 1.702F)}, {call.input(0)})};
+}
 
 /// x + skip + bias, normalised; the sum is the output after the two statistics.
 Values skip_layer_normalization(Call& call) {
@@ -55,7 +61,7 @@ Values fused_mat_mul(Call& call) {
   const ValueId product = call.add(p::MatMul{}, {a, b});
   const float alpha = call.number("alpha", 1);
   if (alpha == 1) return {product};
-  return {call.add(p::Binary{"mul"}, {product, call.scalar(call.type(0).dtype, alpha)})};
+  return {call.add(p::Binary{p::Binary::mul}, {product, call.scalar(call.type(0).dtype, alpha)})};
 }
 
 /// Input i, which may be one in another shape: weights are shared so.

@@ -54,7 +54,7 @@ ValueId without_axis(Call& call, ValueId x, int64_t axis) { return call.add(p::S
 ValueId positions_of(Call& call, ValueId first, ValueId x) {
   const ValueId length = without_axis(call, extent_of(call, x, 2), 0);
   const ValueId start = first == none ? call.scalar(int64_t{0}) : without_axis(call, first, 0);
-  const ValueId end = first == none ? length : call.add(p::Binary{"add"}, {start, length});
+  const ValueId end = first == none ? length : call.add(p::Binary{p::Binary::add}, {start, length});
   const ValueId range = call.add(p::Range{}, {start, end, call.scalar(int64_t{1})});
   return call.add(p::Unsqueeze{}, {range, call.list({0})});
 }
@@ -74,12 +74,12 @@ ValueId hidden_by(Call& call, size_t i, ValueId q, ValueId k) {
     const ValueId length = in_dtype(call, call.input(i), DType::i64);
     const ValueId keys = without_axis(call, extent_of(call, k, 2), 0);
     const ValueId key = call.add(p::Range{}, {call.scalar(int64_t{0}), keys, call.scalar(int64_t{1})});
-    seen = call.add(p::Binary{"less"}, {key, call.add(p::Unsqueeze{}, {length, call.list({1, 2, 3})})});
+    seen = call.add(p::Binary{p::Binary::less}, {key, call.add(p::Unsqueeze{}, {length, call.list({1, 2, 3})})});
   } else {
     if (shape.size() != 2 && shape.size() != 3) call.refuse("has a mask " + call.type(i).text());
     const std::vector<int64_t> axes = shape.size() == 2 ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{1};
     const ValueId given = in_dtype(call, call.input(i), DType::i64);
-    const ValueId positive = call.add(p::Binary{"greater"}, {given, call.scalar(int64_t{0})});
+    const ValueId positive = call.add(p::Binary{p::Binary::greater}, {given, call.scalar(int64_t{0})});
     seen = call.add(p::Unsqueeze{}, {positive, call.list(axes)});
   }
   const DType dtype = call.type_of(q).dtype;
@@ -90,7 +90,7 @@ ValueId hidden_by(Call& call, size_t i, ValueId q, ValueId k) {
 /// Both of what is added to the scores.
 ValueId joined_mask(Call& call, ValueId mask, ValueId bias) {
   if (mask == none || bias == none) return mask == none ? bias : mask;
-  return call.add(p::Binary{"add"}, {mask, bias});
+  return call.add(p::Binary{p::Binary::add}, {mask, bias});
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ Values group_query_attention(Call& call) {
   ValueId lengths = none;
   if (call.has(5)) {  // of each sequence, less 1
     const ValueId last = call.add(p::Reshape{}, {in_dtype(call, call.input(5), DType::i64), call.list({-1})});
-    lengths = call.add(p::Binary{"add"}, {last, call.scalar(int64_t{1})});
+    lengths = call.add(p::Binary{p::Binary::add}, {last, call.scalar(int64_t{1})});
   }
   const ValueId y = call.add(sdpa, {q, k, v, call.optional(10), first, lengths});
   return {join_heads(call, y), k, v};
@@ -170,9 +170,9 @@ Values multi_head_attention(Call& call) {
     if (has_split_keys) call.refuse("has a bias for keys that are split into heads");
     const int64_t q_row = known_width(call, q), k_row = known_width(call, k), v_row = known_width(call, v);
     const Values parts = parts_of(call, call.input(3), 0, {q_row, k_row, v_row});
-    q = call.add(p::Binary{"add"}, {q, parts[0]});
-    k = call.add(p::Binary{"add"}, {k, parts[1]});
-    v = call.add(p::Binary{"add"}, {v, parts[2]});
+    q = call.add(p::Binary{p::Binary::add}, {q, parts[0]});
+    k = call.add(p::Binary{p::Binary::add}, {k, parts[1]});
+    v = call.add(p::Binary{p::Binary::add}, {v, parts[2]});
   }
   q = split_heads(call, q, heads);
   if (!has_split_keys) {
@@ -196,7 +196,7 @@ Values microsoft_attention(Call& call) {
   refuse_inputs(call, 6, {"past_sequence_length"});
   const int64_t heads = head_count(call, "num_heads");
   ValueId rows = call.add(p::MatMul{}, {call.input(0), call.input(1)});
-  if (call.has(2)) rows = call.add(p::Binary{"add"}, {rows, call.input(2)});
+  if (call.has(2)) rows = call.add(p::Binary{p::Binary::add}, {rows, call.input(2)});
   const int64_t row = known_width(call, rows);
   const std::vector<int64_t> sizes = call.integers("qkv_hidden_sizes").value_or(std::vector<int64_t>(3, row / 3));
   const bool are_sizes = sizes.size() == 3 &&

@@ -11,10 +11,9 @@ namespace {
 using Values = std::vector<ValueId>;
 namespace p = primitives;
 
-/// Until the next value is made.
 /// x times a number, x itself for 1.
 ValueId scaled(Call& call, ValueId x, float factor) {
-  return factor == 1 ? x : call.add(p::Binary{"mul"}, {x, call.scalar(call.type_of(x).dtype, factor)});
+  return factor == 1 ? x : call.add(p::Binary{p::Binary::mul}, {x, call.scalar(call.type_of(x).dtype, factor)});
 }
 
 Values mat_mul(Call& call) { return {call.add(p::MatMul{}, {call.input(0), call.input(1)})}; }
@@ -27,7 +26,7 @@ Values gemm(Call& call) {
   const ValueId a = matrix(0, "transA"), b = matrix(1, "transB");
   const ValueId product = scaled(call, call.add(p::MatMul{}, {a, b}), call.number("alpha", 1));
   if (!call.has(2)) return {product};
-  return {call.add(p::Binary{"add"}, {product, scaled(call, call.input(2), call.number("beta", 1))})};
+  return {call.add(p::Binary{p::Binary::add}, {product, scaled(call, call.input(2), call.number("beta", 1))})};
 }
 
 Values einsum(Call& call) { return {call.add(p::Einsum{call.text("equation", "")}, call.inputs())}; }
@@ -48,7 +47,7 @@ Values layer_normalization(Call& call) {
   const int64_t stash = call.integer("stash_type", 1);
   const int32_t known = stash < 0 || stash > INT32_MAX ? -1 : static_cast<int32_t>(stash);
   const p::LayerNormalization norm{call.integer("axis", -1), call.number("epsilon", 1e-5F),
-                                   std::string(incipit::name_of(dtype_of(known, "attribute stash_type")))};
+                                   dtype_of(known, "attribute stash_type")};
   return call.add_all(norm, {call.input(0), call.input(1), call.optional(2)});
 }
 
@@ -77,12 +76,13 @@ ValueId widened_mask(Call& call, ValueId mask, ValueId keys) {
   const ValueType type = call.type_of(mask);  // a copy: the graph grows
   if (call.opset() < 24 || type.shape.empty() || type.shape.back() == call.type_of(keys).shape[2]) return mask;
   const auto rank = static_cast<int64_t>(type.shape.size());
-  const ValueId missing = call.add(p::Binary{"sub"}, {extent_of(call, keys, 2), extent_of(call, mask, rank - 1)});
+  const ValueId missing =
+      call.add(p::Binary{p::Binary::sub}, {extent_of(call, keys, 2), extent_of(call, mask, rank - 1)});
   const ValueId pads =
       call.add(p::Concat{0}, {call.list(std::vector<int64_t>(static_cast<size_t>(2 * rank - 1), 0)), missing});
   const ValueId unseen =
       type.dtype == DType::boolean ? call.scalar(DType::boolean, 0) : call.scalar(type.dtype, -INFINITY);
-  return call.add(p::Pad{"constant"}, {mask, pads, unseen});
+  return call.add(p::Pad{p::Pad::constant}, {mask, pads, unseen});
 }
 
 Values attention(Call& call) {
@@ -103,7 +103,7 @@ Values attention(Call& call) {
   sdpa.causal = call.integer("is_causal", 0) != 0;
   sdpa.soft_cap = call.number("softcap", 0);
   if (call.wants(3)) {
-    constexpr std::string_view stages[] = {"product", "capped", "masked", "softmax"};
+    constexpr p::Sdpa::Scores stages[] = {p::Sdpa::product, p::Sdpa::capped, p::Sdpa::masked, p::Sdpa::softmax};
     const int64_t mode = call.integer("qk_matmul_output_mode", 0);
     if (mode < 0 || mode >= std::ssize(stages)) {
       call.refuse("has " + std::to_string(mode) + " for its qk_matmul_output_mode");
@@ -120,7 +120,7 @@ Values attention(Call& call) {
   if (sdpa.causal && past_keys != none) {
     first = extent_of(call, past_keys, 2);
   } else if (sdpa.causal && lengths != none) {
-    first = call.add(p::Binary{"sub"}, {lengths, extent_of(call, q, 2)});
+    first = call.add(p::Binary{p::Binary::sub}, {lengths, extent_of(call, q, 2)});
   }
   Values made = call.add_all(sdpa, {q, k, v, mask, first, lengths});
   return {is_flat ? join_heads(call, made[0]) : made[0], k, v, made.size() > 1 ? made[1] : none};
@@ -135,7 +135,7 @@ void refuse_set(const Call& call, std::string_view attribute, int64_t usual) {
 Values linear_attention(Call& call) {
   refuse_set(call, "state_window", 0);
   const p::LinearAttention op{head_count(call, "q_num_heads"), head_count(call, "kv_num_heads"),
-                              call.text("update_rule", "gated_delta"), call.number("scale", 0)};
+                              call.word("update_rule", p::LinearAttention::gated_delta), call.number("scale", 0)};
   return call.add_all(
       op, {call.input(0), call.input(1), call.input(2), call.optional(3), call.optional(4), call.optional(5)});
 }
@@ -147,7 +147,7 @@ Values causal_conv_with_state(Call& call) {
     call.refuse("has the unknown activation '" + activation + "'");
   }
   Values made = call.add_all(p::CausalConv{}, {call.input(0), call.input(1), call.optional(2), call.optional(3)});
-  if (activation != "none") made[0] = call.add(p::Unary{"swish"}, {made[0]});
+  if (activation != "none") made[0] = call.add(p::Unary{p::Unary::swish}, {made[0]});
   return made;
 }
 

@@ -4,35 +4,33 @@
 namespace incipit::onnx {
 namespace {
 
+using primitives::ArgReduce;
+using primitives::Reduce;
 using Values = std::vector<ValueId>;
 
-template <const char* kind>
+template <Reduce::Kind kind>
 Values reduce(Call& call) {
-  const primitives::Reduce reduction{kind, call.integer("keepdims", 1) != 0,
-                                     call.integer("noop_with_empty_axes", 0) != 0};
+  const Reduce reduction{kind, call.integer("keepdims", 1) != 0, call.integer("noop_with_empty_axes", 0) != 0};
   // An attribute up to opset 12 (of ReduceSum) or 17, an input since.
   ValueId axes = call.optional(1);
   if (const std::optional<std::vector<int64_t>> given = call.integers("axes")) axes = call.list(*given);
   return {call.add(reduction, {call.input(0), axes})};
 }
 
-template <const char* kind>
+template <ArgReduce::Kind kind>
 Values arg_reduce(Call& call) {
-  return {call.add(primitives::ArgReduce{kind, call.integer("axis", 0), call.integer("keepdims", 1) != 0,
-                                         call.integer("select_last_index", 0) != 0},
+  return {call.add(ArgReduce{kind, call.integer("axis", 0), call.integer("keepdims", 1) != 0,
+                             call.integer("select_last_index", 0) != 0},
                    {call.input(0)})};
 }
 
-constexpr char sum[] = "sum", mean[] = "mean", maximum[] = "max", minimum[] = "min", product[] = "prod", l1[] = "l1",
-               l2[] = "l2", log_sum[] = "log_sum", log_sum_exp[] = "log_sum_exp", sum_square[] = "sum_square";
-
 constexpr Translation reduction_table[] = {
-    {"", "ArgMax", arg_reduce<maximum>},   {"", "ArgMin", arg_reduce<minimum>},
-    {"", "ReduceL1", reduce<l1>},          {"", "ReduceL2", reduce<l2>},
-    {"", "ReduceLogSum", reduce<log_sum>}, {"", "ReduceLogSumExp", reduce<log_sum_exp>},
-    {"", "ReduceMax", reduce<maximum>},    {"", "ReduceMean", reduce<mean>},
-    {"", "ReduceMin", reduce<minimum>},    {"", "ReduceProd", reduce<product>},
-    {"", "ReduceSum", reduce<sum>},        {"", "ReduceSumSquare", reduce<sum_square>},
+    {"", "ArgMax", arg_reduce<ArgReduce::max>},    {"", "ArgMin", arg_reduce<ArgReduce::min>},
+    {"", "ReduceL1", reduce<Reduce::l1>},          {"", "ReduceL2", reduce<Reduce::l2>},
+    {"", "ReduceLogSum", reduce<Reduce::log_sum>}, {"", "ReduceLogSumExp", reduce<Reduce::log_sum_exp>},
+    {"", "ReduceMax", reduce<Reduce::max>},        {"", "ReduceMean", reduce<Reduce::mean>},
+    {"", "ReduceMin", reduce<Reduce::min>},        {"", "ReduceProd", reduce<Reduce::prod>},
+    {"", "ReduceSum", reduce<Reduce::sum>},        {"", "ReduceSumSquare", reduce<Reduce::sum_square>},
 };
 
 }  // namespace
