@@ -101,7 +101,6 @@ int parse_and_run(int argc, char** argv) {
   add_tokenize(app, action);
   add_detokenize(app, action);
   add_render(app, action);
-  add_onnx_test(app, action);
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {
     tell(fmt::format("incipit: '{}' is no command; see: incipit --help", argv[1]));

@@ -138,8 +138,7 @@ TEST(CommandLine, SaysWhatItCannotLookAt) {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"tokenize", long_name},
                                                     {"render", long_name, "--context", "-"},
                                                     {"inspect", long_name},
-                                                    {"build", long_name, "-o", "x"},
-                                                    {"onnx-test", long_name}}) {
+                                                    {"build", long_name, "-o", "x"}}) {
     const Ran ran = run_program(arguments);
     expect_refused(ran, 1, long_name);
     EXPECT_THAT(ran.err, Not(HasSubstr("filesystem error")));

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "compile/lower_plain_graph.h"
 #include "import/import.h"
-#include "import/onnx/backend_test.h"
+#include "support/onnx_backend_test.h"
 #include "plain_engine.h"
 #include "primitives/primitive.h"
 #include "runtime/plain/plain_graph.h"

@@ -1,4 +1,4 @@
-#include "import/onnx/backend_test.h"
+#include "support/onnx_backend_test.h"
 
 #include <fmt/format.h>
 
