@@ -50,22 +50,22 @@ const Measurement* longest_prompt(const std::vector<Measurement>& results) {
 }
 
 /// Where the time of the longest prompt and of a decoded token goes. Timed step by step, which costs a little itself.
-std::vector<Profile> profile_steps(Session& session, const std::vector<Measurement>& results,
+std::vector<Profile> profile_steps(Gateway& gateway, const std::vector<Measurement>& results,
                                    const MachineCeilings& ceilings) {
-  const plan::Plan& plan = session.executor().engine().plan();
+  const plan::Plan& plan = gateway.engine().plan();
   std::vector<Profile> profiles;
   if (const Measurement* longest = longest_prompt(results)) {
     constexpr int32_t runs = 3;
-    trace_passes(session, longest->tokens, 0);
+    trace_passes(gateway, longest->tokens, 0);
     std::vector<TracedPass> passes;
     for (int32_t i = 0; i < runs; ++i)
-      std::ranges::move(trace_passes(session, longest->tokens, 0), std::back_inserter(passes));
+      std::ranges::move(trace_passes(gateway, longest->tokens, 0), std::back_inserter(passes));
     profiles.push_back({longest->kind, longest->tokens, group_steps(passes, plan, ceilings, runs)});
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
-    trace_passes(session, result.context, result.tokens);
-    std::vector<TracedPass> passes = trace_passes(session, result.context, result.tokens);
+    trace_passes(gateway, result.context, result.tokens);
+    std::vector<TracedPass> passes = trace_passes(gateway, result.context, result.tokens);
     std::erase_if(passes, [&](const TracedPass& pass) { return pass.shape.first_position < result.context; });
     profiles.push_back({result.kind, result.tokens, group_steps(passes, plan, ceilings, result.tokens)});
   }
@@ -73,14 +73,14 @@ std::vector<Profile> profile_steps(Session& session, const std::vector<Measureme
 }
 
 /// The longest prompt and some tokens after it, as they ran once everything was warm.
-void write_trace(AtomicFile& file, Session& session, const BenchOptions& options,
+void write_trace(AtomicFile& file, Gateway& gateway, const BenchOptions& options,
                  const std::vector<Measurement>& results, const MachineCeilings& ceilings) {
   constexpr int32_t most_decoded = 8;
   const int32_t prompt = longest_prompt(results)->tokens;
-  const int32_t decode = std::min({most_decoded, options.decode, session.executor().limits().max_context - prompt});
-  trace_passes(session, prompt, decode);
-  const std::vector<TracedPass> passes = trace_passes(session, prompt, decode);
-  file.write(boost::json::serialize(trace_of(passes, session.executor().engine().plan(), ceilings)));
+  const int32_t decode = std::min({most_decoded, options.decode, gateway.limits().max_context - prompt});
+  trace_passes(gateway, prompt, decode);
+  const std::vector<TracedPass> passes = trace_passes(gateway, prompt, decode);
+  file.write(boost::json::serialize(trace_of(passes, gateway.engine().plan(), ceilings)));
   file.commit();
 }
 
@@ -141,8 +141,8 @@ void print_profiles(const std::vector<Profile>& profiles) {
 }
 
 int bench(const BenchOptions& options) {
-  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
-  const plan::Plan& plan = session->executor().engine().plan();
+  const auto gateway = open_gateway(options.engine, "cpu", options.threads, GatewayUse::measure);
+  const plan::Plan& plan = gateway->engine().plan();
   MeasureOptions measured;
   measured.decode = options.decode;
   measured.decode_context = options.decode_context;
@@ -151,9 +151,9 @@ int bench(const BenchOptions& options) {
     measured.prompts = parse_integers(*options.prompts, "--prompt", 1);
   } else {
     for (const int32_t tokens : {128, 512, 1024}) {
-      if (tokens <= session->executor().limits().max_context) measured.prompts.push_back(tokens);
+      if (tokens <= gateway->limits().max_context) measured.prompts.push_back(tokens);
     }
-    if (measured.prompts.empty()) measured.prompts.push_back(session->executor().limits().max_context);
+    if (measured.prompts.empty()) measured.prompts.push_back(gateway->limits().max_context);
   }
   std::optional<AtomicFile> trace;
   if (options.trace) {
@@ -166,11 +166,11 @@ int bench(const BenchOptions& options) {
   // On both sides of what they judge: the machine may be slower for a while.
   const int64_t working_set = working_set_of(plan);
   MachineCeilings ceilings = measure_machine(options.threads, working_set);
-  const std::vector<Measurement> results = measure(*session, measured, progress);
+  const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again();
   std::vector<Profile> profiles;
   if (options.steps || trace) {
-    const auto profiled = open_session(options.engine, "cpu", options.threads, SessionUse::profile);
+    const auto profiled = open_gateway(options.engine, "cpu", options.threads, GatewayUse::profile);
     if (options.steps) profiles = profile_steps(*profiled, results, ceilings);
     if (trace) write_trace(*trace, *profiled, options, results, ceilings);
   }
@@ -200,7 +200,7 @@ int bench(const BenchOptions& options) {
   } else {
     print_profiles(profiles);
   }
-  if (!options.no_save) keep_baseline(*session, results);
+  if (!options.no_save) keep_baseline(*gateway, results);
   if (wrong.empty()) return 0;
   throw Error("bench", "faster than the limit: " + wrong + "; the limit is WRONG",
               "do not quote these numbers; run again on a quiet machine, and report it if it stays");

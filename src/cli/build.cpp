@@ -92,7 +92,7 @@ std::vector<int32_t> baseline_prompts(const Engine& engine) {
 constexpr uint64_t largest_measured = 1'000'000'000;
 
 struct Baseline {
-  std::unique_ptr<Session> session;  // null: nothing is measured
+  std::unique_ptr<Gateway> gateway;  // null: nothing is measured
   std::vector<Measurement> results;
 };
 
@@ -103,18 +103,18 @@ Baseline measure_baseline(const BuildOptions& options, const CompileReport& repo
     spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
     return {};
   }
-  auto session = open_session(options.output, "cpu", options.to_compile.threads, SessionUse::measure);
-  if (session->executor().engine().body_digest() != report.body_digest) {
+  auto gateway = open_gateway(options.output, "cpu", options.to_compile.threads, GatewayUse::measure);
+  if (gateway->engine().body_digest() != report.body_digest) {
     throw Error(options.output.string(), "was replaced by another build before this one could measure its own engine",
                 "give every build an output of its own");
   }
   MeasureOptions measured;
-  measured.prompts = baseline_prompts(session->executor().engine());
-  measured.decode = session->executor().engine().plan().max_context() > 1 ? 16 : 0;
+  measured.prompts = baseline_prompts(gateway->engine());
+  measured.decode = gateway->engine().plan().max_context() > 1 ? 16 : 0;
   measured.repeat = 3;
   measured.seconds = 2;
-  std::vector<Measurement> results = measure(*session, measured, progress);
-  return {std::move(session), std::move(results)};
+  std::vector<Measurement> results = measure(*gateway, measured, progress);
+  return {std::move(gateway), std::move(results)};
 }
 
 /// What is not what most builds make is told, and how much of it no kernel computes.
@@ -168,7 +168,7 @@ int build(const BuildOptions& options) {
   }
   std::exception_ptr not_kept;  // told behind what was measured
   try {
-    if (baseline.session) keep_baseline(*baseline.session, baseline.results);
+    if (baseline.gateway) keep_baseline(*baseline.gateway, baseline.results);
   } catch (const Error&) {
     not_kept = std::current_exception();
   }

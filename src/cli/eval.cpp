@@ -26,12 +26,12 @@ struct EvalOptions {
 
 int eval(const EvalOptions& options) {
   const std::string text = read_text(options.text);
-  const auto session = open_session(options.engine, "cpu", options.threads, SessionUse::measure);
+  const auto gateway = open_gateway(options.engine, "cpu", options.threads, GatewayUse::measure);
   const std::string name = is_standard(options.text) ? "standard input" : options.text.string();
   EncodeOptions encode;
   encode.add_special_tokens = false;
   encode.name = name;
-  std::vector<int32_t> tokens = tokenizer_of(*session).encode(text, encode);
+  std::vector<int32_t> tokens = tokenizer_of(*gateway).encode(text, encode);
   if (options.max_tokens > 0 && tokens.size() > static_cast<size_t>(options.max_tokens)) {
     tokens.resize(static_cast<size_t>(options.max_tokens));
   }
@@ -40,8 +40,10 @@ int eval(const EvalOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Perplexity perplexity;
   try {
-    perplexity = evaluate_perplexity(session->executor(), tokens, options.window,
-                                     [&](int64_t count) { progress.advance(count); });
+    gateway->run_alone([&](Session& session) {
+      perplexity = evaluate_perplexity(session.executor(), tokens, options.window,
+                                       [&](int64_t count) { progress.advance(count); });
+    });
   } catch (const Error& error) {
     if (error.thing() == "text") throw Error(name, error.fault(), error.remedy());
     throw;

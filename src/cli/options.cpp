@@ -73,44 +73,18 @@ std::string readable_seconds(double seconds) {
   return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
 }
 
-namespace {
-
-SessionOptions session_options(const std::string& device, int threads, SessionUse use) {
-  SessionOptions options;
-  options.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
-  options.threads = threads;
-  options.executor.profile = use == SessionUse::profile;
-  options.prefix_cache = use == SessionUse::serve || use == SessionUse::serve_checked;
-  options.check_weights = use == SessionUse::serve;
-  return options;
-}
-
-void check_if_kept(const Engine& engine, SessionUse use) {
-  if (use == SessionUse::serve_checked || use == SessionUse::measure) check_weights(engine);
-}
-
-const Tokenizer& required(const Tokenizer* tokenizer, const Engine& engine) {
-  if (tokenizer == nullptr) {
-    throw Error(engine.path().string(), "the engine has no tokenizer",
-                "give token ids with --ids where the command takes them");
-  }
-  return *tokenizer;
-}
-
-}  // namespace
-
 std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      SessionUse use) {
-  auto gateway = std::make_unique<Gateway>(Engine::open(engine), GatewayOptions{session_options(device, threads, use)});
-  check_if_kept(gateway->engine(), use);
+                                      GatewayUse use) {
+  GatewayOptions options;
+  SessionOptions& session = options.session;
+  session.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
+  session.threads = threads;
+  session.executor.profile = use == GatewayUse::profile;
+  session.prefix_cache = use == GatewayUse::serve || use == GatewayUse::serve_checked;
+  session.check_weights = use == GatewayUse::serve;
+  auto gateway = std::make_unique<Gateway>(Engine::open(engine), options);
+  if (use == GatewayUse::serve_checked || use == GatewayUse::measure) check_weights(gateway->engine());
   return gateway;
-}
-
-std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      SessionUse use) {
-  auto session = std::make_unique<Session>(Engine::open(engine), session_options(device, threads, use));
-  check_if_kept(session->executor().engine(), use);
-  return session;
 }
 
 void check_weights(const Engine& engine) {
@@ -129,8 +103,11 @@ void finish_check(Gateway& gateway) {
   gateway.run_alone([&](Session& session) { session.finish_check(patience); });
 }
 
-const Tokenizer& tokenizer_of(Session& session) { return required(session.tokenizer(), session.executor().engine()); }
-const Tokenizer& tokenizer_of(const Gateway& gateway) { return required(gateway.tokenizer(), gateway.engine()); }
+const Tokenizer& tokenizer_of(const Gateway& gateway) {
+  if (gateway.tokenizer() != nullptr) return *gateway.tokenizer();
+  throw Error(gateway.engine().path().string(), "the engine has no tokenizer",
+              "give token ids with --ids where the command takes them");
+}
 
 std::string stream_fault(std::string_view done) {
   if (errno == EBADF) return "is closed";

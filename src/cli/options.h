@@ -24,21 +24,18 @@ std::string readable_bytes(double bytes);
 /// "412 ms", "3.2 s", "2 min 5 s".
 std::string readable_seconds(double seconds);
 
-/// What a session is for. `serve` and `serve_checked` keep prefixes; the others compute every prompt, and may use the
-/// executor themselves. `profile` times every step. The weights are checked behind the first token for `serve`, and
+/// What a gateway is for. `serve` and `serve_checked` keep prefixes; the others compute every prompt, and may use the
+/// executor alone. `profile` times every step. The weights are checked behind the first token for `serve`, and
 /// before anything is computed for `serve_checked` and `measure`, whose results are kept.
-enum class SessionUse : uint8_t { serve, serve_checked, measure, profile };
-/// A gateway to an engine file, or a session for what drives it by itself; `device` is "cpu" or "shadow".
+enum class GatewayUse : uint8_t { serve, serve_checked, measure, profile };
+/// `device` is "cpu" or "shadow".
 std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      SessionUse use);
-std::unique_ptr<Session> open_session(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      SessionUse use);
+                                      GatewayUse use);
 /// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
 void check_weights(const Engine& engine);
 /// Gives the check behind the first token some time to end: all it needs, for engines that are not large.
 void finish_check(Gateway& gateway);
 /// The engine's tokenizer; throws Error naming the engine when it has none.
-const Tokenizer& tokenizer_of(Session& session);
 const Tokenizer& tokenizer_of(const Gateway& gateway);
 
 /// What errno says of a standard stream that could not be "read" or "written".

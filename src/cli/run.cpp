@@ -99,8 +99,8 @@ Request request_for(const RunOptions& options, const Gateway& gateway) {
   return request;
 }
 
-SessionUse use_of(const RunOptions& options) {
-  return options.check || !options.batch.input.empty() ? SessionUse::serve_checked : SessionUse::serve;
+GatewayUse use_of(const RunOptions& options) {
+  return options.check || !options.batch.input.empty() ? GatewayUse::serve_checked : GatewayUse::serve;
 }
 
 std::string describe(const Outcome& outcome) {

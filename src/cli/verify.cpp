@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <deque>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -153,11 +153,10 @@ struct GreedyAgreement {
   int64_t same = 0, tokens = 0;  // up to each text's first difference, which changes all that follows
 };
 
-GreedyAgreement compare_greedy(Session& session, const GoldenFile& golden) {
+GreedyAgreement compare_greedy(Gateway& gateway, const GoldenFile& golden) {
   GreedyAgreement agreement;
-  std::vector<std::vector<int32_t>> found(golden.texts.size());
-  for (size_t i = 0; i < golden.texts.size(); ++i) {
-    const GoldenText& text = golden.texts[i];
+  std::deque<TokenStream> streams;
+  for (const GoldenText& text : golden.texts) {
     agreement.tokens += static_cast<int64_t>(text.greedy.size());
     if (text.greedy.empty()) continue;
     Request request;
@@ -165,36 +164,38 @@ GreedyAgreement compare_greedy(Session& session, const GoldenFile& golden) {
     request.max_new_tokens = static_cast<int32_t>(text.greedy.size());
     request.ignore_end = true;
     request.detokenize = false;
-    session.submit(std::move(request), [&found, i](const TokenEvent& event) { found[i].push_back(event.token.id); });
+    streams.emplace_back(gateway, std::move(request));
   }
-  while (session.step()) check_interrupt();
-  for (size_t i = 0; i < golden.texts.size(); ++i) {
-    const auto& expected = golden.texts[i].greedy;
-    agreement.same += std::ranges::mismatch(expected, found[i]).in1 - expected.begin();
+  for (const GoldenText& text : golden.texts) {
+    if (text.greedy.empty()) continue;
+    const std::vector<int32_t> found = streams.front().read_to_end().ids;
+    streams.pop_front();
+    agreement.same += std::ranges::mismatch(text.greedy, found).in1 - text.greedy.begin();
   }
   return agreement;
 }
 
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
-  const auto session = open_session(options.engine, options.device, options.threads, SessionUse::measure);
-  Executor& executor = session->executor();
-  const std::string precision(text(executor.engine().plan().precision()));
+  const auto gateway = open_gateway(options.engine, options.device, options.threads, GatewayUse::measure);
+  const std::string precision(text(gateway->engine().plan().precision()));
   const double tolerance = options.tolerance.value_or(default_tolerance(precision));
-  if (golden.vocabulary != executor.limits().vocabulary) {
+  if (golden.vocabulary != gateway->limits().vocabulary) {
     throw Error(
         options.golden.string(),
-        fmt::format("its vocabulary is {}, and the engine's {}", golden.vocabulary, executor.limits().vocabulary),
+        fmt::format("its vocabulary is {}, and the engine's {}", golden.vocabulary, gateway->limits().vocabulary),
         "give the recording of this model");
   }
   std::vector<std::vector<int32_t>> texts;
   for (const GoldenText& text : golden.texts) texts.push_back(text.ids);
   const auto vocabulary = static_cast<size_t>(golden.vocabulary);
   LogitsComparison comparison;
-  visit_logits(executor, texts, [&](size_t text, size_t position, std::span<const float> logits) {
-    comparison.add(logits, golden.texts[text].logits.subspan(position * vocabulary, vocabulary));
+  gateway->run_alone([&](Session& session) {
+    visit_logits(session.executor(), texts, [&](size_t text, size_t position, std::span<const float> logits) {
+      comparison.add(logits, golden.texts[text].logits.subspan(position * vocabulary, vocabulary));
+    });
   });
-  const GreedyAgreement greedy = compare_greedy(*session, golden);
+  const GreedyAgreement greedy = compare_greedy(*gateway, golden);
   const double error = comparison.relative_error();
   const bool passed = error <= tolerance;
   if (options.json) {

@@ -37,15 +37,6 @@ std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
   return ids;
 }
 
-Request request_of(Session& session, int32_t prompt, int32_t new_tokens) {
-  Request request;
-  request.prompt = make_prompt(prompt, session.executor().limits().vocabulary);
-  request.max_new_tokens = new_tokens;
-  request.ignore_end = true;
-  request.detokenize = false;
-  return request;
-}
-
 /// Tokens before the decoded ones.
 int32_t decoding_prompt(const MeasureOptions& options, int32_t context) {
   constexpr int32_t usual = 128;
@@ -57,14 +48,15 @@ int32_t decoding_prompt(const MeasureOptions& options, int32_t context) {
   return std::max(1, std::min(usual, context - options.decode));
 }
 
-/// When each token arrived, in milliseconds after its request.
-std::vector<double> arrivals(Session& session, int32_t prompt, int32_t new_tokens) {
-  std::vector<double> times;
-  times.reserve(static_cast<size_t>(new_tokens));
-  Request request = request_of(session, prompt, new_tokens);
+/// When each token was there, in milliseconds after its request.
+std::vector<double> arrivals(Gateway& gateway, int32_t prompt, int32_t new_tokens) {
+  Request request = measured_request(gateway, prompt, new_tokens);
   const auto start = Clock::now();
-  session.submit(std::move(request), [&](const TokenEvent&) { times.push_back(milliseconds(Clock::now() - start)); });
-  while (session.step()) check_interrupt();
+  TokenStream stream(gateway, std::move(request));
+  const StreamUpdate all = stream.read_to_end();
+  if (all.finish == FinishReason::failed) throw Error(gateway.engine().path().string(), all.failure);
+  std::vector<double> times;
+  for (const Clock::time_point time : all.times) times.push_back(milliseconds(time - start));
   return times;
 }
 
@@ -82,8 +74,17 @@ int32_t repeat(const MeasureOptions& options, Once&& once) {
 
 }  // namespace
 
-std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress) {
-  const int32_t context = session.executor().limits().max_context;
+Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tokens) {
+  Request request;
+  request.prompt = make_prompt(prompt, gateway.limits().vocabulary);
+  request.max_new_tokens = new_tokens;
+  request.ignore_end = true;
+  request.detokenize = false;
+  return request;
+}
+
+std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
+  const int32_t context = gateway.limits().max_context;
   for (const int32_t tokens : options.prompts) {
     if (tokens > context) {
       throw Error("--prompt", fmt::format("{} tokens exceed the engine's context of {}", tokens, context),
@@ -93,19 +94,19 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
   std::vector<Measurement> results;
   progress.stage("measuring", static_cast<int64_t>(options.prompts.size()) + (options.decode > 0), "results");
   for (const int32_t tokens : options.prompts) {
-    arrivals(session, tokens, 1);
+    arrivals(gateway, tokens, 1);
     std::vector<double> times;
-    const int32_t runs = repeat(options, [&] { times.push_back(arrivals(session, tokens, 1).front()); });
+    const int32_t runs = repeat(options, [&] { times.push_back(arrivals(gateway, tokens, 1).front()); });
     results.push_back({"ttft", tokens, 0, median(times), runs, {0, tokens}});
     progress.advance(1);
   }
   if (options.decode > 0) {
     const int32_t prompt = decoding_prompt(options, context);
     const int32_t tokens = std::min(options.decode, context - prompt);
-    arrivals(session, prompt, 2);
+    arrivals(gateway, prompt, 2);
     std::vector<double> gaps;
     const int32_t runs = repeat(options, [&] {
-      const std::vector<double> times = arrivals(session, prompt, tokens + 1);
+      const std::vector<double> times = arrivals(gateway, prompt, tokens + 1);
       for (size_t i = 1; i < times.size(); ++i) gaps.push_back(times[i] - times[i - 1]);
     });
     results.push_back({"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1}});
@@ -113,15 +114,6 @@ std::vector<Measurement> measure(Session& session, const MeasureOptions& options
   }
   progress.finish();
   return results;
-}
-
-void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step) {
-  session.submit(request_of(session, prompt, decode + 1), [](const TokenEvent&) {});
-  while (session.step()) {
-    check_interrupt();
-    after_step();
-  }
-  after_step();
 }
 
 boost::json::array to_json(const std::vector<Measurement>& results) {
@@ -134,17 +126,17 @@ boost::json::array to_json(const std::vector<Measurement>& results) {
   return array;
 }
 
-void keep_baseline(Session& session, const std::vector<Measurement>& results) {
-  const Executor::Memory memory = session.executor().memory();
+void keep_baseline(Gateway& gateway, const std::vector<Measurement>& results) {
+  const Executor::Memory memory = gateway.memory();
   const boost::json::object record{
       {"version", version()},
       {"machine", machine_fingerprint()},
-      {"threads", session.executor().device().workers()},
+      {"threads", gateway.workers()},
       {"unix_time", static_cast<int64_t>(std::time(nullptr))},
       {"memory",
        {{"weights", memory.weights}, {"arena", memory.arena}, {"pages", memory.pages}, {"state", memory.state}}},
       {"results", to_json(results)}};
-  const Engine& engine = session.executor().engine();
+  const Engine& engine = gateway.engine();
   try {
     append_trailer(engine.path(), engine.body_digest(), TrailerKind::baseline, boost::json::serialize(record));
   } catch (const Error& error) {

@@ -3,12 +3,11 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "measure/limits.h"
-#include "session/session.h"
+#include "session/gateway.h"
 
 namespace incipit {
 class Progress;
@@ -33,18 +32,18 @@ struct Measurement {
   PassShape shape;       // what was timed: a step of this shape
 };
 
-/// Alone on the session, batch 1, greedy, after one run that is not counted. What is longer than the engine's context
+/// Alone at the gateway, batch 1, greedy, after one run that is not counted. What is longer than the engine's context
 /// is refused. Ctrl-C throws.
-std::vector<Measurement> measure(Session& session, const MeasureOptions& options, Progress& progress);
+std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress);
 
-/// Runs one prompt and `decode` tokens after its first one, with a call after each of the session's steps.
-void run_by_steps(Session& session, int32_t prompt, int32_t decode, const std::function<void()>& after_step);
+/// What is timed: a prompt of ids spread over the vocabulary, always the same, greedy, for that many tokens.
+Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tokens);
 
 /// {kind, tokens, ms_median} a measurement, of decoding also its context.
 boost::json::array to_json(const std::vector<Measurement>& results);
 
-/// Appends a baseline record to the trailer of the session's engine: version, machine, threads, time, memory, results.
+/// Appends a baseline record to the trailer of the gateway's engine: version, machine, threads, time, memory, results.
 /// Throws Error when it cannot be kept, also because the file holds another engine by now.
-void keep_baseline(Session& session, const std::vector<Measurement>& results);
+void keep_baseline(Gateway& gateway, const std::vector<Measurement>& results);
 
 }  // namespace incipit

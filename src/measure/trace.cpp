@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
+#include <functional>
 #include <map>
 
+#include "base/progress.h"
 #include "engine/plan_items.h"
 #include "measure/measure.h"
 
@@ -32,18 +34,30 @@ void add_limit(boost::json::object& args, double ms, double limit_ms) {
   if (limit_ms > 0) args["multiple"] = ms / limit_ms;
 }
 
+/// Runs a request, with a call after each of the session's steps: profiles are the executor's, and belong to a step.
+void run_by_steps(Gateway& gateway, const Request& request, const std::function<void(Executor&)>& after_step) {
+  gateway.run_alone([&](Session& session) {
+    session.submit(request, [](const TokenEvent&) {});
+    for (bool more = true; more;) {
+      check_interrupt();
+      more = session.step();
+      after_step(session.executor());
+    }
+  });
+}
+
 }  // namespace
 
-std::vector<TracedPass> trace_passes(Session& session, int32_t prompt, int32_t decode) {
+std::vector<TracedPass> trace_passes(Gateway& gateway, int32_t prompt, int32_t decode) {
   using Clock = std::chrono::steady_clock;
   std::vector<TracedPass> passes;
-  const int32_t most = session.executor().limits().max_tokens;
+  const int32_t most = gateway.limits().max_tokens;
   const auto start = Clock::now();
   double end_ms = 0;
   int32_t position = 0;
-  run_by_steps(session, prompt, decode, [&] {
+  run_by_steps(gateway, measured_request(gateway, prompt, decode + 1), [&](Executor& executor) {
     TracedPass pass;
-    pass.steps = session.executor().take_profile();
+    pass.steps = executor.take_profile();
     if (pass.steps.empty()) return;  // the last result was fetched
     const bool decodes = position >= prompt;
     pass.shape = {position, decodes ? 1 : std::min(most, prompt - position)};

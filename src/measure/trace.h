@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "measure/limits.h"
-#include "session/session.h"
+#include "session/gateway.h"
 
 namespace incipit {
 
@@ -20,8 +20,8 @@ struct TracedPass {
   std::vector<StepTime> steps;  // in the plan's order
 };
 
-/// Runs a prompt and `decode` tokens after its first on a session that profiles.
-std::vector<TracedPass> trace_passes(Session& session, int32_t prompt, int32_t decode);
+/// Runs a prompt and `decode` tokens after its first on a gateway whose session profiles, alone and step by step.
+std::vector<TracedPass> trace_passes(Gateway& gateway, int32_t prompt, int32_t decode);
 
 /// What every trace begins with, as text.
 constexpr std::string_view trace_beginning =

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "base/log.h"
+#include "base/progress.h"
 
 namespace incipit {
 namespace {
@@ -210,13 +211,18 @@ const Tokenizer* Gateway::tokenizer() const { return state_->session.tokenizer()
 const ExecutorLimits& Gateway::limits() const { return state_->limits; }
 SamplingParameters Gateway::default_sampling() const { return state_->session.default_sampling(); }
 int Gateway::workers() const { return state_->session.executor().device().workers(); }
+Executor::Memory Gateway::memory() const { return state_->session.executor().memory(); }
 
 struct TokenStream::Shared {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<StreamUpdate> unread;
+  bool at_end = false;  // what is unread waits for the end
+
+  bool is_ready() const { return unread && (!at_end || unread->finish != FinishReason::none); }
 
   void add(const TokenEvent& event) {
+    bool ready = false;
     {
       const std::lock_guard lock(mutex);
       if (!unread) unread.emplace();
@@ -230,8 +236,9 @@ struct TokenStream::Shared {
       unread->cached_tokens = event.cached_tokens;
       unread->new_tokens = event.new_tokens;
       unread->failure = event.failure;
+      ready = is_ready();
     }
-    changed.notify_one();
+    if (ready) changed.notify_one();
   }
 };
 
@@ -246,10 +253,25 @@ TokenStream::~TokenStream() {
 std::optional<StreamUpdate> TokenStream::next(std::chrono::nanoseconds timeout) {
   INCIPIT_ASSERT(!ended_);
   std::unique_lock lock(shared_->mutex);
-  if (!shared_->changed.wait_for(lock, timeout, [&] { return shared_->unread.has_value(); })) return {};
+  if (!shared_->changed.wait_for(lock, timeout, [&] { return shared_->is_ready(); })) return {};
   std::optional<StreamUpdate> update = std::exchange(shared_->unread, std::nullopt);
   ended_ = update->finish != FinishReason::none;
   return update;
+}
+
+StreamUpdate TokenStream::read_to_end() {
+  constexpr auto patience = std::chrono::milliseconds(20);  // between looks for Ctrl-C
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->at_end = true;
+  }
+  while (true) {
+    check_interrupt();
+    if (std::optional<StreamUpdate> all = next(patience)) {
+      gateway_.check();
+      return std::move(*all);
+    }
+  }
 }
 
 void TokenStream::cancel() { gateway_.cancel(id_); }

@@ -60,6 +60,7 @@ class Gateway {
   const ExecutorLimits& limits() const;
   SamplingParameters default_sampling() const;
   int workers() const;
+  Executor::Memory memory() const;
 
  private:
   struct State;
@@ -90,6 +91,9 @@ class TokenStream {
 
   /// Waits for something new; nothing when that takes longer than `timeout`. Not after the update with the finish.
   std::optional<StreamUpdate> next(std::chrono::nanoseconds timeout);
+  /// Waits for the end and gives all that was not read; no token before the last wakes the reader. Throws on Ctrl-C,
+  /// and what Gateway::check throws.
+  StreamUpdate read_to_end();
   void cancel();
 
  private:

@@ -78,6 +78,21 @@ TEST_P(GatewayTest, ManyThreadsGetWhatOneWould) {
   EXPECT_EQ(right, 16);
 }
 
+TEST_P(GatewayTest, AStreamIsReadToItsEndInOne) {
+  Gateway gateway(reference_engine(model), options());
+  TokenStream stream(gateway, request_of(golden.prompt(0), 16));
+  std::vector<int32_t> ids = stream.next(long_enough).value().ids;
+  EXPECT_FALSE(ids.empty());
+  if (ids.size() < 16) {
+    const StreamUpdate rest = stream.read_to_end();
+    EXPECT_EQ(rest.finish, FinishReason::length);
+    EXPECT_EQ(rest.new_tokens, 16);
+    EXPECT_EQ(rest.times.size(), rest.ids.size());
+    ids.insert(ids.end(), rest.ids.begin(), rest.ids.end());
+  }
+  EXPECT_EQ(ids, golden.continuation(0));
+}
+
 TEST_P(GatewayTest, ACancelledRequestEndsAndSaysSo) {
   Gateway gateway(reference_engine(model), options());
   std::promise<FinishReason> end;
