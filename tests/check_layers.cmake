@@ -1,9 +1,9 @@
-# Rejects an #include that goes around the table of layers.
+# Rejects an #include, and a library, that goes around the table of layers.
 #
-#   cmake -DLAYERS=base:/graph:base/import:graph,base… -DSOURCE=src -P check_layers.cmake
+#   cmake -DLAYERS=base:/graph:base/import:graph,base… -DLINKS=base:/graph:base… -DSOURCE=src -P check_layers.cmake
 #
 # LAYERS is what CMakeLists.txt declared: each layer with those it names; a layer may include itself, what it names,
-# and what those may include.
+# and what those may include. LINKS is what each layer's target brings when it is linked.
 
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "/" ";" layers "${LAYERS}")
@@ -46,8 +46,24 @@ foreach(entry IN LISTS layers)
   endforeach()
 endforeach()
 
-# A server never carries the compiler.
-foreach(layer device runtime session openai measure)
+string(REPLACE "/" ";" links "${LINKS}")
+foreach(entry IN LISTS links)
+  string(REGEX MATCH "^([a-z_]+):(.*)$" unused "${entry}")
+  set(layer ${CMAKE_MATCH_1})
+  string(REPLACE "," ";" linked "${CMAKE_MATCH_2}")
+  foreach(below IN LISTS linked)
+    if(below IN_LIST names AND NOT below IN_LIST allowed_${layer})
+      list(APPEND faults "layer ${layer} links ${below}, which the table does not allow")
+    endif()
+  endforeach()
+endforeach()
+
+# A server never carries the compiler: of what is above the session, the command line alone does both.
+set(do_both cli)
+foreach(layer IN LISTS names)
+  if(NOT session IN_LIST allowed_${layer} OR layer IN_LIST do_both)
+    continue()
+  endif()
   foreach(compiler graph import passes quant tune compile tokenizer_compile)
     if(compiler IN_LIST allowed_${layer})
       list(APPEND faults "layer ${layer} reaches ${compiler}: what runs an engine must link without the compiler")

@@ -3,7 +3,8 @@
 #   cmake -DTREE=scratch-directory -P check_layers_test.cmake
 
 cmake_minimum_required(VERSION 3.25)
-set(layers "base:/graph:base/engine:base/kernels:base/runtime:kernels,engine/compile:graph,engine")
+set(layers "base:/graph:base/engine:base/kernels:base/runtime:kernels,engine/compile:graph,engine/session:runtime")
+set(links "base:/graph:base/engine:base,options/session:runtime,kernels,base")
 set(failures "")
 
 function(put file text)
@@ -23,7 +24,7 @@ function(plant)
 endfunction()
 
 function(check result_variable output_variable)
-  execute_process(COMMAND ${CMAKE_COMMAND} "-DLAYERS=${layers}" -DSOURCE=${TREE} -P
+  execute_process(COMMAND ${CMAKE_COMMAND} "-DLAYERS=${layers}" "-DLINKS=${links}" -DSOURCE=${TREE} -P
                           ${CMAKE_CURRENT_LIST_DIR}/check_layers.cmake
                   RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   string(REGEX REPLACE "[ \n]+" " " output "${output}")  # CMake wraps its messages
@@ -85,8 +86,22 @@ put(extra/extra.cpp "#include \"base/error.h\"\n")
 rejects("a layer out of nowhere" "src/extra is not a declared layer")
 
 plant()
-set(layers "base:/graph:base/engine:base/kernels:base/runtime:kernels,engine,graph/compile:graph,engine")
-rejects("a server that links the compiler" "layer runtime reaches graph")
+set(links "base:/graph:base/runtime:kernels,graph,base")
+rejects("a library that the table does not name" "layer runtime links graph")
+set(links "")
+
+foreach(server "session:runtime" "session:runtime,compile" "session:runtime/serve:session,compile")
+  set(layers "base:/graph:base/engine:base/kernels:base/compile:graph,engine/runtime:kernels,engine/${server}")
+  if(server STREQUAL "session:runtime")
+    accepts("a server without the compiler")
+  else()
+    rejects("a server that links the compiler" "reaches compile: what runs an engine must link without")
+  endif()
+endforeach()
+set(layers "base:/graph:base/runtime:base,graph/session:runtime")
+plant()
+file(REMOVE_RECURSE ${TREE}/engine ${TREE}/kernels ${TREE}/compile ${TREE}/runtime)
+rejects("a compiler below the session" "layer session reaches graph")
 
 file(REMOVE_RECURSE ${TREE})
 if(failures)
