@@ -19,12 +19,14 @@ constexpr CpuFeatures amx = avx512.with(CpuFeature::amx_bf16).with(CpuFeature::a
 
 constexpr std::string_view native = "native";
 
-constexpr std::array<NamedTarget, 6> table{{{"cpu-amx", amx},
-                                            {"cpu-avx512", avx512},
-                                            {"cpu-avx-vnni", avx_vnni},
-                                            {"cpu-avx2", avx2},
-                                            {"cpu-generic", generic},
-                                            {"shadow", Target(Backend::shadow, 0)}}};
+constexpr auto table = std::to_array<NamedTarget>({
+    {"cpu-amx", amx},
+    {"cpu-avx512", avx512},
+    {"cpu-avx-vnni", avx_vnni},
+    {"cpu-avx2", avx2},
+    {"cpu-generic", generic},
+    {"shadow", Target(Backend::shadow, 0)},
+});
 
 }  // namespace
 

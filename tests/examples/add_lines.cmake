@@ -1,0 +1,40 @@
+# Writes a copy of a source with the lines that examples add to it.
+#
+#   cmake -DEXAMPLES=a/lines,b/lines -DSOURCE=src -DPATH=passes/list.cpp -DTARGET=directory -P add_lines.cmake
+#
+# What an example adds stands in its file `lines`: "row ROW" names the row of ARCHITECTURE.md's table, "file PATH" what is
+# added to, "before TEXT" the line there that has the text, and each line behind a plus goes in front of that one.
+
+cmake_minimum_required(VERSION 3.25)
+file(READ ${SOURCE}/${PATH} content)
+string(REPLACE "," ";" EXAMPLES "${EXAMPLES}")
+foreach(example IN LISTS EXAMPLES)
+  set(is_here FALSE)
+  file(READ ${example} rest)
+  while(NOT rest STREQUAL "")
+    string(FIND "${rest}" "\n" end)
+    string(SUBSTRING "${rest}" 0 ${end} line)
+    math(EXPR end "${end} + 1")
+    string(SUBSTRING "${rest}" ${end} -1 rest)
+    if(line STREQUAL "file ${PATH}")
+      set(is_here TRUE)
+    elseif(line MATCHES "^file ")
+      set(is_here FALSE)
+    elseif(is_here AND line MATCHES "^before ")
+      string(SUBSTRING "${line}" 7 -1 place)
+    elseif(is_here AND line MATCHES "^\\+")
+      string(SUBSTRING "${line}" 1 -1 added)
+      string(FIND "${content}" "${place}" at)
+      if(at EQUAL -1)
+        message(FATAL_ERROR "${example}: src/${PATH} has no line with '${place}'")
+      endif()
+      string(SUBSTRING "${content}" 0 ${at} head)
+      string(FIND "${head}" "\n" at REVERSE)
+      math(EXPR at "${at} + 1")
+      string(SUBSTRING "${content}" 0 ${at} head)
+      string(SUBSTRING "${content}" ${at} -1 tail)
+      set(content "${head}${added}\n${tail}")
+    endif()
+  endwhile()
+endforeach()
+file(WRITE ${TARGET}/${PATH} "${content}")
