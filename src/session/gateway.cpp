@@ -33,12 +33,10 @@ using Command = std::variant<Submission, Cancellation, AloneWork>;
 }  // namespace
 
 struct Gateway::State {
-  State(std::shared_ptr<const Engine> engine, const GatewayOptions& with)
-      : options(with), session(std::move(engine), with.session), limits(session.executor().limits()) {}
+  explicit State(const GatewayOptions& with) : options(with) {}
 
   GatewayOptions options;
-  Session session;  // the engine's thread's, but for what does not change
-  const ExecutorLimits limits;
+  std::optional<Session> session;  // the engine's thread's, but for what does not change
 
   std::mutex mutex;
   std::condition_variable woken;
@@ -72,7 +70,15 @@ struct Gateway::State {
     return command;
   }
 
-  void work() {
+  /// Opens the session, too: the processor's workers arrange themselves around the thread that makes them.
+  void work(std::shared_ptr<const Engine> engine, std::promise<void>& opened) {
+    try {
+      session.emplace(std::move(engine), options.session);
+    } catch (...) {
+      opened.set_exception(std::current_exception());
+      return;
+    }
+    opened.set_value();
     while (true) {
       while (std::optional<Command> command = take()) {
         std::visit([&](auto& one) { carry_out(one); }, *command);
@@ -83,7 +89,7 @@ struct Gateway::State {
       }
       step();
     }
-    for (const auto& [id, sequence] : running) session.cancel(sequence);
+    for (const auto& [id, sequence] : running) session->cancel(sequence);
     while (!running.empty()) step();
     for (Command& command : std::exchange(commands, {})) {
       if (auto* submission = std::get_if<Submission>(&command)) refuse(*submission, FinishReason::cancelled, {});
@@ -93,43 +99,43 @@ struct Gateway::State {
   /// The engine's thread does not end with an exception, whatever it is: the requests do.
   void step() {
     try {
-      session.step();
+      session->step();
     } catch (const std::exception& error) {
       {
         const std::lock_guard lock(mutex);
         if (!broken) broken = std::current_exception();
       }
-      session.abandon(error.what());
+      session->abandon(error.what());
     }
   }
 
   void carry_out(Submission& submission) {
     const RequestId id = submission.id;
     try {
-      const SequenceId sequence = session.submit(std::move(submission.request),
-                                                 [this, id, listener = submission.listener](const TokenEvent& event) {
-                                                   TokenEvent own = event;
-                                                   own.id = static_cast<SequenceId>(id);
-                                                   const bool ends = event.finish != FinishReason::none;
-                                                   if (ends) forget(id);
-                                                   try {
-                                                     listener(own);
-                                                   } catch (...) {
-                                                     if (!ends) forget(id);  // the session drops the request
-                                                     throw;
-                                                   }
-                                                 });
+      const SequenceId sequence = session->submit(std::move(submission.request),
+                                                  [this, id, listener = submission.listener](const TokenEvent& event) {
+                                                    TokenEvent own = event;
+                                                    own.id = static_cast<SequenceId>(id);
+                                                    const bool ends = event.finish != FinishReason::none;
+                                                    if (ends) forget(id);
+                                                    try {
+                                                      listener(own);
+                                                    } catch (...) {
+                                                      if (!ends) forget(id);  // the session drops the request
+                                                      throw;
+                                                    }
+                                                  });
       running.emplace(id, sequence);
     } catch (const std::exception& error) {
       refuse(submission, FinishReason::failed, error.what());
     }
   }
   void carry_out(Cancellation& cancellation) {
-    if (const auto found = running.find(cancellation.id); found != running.end()) session.cancel(found->second);
+    if (const auto found = running.find(cancellation.id); found != running.end()) session->cancel(found->second);
   }
   void carry_out(AloneWork& alone) {
     try {
-      (*alone.work)(session);
+      (*alone.work)(*session);
       alone.done->set_value();
     } catch (...) {
       alone.done->set_exception(std::current_exception());
@@ -161,8 +167,15 @@ struct Gateway::State {
 };
 
 Gateway::Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options)
-    : state_(std::make_unique<State>(std::move(engine), options)) {
-  state_->thread = std::thread([state = state_.get()] { state->work(); });
+    : state_(std::make_unique<State>(options)) {
+  std::promise<void> opened;
+  state_->thread = std::thread([&, state = state_.get()] { state->work(std::move(engine), opened); });
+  try {
+    opened.get_future().get();
+  } catch (...) {
+    state_->thread.join();
+    throw;
+  }
 }
 
 Gateway::~Gateway() {
@@ -177,12 +190,12 @@ Gateway::~Gateway() {
 RequestId Gateway::submit(Request request, Session::Listener listener) {
   State& state = *state_;
   check();
-  state.session.check(request);
+  state.session->check(request);
   RequestId id = 0;
   {
     const std::lock_guard lock(state.mutex);
     if (state.requests >= state.options.most_requests) {
-      throw Overloaded(state.session.executor().engine().path().string(),
+      throw Overloaded(state.session->executor().engine().path().string(),
                        fmt::format("{} requests wait or run already", state.requests), "try again later");
     }
     ++state.requests;
@@ -206,12 +219,12 @@ void Gateway::run_alone(const std::function<void(Session&)>& work) {
   done.get_future().get();
 }
 
-const Engine& Gateway::engine() const { return state_->session.executor().engine(); }
-const Tokenizer* Gateway::tokenizer() const { return state_->session.tokenizer(); }
-const ExecutorLimits& Gateway::limits() const { return state_->limits; }
-SamplingParameters Gateway::default_sampling() const { return state_->session.default_sampling(); }
-int Gateway::workers() const { return state_->session.executor().device().workers(); }
-Executor::Memory Gateway::memory() const { return state_->session.executor().memory(); }
+const Engine& Gateway::engine() const { return state_->session->executor().engine(); }
+const Tokenizer* Gateway::tokenizer() const { return state_->session->tokenizer(); }
+const ExecutorLimits& Gateway::limits() const { return state_->session->executor().limits(); }
+SamplingParameters Gateway::default_sampling() const { return state_->session->default_sampling(); }
+int Gateway::workers() const { return state_->session->executor().device().workers(); }
+Executor::Memory Gateway::memory() const { return state_->session->executor().memory(); }
 
 struct TokenStream::Shared {
   std::mutex mutex;
