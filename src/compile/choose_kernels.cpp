@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "compile/stages.h"
+#include "tune/tuner.h"
 
 namespace incipit {
 namespace {
@@ -14,16 +15,19 @@ namespace {
 class KernelChooser {
  public:
   /// `one_for_all`: the choice of the largest bucket, which is where first tokens come from, for every bucket.
-  KernelChooser(Tuner& tuner, KeptMeasurements& kept, const std::vector<BucketBounds>& buckets, bool one_for_all)
+  KernelChooser(Tuner& tuner, KeptMeasurements& kept, const std::vector<plan::BucketT>& buckets, bool one_for_all)
       : tuner_(tuner), kept_(kept), buckets_(buckets), one_for_all_(one_for_all) {}
 
-  PlannedStep plan(const DraftStep& step) {
-    PlannedStep planned{step, {}};
-    for (const BucketBounds& own : buckets_) {
-      const BucketBounds& bucket = one_for_all_ ? buckets_.back() : own;
-      planned.kernels.push_back(choose(step.problem, step.axis == DraftAxis::tokens ? bucket.tokens : bucket.rows));
+  /// Gives a step its kernels, and tells what was chosen.
+  std::vector<KernelChoice> choose(plan::StepT& step) {
+    std::vector<KernelChoice> choices;
+    for (const plan::BucketT& own : buckets_) {
+      const plan::BucketT& bucket = one_for_all_ ? buckets_.back() : own;
+      const uint32_t rows = step.axis == plan::Axis::tokens ? bucket.tokens : bucket.rows;
+      const KernelChoice& choice = choices.emplace_back(choose(step.problem, static_cast<int32_t>(rows)));
+      step.kernels.push_back({{}, choice.kernel, choice.abi, choice.config});
     }
-    return planned;
+    return choices;
   }
   int32_t problems() const { return static_cast<int32_t>(chosen_.size()); }
 
@@ -39,14 +43,14 @@ class KernelChooser {
 
   Tuner& tuner_;
   KeptMeasurements& kept_;
-  const std::vector<BucketBounds>& buckets_;
+  const std::vector<plan::BucketT>& buckets_;
   bool one_for_all_;
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
-void note_portable_fallbacks(const PlannedStep& planned, const Target& target, std::vector<PortableFallback>& list) {
-  const std::string& problem = planned.step.problem;
-  for (const KernelChoice& choice : planned.kernels) {
+void note_portable_fallbacks(const std::string& problem, const std::vector<KernelChoice>& choices, const Target& target,
+                             std::vector<PortableFallback>& list) {
+  for (const KernelChoice& choice : choices) {
     if (!is_portable_fallback(problem, choice, target)) continue;
     auto known = std::ranges::find_if(
         list, [&](const PortableFallback& other) { return other.problem == problem && other.kernel == choice.kernel; });
@@ -57,17 +61,13 @@ void note_portable_fallbacks(const PlannedStep& planned, const Target& target, s
 }
 
 /// No slow path is taken in silence.
-std::vector<PortableFallback> tell_portable_fallbacks(const Tuned& tuned, const Target& target) {
-  std::vector<PortableFallback> fallbacks;
-  for (const PlannedStep& planned : tuned.frame) note_portable_fallbacks(planned, target, fallbacks);
-  for (const PlannedStep& planned : tuned.steps) note_portable_fallbacks(planned, target, fallbacks);
+void tell_portable_fallbacks(const std::vector<PortableFallback>& fallbacks, const Target& target) {
   for (const PortableFallback& fallback : fallbacks) {
     const auto level = fallback.measured ? spdlog::level::info : spdlog::level::warn;
     spdlog::log(level, "{} steps run on {}, portable code, though the target has {}{}: {}", fallback.steps,
                 fallback.kernel, to_string(target), fallback.measured ? ", as it was measured to be the fastest" : "",
                 fallback.problem);
   }
-  return fallbacks;
 }
 
 }  // namespace
@@ -75,17 +75,24 @@ std::vector<PortableFallback> tell_portable_fallbacks(const Tuned& tuned, const 
 Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
                      Progress& progress) {
   Tuned tuned(std::move(planned));
+  plan::PlanT& plan = tuned.draft.plan;
   Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});
-  KernelChooser chooser(tuner, kept, tuned.buckets, options.deterministic);
-  progress.stage("kernels", static_cast<int64_t>(tuned.draft.steps.size()), "steps");
-  for (const DraftStep& step : tuned.draft.steps) {
-    tuned.steps.push_back(chooser.plan(step));
+  KernelChooser chooser(tuner, kept, plan.buckets, options.deterministic);
+  std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
+  const auto choose = [&](plan::StepT& step) {
+    note_portable_fallbacks(step.problem, chooser.choose(step), target, fallbacks);
+  };
+  progress.stage("kernels", static_cast<int64_t>(plan.steps.size()), "steps");
+  for (plan::StepT& step : plan.steps) {
+    choose(step);
     progress.advance(1);
   }
-  for (const DraftStep& step : tuned.draft.frame) tuned.frame.push_back(chooser.plan(step));
+  for (plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) {
+    if (step != nullptr) choose(*step);
+  }
   progress.finish();
   kept.save_if_possible();
-  tuned.report.portable_fallbacks = tell_portable_fallbacks(tuned, target);
+  tell_portable_fallbacks(fallbacks, target);
   tuned.report.tuned_problems = chooser.problems();
   tuned.report.measured_problems = kept.cache().changes();
   return tuned;

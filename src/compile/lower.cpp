@@ -29,8 +29,8 @@ PlanDraft Lowering::run() {
     lower_node(graph_.node(id));
   }
   INCIPIT_ASSERT(graph_.outputs().size() == 1);
-  const DraftOperand logits = ensure_whole(graph_.outputs()[0], "logits");
-  draft_.logits = logits.index;
+  const plan::OperandT logits = ensure_whole(graph_.outputs()[0], "logits");
+  draft_.plan.logits = logits.index;
   return std::move(draft_);
 }
 
@@ -43,9 +43,9 @@ RowSteps Lowering::run_plain() {
       if (input == none || graph_.value(input).constant != nullptr || where_.contains(input)) continue;
       new_buffer(input);
     }
-    const size_t before = draft_.steps.size();
+    const size_t before = draft_.plan.steps.size();
     lower_node(node);
-    if (draft_.steps.size() != before + 1) {
+    if (draft_.plan.steps.size() != before + 1) {
       throw Error(node.name, "is a view of columns, which plain graphs do not have", "build with the pass fuse_gate");
     }
     rows.steps[id] = narrow(static_cast<int64_t>(before));

@@ -14,9 +14,18 @@ ConstantPtr as_f32(ConstantPtr constant) {
   return constant->dtype() == DType::f32 ? constant : convert(std::move(constant), DType::f32);
 }
 
-DraftOperand weight_operand(int32_t index) { return {DraftSpace::weight, index, 0, 0}; }
+plan::OperandT weight_operand(int32_t index) { return operand_of(plan::Space::weight, index); }
 
 }  // namespace
+
+uint32_t unsigned32(int64_t value) {
+  INCIPIT_ASSERT(value >= 0 && value <= UINT32_MAX);
+  return static_cast<uint32_t>(value);
+}
+
+plan::OperandT operand_of(plan::Space space, int64_t index, int64_t column, int64_t width) {
+  return {{}, space, unsigned32(index), unsigned32(column), unsigned32(width)};
+}
 
 int32_t narrow(int64_t value) {
   INCIPIT_ASSERT(value >= 0 && value <= INT32_MAX);
@@ -43,17 +52,17 @@ Lowering::Lowering(const Graph& plain) : graph_(plain), is_plain_(true) {}
 
 void Lowering::bind_inputs() {
   if (graph_.inputs().size() != 3) throw not_decoder("it does not have the inputs ids, position and rows");
-  const std::array<DraftSpace, 3> spaces{DraftSpace::ids, DraftSpace::positions, DraftSpace::rows};
-  for (size_t i = 0; i < 3; ++i) where_[graph_.inputs()[i]] = DraftOperand{spaces[i], 0, 0, 1};
+  const std::array<plan::Space, 3> spaces{plan::Space::ids, plan::Space::positions, plan::Space::rows};
+  for (size_t i = 0; i < 3; ++i) where_[graph_.inputs()[i]] = operand_of(spaces[i], 0, 0, 1);
   token_axis_ = graph_.value(graph_.inputs()[0]).type.shape.at(0);
   row_axis_ = graph_.value(graph_.inputs()[2]).type.shape.at(0);
 }
 
-DraftAxis Lowering::axis_of(ValueId value) const {
-  if (is_plain_) return DraftAxis::tokens;
+plan::Axis Lowering::axis_of(ValueId value) const {
+  if (is_plain_) return plan::Axis::tokens;
   const Dim& rows = graph_.value(value).type.shape.at(0);
-  if (rows == token_axis_) return DraftAxis::tokens;
-  if (rows == row_axis_) return DraftAxis::rows;
+  if (rows == token_axis_) return plan::Axis::tokens;
+  if (rows == row_axis_) return plan::Axis::rows;
   throw not_decoder("value " + graph_.value(value).name + " has " + rows.text() + " rows");
 }
 
@@ -61,33 +70,28 @@ int64_t Lowering::width_of(ValueId value) const {
   const ValueType& type = graph_.value(value).type;
   return type.shape.size() < 2 ? 1 : type.shape.back().constant();
 }
-const DraftOperand& Lowering::at(ValueId value) const {
+const plan::OperandT& Lowering::at(ValueId value) const {
   const auto found = where_.find(value);
   INCIPIT_ASSERT(found != where_.end());
   return found->second;
 }
 
-DraftOperand Lowering::new_buffer(ValueId value) {
-  DraftBuffer buffer{graph_.value(value).name, dtype_of(value), axis_of(value), width_of(value)};
-  draft_.buffers.push_back(buffer);
-  return whole(value, narrow(static_cast<int64_t>(draft_.buffers.size()) - 1), buffer.width);
+plan::OperandT Lowering::new_buffer(ValueId value) {
+  const plan::OperandT buffer = add_buffer(graph_.value(value).name, dtype_of(value), axis_of(value), width_of(value));
+  roots_[buffer.index].push_back({value, 0});
+  return where_[value] = buffer;
 }
 
-DraftOperand Lowering::add_buffer(DraftBuffer buffer) {
-  const int64_t width = buffer.width;
-  draft_.buffers.push_back(std::move(buffer));
-  return {DraftSpace::buffer, narrow(static_cast<int64_t>(draft_.buffers.size()) - 1), 0, width};
+plan::OperandT Lowering::add_buffer(std::string name, DType dtype, plan::Axis axis, int64_t width) {
+  std::vector<plan::BufferT>& buffers = draft_.plan.buffers;
+  buffers.push_back({{}, std::move(name), std::string(name_of(dtype)), axis, unsigned32(width)});
+  return operand_of(plan::Space::buffer, static_cast<int64_t>(buffers.size()) - 1, 0, width);
 }
 
-DraftOperand Lowering::whole(ValueId value, int32_t index, int64_t width) {
-  roots_[index].push_back({value, 0});
-  return where_[value] = DraftOperand{DraftSpace::buffer, index, 0, width};
-}
-
-DraftOperand Lowering::in_place_or_new(ValueId value, ValueId input) {
+plan::OperandT Lowering::in_place_or_new(ValueId value, ValueId input) {
   if (is_plain_) return new_buffer(value);
-  const DraftOperand operand = input == none ? DraftOperand{} : at(input);
-  const bool fits = operand.space == DraftSpace::buffer && dtype_of(value) == dtype_of(input) &&
+  const plan::OperandT operand = input == none ? plan::OperandT{} : at(input);
+  const bool fits = operand.space == plan::Space::buffer && dtype_of(value) == dtype_of(input) &&
                     operand.width == width_of(value) && axis_of(value) == axis_of(input);
   if (!fits || used_later(operand)) return new_buffer(value);
   roots_[operand.index].push_back({value, operand.column});
@@ -95,7 +99,7 @@ DraftOperand Lowering::in_place_or_new(ValueId value, ValueId input) {
 }
 
 /// Whether any part of a buffer's columns is read after the current node.
-bool Lowering::used_later(const DraftOperand& operand) const {
+bool Lowering::used_later(const plan::OperandT& operand) const {
   for (const auto& [root, column] : roots_.at(operand.index)) {
     if (range_used_later(root, operand.column - column, operand.width)) return true;
   }
@@ -117,25 +121,30 @@ bool Lowering::range_used_later(ValueId value, int64_t first, int64_t count) con
   return false;
 }
 
-DraftOperand Lowering::ensure_whole(ValueId value, const std::string& name) {
-  const DraftOperand operand = at(value);
-  INCIPIT_ASSERT(operand.space == DraftSpace::buffer);
-  if (operand.column == 0 && draft_.buffers[static_cast<size_t>(operand.index)].width == operand.width) return operand;
+plan::OperandT Lowering::ensure_whole(ValueId value, const std::string& name) {
+  const plan::OperandT operand = at(value);
+  INCIPIT_ASSERT(operand.space == plan::Space::buffer);
+  if (operand.column == 0 && draft_.plan.buffers[operand.index].width == operand.width) return operand;
   Elementwise::Problem copy;
   copy.op = ElementwiseOp::copy;
   copy.width = narrow(operand.width);
   copy.first = copy.second = copy.output = dtype_of(value);
-  const DraftOperand target = add_buffer({name + ".copy", dtype_of(value), axis_of(value), operand.width});
-  add_step(name + ".copy", to_text(copy), axis_of(value), {operand, DraftOperand{}}, {target});
+  const plan::OperandT target = add_buffer(name + ".copy", dtype_of(value), axis_of(value), operand.width);
+  add_step(name + ".copy", to_text(copy), axis_of(value), {operand, plan::OperandT{}}, {target});
   return target;
 }
 
-void Lowering::add_step(std::string name, std::string problem, DraftAxis axis, std::vector<DraftOperand> inputs,
-                        std::vector<DraftOperand> outputs) {
-  draft_.steps.push_back({std::move(name), std::move(problem), axis, std::move(inputs), std::move(outputs)});
+void Lowering::add_step(std::string name, std::string problem, plan::Axis axis, std::vector<plan::OperandT> inputs,
+                        std::vector<plan::OperandT> outputs) {
+  plan::StepT& step = draft_.plan.steps.emplace_back();
+  step.name = std::move(name);
+  step.problem = std::move(problem);
+  step.axis = axis;
+  step.inputs = std::move(inputs);
+  step.outputs = std::move(outputs);
 }
 
-DraftOperand Lowering::dense_weight(ValueId value, bool as_float) {
+plan::OperandT Lowering::dense_weight(ValueId value, bool as_float) {
   const Value& constant = graph_.value(value);
   INCIPIT_ASSERT(constant.constant != nullptr);
   const auto key = std::make_pair(constant.constant.get(), as_float);
@@ -151,7 +160,7 @@ DraftOperand Lowering::dense_weight(ValueId value, bool as_float) {
   return weight_operand(index);
 }
 
-DraftOperand Lowering::packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated) {
+plan::OperandT Lowering::packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated) {
   const auto constant_of = [&](ValueId id) { return id == none ? nullptr : graph_.value(id).constant; };
   if (constant_of(values) == nullptr) throw not_decoder("weight " + graph_.value(values).name + " is not a constant");
   const PackedKey key{constant_of(values).get(), constant_of(bias).get(), format, gated};
@@ -188,35 +197,39 @@ void Lowering::find_packed_tables() {
   }
 }
 
-DraftOperand Lowering::optional_operand(const Node& node, size_t index) const {
+plan::OperandT Lowering::optional_operand(const Node& node, size_t index) const {
   const ValueId value = optional_input(node, index);
-  return value == none ? DraftOperand{} : at(value);
+  return value == none ? plan::OperandT{} : at(value);
 }
 
-DraftOperand Lowering::gain_of(const Node& node, size_t index) {
+plan::OperandT Lowering::gain_of(const Node& node, size_t index) {
   const ValueId gain = optional_input(node, index);
-  return gain == none ? DraftOperand{} : dense_weight(gain, true);
+  return gain == none ? plan::OperandT{} : dense_weight(gain, true);
 }
 
-DraftOperand Lowering::cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {
-  for (size_t g = 0; g < draft_.groups.size(); ++g) {
-    DraftCacheGroup& group = draft_.groups[g];
-    if (group.window != window || group.geometry.kv_heads != geometry.kv_heads ||
-        group.geometry.head_dim != geometry.head_dim || group.geometry.dtype != geometry.dtype) {
-      continue;
-    }
-    const auto found = std::find(group.layers.begin(), group.layers.end(), layer);
-    const int64_t place = found - group.layers.begin();
-    if (found == group.layers.end()) {
-      group.layers.push_back(layer);
-      ++group.geometry.layers;
-    }
-    return {DraftSpace::cache, narrow(static_cast<int64_t>(g)), place, 0};
+plan::OperandT Lowering::cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {
+  std::vector<plan::CacheGroupT>& groups = draft_.plan.groups;
+  const auto kept_alike = [&](const plan::CacheGroupT& group) {
+    return group.window == window && group.kv_heads == unsigned32(geometry.kv_heads) &&
+           group.head_dim == unsigned32(geometry.head_dim) && group.dtype == name_of(geometry.dtype);
+  };
+  auto group = std::ranges::find_if(groups, kept_alike);
+  if (group == groups.end()) {
+    plan::CacheGroupT made;
+    made.window = unsigned32(window);
+    made.kv_heads = unsigned32(geometry.kv_heads);
+    made.head_dim = unsigned32(geometry.head_dim);
+    made.dtype = name_of(geometry.dtype);
+    made.page_tokens = unsigned32(geometry.tokens);
+    made.layout = kv_layout;
+    group = groups.insert(groups.end(), std::move(made));
   }
-  DraftCacheGroup group{{layer}, window, geometry};
-  group.geometry.layers = 1;
-  draft_.groups.push_back(std::move(group));
-  return {DraftSpace::cache, narrow(static_cast<int64_t>(draft_.groups.size()) - 1), 0, 0};
+  auto place = std::ranges::find(group->layers, unsigned32(layer));
+  if (place == group->layers.end()) {
+    place = group->layers.insert(place, unsigned32(layer));
+    group->page_bytes += static_cast<uint64_t>(geometry.layer_bytes());
+  }
+  return operand_of(plan::Space::cache, group - groups.begin(), place - group->layers.begin());
 }
 
 const std::pair<ValueId, WeightFormat>* Lowering::packed_table(const Constant& table) const {

@@ -57,34 +57,34 @@ class Lowering {
   int64_t max_position() const { return max_position_; }
 
   // ---- values and where they are
-  DraftAxis axis_of(ValueId value) const;
+  plan::Axis axis_of(ValueId value) const;
   int64_t width_of(ValueId value) const;
   DType dtype_of(ValueId value) const { return graph_.value(value).type.dtype; }
-  const DraftOperand& at(ValueId value) const;
-  DraftOperand optional_operand(const Node& node, size_t index) const;
+  const plan::OperandT& at(ValueId value) const;
+  plan::OperandT optional_operand(const Node& node, size_t index) const;
   /// Says where a value is.
-  void bind(ValueId value, const DraftOperand& operand) { where_[value] = operand; }
-  DraftOperand new_buffer(ValueId value);
+  void bind(ValueId value, const plan::OperandT& operand) { where_[value] = operand; }
+  plan::OperandT new_buffer(ValueId value);
   /// A buffer that is no value of the graph.
-  DraftOperand add_buffer(DraftBuffer buffer);
+  plan::OperandT add_buffer(std::string name, DType dtype, plan::Axis axis, int64_t width);
   /// Puts `value` into the memory of `input` when nothing reads that memory after this node; else into a new buffer.
-  DraftOperand in_place_or_new(ValueId value, ValueId input);
+  plan::OperandT in_place_or_new(ValueId value, ValueId input);
   /// An operand that is a whole, zero-padded buffer, as inputs of products must be: a column view is copied.
-  DraftOperand ensure_whole(ValueId value, const std::string& name);
+  plan::OperandT ensure_whole(ValueId value, const std::string& name);
 
   // ---- weights
-  DraftOperand dense_weight(ValueId value, bool as_float);
+  plan::OperandT dense_weight(ValueId value, bool as_float);
   /// A gain or bias as dense f32, where there is one.
-  DraftOperand gain_of(const Node& node, size_t index);
-  DraftOperand packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated);
+  plan::OperandT gain_of(const Node& node, size_t index);
+  plan::OperandT packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated);
   /// The value and format of a table that is also a product's weight (tied embeddings) and kept once, packed; or null.
   const std::pair<ValueId, WeightFormat>* packed_table(const Constant& table) const;
 
   /// The layer's place in the cache group of its window and geometry.
-  DraftOperand cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry);
+  plan::OperandT cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry);
 
-  void add_step(std::string name, std::string problem, DraftAxis axis, std::vector<DraftOperand> inputs,
-                std::vector<DraftOperand> outputs);
+  void add_step(std::string name, std::string problem, plan::Axis axis, std::vector<plan::OperandT> inputs,
+                std::vector<plan::OperandT> outputs);
 
  private:
   struct PackedKey {
@@ -98,8 +98,7 @@ class Lowering {
   void bind_inputs();
   void find_packed_tables();
   void lower_node(const Node& node);
-  DraftOperand whole(ValueId value, int32_t index, int64_t width);
-  bool used_later(const DraftOperand& operand) const;
+  bool used_later(const plan::OperandT& operand) const;
   bool range_used_later(ValueId value, int64_t first, int64_t count) const;
 
   const Graph& graph_;
@@ -110,9 +109,9 @@ class Lowering {
   Dim token_axis_, row_axis_;
   int64_t now_ = 0;
   std::map<NodeId, int64_t> step_of_node_;
-  std::map<ValueId, DraftOperand> where_;
+  std::map<ValueId, plan::OperandT> where_;
   /// The values that each buffer holds, with their first column.
-  std::map<int32_t, std::vector<std::pair<ValueId, int64_t>>> roots_;
+  std::map<uint32_t, std::vector<std::pair<ValueId, int64_t>>> roots_;
   std::map<std::pair<const Constant*, bool>, int32_t> dense_;
   std::map<PackedKey, int32_t> packed_;
   std::map<const Constant*, std::pair<ValueId, WeightFormat>> packed_tables_;

@@ -2,22 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "compile/plan_draft.h"
+#include "engine/plan_generated.h"
 
 namespace incipit {
 
-struct ArenaPlan {
-  std::vector<uint64_t> offsets;  // of every buffer, 64-byte aligned
-  uint64_t bytes = 0;
-};
+/// Bytes of a buffer in a bucket.
+uint64_t buffer_bytes(const plan::BufferT& buffer, const plan::BucketT& bucket);
 
-/// Bytes of a buffer when a step has up to `tokens` tokens and `rows` sampled rows.
-uint64_t buffer_bytes(const DraftBuffer& buffer, int64_t tokens, int64_t rows);
-
-/// Greedy by size: the largest buffers first, each at the lowest offset free over its lifetime (first write to last
-/// use; the logits live to the end). Deterministic.
-ArenaPlan plan_arena(const PlanDraft& draft, int64_t tokens, int64_t rows);
+/// Sets a bucket's offsets and arena_bytes. Greedy by size: the largest buffers first, each at the lowest offset free
+/// over its lifetime (first write to last use; the logits live to the end). Deterministic.
+void place_buffers(const plan::PlanT& plan, plan::BucketT& bucket);
 
 }  // namespace incipit

@@ -82,7 +82,11 @@ void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, cons
   }
 }
 
-WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOrder& order, const Constant& values,
+plan::PlaneT plane_of(std::string_view kind, DType dtype, uint64_t offset, uint64_t bytes) {
+  return {{}, std::string(kind), std::string(name_of(dtype)), offset, bytes};
+}
+
+plan::PlaneT write_outputs(EngineWriter& writer, std::string_view kind, const PanelOrder& order, const Constant& values,
                            const FiniteCheck& check) {
   std::vector<float> floats(static_cast<size_t>(values.rows()));
   values.read_floats(0, values.rows(), floats.data());
@@ -93,10 +97,10 @@ WrittenPlane write_outputs(EngineWriter& writer, std::string kind, const PanelOr
     packed.insert(packed.end(), one.begin(), one.end());
   }
   const auto bytes = std::as_bytes(std::span(packed));
-  return {std::move(kind), DType::f32, writer.write_weights(bytes), bytes.size()};
+  return plane_of(kind, DType::f32, writer.write_weights(bytes), bytes.size());
 }
 
-std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
+std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
                                       const std::function<void(int64_t)>& advance) {
   const Constant& values = *weight.values;
   const int64_t row_bytes = values.row_elements() * static_cast<int64_t>(size_of(values.dtype()));
@@ -111,10 +115,10 @@ std::vector<WrittenPlane> write_dense(const DraftWeight& weight, EngineWriter& w
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
-  return {{"values", values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes)}};
+  return {plane_of("values", values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes))};
 }
 
-std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+std::vector<plan::PlaneT> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
                                        const FiniteCheck& check, const std::function<void(int64_t)>& advance) {
   const Constant& values = *weight.values;
   const int64_t n = values.shape().at(0) / weight.experts, k = values.shape().at(1);
@@ -126,9 +130,9 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
   std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, panels) * shape.panel_bytes));
   std::vector<int32_t> code_sums(coded ? static_cast<size_t>(panels * panel_width) : 0);
 
-  std::vector<WrittenPlane> planes;
-  planes.push_back({"panels", element_dtype(weight.format), writer.align_weights(),
-                    static_cast<uint64_t>(panels * shape.panel_bytes)});
+  std::vector<plan::PlaneT> planes;
+  planes.push_back(plane_of("panels", element_dtype(weight.format), writer.align_weights(),
+                            static_cast<uint64_t>(panels * shape.panel_bytes)));
   for (int64_t first = 0; first < panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, panels - first);
@@ -158,10 +162,10 @@ std::vector<WrittenPlane> write_panels(const DraftWeight& weight, EngineWriter& 
   if (coded) {
     planes.push_back(write_outputs(writer, "scales", packer.order(), *weight.scales, check));
     const auto bytes = std::as_bytes(std::span(code_sums));
-    planes.push_back({"code_sums", DType::i32, writer.write_weights(bytes), bytes.size()});
+    planes.push_back(plane_of("code_sums", DType::i32, writer.write_weights(bytes), bytes.size()));
   }
   if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias, check));
-  for (const WrittenPlane& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
+  for (const plan::PlaneT& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
   return planes;
 }
 
@@ -184,11 +188,21 @@ uint64_t weight_bytes(const PlanDraft& draft) {
   return bytes;
 }
 
-std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       bool allow_non_finite, const std::function<void(int64_t)>& advance) {
+plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool, bool allow_non_finite,
+                           const std::function<void(int64_t)>& advance) {
   const FiniteCheck check{weight, allow_non_finite};
-  return weight.dense ? write_dense(weight, writer, check, advance)
-                      : write_panels(weight, writer, pool, check, advance);
+  const Shape& shape = weight.values->shape();
+  plan::WeightT written;
+  written.name = weight.name;
+  written.layout = weight.dense ? "dense" : panel_layout;
+  written.format = weight.dense ? name_of(weight.values->dtype()) : name_of(weight.format);
+  written.rows = unsigned32(shape.empty() ? 1 : shape[0] / weight.experts);
+  written.columns = unsigned32(shape.size() < 2 ? 1 : shape[1]);
+  written.gated = weight.gated;
+  written.experts = unsigned32(weight.experts);
+  written.planes =
+      weight.dense ? write_dense(weight, writer, check, advance) : write_panels(weight, writer, pool, check, advance);
+  return written;
 }
 
 }  // namespace incipit

@@ -12,19 +12,13 @@
 
 namespace incipit {
 
-struct WrittenPlane {
-  std::string kind;  // as plan.fbs
-  DType dtype = DType::f32;
-  uint64_t offset = 0;  // in the file
-  uint64_t bytes = 0;
-};
-
 /// Bytes that write_weight will write for all weights and constants, for memory bounds and progress.
 uint64_t weight_bytes(const PlanDraft& draft);
 
-/// Writes one weight in slabs of bounded size. `advance(bytes)` is called as bytes go out. Throws what reading the
-/// constant throws, and Error naming the weight where it is NaN or infinite, unless `allow_non_finite`.
-std::vector<WrittenPlane> write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       bool allow_non_finite, const std::function<void(int64_t)>& advance);
+/// Writes one weight in slabs of bounded size and says what the plan lists of it. `advance(bytes)` is called as bytes
+/// go out. Throws what reading the constant throws, and Error naming the weight where it is NaN or infinite, unless
+/// `allow_non_finite`.
+plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool, bool allow_non_finite,
+                           const std::function<void(int64_t)>& advance);
 
 }  // namespace incipit

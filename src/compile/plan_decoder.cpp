@@ -5,7 +5,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "compile/buckets.h"
 #include "compile/lower.h"
+#include "compile/memory_plan.h"
+#include "compile/pack.h"
 #include "compile/stages.h"
 #include "graph/ops/embedding.h"
 #include "graph/ops/kv_write.h"
@@ -52,43 +55,58 @@ void set_bounds(Planned& planned, const CompileOptions& options) {
                 fmt::format("give 1 to {}", largest_batch));
   }
   if (options.memory < 0) throw Error("--memory", "it is negative", "give a size such as 2G");
-  planned.max_context = static_cast<int32_t>(options.max_context > 0 ? options.max_context : trained);
-  planned.max_sequences = options.max_batch;
-  const int32_t max_tokens = std::max(std::min(planned.max_context, largest_step), planned.max_sequences);
-  planned.buckets =
-      make_buckets(max_tokens, std::max(planned.max_sequences, smallest_row_bound), planned.max_sequences);
+  const auto context = static_cast<int32_t>(options.max_context > 0 ? options.max_context : trained);
+  plan::PlanT& plan = planned.draft.plan;
+  plan.max_context = unsigned32(context);
+  plan.max_sequences = unsigned32(options.max_batch);
+  plan.buckets = make_buckets(std::max(std::min(context, largest_step), options.max_batch),
+                              std::max(options.max_batch, smallest_row_bound), options.max_batch);
+}
+
+/// What the plan repeats of the model.
+void describe_model(const Model& model, plan::PlanT& plan) {
+  plan.vocabulary = unsigned32(model.vocabulary);
+  plan.hidden = unsigned32(model.hidden);
+  plan.layers = unsigned32(model.layers);
+  plan.begin_id = static_cast<int32_t>(model.begin_id);
+  for (const int64_t id : model.end_ids) plan.end_ids.push_back(static_cast<int32_t>(id));
 }
 
 /// The launches before and behind the graph's, which every decoder has.
-std::vector<DraftStep> frame_of(const Model& model) {
-  const ResolveTokens::Problem resolve{static_cast<int32_t>(model.vocabulary)};
-  const Sample::Problem sample{static_cast<int32_t>(model.vocabulary)};
-  return {{"resolve_tokens", to_text(resolve), DraftAxis::tokens, {}, {}},
-          {"sample", to_text(sample), DraftAxis::rows, {}, {}}};
+void add_frame(plan::PlanT& plan) {
+  const auto vocabulary = static_cast<int32_t>(plan.vocabulary);
+  const auto frame = [](std::string name, std::string problem, plan::Axis axis) {
+    auto step = std::make_unique<plan::StepT>();
+    step->name = std::move(name);
+    step->problem = std::move(problem);
+    step->axis = axis;
+    return step;
+  };
+  plan.resolve_tokens = frame("resolve_tokens", to_text(ResolveTokens::Problem{vocabulary}), plan::Axis::tokens);
+  plan.sample = frame("sample", to_text(Sample::Problem{vocabulary}), plan::Axis::rows);
 }
 
 /// Refuses a --memory that cannot hold the weights, the arena, the sampling state and one sequence at full length.
 /// Returns what is left for everything but the weights; 0: no bound.
 uint64_t memory_for_state(const Planned& planned, int64_t memory) {
   if (memory == 0) return 0;
+  const plan::PlanT& plan = planned.draft.plan;
   const uint64_t weights = planned.report.weight_bytes;
   uint64_t pages = 0;
-  for (const DraftCacheGroup& group : planned.draft.groups) {
-    const int64_t count =
-        most_kv_pages(group.geometry.tokens, group.window, planned.max_context, planned.buckets.back().tokens);
-    pages += static_cast<uint64_t>(count * kv_page_pitch(group.geometry.page_bytes()));
+  for (const plan::CacheGroupT& group : plan.groups) {
+    const int64_t count = most_kv_pages(group.page_tokens, group.window, plan.max_context, plan.buckets.back().tokens);
+    pages += static_cast<uint64_t>(count * kv_page_pitch(static_cast<int64_t>(group.page_bytes)));
   }
   uint64_t arena = 0;
-  for (const ArenaPlan& plan : planned.arenas) arena = std::max(arena, plan.bytes);
-  const auto state =
-      static_cast<uint64_t>(SlotLayout(planned.max_sequences, planned.max_context, planned.model.vocabulary).bytes);
+  for (const plan::BucketT& bucket : plan.buckets) arena = std::max(arena, bucket.arena_bytes);
+  const auto state = static_cast<uint64_t>(SlotLayout(plan.max_sequences, plan.max_context, plan.vocabulary).bytes);
   const uint64_t needed = weights + arena + state + pages;
   if (needed > static_cast<uint64_t>(memory)) {
     throw Error(
         "--memory",
         fmt::format(
             "{} bytes cannot hold this plan (weights {}, arena {}, sampling state {}, one sequence of {} tokens {})",
-            memory, weights, arena, state, planned.max_context, pages),
+            memory, weights, arena, state, plan.max_context, pages),
         fmt::format("give at least {}, or lower --max-context or --max-batch", needed));
   }
   return static_cast<uint64_t>(memory) - weights;
@@ -106,15 +124,15 @@ std::vector<std::byte> tokenizer_of(const Model& model) {
 Planned plan_decoder(Rewritten rewritten, const CompileOptions& options) {
   Planned planned(std::move(rewritten));
   if (planned.model.layers == 0) complete_from_graph(planned.model, options);
-  set_bounds(planned, options);
   planned.draft = lower(planned.model, LowerOptions{});
-  planned.draft.frame = frame_of(planned.model);
-  for (const BucketBounds& bucket : planned.buckets) {
-    planned.arenas.push_back(plan_arena(planned.draft, bucket.tokens, bucket.rows));
-  }
-  planned.report.steps = static_cast<int32_t>(planned.draft.steps.size());
+  plan::PlanT& plan = planned.draft.plan;
+  describe_model(planned.model, plan);
+  set_bounds(planned, options);
+  add_frame(plan);
+  for (plan::BucketT& bucket : plan.buckets) place_buffers(plan, bucket);
+  planned.report.steps = static_cast<int32_t>(plan.steps.size());
   planned.report.weight_bytes = weight_bytes(planned.draft);
-  planned.memory_limit = memory_for_state(planned, options.memory);
+  plan.memory_limit = memory_for_state(planned, options.memory);
   planned.tokenizer = tokenizer_of(planned.model);
   return planned;
 }

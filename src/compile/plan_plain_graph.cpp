@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "compile/buckets.h"
+#include "compile/pack.h"
 #include "compile/stages.h"
 
 namespace incipit {
@@ -23,12 +25,16 @@ Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options) {
   }
   Planned planned(std::move(rewritten));
   planned.model.chat_template.clear();  // tensors go in and come out, no text
-  for (const int32_t rows : {32, largest_step}) planned.buckets.push_back({rows, rows, 1});
-  planned.arenas.resize(planned.buckets.size());  // values come and go as the graph runs
   planned.draft = lower_plain_graph(planned.model.graph, planned.ports);
+  plan::PlanT& plan = planned.draft.plan;
+  for (const uint32_t rows : {32U, unsigned32(largest_step)}) {
+    plan::BucketT& bucket = plan.buckets.emplace_back();  // no offsets: values come and go as the graph runs
+    bucket.tokens = bucket.rows = rows;
+    bucket.sequences = 1;
+  }
   planned.report.plain = why_plain(planned.report.passes);
-  planned.report.steps = static_cast<int32_t>(planned.draft.graph->operations.size());
-  planned.report.launches = static_cast<int32_t>(planned.draft.steps.size());
+  planned.report.steps = static_cast<int32_t>(plan.graph->operations.size());
+  planned.report.launches = static_cast<int32_t>(plan.steps.size());
   planned.report.weight_bytes = weight_bytes(planned.draft);
   return planned;
 }

@@ -9,16 +9,12 @@
 
 #include "base/progress.h"
 #include "base/target.h"
-#include "compile/buckets.h"
 #include "compile/compile.h"
 #include "compile/kept_measurements.h"
 #include "compile/lower_plain_graph.h"
-#include "compile/memory_plan.h"
-#include "compile/pack.h"
 #include "compile/plan_draft.h"
 #include "engine/writer.h"
 #include "graph/model.h"
-#include "tune/tuner.h"
 
 namespace incipit {
 
@@ -35,31 +31,17 @@ struct Planned : Rewritten {
   explicit Planned(Rewritten before) : Rewritten(std::move(before)) {}
 
   PlanDraft draft;
-  std::vector<BucketBounds> buckets;
-  std::vector<ArenaPlan> arenas;  // of every bucket
-  int32_t max_context = 0, max_sequences = 0;
-  uint64_t memory_limit = 0;         // for pages, arena and state; 0: none
   std::vector<std::byte> tokenizer;  // tables; empty: none
 };
 
-/// A step with its kernel for every bucket.
-struct PlannedStep {
-  DraftStep step;
-  std::vector<KernelChoice> kernels;
-};
-
+/// Every step of the plan has its kernels.
 struct Tuned : Planned {
   explicit Tuned(Planned before) : Planned(std::move(before)) {}
-
-  std::vector<PlannedStep> steps, frame;  // the draft's
 };
 
-/// The weights are in the file, and nothing else is.
+/// The weights are in the file, and nothing else is; the plan says where.
 struct Packed : Tuned {
   explicit Packed(Tuned before) : Tuned(std::move(before)) {}
-
-  std::vector<std::vector<WrittenPlane>> planes;  // of every weight
-  std::vector<WrittenPlane> constants;            // of every constant
 };
 
 Planned plan_decoder(Rewritten rewritten, const CompileOptions& options);

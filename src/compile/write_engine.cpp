@@ -5,8 +5,9 @@
 
 #include "base/thread_pool.h"
 #include "compile/manifest.h"
+#include "compile/pack.h"
 #include "compile/stages.h"
-#include "compile/write_plan.h"
+#include "engine/plan_bytes.h"
 
 namespace incipit {
 
@@ -17,11 +18,14 @@ Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& wr
   const auto write = [&](const DraftWeight& weight, bool allow_non_finite) {
     return write_weight(weight, writer, pool, allow_non_finite, [&](int64_t bytes) { progress.advance(bytes); });
   };
-  for (const DraftWeight& weight : packed.draft.weights) {
-    packed.planes.push_back(write(weight, options.allow_non_finite));
+  PlanDraft& draft = packed.draft;
+  for (const DraftWeight& weight : draft.weights) {
+    draft.plan.weights.push_back(write(weight, options.allow_non_finite));
   }
-  // Masks among the constants are infinite where nothing may be seen.
-  for (const DraftWeight& constant : packed.draft.constants) packed.constants.push_back(write(constant, true).at(0));
+  for (size_t i = 0; i < draft.constants.size(); ++i) {
+    // Masks among the constants are infinite where nothing may be seen.
+    draft.plan.graph->constants.at(i).offset = write(draft.constants[i], true).planes.at(0).offset;
+  }
   progress.finish();
   return packed;
 }
@@ -31,7 +35,8 @@ CompileReport finish_engine(Packed packed, const CompileOptions& options, const 
     writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));
   };
   const Model& model = packed.model;
-  writer.add_section(SectionKind::plan, write_plan(packed, options.precision));
+  packed.draft.plan.precision = options.precision;
+  writer.add_section(SectionKind::plan, plan_bytes(packed.draft.plan));
   add_text(SectionKind::manifest, make_manifest(packed, options, target));
   if (!packed.tokenizer.empty()) writer.add_section(SectionKind::tokenizer, packed.tokenizer);
   if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);

@@ -8,8 +8,8 @@ namespace incipit {
 namespace {
 
 /// The step of that name.
-const DraftStep& step_of(const PlanDraft& draft, const std::string& name) {
-  for (const DraftStep& step : draft.steps) {
+const plan::StepT& step_of(const PlanDraft& draft, const std::string& name) {
+  for (const plan::StepT& step : draft.plan.steps) {
     if (step.name == name) return step;
   }
   throw Error(name, "there is no such step");
@@ -30,7 +30,7 @@ TEST(Lower, AProductTakesItsResidualsPlaceUnlessItReadsItsRowsThere) {
       return lower(model, {});
     };
     const PlanDraft other = lowered("x"), same = lowered("y");
-    const DraftStep &beside = step_of(other, "z"), &itself = step_of(same, "z");
+    const plan::StepT &beside = step_of(other, "z"), &itself = step_of(same, "z");
     EXPECT_EQ(beside.inputs.size(), 3U) << product;  // rows, weight, residual: no scales
     EXPECT_EQ(beside.outputs[0].index, beside.inputs[2].index) << product;
     EXPECT_NE(beside.outputs[0].index, beside.inputs[0].index) << product;

@@ -13,8 +13,8 @@
 namespace incipit {
 namespace {
 
-std::string graph_fault_of(const TestPlan& plan) {
-  AlignedBytes bytes(plan.build());
+std::string graph_fault_of(const plan::PlanT& plan) {
+  AlignedBytes bytes(plan_bytes(plan));
   try {
     check_plan(read_plan(bytes.bytes(), "x.engine"), engine_page, engine_page + 100, "x.engine");
     return {};
@@ -27,7 +27,7 @@ std::string graph_fault_of(const TestPlan& plan) {
 struct GraphCase {
   const char* name;
   const char* expected;  // part of the fault
-  std::function<void(TestPlan&, TestGraph&)> change;
+  std::function<void(plan::PlanT&, plan::PlainGraphT&)> change;
 };
 
 void PrintTo(const GraphCase& one, std::ostream* out) { *out << one.name; }
@@ -35,7 +35,7 @@ void PrintTo(const GraphCase& one, std::ostream* out) { *out << one.name; }
 class CheckPlainGraph : public ::testing::TestWithParam<GraphCase> {};
 
 TEST_P(CheckPlainGraph, SaysWhatIsWrong) {
-  TestPlan plan = small_plain_plan();
+  plan::PlanT plan = small_plain_plan();
   ASSERT_EQ(graph_fault_of(plan), "");
   GetParam().change(plan, *plan.graph);
   EXPECT_THAT(graph_fault_of(plan), ::testing::HasSubstr(GetParam().expected));
@@ -85,11 +85,11 @@ const GraphCase graph_cases[] = {
      }},
     {"columns", "not whole rows", [](auto& p, auto&) { p.steps[0].inputs[0].width = 2; }},
     {"row_axis", "not whole rows", [](auto& p, auto&) { p.buffers[1].axis = plan::Axis::rows; }},
-    {"decoder", "something of a decoder's", [](auto& p, auto&) { p.steps[0].inputs[1] = {plan::Space::ids}; }},
+    {"decoder", "something of a decoder's", [](auto& p, auto&) { p.steps[0].inputs[1] = operand(plan::Space::ids); }},
     {"makes_weight", "makes something that is no value",
      [](auto& p, auto&) {
-       p.weights = {{"w", "dense", "f32", 1, 4, false, {{"values", "f32", engine_page, 16}}}};
-       p.steps[0].outputs[0] = {plan::Space::weight, 0};
+       p.weights = {{{}, "w", "dense", "f32", 1, 4, false, {{{}, "values", "f32", engine_page, 16}}}};
+       p.steps[0].outputs[0] = operand(plan::Space::weight);
      }},
     {"outputs", "no outputs", [](auto&, auto& g) { g.outputs.clear(); }},
     {"output_value", "output 0 is value 5 of 5", [](auto&, auto& g) { g.outputs[0].value = 5; }},

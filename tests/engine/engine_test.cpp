@@ -81,7 +81,7 @@ TEST_F(EngineTest, WeightsMayBeWrittenInPieces) {
     } else {
       EXPECT_EQ(writer.write_weights(plane), engine_page + 128);
     }
-    EXPECT_EQ(writer.add_section(SectionKind::plan, small_plan().build()), engine_page + 256);
+    EXPECT_EQ(writer.add_section(SectionKind::plan, plan_bytes(small_plan())), engine_page + 256);
     writer.add_section(SectionKind::manifest, as_bytes_of("{}"));
     writer.commit();
   }

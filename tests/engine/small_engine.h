@@ -14,8 +14,8 @@
 #include "base/file.h"
 #include "engine/engine.h"
 #include "engine/header.h"
+#include "engine/plan_bytes.h"
 #include "engine/writer.h"
-#include "support/test_plan.h"
 
 namespace incipit {
 
@@ -28,9 +28,14 @@ inline constexpr std::string_view small_template = "{{ messages }}";
 inline constexpr std::string_view small_defaults = R"({"temperature":0})";
 inline constexpr std::string_view small_tokenizer = "tables";
 
+inline plan::OperandT operand(plan::Space space, uint32_t index = 0, uint32_t column = 0, uint32_t width = 0) {
+  return {{}, space, index, column, width};
+}
+inline plan::KernelUseT kernel_use(std::string kernel) { return {{}, std::move(kernel), 1, "default"}; }
+
 /// Two buckets, one weight of 100 bytes at the beginning of the weights, one cache group of two layers.
-inline TestPlan small_plan() {
-  TestPlan plan;
+inline plan::PlanT small_plan() {
+  plan::PlanT plan;
   plan.vocabulary = 10;
   plan.hidden = 4;
   plan.layers = 2;
@@ -38,60 +43,70 @@ inline TestPlan small_plan() {
   plan.max_sequences = 2;
   plan.begin_id = 1;
   plan.end_ids = {2, 3};
-  plan.weights = {{"table", "dense", "f32", 5, 5, false, {{"values", "f32", engine_page, 100}}}};
-  plan.buffers = {{"x", "f32", plan::Axis::tokens, 4}, {"logits", "f32", plan::Axis::rows, 10}};
+  plan.precision = "f32";
+  plan.weights = {{{}, "table", "dense", "f32", 5, 5, false, {{{}, "values", "f32", engine_page, 100}}}};
+  plan.buffers = {{{}, "x", "f32", plan::Axis::tokens, 4}, {{}, "logits", "f32", plan::Axis::rows, 10}};
   plan.logits = 1;
-  plan.buckets = {{1, 1, 1, 512, {0, 256}}, {8, 4, 2, 8 * 256 + 4 * 256, {0, 8 * 256}}};
-  plan.groups = {{{0, 1}, 0, 1, 2, "f32", 16, 512, "kv-vnni"}};
-  const std::vector<TestKernelUse> kernels{{"embedding/a"}, {"embedding/b"}};
-  plan.steps = {{"embed",
+  plan.buckets = {{{}, 1, 1, 1, 512, {0, 256}}, {{}, 8, 4, 2, 8 * 256 + 4 * 256, {0, 8 * 256}}};
+  plan.groups = {{{}, {0, 1}, 0, 1, 2, "f32", 16, 512, "kv-vnni"}};
+  const std::vector<plan::KernelUseT> kernels{kernel_use("embedding/a"), kernel_use("embedding/b")};
+  using plan::Space;
+  plan.steps = {{{},
+                 "embed",
                  "embedding width=4",
                  plan::Axis::tokens,
-                 {{plan::Space::ids}, {plan::Space::weight, 0}},
-                 {{plan::Space::buffer, 0, 0, 4}},
+                 {operand(Space::ids), operand(Space::weight, 0)},
+                 {operand(Space::buffer, 0, 0, 4)},
                  kernels},
-                {"write",
+                {{},
+                 "write",
                  "kv_write",
                  plan::Axis::tokens,
-                 {{plan::Space::buffer, 0, 0, 2}, {plan::Space::buffer, 0, 2, 2}, {plan::Space::cache, 0, 1}},
+                 {operand(Space::buffer, 0, 0, 2), operand(Space::buffer, 0, 2, 2), operand(Space::cache, 0, 1)},
                  {},
                  kernels}};
-  plan.resolve_tokens = {"resolve", "resolve_tokens vocabulary=10", plan::Axis::tokens, {}, {}, kernels};
-  plan.sample = {"sample", "sample vocabulary=10", plan::Axis::rows, {}, {}, kernels};
+  const auto frame = [&](std::string name, std::string problem, plan::Axis axis) {
+    return std::make_unique<plan::StepT>(plan::StepT{{}, std::move(name), std::move(problem), axis, {}, {}, kernels});
+  };
+  plan.resolve_tokens = frame("resolve", "resolve_tokens vocabulary=10", plan::Axis::tokens);
+  plan.sample = frame("sample", "sample vocabulary=10", plan::Axis::rows);
   return plan;
 }
 
 /// y = copy(x + b): a primitive with attributes and a constant, and a launch.
-inline TestPlan small_plain_plan() {
-  TestPlan plan;
-  plan.buffers = {{"sum", "f32", plan::Axis::tokens, 4}, {"y", "f32", plan::Axis::tokens, 4}};
-  plan.buckets = {{8, 8, 1, 0, {}}};
-  plan.steps = {{"copy",
+inline plan::PlanT small_plain_plan() {
+  plan::PlanT plan;
+  plan.precision = "f32";
+  plan.buffers = {{{}, "sum", "f32", plan::Axis::tokens, 4}, {{}, "y", "f32", plan::Axis::tokens, 4}};
+  plan.buckets = {{{}, 8, 8, 1, 0, {}}};
+  plan.steps = {{{},
+                 "copy",
                  "elementwise op=copy width=4",
                  plan::Axis::tokens,
-                 {{plan::Space::buffer, 0, 0, 4}, {plan::Space::absent}},
-                 {{plan::Space::buffer, 1, 0, 4}},
-                 {{"elementwise/a"}}}};
-  TestGraph& graph = plan.graph.emplace();
-  graph.inputs = {{"x", "f32", {"rows", "4"}, 0}};
-  graph.constants = {{"b", "f32", {4}, engine_page}};
+                 {operand(plan::Space::buffer, 0, 0, 4), operand(plan::Space::absent)},
+                 {operand(plan::Space::buffer, 1, 0, 4)},
+                 {kernel_use("elementwise/a")}}};
+  plan.graph = std::make_unique<plan::PlainGraphT>();
+  plan::PlainGraphT& graph = *plan.graph;
+  graph.inputs = {{{}, "x", "f32", {"rows", "4"}, 0}};
+  graph.constants = {{{}, "b", "f32", {4}, engine_page}};
   graph.operations = {
-      {"add", "Binary", {{"function", plan::AttributeKind::text, 0, {}, "add"}}, 0, {0, 1}, 1},
-      {"turn", "Transpose", {{"perm", plan::AttributeKind::integers, 0, {0, 1}, ""}}, 0, {2}, 1},
-      {"copy", "", {}, 0, {3, -1}, 1},
+      {{}, "add", "Binary", {{{}, "function", plan::AttributeKind::text, 0, 0, "add", {}}}, 0, {0, 1}, 1},
+      {{}, "turn", "Transpose", {{{}, "perm", plan::AttributeKind::integers, 0, 0, "", {0, 1}}}, 0, {2}, 1},
+      {{}, "copy", "", {}, 0, {3, -1}, 1},
   };
-  graph.outputs = {{"y", "f32", {"rows", "4"}, 4}};
+  graph.outputs = {{{}, "y", "f32", {"rows", "4"}, 4}};
   return plan;
 }
 
-inline void write_small_engine(const std::filesystem::path& path, const TestPlan& plan = small_plan(),
+inline void write_small_engine(const std::filesystem::path& path, const plan::PlanT& plan = small_plan(),
                                const Target& needs = {}) {
   EngineWriter writer(path, needs);
   std::vector<std::byte> weights(100);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<std::byte>(i + 1);
   writer.write_weights(weights);
   writer.write_weights(std::span(weights).first(7));
-  writer.add_section(SectionKind::plan, plan.build());
+  writer.add_section(SectionKind::plan, plan_bytes(plan));
   writer.add_section(SectionKind::manifest, as_bytes_of(small_manifest));
   writer.add_section(SectionKind::tokenizer, as_bytes_of(small_tokenizer));
   writer.add_section(SectionKind::chat_template, as_bytes_of(small_template));

@@ -90,7 +90,7 @@ TEST_F(TrailerTest, TheRecordOfAnotherEngineIsRefused) {
   const size_t body = read_text_file(path).size();
   append(TrailerKind::baseline, "{}");
   const std::string record = read_text_file(path).substr(body);
-  TestPlan other = small_plan();
+  plan::PlanT other = small_plan();
   other.begin_id = 2;
   write_small_engine(path, other);
   const std::string bytes = read_text_file(path);
@@ -107,7 +107,7 @@ TEST_F(TrailerTest, SomethingElseBehindTheBodyIsRefused) {
 
 TEST_F(TrailerTest, WhatWasMeasuredOfAnotherEngineIsNotAppended) {
   const Digest measured = Engine::open(path)->body_digest();
-  TestPlan other = small_plan();
+  plan::PlanT other = small_plan();
   other.begin_id = 2;
   write_small_engine(path, other);
   const std::string before = read_text_file(path);

@@ -30,7 +30,7 @@ class WeightCheckTest : public ::testing::Test {
     for (size_t begin = 0; begin < weights.size(); begin += 300001) {
       writer.append_weights(std::span(weights).subspan(begin, std::min<size_t>(300001, weights.size() - begin)));
     }
-    writer.add_section(SectionKind::plan, small_plan().build());
+    writer.add_section(SectionKind::plan, plan_bytes(small_plan()));
     writer.add_section(SectionKind::manifest, as_bytes_of(small_manifest));
     EXPECT_NE(writer.commit(), Digest{});
   }

@@ -68,8 +68,9 @@ TEST(AddedOp, IsParsedInterpretedAndLowered) {
   const std::vector<Tensor> logits = interpret(model.graph, inputs, cache);
   EXPECT_THAT(logits.at(0).as<float>(), testing::ElementsAre(10, 12, 14, 16));
   const PlanDraft draft = lower(model, {});
-  EXPECT_TRUE(std::ranges::any_of(
-      draft.steps, [](const DraftStep& step) { return step.name == "y" && step.problem.starts_with("elementwise"); }));
+  EXPECT_TRUE(std::ranges::any_of(draft.plan.steps, [](const plan::StepT& step) {
+    return step.name == "y" && step.problem.starts_with("elementwise");
+  }));
 }
 
 TEST(AddedPrimitive, ComputesInEnginesAndInGraphs) {

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/plan_bytes.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
-#include "support/test_plan.h"
 
 namespace incipit {
 namespace {
@@ -32,10 +32,10 @@ TEST(Limits, OfAStepCountTheRowsOfItsAxis) {
 }
 
 TEST(Limits, OfAPassAreTheLargerOfAllArithmeticAndAllBytes) {
-  TestPlan plan;
+  plan::PlanT plan;
   const std::string f32 = product(DType::f32, WeightFormat::f32), bf16 = product(DType::bf16, WeightFormat::bf16);
-  plan.steps = {{"a", f32, plan::Axis::tokens, {}, {}, {}}, {"b", bf16, plan::Axis::rows, {}, {}, {}}};
-  const std::vector<std::byte> bytes = plan.build();
+  plan.steps = {{{}, "a", f32, plan::Axis::tokens, {}, {}, {}}, {{}, "b", bf16, plan::Axis::rows, {}, {}, {}}};
+  const std::vector<std::byte> bytes = plan_bytes(plan);
   const plan::Plan& read = *plan::GetPlan(bytes.data());
   const double weights = 1008.0 * 64 * (4 + 2);  // outputs padded to panels of 16
   EXPECT_EQ(working_set_of(read), static_cast<int64_t>(weights));

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/plan_bytes.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
-#include "support/test_plan.h"
 
 namespace incipit {
 namespace {
@@ -18,11 +18,11 @@ class StepGroups : public testing::Test {
     problem_ = to_text(product);
     product.n = 32000;
     head_ = to_text(product);
-    TestPlan plan;
-    plan.steps = {{"layers.0.up", problem_, plan::Axis::tokens, {}, {}, {}},
-                  {"layers.1.up", problem_, plan::Axis::tokens, {}, {}, {}},
-                  {"head", head_, plan::Axis::rows, {}, {}, {}}};
-    bytes_ = plan.build();
+    plan::PlanT plan;
+    plan.steps = {{{}, "layers.0.up", problem_, plan::Axis::tokens, {}, {}, {}},
+                  {{}, "layers.1.up", problem_, plan::Axis::tokens, {}, {}, {}},
+                  {{}, "head", head_, plan::Axis::rows, {}, {}, {}}};
+    bytes_ = plan_bytes(plan);
     ceilings_.all_threads = {1e9, 1e9, 1e9, 1e9};
     ceilings_.working_set_bandwidth = 1e9;
   }

@@ -4,9 +4,9 @@
 
 #include <boost/json.hpp>
 
+#include "engine/plan_bytes.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
-#include "support/test_plan.h"
 
 namespace incipit {
 namespace {
@@ -17,10 +17,10 @@ TEST(Trace, LaysTheStepsOfEachPassEndToEnd) {
   Linear::Problem product;
   product.n = 1000, product.k = 64;
   product.input = DType::f32, product.format = WeightFormat::f32;
-  TestPlan plan;
-  plan.steps = {{"norm", "rms_norm", plan::Axis::tokens, {}, {}, {}},
-                {"head", to_text(product), plan::Axis::rows, {}, {}, {}}};
-  const std::vector<std::byte> bytes = plan.build();
+  plan::PlanT plan;
+  plan.steps = {{{}, "norm", "rms_norm", plan::Axis::tokens, {}, {}, {}},
+                {{}, "head", to_text(product), plan::Axis::rows, {}, {}, {}}};
+  const std::vector<std::byte> bytes = plan_bytes(plan);
   MachineCeilings ceilings;
   ceilings.all_threads = {1e9, 1e9, 1e9, 1e9};
   ceilings.working_set_bandwidth = 8e9;

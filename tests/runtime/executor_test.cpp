@@ -91,7 +91,7 @@ TEST_P(ExecutorTest, LogitsAreTheModelsHoweverTheTextIsCut) {
 
 TEST(Executors, ALongContextIsTheSameSplitOverWorkers) {
   constexpr int32_t context = 2500;
-  const TinyEngine engine([](TestPlan& plan) { plan.max_context = context; });
+  const TinyEngine engine([](plan::PlanT& plan) { plan.max_context = context; });
   const std::vector<int32_t> text = some_text(context, 11);
   const auto last_logits = [&](int threads) {
     Executor executor(engine.open(), make_cpu_device(threads));

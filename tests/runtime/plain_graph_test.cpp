@@ -20,14 +20,14 @@ namespace {
 using ::testing::HasSubstr;
 
 /// y = copy(x + b), where b is what the small engine's weights begin with.
-TestPlan runnable_plan() {
-  TestPlan plan = small_plain_plan();
+plan::PlanT runnable_plan() {
+  plan::PlanT plan = small_plain_plan();
   Elementwise::Problem copy;
   copy.width = 4;
   plan.steps[0].problem = to_text(copy);
   for (const Kernel<Elementwise>& kernel : Elementwise::kernels()) {
     if (!runs_here(kernel.needs)) continue;
-    plan.steps[0].kernels = {{std::string(kernel.name), kernel.abi, std::string(kernel.configs.front().name)}};
+    plan.steps[0].kernels = {{{}, std::string(kernel.name), kernel.abi, std::string(kernel.configs.front().name)}};
     break;
   }
   return plan;
@@ -35,11 +35,11 @@ TestPlan runnable_plan() {
 
 class PlainGraphTest : public ::testing::Test {
  protected:
-  std::shared_ptr<const Engine> open(const TestPlan& plan) {
+  std::shared_ptr<const Engine> open(const plan::PlanT& plan) {
     write_small_engine(directory_ / "small.engine", plan);
     return Engine::open(directory_ / "small.engine");
   }
-  std::string fault_of(const TestPlan& plan) {
+  std::string fault_of(const plan::PlanT& plan) {
     return message_of([&] { PlainGraph(open(plan), 1); });
   }
 
@@ -67,7 +67,7 @@ TEST_F(PlainGraphTest, RunsPrimitivesAndLaunchesOverAnyNumberOfRows) {
 
 TEST_F(PlainGraphTest, RefusesWhatThisProgramDoesNotHave) {
   const auto changed = [&](auto&& change) {
-    TestPlan plan = runnable_plan();
+    plan::PlanT plan = runnable_plan();
     change(plan, *plan.graph);
     return fault_of(plan);
   };
@@ -88,7 +88,7 @@ TEST_F(PlainGraphTest, RefusesWhatThisProgramDoesNotHave) {
 TEST_F(PlainGraphTest, RefusesAtRunTimeWhatDoesNotFit) {
   std::map<std::string, Tensor> inputs;
   inputs.emplace("x", Tensor(DType::f32, {3, 4}));
-  TestPlan plan = runnable_plan();
+  plan::PlanT plan = runnable_plan();
   plan.graph->operations[0].attributes[0].text = "and";  // of integers
   EXPECT_THAT(message_of([&] { PlainGraph(open(plan), 1).run(inputs); }), HasSubstr("small.engine: add: "));
   plan = runnable_plan();

@@ -20,15 +20,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TestStep& step_named(TestPlan& plan, const std::string& name) {
-  for (TestStep& step : plan.steps) {
+plan::StepT& step_named(plan::PlanT& plan, const std::string& name) {
+  for (plan::StepT& step : plan.steps) {
     if (step.name == name) return step;
   }
   throw std::logic_error(name);
 }
 
-TestWeight& weight_named(TestPlan& plan, const std::string& name) {
-  for (TestWeight& weight : plan.weights) {
+plan::WeightT& weight_named(plan::PlanT& plan, const std::string& name) {
+  for (plan::WeightT& weight : plan.weights) {
     if (weight.name == name) return weight;
   }
   throw std::logic_error(name);
@@ -43,7 +43,7 @@ std::string& replaced(std::string& text, const std::string& from, const std::str
 struct Case {
   const char* name;
   const char* expected;  // part of the fault
-  std::function<void(TestPlan&)> change;
+  std::function<void(plan::PlanT&)> change;
 };
 
 void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
@@ -64,79 +64,85 @@ TEST_P(RefusedPlanTest, SaysWhatIsWrong) {
 
 const Case cases[] = {
     {"kernel", "step 'head' asks for the kernel 'linear/abacus', which this incipit does not have",
-     [](TestPlan& p) { step_named(p, "head").kernels[1].kernel = "linear/abacus"; }},
-    {"abi", "with ABI 4711, this incipit has", [](TestPlan& p) { step_named(p, "head").kernels[2].abi = 4711; }},
-    {"config", "asks for the setting 'huge'", [](TestPlan& p) { step_named(p, "embed").kernels[0].config = "huge"; }},
+     [](plan::PlanT& p) { step_named(p, "head").kernels[1].kernel = "linear/abacus"; }},
+    {"abi", "with ABI 4711, this incipit has", [](plan::PlanT& p) { step_named(p, "head").kernels[2].abi = 4711; }},
+    {"config", "asks for the setting 'huge'",
+     [](plan::PlanT& p) { step_named(p, "embed").kernels[0].config = "huge"; }},
     {"kernel_of_another_problem", "a problem that it cannot compute",
-     [](TestPlan& p) {
-       step_named(p, "head").kernels[0] = {"linear/generic_bf16", 1, "rows16_panels8"};
+     [](plan::PlanT& p) {
+       step_named(p, "head").kernels[0] = {{}, "linear/generic_bf16", 1, "rows16_panels8"};
      }},
-    {"family", "the kernel family 'abacus'", [](TestPlan& p) { step_named(p, "head").problem = "abacus beads=10"; }},
+    {"family", "the kernel family 'abacus'", [](plan::PlanT& p) { step_named(p, "head").problem = "abacus beads=10"; }},
     {"problem", "field 'n' is not where it should be",
-     [](TestPlan& p) { step_named(p, "head").problem = "linear m=1"; }},
-    {"framing", "step 'sample'", [](TestPlan& p) { p.sample.kernels[0].kernel = "sample/dice"; }},
-    {"missing_operand", "lacks its operand 'residual'", [](TestPlan& p) { step_named(p, "head").inputs.pop_back(); }},
-    {"extra_operand", "more operands", [](TestPlan& p) { step_named(p, "head").inputs.push_back({}); }},
-    {"missing_result", "lacks its result 'output'", [](TestPlan& p) { step_named(p, "head").outputs.clear(); }},
+     [](plan::PlanT& p) { step_named(p, "head").problem = "linear m=1"; }},
+    {"framing", "step 'sample'", [](plan::PlanT& p) { p.sample->kernels[0].kernel = "sample/dice"; }},
+    {"missing_operand", "lacks its operand 'residual'",
+     [](plan::PlanT& p) { step_named(p, "head").inputs.pop_back(); }},
+    {"extra_operand", "more operands", [](plan::PlanT& p) { step_named(p, "head").inputs.push_back({}); }},
+    {"missing_result", "lacks its result 'output'", [](plan::PlanT& p) { step_named(p, "head").outputs.clear(); }},
     {"weight_shape", "has an operand 'weight' that is [48, 32] panel16 f32",
-     [](TestPlan& p) { step_named(p, "head").inputs[1] = step_named(p, "0.output").inputs[1]; }},
+     [](plan::PlanT& p) { step_named(p, "head").inputs[1] = step_named(p, "0.output").inputs[1]; }},
     {"weight_experts", "has an operand 'weight' that is 2 experts of [",
-     [](TestPlan& p) { weight_named(p, "head").experts = 2; }},
+     [](plan::PlanT& p) { weight_named(p, "head").experts = 2; }},
     {"positions", "has no row for some of the plan's 128 positions",
-     [](TestPlan& p) { step_named(p, "embed").inputs[0].space = plan::Space::positions; }},
-    {"weight_gated", "has an operand 'weight'", [](TestPlan& p) { weight_named(p, "0.gate_up").gated = false; }},
-    {"weight_bytes", "whose plane 'panels' is", [](TestPlan& p) { weight_named(p, "head").planes[0].bytes -= 4; }},
-    {"weight_dtype", "whose plane 'values' is", [](TestPlan& p) { weight_named(p, "table").planes[0].dtype = "i32"; }},
+     [](plan::PlanT& p) { step_named(p, "embed").inputs[0].space = plan::Space::positions; }},
+    {"weight_gated", "has an operand 'weight'", [](plan::PlanT& p) { weight_named(p, "0.gate_up").gated = false; }},
+    {"weight_bytes", "whose plane 'panels' is", [](plan::PlanT& p) { weight_named(p, "head").planes[0].bytes -= 4; }},
+    {"weight_dtype", "whose plane 'values' is",
+     [](plan::PlanT& p) { weight_named(p, "table").planes[0].dtype = "i32"; }},
     {"weight_plane", "without its plane 'panels'",
-     [](TestPlan& p) { weight_named(p, "head").planes[0].kind = "shingles"; }},
-    {"dense_layout", "that is not dense", [](TestPlan& p) { weight_named(p, "table").layout = "panel16"; }},
+     [](plan::PlanT& p) { weight_named(p, "head").planes[0].kind = "shingles"; }},
+    {"dense_layout", "that is not dense", [](plan::PlanT& p) { weight_named(p, "table").layout = "panel16"; }},
     {"gain_width", "whose plane 'values' is",
-     [](TestPlan& p) { step_named(p, "final_gain").inputs[2] = step_named(p, "rotary_table").inputs[1]; }},
+     [](plan::PlanT& p) { step_named(p, "final_gain").inputs[2] = step_named(p, "rotary_table").inputs[1]; }},
     {"buffer_axis", "operand 'input' on the wrong axis",
-     [](TestPlan& p) { step_named(p, "head").inputs[0] = step_named(p, "0.qkv").inputs[0]; }},
+     [](plan::PlanT& p) { step_named(p, "head").inputs[0] = step_named(p, "0.qkv").inputs[0]; }},
     {"buffer_width", "operand 'input' of 32 columns, expected 48",
-     [](TestPlan& p) { step_named(p, "0.qkv").inputs[0].width = 32; }},
+     [](plan::PlanT& p) { step_named(p, "0.qkv").inputs[0].width = 32; }},
     {"partial_input", "operand 'input' that is not a whole buffer",
-     [](TestPlan& p) {
-       TestStep& step = step_named(p, "1.output");
+     [](plan::PlanT& p) {
+       plan::StepT& step = step_named(p, "1.output");
        p.buffers[step.inputs[0].index].width += 16;
-       for (TestBucket& bucket : p.buckets) bucket.arena_bytes += 1 << 20;
+       for (plan::BucketT& bucket : p.buckets) bucket.arena_bytes += 1 << 20;
      }},
     {"buffer_dtype", "of bf16, expected f32",
-     [](TestPlan& p) { p.buffers[step_named(p, "0.qkv").inputs[0].index].dtype = "bf16"; }},
+     [](plan::PlanT& p) { p.buffers[step_named(p, "0.qkv").inputs[0].index].dtype = "bf16"; }},
     {"no_buffer", "operand 'input' that is no buffer",
-     [](TestPlan& p) { step_named(p, "0.qkv").inputs[0] = {plan::Space::ids}; }},
-    {"step_axis", "on the wrong axis", [](TestPlan& p) { step_named(p, "0.write").axis = plan::Axis::rows; }},
+     [](plan::PlanT& p) {
+       step_named(p, "0.qkv").inputs[0] = {{}, plan::Space::ids};
+     }},
+    {"step_axis", "on the wrong axis", [](plan::PlanT& p) { step_named(p, "0.write").axis = plan::Axis::rows; }},
     {"vocabulary", "is not for the plan's vocabulary",
-     [](TestPlan& p) { replaced(p.sample.problem, "vocabulary=80", "vocabulary=79"); }},
+     [](plan::PlanT& p) { replaced(p.sample->problem, "vocabulary=80", "vocabulary=79"); }},
     {"cache_geometry", "operand 'cache' of another geometry",
-     [](TestPlan& p) { replaced(step_named(p, "0.write").problem, "page_tokens=16", "page_tokens=32"); }},
-    {"cache_page_bytes", "operand 'cache' of another geometry", [](TestPlan& p) { p.groups[0].page_bytes -= 64; }},
-    {"cache_layout", "operand 'cache' of another geometry", [](TestPlan& p) { p.groups[0].layout = "kv-plain"; }},
-    {"window", "looks further back than its cache group's window of 32", [](TestPlan& p) { p.groups[0].window = 32; }},
+     [](plan::PlanT& p) { replaced(step_named(p, "0.write").problem, "page_tokens=16", "page_tokens=32"); }},
+    {"cache_page_bytes", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].page_bytes -= 64; }},
+    {"cache_layout", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].layout = "kv-plain"; }},
+    {"window", "looks further back than its cache group's window of 32",
+     [](plan::PlanT& p) { p.groups[0].window = 32; }},
     {"heads", "key heads do not divide",
-     [](TestPlan& p) { replaced(step_named(p, "0.attention").problem, "kv_heads=2", "kv_heads=3"); }},
+     [](plan::PlanT& p) { replaced(step_named(p, "0.attention").problem, "kv_heads=2", "kv_heads=3"); }},
     {"rotation", "rotates more than a head",
-     [](TestPlan& p) { replaced(step_named(p, "1.attention").problem, "rotary_pairs=", "rotary_pairs=1"); }},
+     [](plan::PlanT& p) { replaced(step_named(p, "1.attention").problem, "rotary_pairs=", "rotary_pairs=1"); }},
     {"rotation_without_table", "has an operand 'table' that is no buffer",
-     [](TestPlan& p) { step_named(p, "1.write").inputs[3] = {}; }},
-    {"memory_limit", "its memory limit leaves", [](TestPlan& p) { p.memory_limit = 1; }},
+     [](plan::PlanT& p) { step_named(p, "1.write").inputs[3] = {}; }},
+    {"memory_limit", "its memory limit leaves", [](plan::PlanT& p) { p.memory_limit = 1; }},
 };
 
 INSTANTIATE_TEST_SUITE_P(All, RefusedPlanTest, ::testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Steps, GatherTheScalesOfRowsAsTheVectorTheyAre) {
-  TestPlan test_plan = TinyModel().plan();
+  plan::PlanT test_plan = TinyModel().plan();
   test_plan.weights.clear();
   const auto scales = static_cast<uint32_t>(test_plan.buffers.size());
-  test_plan.buffers.push_back({"scales", "f32", plan::Axis::tokens, 1});
-  test_plan.buffers.push_back({"row_scales", "f32", plan::Axis::rows, 1});
-  TestStep& step = step_named(test_plan, "1.x");
+  test_plan.buffers.push_back({{}, "scales", "f32", plan::Axis::tokens, 1});
+  test_plan.buffers.push_back({{}, "row_scales", "f32", plan::Axis::rows, 1});
+  plan::StepT& step = step_named(test_plan, "1.x");
   step.problem = to_text(GatherRows::Problem{1});
-  step.inputs[0] = {plan::Space::buffer, scales, 0, 1};
-  step.outputs[0] = {plan::Space::buffer, scales + 1, 0, 1};
-  const std::vector<std::byte> bytes = test_plan.build();
+  step.inputs[0] = {{}, plan::Space::buffer, scales, 0, 1};
+  step.outputs[0] = {{}, plan::Space::buffer, scales + 1, 0, 1};
+  const std::vector<std::byte> bytes = plan_bytes(test_plan);
   const plan::Plan& built = *plan::GetPlan(bytes.data());
   const plan::Step* planned = nullptr;
   for (const plan::Step* one : *built.steps()) {
@@ -161,11 +167,11 @@ TEST(Steps, GatherTheScalesOfRowsAsTheVectorTheyAre) {
 }
 
 TEST(CachePools, HoldEverySlotAtFullContextUnlessBounded) {
-  TestPlan plan = TinyModel().plan();
+  plan::PlanT plan = TinyModel().plan();
   plan.weights.clear();
   const auto pools = [&](int64_t cache_bytes, int64_t bound) {
     static std::vector<std::byte> bytes;
-    bytes = plan.build();
+    bytes = plan_bytes(plan);
     return plan_cache_pools(*plan::GetPlan(bytes.data()), cache_bytes, bound, "x.engine");
   };
   const auto page_bytes = static_cast<int64_t>(plan.groups[0].page_bytes);
@@ -180,11 +186,11 @@ TEST(CachePools, HoldEverySlotAtFullContextUnlessBounded) {
 }
 
 TEST(CachePools, AWindowNeedsItsPagesAndAStepsOnly) {
-  TestPlan plan = TinyModel().plan();
+  plan::PlanT plan = TinyModel().plan();
   plan.max_context = 1024;
   plan.groups.push_back(plan.groups[0]);
   plan.groups[1].window = 32;
-  const std::vector<std::byte> bytes = plan.build();
+  const std::vector<std::byte> bytes = plan_bytes(plan);
   const auto pools = plan_cache_pools(*plan::GetPlan(bytes.data()), 0, 0, "x.engine");
   ASSERT_EQ(pools.size(), 2u);
   EXPECT_EQ(pools[0].pages, 4 * 64);

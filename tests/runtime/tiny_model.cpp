@@ -77,14 +77,14 @@ std::vector<double> attended(const std::vector<double>& q, const std::vector<std
 }
 
 /// The first kernel of the table that computes the problem on this machine.
-TestKernelUse kernel_for(const std::string& problem_text) {
-  TestKernelUse use;
+plan::KernelUseT kernel_for(const std::string& problem_text) {
+  plan::KernelUseT use;
   with_family(family_of(problem_text), [&](auto tag) {
     using Family = typename decltype(tag)::type;
     const auto problem = problem_from_text<typename Family::Problem>(problem_text);
     for (const Kernel<Family>& kernel : Family::kernels()) {
       if (!runs_here(kernel.needs) || !kernel.accepts(problem)) continue;
-      use = {std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name)};
+      use = {{}, std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name)};
       return;
     }
   });
@@ -95,42 +95,43 @@ TestKernelUse kernel_for(const std::string& problem_text) {
 /// Adds buffers and steps to a plan.
 class PlanBuilder {
  public:
-  explicit PlanBuilder(TestPlan& plan) : plan_(plan) {}
+  explicit PlanBuilder(plan::PlanT& plan) : plan_(plan) {}
 
-  TestOperand buffer(const std::string& name, plan::Axis axis, int32_t width) {
-    plan_.buffers.push_back({name, "f32", axis, static_cast<uint32_t>(width)});
-    return {plan::Space::buffer, static_cast<uint32_t>(plan_.buffers.size() - 1), 0, static_cast<uint32_t>(width)};
+  plan::OperandT buffer(const std::string& name, plan::Axis axis, int32_t width) {
+    plan_.buffers.push_back({{}, name, "f32", axis, static_cast<uint32_t>(width)});
+    return {{}, plan::Space::buffer, static_cast<uint32_t>(plan_.buffers.size() - 1), 0, static_cast<uint32_t>(width)};
   }
-  static TestOperand columns(TestOperand whole, int32_t first, int32_t width) {
+  static plan::OperandT columns(plan::OperandT whole, int32_t first, int32_t width) {
     whole.column = static_cast<uint32_t>(first);
     whole.width = static_cast<uint32_t>(width);
     return whole;
   }
-  TestOperand weight(const std::string& name) const {
+  plan::OperandT weight(const std::string& name) const {
     for (size_t i = 0; i < plan_.weights.size(); ++i) {
-      if (plan_.weights[i].name == name) return {plan::Space::weight, static_cast<uint32_t>(i)};
+      if (plan_.weights[i].name == name) return {{}, plan::Space::weight, static_cast<uint32_t>(i)};
     }
     throw std::logic_error(name);
   }
   template <typename P>
-  void step(const std::string& name, const P& problem, plan::Axis axis, std::vector<TestOperand> inputs,
-            std::vector<TestOperand> outputs) {
+  void step(const std::string& name, const P& problem, plan::Axis axis, std::vector<plan::OperandT> inputs,
+            std::vector<plan::OperandT> outputs) {
     plan_.steps.push_back(make(name, problem, axis, std::move(inputs), std::move(outputs)));
   }
   template <typename P>
-  TestStep make(const std::string& name, const P& problem, plan::Axis axis, std::vector<TestOperand> inputs,
-                std::vector<TestOperand> outputs) const {
+  plan::StepT make(const std::string& name, const P& problem, plan::Axis axis, std::vector<plan::OperandT> inputs,
+                   std::vector<plan::OperandT> outputs) const {
     const std::string text = to_text(problem);
-    return {name,
+    return {{},
+            name,
             text,
             axis,
             std::move(inputs),
             std::move(outputs),
-            std::vector<TestKernelUse>(plan_.buckets.size(), kernel_for(text))};
+            std::vector<plan::KernelUseT>(plan_.buckets.size(), kernel_for(text))};
   }
 
  private:
-  TestPlan& plan_;
+  plan::PlanT& plan_;
 };
 
 }  // namespace
@@ -188,7 +189,7 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   std::vector<NamedWeight> list;
   const auto dense = [&](const std::string& name, int32_t rows, int32_t columns, const std::vector<float>& values) {
     list.push_back(
-        {{name, "dense", "f32", static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), false, {}}, values});
+        {{{}, name, "dense", "f32", static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), false, {}}, values});
   };
   const auto packed = [&](const std::string& name, int32_t n, int32_t k, const std::vector<float>& values,
                           bool gated = false) {
@@ -206,7 +207,8 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
       }
       packer.pack_panel(rows.data(), reinterpret_cast<std::byte*>(panels.data()) + panel * packer.shape().panel_bytes);
     }
-    list.push_back({{name, "panel16", "f32", static_cast<uint32_t>(n), static_cast<uint32_t>(k), gated, {}}, panels});
+    list.push_back(
+        {{{}, name, "panel16", "f32", static_cast<uint32_t>(n), static_cast<uint32_t>(k), gated, {}}, panels});
   };
   dense("table", vocabulary, hidden, table_);
   dense("frequencies", pairs, 1, frequencies_);
@@ -230,10 +232,10 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   return list;
 }
 
-TestPlan TinyModel::plan() const {
+plan::PlanT TinyModel::plan() const {
   using plan::Axis;
   using plan::Space;
-  TestPlan result;
+  plan::PlanT result;
   result.vocabulary = vocabulary;
   result.hidden = hidden;
   result.layers = layers;
@@ -241,7 +243,8 @@ TestPlan TinyModel::plan() const {
   result.max_sequences = slots;
   result.end_ids = {0};
   const KvGeometry geometry{layers, kv_heads, head_dim, page_tokens, DType::f32};
-  result.groups = {{{0, 1},
+  result.groups = {{{},
+                    {0, 1},
                     0,
                     kv_heads,
                     head_dim,
@@ -249,92 +252,95 @@ TestPlan TinyModel::plan() const {
                     page_tokens,
                     static_cast<uint64_t>(geometry.page_bytes()),
                     std::string(kv_layout)}};
-  result.buckets = {{1, 1, 1, 0, {}}, {8, 4, 2, 0, {}}, {max_tokens, max_rows, slots, 0, {}}};
+  result.precision = "f32";
+  result.buckets = {{{}, 1, 1, 1, 0, {}}, {{}, 8, 4, 2, 0, {}}, {{}, max_tokens, max_rows, slots, 0, {}}};
   for (NamedWeight& one : weights()) result.weights.push_back(one.weight);
 
   PlanBuilder builder(result);
-  const auto norm = [&](const std::string& name, Axis axis, const TestOperand& x) {
-    const TestOperand out = builder.buffer(name, axis, hidden);
+  const auto norm = [&](const std::string& name, Axis axis, const plan::OperandT& x) {
+    const plan::OperandT out = builder.buffer(name, axis, hidden);
     builder.step(name, RmsNorm::Problem{hidden, epsilon, true}, axis, {x, {}, builder.weight(name)}, {out});
     return out;
   };
-  const auto linear = [&](const std::string& name, Axis axis, int32_t n, int32_t k, const TestOperand& x,
-                          const TestOperand& residual, const TestOperand& out,
+  const auto linear = [&](const std::string& name, Axis axis, int32_t n, int32_t k, const plan::OperandT& x,
+                          const plan::OperandT& residual, const plan::OperandT& out,
                           Activation activation = Activation::none) {
     Linear::Problem problem{n, k};
     problem.residual = residual.space == Space::buffer;
     problem.activation = activation;
     builder.step(name, problem, axis, {x, builder.weight(name), residual}, {out});
   };
-  const auto rotary = [&](const std::string& name, Axis axis, int32_t count, const TestOperand& x,
-                          const TestOperand& table) {
+  const auto rotary = [&](const std::string& name, Axis axis, int32_t count, const plan::OperandT& x,
+                          const plan::OperandT& table) {
     builder.step(name, Rotary::Problem{count, head_dim, pairs}, axis, {x, table}, {x});
   };
   const auto rotary_table = [&](Axis axis, Space positions) {
-    const TestOperand out = builder.buffer("rotary_table", axis, 2 * pairs);
-    builder.step("rotary_table", RotaryTable::Problem{pairs}, axis, {{positions}, builder.weight("frequencies")},
+    const plan::OperandT out = builder.buffer("rotary_table", axis, 2 * pairs);
+    builder.step("rotary_table", RotaryTable::Problem{pairs}, axis, {{{}, positions}, builder.weight("frequencies")},
                  {out});
     return out;
   };
-  const auto gather = [&](const std::string& name, const TestOperand& x) {
-    const TestOperand out = builder.buffer(name, Axis::rows, static_cast<int32_t>(x.width));
-    builder.step(name, GatherRows::Problem{static_cast<int32_t>(x.width)}, Axis::rows, {x, {Space::rows}}, {out});
+  const auto gather = [&](const std::string& name, const plan::OperandT& x) {
+    const plan::OperandT out = builder.buffer(name, Axis::rows, static_cast<int32_t>(x.width));
+    builder.step(name, GatherRows::Problem{static_cast<int32_t>(x.width)}, Axis::rows, {x, {{}, Space::rows}}, {out});
     return out;
   };
-  const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const TestOperand& q,
-                             const TestOperand& table = {}) {
+  const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const plan::OperandT& q,
+                             const plan::OperandT& table = {}) {
     Attention::Problem problem{heads, kv_heads, head_dim, page_tokens};
     problem.rotary_pairs = static_cast<int32_t>(table.width / 2);
     problem.scale = 1 / std::sqrt(static_cast<float>(head_dim));
     problem.over_rows = axis == Axis::rows;
-    const TestOperand out = builder.buffer(name, axis, queries);
-    builder.step(name, problem, axis, {q, {Space::cache, 0, layer}, table}, {out});
+    const plan::OperandT out = builder.buffer(name, axis, queries);
+    builder.step(name, problem, axis, {q, {{}, Space::cache, 0, layer}, table}, {out});
     return out;
   };
-  const auto mlp = [&](const std::string& prefix, Axis axis, const TestOperand& x) {
-    const TestOperand n = norm(prefix + "middle_gain", axis, x);
-    const TestOperand h = builder.buffer(prefix + "h", axis, ff);
+  const auto mlp = [&](const std::string& prefix, Axis axis, const plan::OperandT& x) {
+    const plan::OperandT n = norm(prefix + "middle_gain", axis, x);
+    const plan::OperandT h = builder.buffer(prefix + "h", axis, ff);
     linear(prefix + "gate_up", axis, 2 * ff, hidden, n, {}, h, Activation::silu_gate);
     linear(prefix + "down", axis, hidden, ff, h, x, x);
   };
 
-  const TestOperand x = builder.buffer("x", Axis::tokens, hidden);
-  builder.step("embed", Embedding::Problem{vocabulary, hidden}, Axis::tokens, {{Space::ids}, builder.weight("table")},
-               {x});
-  const TestOperand token_table = rotary_table(Axis::tokens, Space::positions);
+  const plan::OperandT x = builder.buffer("x", Axis::tokens, hidden);
+  builder.step("embed", Embedding::Problem{vocabulary, hidden}, Axis::tokens,
+               {{{}, Space::ids}, builder.weight("table")}, {x});
+  const plan::OperandT token_table = rotary_table(Axis::tokens, Space::positions);
   {
-    const TestOperand qkv = builder.buffer("0.qkv", Axis::tokens, queries + 2 * keys);
-    const TestOperand q = PlanBuilder::columns(qkv, 0, queries), k = PlanBuilder::columns(qkv, queries, keys),
-                      v = PlanBuilder::columns(qkv, queries + keys, keys);
+    const plan::OperandT qkv = builder.buffer("0.qkv", Axis::tokens, queries + 2 * keys);
+    const plan::OperandT q = PlanBuilder::columns(qkv, 0, queries), k = PlanBuilder::columns(qkv, queries, keys),
+                         v = PlanBuilder::columns(qkv, queries + keys, keys);
     linear("0.qkv", Axis::tokens, queries + 2 * keys, hidden, norm("0.input_gain", Axis::tokens, x), {}, qkv);
     rotary("0.rotary_q", Axis::tokens, heads, q, token_table);
     rotary("0.rotary_k", Axis::tokens, kv_heads, k, token_table);
     builder.step("0.write", KvWrite::Problem{kv_heads, head_dim, page_tokens}, Axis::tokens,
-                 {k, v, {Space::cache, 0, 0}, {}}, {});
+                 {k, v, {{}, Space::cache, 0, 0}, {}}, {});
     linear("0.output", Axis::tokens, hidden, queries, attention("0.attention", Axis::tokens, 0, q), x, x);
     mlp("0.", Axis::tokens, x);
   }
-  const TestOperand n = norm("1.input_gain", Axis::tokens, x);
-  const TestOperand kv = builder.buffer("1.kv", Axis::tokens, 2 * keys);
-  const TestOperand k = PlanBuilder::columns(kv, 0, keys), v = PlanBuilder::columns(kv, keys, keys);
+  const plan::OperandT n = norm("1.input_gain", Axis::tokens, x);
+  const plan::OperandT kv = builder.buffer("1.kv", Axis::tokens, 2 * keys);
+  const plan::OperandT k = PlanBuilder::columns(kv, 0, keys), v = PlanBuilder::columns(kv, keys, keys);
   linear("1.kv", Axis::tokens, 2 * keys, hidden, n, {}, kv);
   KvWrite::Problem write{kv_heads, head_dim, page_tokens};
   write.rotary_pairs = pairs;
-  builder.step("1.write", write, Axis::tokens, {k, v, {Space::cache, 0, 1}, token_table}, {});
-  const TestOperand row_x = gather("1.x", x);
-  const TestOperand q = builder.buffer("1.q", Axis::rows, queries);
+  builder.step("1.write", write, Axis::tokens, {k, v, {{}, Space::cache, 0, 1}, token_table}, {});
+  const plan::OperandT row_x = gather("1.x", x);
+  const plan::OperandT q = builder.buffer("1.q", Axis::rows, queries);
   linear("1.q", Axis::rows, queries, hidden, gather("1.n", n), {}, q);
-  const TestOperand row_table = rotary_table(Axis::rows, Space::row_positions);
+  const plan::OperandT row_table = rotary_table(Axis::rows, Space::row_positions);
   linear("1.output", Axis::rows, hidden, queries, attention("1.attention", Axis::rows, 1, q, row_table), row_x, row_x);
   mlp("1.", Axis::rows, row_x);
-  const TestOperand logits = builder.buffer("logits", Axis::rows, vocabulary);
+  const plan::OperandT logits = builder.buffer("logits", Axis::rows, vocabulary);
   linear("head", Axis::rows, vocabulary, hidden, norm("final_gain", Axis::rows, row_x), {}, logits);
   result.logits = logits.index;
 
-  result.resolve_tokens = builder.make("resolve_tokens", ResolveTokens::Problem{vocabulary}, Axis::tokens, {}, {});
-  result.sample = builder.make("sample", Sample::Problem{vocabulary}, Axis::rows, {}, {});
-  for (TestBucket& bucket : result.buckets) {
-    for (const TestBuffer& buffer : result.buffers) {
+  result.resolve_tokens = std::make_unique<plan::StepT>(
+      builder.make("resolve_tokens", ResolveTokens::Problem{vocabulary}, Axis::tokens, {}, {}));
+  result.sample =
+      std::make_unique<plan::StepT>(builder.make("sample", Sample::Problem{vocabulary}, Axis::rows, {}, {}));
+  for (plan::BucketT& bucket : result.buckets) {
+    for (const plan::BufferT& buffer : result.buffers) {
       const int64_t rows = buffer.axis == Axis::tokens ? bucket.tokens : bucket.rows;
       bucket.offsets.push_back(bucket.arena_bytes);
       bucket.arena_bytes += static_cast<uint64_t>(rows * row_stride(buffer.width) * 4);
@@ -343,17 +349,17 @@ TestPlan TinyModel::plan() const {
   return result;
 }
 
-void TinyModel::write(const std::filesystem::path& path, const std::function<void(TestPlan&)>& change) const {
-  TestPlan result = plan();
+void TinyModel::write(const std::filesystem::path& path, const std::function<void(plan::PlanT&)>& change) const {
+  plan::PlanT result = plan();
   EngineWriter writer(path, {});
   const std::vector<NamedWeight> list = weights();
   for (size_t i = 0; i < list.size(); ++i) {
     const auto bytes = std::as_bytes(std::span(list[i].values));
     const std::string kind = list[i].weight.layout == "dense" ? "values" : "panels";
-    result.weights[i].planes = {{kind, "f32", writer.write_weights(bytes), bytes.size()}};
+    result.weights[i].planes = {{{}, kind, "f32", writer.write_weights(bytes), bytes.size()}};
   }
   if (change) change(result);
-  writer.add_section(SectionKind::plan, result.build());
+  writer.add_section(SectionKind::plan, plan_bytes(result));
   writer.add_section(SectionKind::manifest, std::as_bytes(std::span("{}", 2)));
   writer.commit();
 }

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/plan_bytes.h"
 #include "support/temporary_directory.h"
-#include "support/test_plan.h"
 
 namespace incipit {
 
@@ -28,9 +28,9 @@ class TinyModel {
 
   /// The plan: the last layer's queries and MLP are computed for sampled rows alone. Weight planes are still to be
   /// placed.
-  TestPlan plan() const;
+  plan::PlanT plan() const;
   /// Writes the engine, after `change` had its way with the plan.
-  void write(const std::filesystem::path& path, const std::function<void(TestPlan&)>& change = {}) const;
+  void write(const std::filesystem::path& path, const std::function<void(plan::PlanT&)>& change = {}) const;
 
  private:
   struct Layer {
@@ -43,7 +43,7 @@ class TinyModel {
     std::vector<float> down;         // (hidden, ff)
   };
   struct NamedWeight {
-    TestWeight weight;
+    plan::WeightT weight;
     std::vector<float> values;
   };
   std::vector<NamedWeight> weights() const;
@@ -58,7 +58,7 @@ class TinyModel {
 /// The engine of a TinyModel in a file of its own.
 class TinyEngine {
  public:
-  explicit TinyEngine(const std::function<void(TestPlan&)>& change = {}) {
+  explicit TinyEngine(const std::function<void(plan::PlanT&)>& change = {}) {
     model.write(directory / "tiny.engine", change);
   }
   std::shared_ptr<const Engine> open() const { return Engine::open(directory / "tiny.engine"); }

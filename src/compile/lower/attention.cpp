@@ -13,10 +13,10 @@ namespace {
 
 /// `O` is Rotary or RotaryTable.
 template <typename O>
-void add_table_step(Lowering& plan, const std::string& name, DraftAxis axis, ValueId position, ValueId frequencies,
-                    const O& op, DraftOperand output) {
-  const DraftOperand positions = plan.at(position);
-  if (positions.space != DraftSpace::positions && positions.space != DraftSpace::row_positions) {
+void add_table_step(Lowering& plan, const std::string& name, plan::Axis axis, ValueId position, ValueId frequencies,
+                    const O& op, plan::OperandT output) {
+  const plan::OperandT positions = plan.at(position);
+  if (positions.space != plan::Space::positions && positions.space != plan::Space::row_positions) {
     throw not_decoder(name + " rotates by something other than positions");
   }
   RotaryTable::Problem problem{narrow(plan.graph().value(frequencies).type.shape.at(0).constant()), op.factor,
@@ -29,13 +29,13 @@ void rotary_table(Lowering& plan, const Node& node, const ops::RotaryTable& op) 
                  plan.new_buffer(node.outputs[0]));
 }
 
-void rotate(Lowering& plan, const Node& node, const DraftOperand& table, int64_t heads, int64_t head_dim,
+void rotate(Lowering& plan, const Node& node, const plan::OperandT& table, int64_t heads, int64_t head_dim,
             bool interleaved) {
   const ValueId x = node.inputs[0];
   Rotary::Problem problem{narrow(heads), narrow(head_dim), narrow(table.width / 2),
                           interleaved,   plan.dtype_of(x), plan.dtype_of(node.outputs[0])};
-  const DraftOperand source = plan.at(x);
-  const DraftOperand output = plan.in_place_or_new(node.outputs[0], x);
+  const plan::OperandT source = plan.at(x);
+  const plan::OperandT output = plan.in_place_or_new(node.outputs[0], x);
   plan.add_step(node.name, to_text(problem), plan.axis_of(x), {source, table}, {output});
 }
 
@@ -47,31 +47,31 @@ void apply_rotary(Lowering& plan, const Node& node, const ops::ApplyRotary& op) 
 void rotary(Lowering& plan, const Node& node, const ops::Rotary& op) {
   const ValueId x = node.inputs[0];
   const int64_t pairs = plan.graph().value(node.inputs[2]).type.shape.at(0).constant();
-  const DraftOperand table = plan.add_buffer({node.name + ".table", DType::f32, plan.axis_of(x), 2 * pairs});
+  const plan::OperandT table = plan.add_buffer(node.name + ".table", DType::f32, plan.axis_of(x), 2 * pairs);
   add_table_step(plan, node.name + ".table", plan.axis_of(x), node.inputs[1], node.inputs[2], op, table);
   rotate(plan, node, table, op.heads, op.head_dim, op.interleaved);
 }
 
 void kv_write(Lowering& plan, const Node& node, const ops::KvWrite& op) {
-  if (plan.at(node.inputs[2]).space != DraftSpace::positions)
+  if (plan.at(node.inputs[2]).space != plan::Space::positions)
     throw not_decoder(node.name + " does not write at the tokens' positions");
   KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), plan.page_tokens(), plan.dtype_of(node.inputs[0]),
                            op.cache};
-  const DraftOperand table = plan.optional_operand(node, 3);
+  const plan::OperandT table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);
   problem.interleaved = op.interleaved;
-  DraftOperand values = plan.at(node.inputs[1]);
+  plan::OperandT values = plan.at(node.inputs[1]);
   if (plan.dtype_of(node.inputs[1]) != problem.input)
     throw not_decoder(node.name + " has keys and values of different types");
-  const DraftOperand cache = plan.cache_operand(op.layer, op.window, problem.geometry());
+  const plan::OperandT cache = plan.cache_operand(op.layer, op.window, problem.geometry());
   plan.bind(node.outputs[0], cache);
-  plan.add_step(node.name, to_text(problem), DraftAxis::tokens, {plan.at(node.inputs[0]), values, cache, table}, {});
+  plan.add_step(node.name, to_text(problem), plan::Axis::tokens, {plan.at(node.inputs[0]), values, cache, table}, {});
 }
 
 void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
   const ValueId q = node.inputs[0];
-  const bool over_rows = plan.axis_of(q) == DraftAxis::rows;
-  const DraftSpace expected = over_rows ? DraftSpace::row_positions : DraftSpace::positions;
+  const bool over_rows = plan.axis_of(q) == plan::Axis::rows;
+  const plan::Space expected = over_rows ? plan::Space::row_positions : plan::Space::positions;
   if (plan.at(node.inputs[1]).space != expected)
     throw not_decoder(node.name + " attends from positions that are not its tokens'");
   Attention::Problem problem;
@@ -86,7 +86,7 @@ void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
   problem.query = plan.dtype_of(q);
   problem.cache = op.cache;
   problem.output = plan.dtype_of(node.outputs[0]);
-  const DraftOperand table = plan.optional_operand(node, 3);
+  const plan::OperandT table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);
   problem.interleaved = op.interleaved;
   plan.add_step(node.name, to_text(problem), plan.axis_of(q), {plan.at(q), plan.at(node.inputs[2]), table},

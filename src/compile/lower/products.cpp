@@ -15,8 +15,8 @@ namespace {
 
 /// A learned vector for each position that the model may have.
 void require_positions(const Lowering& plan, const Node& node, int64_t rows) {
-  const DraftSpace space = plan.at(node.inputs[0]).space;
-  if (space != DraftSpace::positions && space != DraftSpace::row_positions) {
+  const plan::Space space = plan.at(node.inputs[0]).space;
+  if (space != plan::Space::positions && space != plan::Space::row_positions) {
     throw not_decoder(node.name + " looks up something other than ids or positions");
   }
   if (rows < plan.max_position()) {
@@ -30,7 +30,7 @@ void embedding(Lowering& plan, const Node& node, const ops::Embedding& op) {
   const ConstantPtr& table = plan.graph().value(node.inputs[1]).constant;
   if (table == nullptr) throw not_decoder("the embedding table is not a constant");
   const ValueId out = node.outputs[0];
-  const bool of_tokens = plan.at(node.inputs[0]).space == DraftSpace::ids;
+  const bool of_tokens = plan.at(node.inputs[0]).space == plan::Space::ids;
   if (!of_tokens) require_positions(plan, node, table->shape()[0]);
   if (const auto* tied = plan.packed_table(*table); of_tokens && tied != nullptr) {
     const auto [value, format] = *tied;
@@ -46,14 +46,14 @@ void embedding(Lowering& plan, const Node& node, const ops::Embedding& op) {
                 {plan.at(node.inputs[0]), plan.dense_weight(node.inputs[1], false)}, {plan.new_buffer(out)});
 }
 
-void product(Lowering& plan, const Node& node, const Linear::Problem& problem, std::vector<DraftOperand> inputs,
+void product(Lowering& plan, const Node& node, const Linear::Problem& problem, std::vector<plan::OperandT> inputs,
              ValueId residual) {
   const ValueId out = node.outputs[0];
-  const DraftOperand rows = inputs.front(), added = residual == none ? DraftOperand{} : plan.at(residual);
+  const plan::OperandT rows = inputs.front(), added = residual == none ? plan::OperandT{} : plan.at(residual);
   inputs.push_back(added);
   // Tiles read the input's rows when others have written their results.
   const bool is_input = rows.space == added.space && rows.index == added.index;
-  const DraftOperand output = plan.in_place_or_new(out, is_input ? none : residual);
+  const plan::OperandT output = plan.in_place_or_new(out, is_input ? none : residual);
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {output});
 }
 
@@ -85,7 +85,7 @@ void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLine
   const ValueId weight = node.inputs[2], bias = optional_input(node, 4), residual = optional_input(node, 5);
   Linear::Problem problem = product_problem(plan, node, op.activation, weight, bias, residual);
   problem.format = WeightFormat::i8;
-  std::vector<DraftOperand> inputs{plan.ensure_whole(node.inputs[0], node.name)};
+  std::vector<plan::OperandT> inputs{plan.ensure_whole(node.inputs[0], node.name)};
   if (!problem.quantizes()) inputs.push_back(plan.at(node.inputs[1]));
   inputs.push_back(plan.packed_weight(weight, node.inputs[3], bias, problem.format, is_gated(problem.activation)));
   product(plan, node, problem, std::move(inputs), residual);
@@ -109,7 +109,7 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation
   problem.activation = activation;
   problem.shared = plan.width_of(x) == problem.k;
   problem.slot_scales = coded && !problem.shared && plan.width_of(node.inputs[1]) == top_k;
-  std::vector<DraftOperand> inputs{plan.at(x)};
+  std::vector<plan::OperandT> inputs{plan.at(x)};
   if (coded) inputs.push_back(plan.at(node.inputs[1]));
   inputs.push_back(plan.at(node.inputs[coded ? 2 : 1]));
   inputs.push_back(plan.packed_weight(weight, scales, none, problem.format, is_gated(problem.activation)));
@@ -135,8 +135,8 @@ void weighted_sum(Lowering& plan, const Node& node, const ops::WeightedSum&) {
   const ValueId residual = optional_input(node, 2);
   const ValueId out = node.outputs[0];
   WeightedSum::Problem problem{narrow(plan.width_of(out)), narrow(plan.width_of(node.inputs[1])), residual != none};
-  const std::vector<DraftOperand> inputs{plan.at(node.inputs[0]), plan.at(node.inputs[1]),
-                                         residual == none ? DraftOperand{} : plan.at(residual)};
+  const std::vector<plan::OperandT> inputs{plan.at(node.inputs[0]), plan.at(node.inputs[1]),
+                                           residual == none ? plan::OperandT{} : plan.at(residual)};
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), inputs, {plan.in_place_or_new(out, residual)});
 }
 

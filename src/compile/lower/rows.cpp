@@ -28,22 +28,22 @@ void quantize_rows(Lowering& plan, const Node& node, const ops::QuantizeRows& op
 
 void rms_norm(Lowering& plan, const Node& node, const ops::RmsNorm& op) {
   const ValueId x = node.inputs[0];
-  const DraftOperand gain = plan.gain_of(node, 1);
-  RmsNorm::Problem problem{narrow(plan.width_of(x)),       op.epsilon,       gain.space != DraftSpace::absent, false,
+  const plan::OperandT gain = plan.gain_of(node, 1);
+  RmsNorm::Problem problem{narrow(plan.width_of(x)),       op.epsilon,       gain.space != plan::Space::absent, false,
                            plan.dtype_of(node.outputs[0]), narrow(op.groups)};
-  const DraftOperand source = plan.at(x);
-  std::vector<DraftOperand> outputs{plan.in_place_or_new(node.outputs[0], x)};
+  const plan::OperandT source = plan.at(x);
+  std::vector<plan::OperandT> outputs{plan.in_place_or_new(node.outputs[0], x)};
   if (node.outputs.size() > 1) outputs.push_back(plan.new_buffer(node.outputs[1]));
-  plan.add_step(node.name, to_text(problem), plan.axis_of(x), {source, DraftOperand{}, gain}, std::move(outputs));
+  plan.add_step(node.name, to_text(problem), plan.axis_of(x), {source, plan::OperandT{}, gain}, std::move(outputs));
 }
 
 void layer_norm(Lowering& plan, const Node& node, const ops::LayerNorm& op) {
   const ValueId x = node.inputs[0];
-  const DraftOperand gain = plan.gain_of(node, 1), bias = plan.gain_of(node, 2);
-  LayerNorm::Problem problem{narrow(plan.width_of(x)),         op.epsilon,
-                             gain.space != DraftSpace::absent, bias.space != DraftSpace::absent,
-                             plan.dtype_of(node.outputs[0]),   narrow(op.groups)};
-  std::vector<DraftOperand> outputs{plan.new_buffer(node.outputs[0])};
+  const plan::OperandT gain = plan.gain_of(node, 1), bias = plan.gain_of(node, 2);
+  LayerNorm::Problem problem{narrow(plan.width_of(x)),          op.epsilon,
+                             gain.space != plan::Space::absent, bias.space != plan::Space::absent,
+                             plan.dtype_of(node.outputs[0]),    narrow(op.groups)};
+  std::vector<plan::OperandT> outputs{plan.new_buffer(node.outputs[0])};
   if (node.outputs.size() > 1) outputs.push_back(plan.new_buffer(node.outputs[1]));
   plan.add_step(node.name, to_text(problem), plan.axis_of(x), {plan.at(x), gain, bias}, std::move(outputs));
 }
@@ -52,12 +52,12 @@ void add_rms_norm(Lowering& plan, const Node& node, const ops::AddRmsNorm& op) {
   const ValueId x = node.inputs[0];
   const ValueId sum = node.outputs[0];
   const ValueId norm = node.outputs[1];
-  const DraftOperand gain = plan.gain_of(node, 2);
-  RmsNorm::Problem problem{narrow(plan.width_of(x)), op.epsilon, gain.space != DraftSpace::absent, true,
+  const plan::OperandT gain = plan.gain_of(node, 2);
+  RmsNorm::Problem problem{narrow(plan.width_of(x)), op.epsilon, gain.space != plan::Space::absent, true,
                            plan.dtype_of(norm)};
-  std::vector<DraftOperand> outputs{plan.new_buffer(norm)};
+  std::vector<plan::OperandT> outputs{plan.new_buffer(norm)};
   if (node.outputs.size() > 2) outputs.push_back(plan.new_buffer(node.outputs[2]));
-  const std::vector<DraftOperand> inputs{plan.at(x), plan.at(node.inputs[1]), gain};
+  const std::vector<plan::OperandT> inputs{plan.at(x), plan.at(node.inputs[1]), gain};
   outputs.push_back(plan.in_place_or_new(sum, x));
   plan.add_step(node.name, to_text(problem), plan.axis_of(x), inputs, std::move(outputs));
 }
@@ -75,14 +75,14 @@ void columnwise(Lowering& plan, const Node& node, ElementwiseOp op, Activation a
   problem.first = plan.dtype_of(first);
   problem.output = plan.dtype_of(node.outputs[0]);
   problem.second = DType::f32;
-  DraftOperand other;
+  plan::OperandT other;
   if (second != none) {
     problem.row_vector = plan.graph().value(second).constant != nullptr;
     other = problem.row_vector ? plan.dense_weight(second, true) : plan.at(second);
     if (!problem.row_vector) problem.second = plan.dtype_of(second);
   }
-  const DraftOperand source = plan.at(first);
-  const DraftOperand output = plan.in_place_or_new(node.outputs[0], first);
+  const plan::OperandT source = plan.at(first);
+  const plan::OperandT output = plan.in_place_or_new(node.outputs[0], first);
   plan.add_step(node.name, to_text(problem), plan.axis_of(first), {source, other}, {output});
 }
 
@@ -104,24 +104,24 @@ void soft_cap(Lowering& plan, const Node& node, const ops::SoftCap& op) {
 void xielu(Lowering& plan, const Node& node, const ops::Xielu&) { columnwise(plan, node, ElementwiseOp::xielu); }
 
 void slice_columns(Lowering& plan, const Node& node, const ops::SliceColumns& op) {
-  DraftOperand view = plan.at(node.inputs[0]);
-  INCIPIT_ASSERT(view.space == DraftSpace::buffer);
-  view.column += op.first;
-  view.width = op.count;
+  plan::OperandT view = plan.at(node.inputs[0]);
+  INCIPIT_ASSERT(view.space == plan::Space::buffer);
+  view.column += unsigned32(op.first);
+  view.width = unsigned32(op.count);
   plan.bind(node.outputs[0], view);
 }
 
 void gather_rows(Lowering& plan, const Node& node, const ops::GatherRows&) {
   const ValueId x = node.inputs[0];
   const ValueId out = node.outputs[0];
-  if (plan.at(node.inputs[1]).space != DraftSpace::rows)
+  if (plan.at(node.inputs[1]).space != plan::Space::rows)
     throw not_decoder(node.name + " gathers by something other than rows");
-  if (plan.at(x).space == DraftSpace::positions) {
-    plan.bind(out, DraftOperand{DraftSpace::row_positions, 0, 0, 1});
+  if (plan.at(x).space == plan::Space::positions) {
+    plan.bind(out, operand_of(plan::Space::row_positions, 0, 0, 1));
     return;
   }
   GatherRows::Problem problem{narrow(plan.width_of(x)), plan.dtype_of(x)};
-  plan.add_step(node.name, to_text(problem), DraftAxis::rows, {plan.at(x), plan.at(node.inputs[1])},
+  plan.add_step(node.name, to_text(problem), plan::Axis::rows, {plan.at(x), plan.at(node.inputs[1])},
                 {plan.new_buffer(out)});
 }
 
