@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <map>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -88,7 +89,8 @@ void print_plain_graph(const plan::Plan& plan) {
     if (!text(operation->op()).empty()) {
       ++primitives[text(operation->op())];
     } else {
-      ++kernels[text(plan.steps()->Get(operation->step())->kernels()->Get(count(plan.buckets()) - 1)->kernel())];
+      const auto* uses = plan.steps()->Get(operation->step())->kernels();
+      ++kernels[text(uses->Get(count(uses) - 1)->kernel())];
     }
   }
   const auto list = [&](std::string_view label, const std::map<std::string_view, int>& counts) {
@@ -102,6 +104,17 @@ void print_plain_graph(const plan::Plan& plan) {
   };
   list("on kernels", kernels);
   list("on primitives", primitives);
+}
+
+/// What is there beside what every engine has and what has a line of its own.
+void print_sections(const Engine& engine) {
+  const EngineHeader& header = engine.header();
+  for (const SectionEntry& entry : std::span(header.sections).first(header.section_count)) {
+    if (entry.kind > static_cast<uint32_t>(SectionKind::weight_digests)) {
+      print(fmt::format("{:<14} {}, {}\n", "section", section_name(entry.kind),
+                        readable_bytes(static_cast<double>(entry.bytes))));
+    }
+  }
 }
 
 void print_summary(const Engine& engine) {
@@ -136,6 +149,7 @@ void print_summary(const Engine& engine) {
   line("deterministic", deterministic ? "yes" : "no");
   line("needs", to_string(engine.target()));
   if (is_plain) {
+    print_sections(engine);
     print_plain_graph(plan);
     print_portable_fallbacks(manifest);
     return;
@@ -146,10 +160,12 @@ void print_summary(const Engine& engine) {
                            largest->tokens(), readable_bytes(static_cast<double>(largest->arena_bytes()))));
   print_portable_fallbacks(manifest);
   for (const plan::CacheGroup* group : items(plan.groups())) {
-    line("cache", fmt::format("{} layers in {}, {} a page of {} tokens{}", count(group->layers()), text(group->dtype()),
-                              readable_bytes(static_cast<double>(group->page_bytes())), group->page_tokens(),
-                              group->window() == 0 ? "" : fmt::format(", window {}", group->window())));
+    line("cache",
+         fmt::format("{} layers in {}, {} a page of {} tokens{}", count(group->layers()),
+                     text(group->planes()->Get(0)->dtype()), readable_bytes(static_cast<double>(group->page_bytes())),
+                     group->page_tokens(), group->window() == 0 ? "" : fmt::format(", window {}", group->window())));
   }
+  print_sections(engine);
   line("tokenizer",
        engine.tokenizer().empty() ? "none" : readable_bytes(static_cast<double>(engine.tokenizer().size())));
   line("chat template", engine.chat_template().empty() ? "none" : "yes");

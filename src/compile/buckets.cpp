@@ -4,16 +4,21 @@
 
 namespace incipit {
 
+std::vector<int32_t> row_edges(int32_t most) {
+  std::vector<int32_t> edges;
+  for (int32_t rows = 1; rows <= most / 2; rows *= 4) edges.push_back(rows);
+  edges.push_back(most);
+  return edges;
+}
+
 std::vector<plan::BucketT> make_buckets(int32_t max_tokens, int32_t max_rows, int32_t max_sequences) {
   std::vector<plan::BucketT> buckets;
-  const auto add = [&](int32_t tokens) {
+  for (const int32_t tokens : row_edges(max_tokens)) {
     plan::BucketT& bucket = buckets.emplace_back();
     bucket.tokens = static_cast<uint32_t>(tokens);
     bucket.rows = static_cast<uint32_t>(std::min(tokens, max_rows));
     bucket.sequences = static_cast<uint32_t>(std::min(tokens, max_sequences));
-  };
-  for (int32_t tokens = 1; tokens <= max_tokens / 2; tokens *= 4) add(tokens);
-  add(max_tokens);
+  }
   return buckets;
 }
 

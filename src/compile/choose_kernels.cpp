@@ -1,31 +1,53 @@
-// The stage that chooses a kernel for every step and bucket.
+// The stage that chooses the kernels of every step.
 #include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "base/log.h"
+#include "compile/buckets.h"
 #include "compile/stages.h"
 #include "tune/tuner.h"
 
 namespace incipit {
 namespace {
 
-/// Asks the tuner once for every distinct problem of every bucket.
+/// Up to how many rows of an axis a step may have other kernels: ascending, the last for the largest step.
+std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis) {
+  const plan::BucketT& largest = plan.buckets.back();
+  if (!plan.graph) return row_edges(static_cast<int32_t>(axis == plan::Axis::tokens ? largest.tokens : largest.rows));
+  std::vector<int32_t> edges;  // a plain graph's are few: it launches all of its rows at once
+  for (const plan::BucketT& bucket : plan.buckets) edges.push_back(static_cast<int32_t>(bucket.tokens));
+  return edges;
+}
+
+/// Asks the tuner once for every distinct problem at every edge.
 class KernelChooser {
  public:
-  /// `one_for_all`: the choice of the largest bucket, which is where first tokens come from, for every bucket.
-  KernelChooser(Tuner& tuner, KeptMeasurements& kept, const std::vector<plan::BucketT>& buckets, bool one_for_all)
-      : tuner_(tuner), kept_(kept), buckets_(buckets), one_for_all_(one_for_all) {}
+  /// `one_for_all`: the choice for the largest steps, which is where first tokens come from, for all.
+  KernelChooser(Tuner& tuner, KeptMeasurements& kept, const plan::PlanT& plan, bool one_for_all)
+      : tuner_(tuner), kept_(kept) {
+    for (const plan::Axis axis : {plan::Axis::tokens, plan::Axis::rows}) {
+      std::vector<int32_t>& edges = edges_[axis];
+      edges = edges_of(plan, axis);
+      if (one_for_all) edges.erase(edges.begin(), edges.end() - 1);
+    }
+  }
 
   /// Gives a step its kernels, and tells what was chosen.
   std::vector<KernelChoice> choose(plan::StepT& step) {
     std::vector<KernelChoice> choices;
-    for (const plan::BucketT& own : buckets_) {
-      const plan::BucketT& bucket = one_for_all_ ? buckets_.back() : own;
-      const uint32_t rows = step.axis == plan::Axis::tokens ? bucket.tokens : bucket.rows;
-      const KernelChoice& choice = choices.emplace_back(choose(step.problem, static_cast<int32_t>(rows)));
-      step.kernels.push_back({{}, choice.kernel, choice.abi, choice.config});
+    for (const int32_t rows : edges_.at(step.axis)) {
+      const KernelChoice& choice = choices.emplace_back(choose(step.problem, rows));
+      plan::KernelUseT use;
+      use.rows = static_cast<uint32_t>(rows);
+      use.kernel = choice.kernel;
+      use.abi = choice.abi;
+      use.config = choice.config;
+      const bool same =
+          !step.kernels.empty() && step.kernels.back().kernel == use.kernel && step.kernels.back().config == use.config;
+      if (same) step.kernels.pop_back();
+      step.kernels.push_back(std::move(use));
     }
     return choices;
   }
@@ -43,8 +65,7 @@ class KernelChooser {
 
   Tuner& tuner_;
   KeptMeasurements& kept_;
-  const std::vector<plan::BucketT>& buckets_;
-  bool one_for_all_;
+  std::map<plan::Axis, std::vector<int32_t>> edges_;
   std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
 };
 
@@ -77,7 +98,7 @@ Tuned choose_kernels(Planned planned, const CompileOptions& options, const Targe
   Tuned tuned(std::move(planned));
   plan::PlanT& plan = tuned.draft.plan;
   Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});
-  KernelChooser chooser(tuner, kept, plan.buckets, options.deterministic);
+  KernelChooser chooser(tuner, kept, plan, options.deterministic);
   std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
   const auto choose = [&](plan::StepT& step) {
     note_portable_fallbacks(step.problem, chooser.choose(step), target, fallbacks);

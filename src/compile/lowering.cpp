@@ -210,16 +210,21 @@ plan::OperandT Lowering::gain_of(const Node& node, size_t index) {
 plan::OperandT Lowering::cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {
   std::vector<plan::CacheGroupT>& groups = draft_.plan.groups;
   const auto kept_alike = [&](const plan::CacheGroupT& group) {
-    return group.window == window && group.kv_heads == unsigned32(geometry.kv_heads) &&
-           group.head_dim == unsigned32(geometry.head_dim) && group.dtype == name_of(geometry.dtype);
+    const plan::CachePlaneT& keys = group.planes.front();
+    return group.window == window && keys.heads == unsigned32(geometry.kv_heads) &&
+           keys.width == unsigned32(geometry.head_dim) && keys.dtype == name_of(geometry.dtype);
   };
   auto group = std::ranges::find_if(groups, kept_alike);
   if (group == groups.end()) {
     plan::CacheGroupT made;
     made.window = unsigned32(window);
-    made.kv_heads = unsigned32(geometry.kv_heads);
-    made.head_dim = unsigned32(geometry.head_dim);
-    made.dtype = name_of(geometry.dtype);
+    for (const char* role : {"keys", "values"}) {
+      plan::CachePlaneT& plane = made.planes.emplace_back();
+      plane.role = role;
+      plane.heads = unsigned32(geometry.kv_heads);
+      plane.width = unsigned32(geometry.head_dim);
+      plane.dtype = name_of(geometry.dtype);
+    }
     made.page_tokens = unsigned32(geometry.tokens);
     made.layout = kv_layout;
     group = groups.insert(groups.end(), std::move(made));

@@ -82,11 +82,11 @@ void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, cons
   }
 }
 
-plan::PlaneT plane_of(std::string_view kind, DType dtype, uint64_t offset, uint64_t bytes) {
-  return {{}, std::string(kind), std::string(name_of(dtype)), offset, bytes};
+plan::PlaneT plane_of(plan::PlaneRole role, DType dtype, uint64_t offset, uint64_t bytes) {
+  return {{}, role, std::string(name_of(dtype)), offset, bytes};
 }
 
-plan::PlaneT write_outputs(EngineWriter& writer, std::string_view kind, const PanelOrder& order, const Constant& values,
+plan::PlaneT write_outputs(EngineWriter& writer, plan::PlaneRole role, const PanelOrder& order, const Constant& values,
                            const FiniteCheck& check) {
   std::vector<float> floats(static_cast<size_t>(values.rows()));
   values.read_floats(0, values.rows(), floats.data());
@@ -97,7 +97,7 @@ plan::PlaneT write_outputs(EngineWriter& writer, std::string_view kind, const Pa
     packed.insert(packed.end(), one.begin(), one.end());
   }
   const auto bytes = std::as_bytes(std::span(packed));
-  return plane_of(kind, DType::f32, writer.write_weights(bytes), bytes.size());
+  return plane_of(role, DType::f32, writer.write_weights(bytes), bytes.size());
 }
 
 std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
@@ -115,7 +115,7 @@ std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& w
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
-  return {plane_of("values", values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes))};
+  return {plane_of(plan::PlaneRole::values, values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes))};
 }
 
 std::vector<plan::PlaneT> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
@@ -131,8 +131,8 @@ std::vector<plan::PlaneT> write_panels(const DraftWeight& weight, EngineWriter& 
   std::vector<int32_t> code_sums(coded ? static_cast<size_t>(panels * panel_width) : 0);
 
   std::vector<plan::PlaneT> planes;
-  planes.push_back(plane_of("panels", element_dtype(weight.format), writer.align_weights(),
-                            static_cast<uint64_t>(panels * shape.panel_bytes)));
+  planes.push_back(plane_of(coded ? plan::PlaneRole::codes : plan::PlaneRole::values, element_dtype(weight.format),
+                            writer.align_weights(), static_cast<uint64_t>(panels * shape.panel_bytes)));
   for (int64_t first = 0; first < panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, panels - first);
@@ -160,11 +160,11 @@ std::vector<plan::PlaneT> write_panels(const DraftWeight& weight, EngineWriter& 
     advance(count * shape.panel_bytes);
   }
   if (coded) {
-    planes.push_back(write_outputs(writer, "scales", packer.order(), *weight.scales, check));
+    planes.push_back(write_outputs(writer, plan::PlaneRole::scales, packer.order(), *weight.scales, check));
     const auto bytes = std::as_bytes(std::span(code_sums));
-    planes.push_back(plane_of("code_sums", DType::i32, writer.write_weights(bytes), bytes.size()));
+    planes.push_back(plane_of(plan::PlaneRole::code_sums, DType::i32, writer.write_weights(bytes), bytes.size()));
   }
-  if (weight.bias) planes.push_back(write_outputs(writer, "bias", packer.order(), *weight.bias, check));
+  if (weight.bias) planes.push_back(write_outputs(writer, plan::PlaneRole::bias, packer.order(), *weight.bias, check));
   for (const plan::PlaneT& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
   return planes;
 }
@@ -198,7 +198,8 @@ plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, Thre
   written.format = weight.dense ? name_of(weight.values->dtype()) : name_of(weight.format);
   written.rows = unsigned32(shape.empty() ? 1 : shape[0] / weight.experts);
   written.columns = unsigned32(shape.size() < 2 ? 1 : shape[1]);
-  written.gated = weight.gated;
+  written.pairing = weight.gated ? plan::Pairing::gate_up : plan::Pairing::none;
+  if (weight.scales != nullptr) written.block_rows = 1;  // a scale an output
   written.experts = unsigned32(weight.experts);
   written.planes =
       weight.dense ? write_dense(weight, writer, check, advance) : write_panels(weight, writer, pool, check, advance);

@@ -19,6 +19,9 @@ constexpr uint32_t largest_width = 1u << 26;
 constexpr uint32_t largest_count = 1u << 20;
 constexpr uint32_t largest_positions = 1u << 28;
 constexpr uint32_t largest_experts = 1u << 12;
+constexpr uint32_t largest_ranks = 1u << 12;
+constexpr uint32_t largest_heads = 1u << 12;
+constexpr uint32_t largest_planes = 16;
 constexpr uint64_t largest_bytes = uint64_t{1} << 48;
 
 class PlanChecker : PlanFaults {
@@ -27,6 +30,7 @@ class PlanChecker : PlanFaults {
       : PlanFaults(engine), plan_(plan), weights_begin_(weights_begin), weights_end_(weights_end) {}
 
   void run() {
+    check_needs();
     if (plan_.graph() == nullptr) check_sizes();
     check_text("precision", plan_.precision());
     for (uint32_t i = 0; i < count(plan_.weights()); ++i) check_weight(i);
@@ -47,6 +51,14 @@ class PlanChecker : PlanFaults {
   void check_axis(const std::string& what, plan::Axis axis) const {
     if (axis != plan::Axis::tokens && axis != plan::Axis::rows) {
       fail("{} has the unknown axis {}", what, static_cast<int>(axis));
+    }
+  }
+
+  /// There are none yet that a plan of this version could ask for.
+  void check_needs() const {
+    for (const flatbuffers::String* need : items(plan_.needs())) {
+      throw Error(engine(), fmt::format("has a plan whose '{}' this incipit does not know", text(need)),
+                  "use a newer incipit");
     }
   }
 
@@ -76,9 +88,17 @@ class PlanChecker : PlanFaults {
     check_range(what + " rows", weight.rows(), 1, largest_width);
     check_range(what + " columns", weight.columns(), 1, largest_width);
     check_range(what + " experts", weight.experts(), 1, largest_experts);
+    check_range(what + " block_rows", weight.block_rows(), 0, weight.rows());
+    check_range(what + " block_columns", weight.block_columns(), 0, weight.columns());
+    check_range(what + " ranks", weight.ranks(), 1, largest_ranks);
+    check_range(what + " rank", weight.rank(), 0, weight.ranks() - 1);
+    check_pairing(what, weight);
+    check_sources(what, weight);
     if (count(weight.planes()) == 0) fail("{} has no planes", what);
     for (const plan::Plane* plane : items(weight.planes())) {
-      const std::string plane_name = fmt::format("{} plane {}", what, check_text(what + " plane kind", plane->kind()));
+      const std::string_view role = plan::EnumNamePlaneRole(plane->role());
+      if (role.empty()) fail("{} has a plane of the unknown role {}", what, static_cast<int>(plane->role()));
+      const std::string plane_name = fmt::format("{} plane {}", what, role);
       check_dtype(plane_name, plane->dtype());
       if (plane->offset() % section_alignment != 0) fail("{} begins at {}, unaligned", plane_name, plane->offset());
       if (plane->bytes() == 0 || plane->offset() < weights_begin_ || plane->offset() > weights_end_ ||
@@ -87,6 +107,36 @@ class PlanChecker : PlanFaults {
              weights_begin_, weights_end_);
       }
     }
+  }
+
+  void check_pairing(const std::string& what, const plan::Weight& weight) const {
+    switch (weight.pairing()) {
+      case plan::Pairing::none: return;
+      case plan::Pairing::gate_up:
+        if (weight.rows() % 2 != 0) fail("{} pairs the halves of {} rows", what, weight.rows());
+        return;
+      case plan::Pairing::rotary_halves:
+        check_range(what + " paired_rows", weight.paired_rows(), 1, weight.rows());
+        check_range(what + " pair_rows", weight.pair_rows(), 2, weight.paired_rows());
+        if (weight.pair_rows() % 2 != 0 || weight.paired_rows() % weight.pair_rows() != 0) {
+          fail("{} pairs the halves of {} rows in {}", what, weight.pair_rows(), weight.paired_rows());
+        }
+        return;
+    }
+    fail("{} has the unknown pairing {}", what, static_cast<int>(weight.pairing()));
+  }
+
+  /// They tell of the weight's rows, one behind the other, or of nothing.
+  void check_sources(const std::string& what, const plan::Weight& weight) const {
+    if (count(weight.sources()) == 0) return;
+    uint64_t rows = 0;
+    for (const plan::WeightSource* source : items(weight.sources())) {
+      check_text(what + " source tensor", source->tensor());
+      check_range(what + " source rows", source->rows(), 1, largest_width);
+      check_range(what + " source first", source->first(), 0, largest_width);
+      rows += source->rows();
+    }
+    if (rows != uint64_t{weight.rows()} * weight.experts()) fail("{} has sources of {} rows", what, rows);
   }
 
   void check_buffer(uint32_t index) const {
@@ -147,12 +197,31 @@ class PlanChecker : PlanFaults {
       if (layer >= plan_.layers()) fail("{} names layer {} of {}", what, layer, plan_.layers());
     }
     check_range(what + " window", group.window(), 0, largest_positions);
-    check_range(what + " kv_heads", group.kv_heads(), 1, largest_count);
-    check_range(what + " head_dim", group.head_dim(), 2, 256);
-    check_range(what + " page_tokens", group.page_tokens(), 16, 4096);
-    check_dtype(what, group.dtype());
     check_text(what + " layout", group.layout());
+    switch (group.kind()) {
+      case plan::CacheKind::paged: check_range(what + " page_tokens", group.page_tokens(), 16, 4096); break;
+      case plan::CacheKind::state: check_range(what + " page_tokens", group.page_tokens(), 0, 0); break;
+      default: fail("{} is of the unknown kind {}", what, static_cast<int>(group.kind()));
+    }
     check_range(what + " page_bytes", group.page_bytes(), 1, largest_bytes);
+    check_cache_planes(what, group);
+  }
+
+  /// A page has room for what its planes keep.
+  void check_cache_planes(const std::string& what, const plan::CacheGroup& group) const {
+    check_range(what + " plane count", count(group.planes()), 1, largest_planes);
+    uint64_t bytes = 0;  // of a layer
+    for (const plan::CachePlane* plane : items(group.planes())) {
+      const std::string name = fmt::format("{} plane {}", what, check_text(what + " plane role", plane->role()));
+      check_range(name + " heads", plane->heads(), 1, largest_heads);
+      check_range(name + " width", plane->width(), 1, largest_width);
+      const uint64_t scale = text(plane->scale()).empty() ? 0 : size_of(check_dtype(name + " scale", plane->scale()));
+      bytes += plane->heads() * (plane->width() * size_of(check_dtype(name, plane->dtype())) + scale);
+    }
+    const uint64_t tokens = uint64_t{count(group.layers())} * std::max(group.page_tokens(), 1u);
+    if (bytes > group.page_bytes() / tokens) {
+      fail("{} has page_bytes {} for {} times {}", what, group.page_bytes(), tokens, bytes);
+    }
   }
 
   void check_operand(const std::string& what, const plan::Operand& operand) const {
@@ -195,13 +264,16 @@ class PlanChecker : PlanFaults {
     for (uint32_t i = 0; i < count(step->outputs()); ++i) {
       check_operand(fmt::format("{} output {}", what, i), *step->outputs()->Get(i));
     }
-    if (count(step->kernels()) != count(plan_.buckets())) {
-      fail("{} names {} kernels for {} buckets", what, count(step->kernels()), count(plan_.buckets()));
-    }
+    uint32_t rows = 0;
     for (const plan::KernelUse* use : items(step->kernels())) {
+      if (use->rows() <= rows) fail("{} has a kernel for {} rows behind one for {}", what, use->rows(), rows);
+      rows = use->rows();
       check_text(what + " kernel", use->kernel());
       check_text(what + " kernel config", use->config());
     }
+    const plan::Bucket& largest = *plan_.buckets()->Get(count(plan_.buckets()) - 1);
+    const uint32_t most = step->axis() == plan::Axis::tokens ? largest.tokens() : largest.rows();
+    if (rows < most) fail("{} has kernels for {} rows of {}", what, rows, most);
   }
 
   void check_logits() const {

@@ -70,9 +70,15 @@ class PlanText {
   void describe_groups() {
     line("cache groups {}", count(plan_.groups()));
     for (const plan::CacheGroup* group : items(plan_.groups())) {
-      line("  layers={} window={} kv_heads={} head_dim={} dtype={} layout={} page={} tokens, {}",
-           count(group->layers()), group->window(), group->kv_heads(), group->head_dim(), text(group->dtype()),
-           text(group->layout()), group->page_tokens(), readable_bytes(group->page_bytes()));
+      std::string planes;
+      for (const plan::CachePlane* plane : items(group->planes())) {
+        planes +=
+            fmt::format(" {}={}×{}:{}{}", text(plane->role()), plane->heads(), plane->width(), text(plane->dtype()),
+                        text(plane->scale()).empty() ? "" : fmt::format("·{}", text(plane->scale())));
+      }
+      line("  layers={} window={} kind={}{} layout={} page={} tokens, {}", count(group->layers()), group->window(),
+           plan::EnumNameCacheKind(group->kind()), planes, text(group->layout()), group->page_tokens(),
+           readable_bytes(group->page_bytes()));
     }
   }
 
@@ -86,13 +92,31 @@ class PlanText {
       const plan::Weight& weight = *plan_.weights()->Get(i);
       std::string planes;
       for (const plan::Plane* plane : items(weight.planes())) {
-        planes +=
-            fmt::format(" {}:{}@{}+{}", text(plane->kind()), text(plane->dtype()), plane->offset(), plane->bytes());
+        planes += fmt::format(" {}:{}@{}+{}", plan::EnumNamePlaneRole(plane->role()), text(plane->dtype()),
+                              plane->offset(), plane->bytes());
       }
       const std::string experts = weight.experts() > 1 ? fmt::format("{} × ", weight.experts()) : "";
       line("  w{} {} {}[{}, {}] {} {}{}{}", i, text(weight.name()), experts, weight.rows(), weight.columns(),
-           text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : "", planes);
+           text(weight.layout()), text(weight.format()), traits_of(weight), planes);
+      for (const plan::WeightSource* source : items(weight.sources())) {
+        line("     from {}[{}:{}]{}", text(source->tensor()), source->first(),
+             uint64_t{source->first()} + source->rows(),
+             text(source->gain()).empty() ? "" : fmt::format(" × {}", text(source->gain())));
+      }
     }
+  }
+
+  /// What most weights are without.
+  static std::string traits_of(const plan::Weight& weight) {
+    std::string traits;
+    if (weight.pairing() != plan::Pairing::none) {
+      traits += fmt::format(" pairs={}", plan::EnumNamePairing(weight.pairing()));
+    }
+    if (weight.block_rows() > 0 || weight.block_columns() > 0) {
+      traits += fmt::format(" blocks={}×{}", weight.block_rows(), weight.block_columns());
+    }
+    if (weight.ranks() > 1) traits += fmt::format(" rank={}/{}", weight.rank(), weight.ranks());
+    return traits;
   }
 
   void describe_buffers() {
@@ -136,16 +160,13 @@ class PlanText {
     return result;
   }
 
-  /// `number` < 0: one of the steps that frame the others. Runs of buckets with the same kernel are told once.
+  /// `number` < 0: one of the steps that frame the others.
   void describe_step(int number, const plan::Step& step) {
     line("  {} {} ({}) -> ({})  {}", number < 0 ? "*" : fmt::format("s{}", number), text(step.name()),
          operands_text(step.inputs()), operands_text(step.outputs()), text(step.problem()));
-    std::string before;
-    for (uint32_t bucket = 0; bucket < count(step.kernels()); ++bucket) {
-      const plan::KernelUse& use = *step.kernels()->Get(bucket);
-      const std::string kernel = fmt::format("{} abi {} {}", text(use.kernel()), use.abi(), text(use.config()));
-      if (kernel != before) line("     from bucket {}: {}", bucket, kernel);
-      before = kernel;
+    for (const plan::KernelUse* use : items(step.kernels())) {
+      line("     up to {} {}: {} abi {} {}{}", use->rows(), axis_name(step.axis()), text(use->kernel()), use->abi(),
+           text(use->config()), text(use->function()).empty() ? "" : fmt::format(" {}", text(use->function())));
     }
   }
 

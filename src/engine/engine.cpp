@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "engine/check_plan.h"
 #include "engine/header.h"
+#include "engine/plan_items.h"
 #include "engine/trailer.h"
 
 namespace incipit {
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::string_view rebuild = "build the engine again, or copy it again from where it was sound";
 
-std::string_view section_name(uint32_t kind) {
+std::string_view known_section(uint32_t kind) {
   switch (static_cast<SectionKind>(kind)) {
     case SectionKind::plan: return "plan";
     case SectionKind::manifest: return "manifest";
@@ -25,8 +26,25 @@ std::string_view section_name(uint32_t kind) {
     case SectionKind::generation: return "generation defaults";
     case SectionKind::weights: return "weights";
     case SectionKind::weight_digests: return "table of weight digests";
+    case SectionKind::device_code: return "device code";
+    case SectionKind::golden: return "golden results";
+    case SectionKind::certificate: return "certificate";
   }
   return {};
+}
+
+/// Whether a step asks for device code.
+bool asks_for_code(const plan::Step* step) {
+  if (step == nullptr) return false;
+  const auto uses = items(step->kernels());
+  return std::any_of(uses.begin(), uses.end(),
+                     [](const plan::KernelUse* use) { return !text(use->function()).empty(); });
+}
+
+bool asks_for_code(const plan::Plan& plan) {
+  const auto steps = items(plan.steps());
+  return asks_for_code(plan.resolve_tokens()) || asks_for_code(plan.sample()) ||
+         std::any_of(steps.begin(), steps.end(), [](const plan::Step* step) { return asks_for_code(step); });
 }
 
 bool all_zero(std::span<const std::byte> bytes) {
@@ -55,12 +73,16 @@ struct Engine::State {
   std::vector<TrailerRecord> trailer;
   const plan::Plan* plan = nullptr;
 
-  std::span<const std::byte> section(SectionKind kind) const {
+  /// The first section of a kind.
+  const SectionEntry* find(uint32_t kind) const {
     for (uint32_t i = 0; i < header.section_count; ++i) {
-      const SectionEntry& entry = header.sections[i];
-      if (entry.kind == static_cast<uint32_t>(kind)) return bytes.subspan(entry.offset, entry.bytes);
+      if (header.sections[i].kind == kind) return &header.sections[i];
     }
-    return {};
+    return nullptr;
+  }
+  std::span<const std::byte> section(SectionKind kind) const {
+    const SectionEntry* entry = find(static_cast<uint32_t>(kind));
+    return entry == nullptr ? std::span<const std::byte>() : bytes.subspan(entry->offset, entry->bytes);
   }
   std::string_view text(SectionKind kind) const {
     const auto found = section(kind);
@@ -75,6 +97,9 @@ struct Engine::State {
     const auto weights = section(SectionKind::weights);
     const auto weights_begin = static_cast<uint64_t>(weights.data() - bytes.data());
     check_plan(*plan, weights_begin, weights_begin + weights.size(), name);
+    if (asks_for_code(*plan) && section(SectionKind::device_code).empty()) {
+      inconsistent("its plan names functions, and it has no device code");
+    }
     trailer = read_trailer(bytes, header.body_bytes, header.body_digest, name);
     const Target needs = target_of(header);
     if (options.check_target) check_target(needs, options.machine.value_or(this_machine(needs.backend)), name);
@@ -137,13 +162,13 @@ struct Engine::State {
     }
     if (header.body_digest != body_digest_of(header)) inconsistent("the body's digest is not that of its sections");
     uint64_t end = engine_page;
-    uint32_t seen = 0;
     for (uint32_t i = 0; i < header.section_count; ++i) {
       const SectionEntry& entry = header.sections[i];
-      const std::string_view kind = section_name(entry.kind);
-      if (kind.empty()) inconsistent(fmt::format("it has a section of the unknown kind {}", entry.kind));
-      if ((seen >> entry.kind & 1) != 0) inconsistent(fmt::format("it has two sections '{}'", kind));
-      seen |= 1u << entry.kind;
+      const std::string kind = section_name(entry.kind);
+      if (known_section(entry.kind).empty() && (entry.flags & section_required) != 0) {
+        throw Error(name, fmt::format("needs its {}", kind), "use a newer incipit");
+      }
+      if (find(entry.kind) != &entry) inconsistent(fmt::format("it has two sections '{}'", kind));
       const uint64_t begin = aligned(end, section_alignment);
       if (entry.offset != begin || begin > header.body_bytes || entry.bytes > header.body_bytes - begin) {
         inconsistent(fmt::format("section '{}' is {} bytes at {} of a body of {}", kind, entry.bytes, entry.offset,
@@ -158,7 +183,7 @@ struct Engine::State {
     check_gap(end, header.body_bytes);
     for (SectionKind kind :
          {SectionKind::plan, SectionKind::manifest, SectionKind::weights, SectionKind::weight_digests}) {
-      if ((seen >> static_cast<uint32_t>(kind) & 1) == 0) {
+      if (find(static_cast<uint32_t>(kind)) == nullptr) {
         inconsistent(fmt::format("it has no section '{}'", section_name(static_cast<uint32_t>(kind))));
       }
     }
@@ -213,6 +238,11 @@ struct Engine::State {
   }
 };
 
+std::string section_name(uint32_t kind) {
+  const std::string_view known = known_section(kind);
+  return known.empty() ? fmt::format("section of the unknown kind {}", kind) : std::string(known);
+}
+
 Engine::Engine() : state_(std::make_unique<State>()) {}
 Engine::~Engine() = default;
 
@@ -247,6 +277,7 @@ std::string_view Engine::chat_template() const { return state_->text(SectionKind
 std::string_view Engine::generation_defaults() const { return state_->text(SectionKind::generation); }
 std::span<const std::byte> Engine::tokenizer() const { return state_->section(SectionKind::tokenizer); }
 std::span<const std::byte> Engine::weights() const { return state_->section(SectionKind::weights); }
+std::span<const std::byte> Engine::section(SectionKind kind) const { return state_->section(kind); }
 std::span<const std::byte> Engine::body() const { return state_->bytes.first(state_->header.body_bytes); }
 const std::vector<TrailerRecord>& Engine::trailer() const { return state_->trailer; }
 uint64_t Engine::weight_slabs() const { return slab_count(state_->weights().bytes); }

@@ -52,6 +52,8 @@ class Engine {
   std::string_view generation_defaults() const;  // JSON object
   std::span<const std::byte> tokenizer() const;  // compiled tables (text/); may be empty
   std::span<const std::byte> weights() const;    // the section, page aligned
+  /// Any section by its kind; empty where there is none.
+  std::span<const std::byte> section(SectionKind kind) const;
   /// The whole body, for offsets that the plan gives from the start of the file.
   std::span<const std::byte> body() const;
   const std::vector<TrailerRecord>& trailer() const;
@@ -67,6 +69,9 @@ class Engine {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// What a section is called in messages and by `inspect`: "plan", "device code"; "section of the unknown kind 99".
+std::string section_name(uint32_t kind);
 
 /// The plan as readable text, for `inspect --plan`.
 std::string describe_plan(const plan::Plan& plan);

@@ -31,18 +31,24 @@ enum class SectionKind : uint32_t {
   chat_template = 4,
   generation = 5,
   weights = 6,
-  weight_digests = 7  // Digest[slabs of the weights]
+  weight_digests = 7,  // Digest[slabs of the weights]
+  device_code = 8,     // what kernels of the plan name functions of
+  golden = 9,          // inputs with the results that are expected
+  certificate = 10     // what was proved of the engine's accuracy
 };
 constexpr uint32_t max_sections = 16;
 
 struct SectionEntry {
   uint32_t kind = 0;
-  uint32_t reserved = 0;
+  uint32_t flags = 0;
   uint64_t offset = 0;
   uint64_t bytes = 0;
   Digest digest;
 };
 static_assert(sizeof(SectionEntry) == 40);
+
+/// A flag of a section: who does not know its kind refuses the engine. Others are passed over, their digests checked.
+constexpr uint32_t section_required = 1;
 
 struct EngineHeader {
   std::array<char, 8> magic = engine_magic;

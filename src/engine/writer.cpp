@@ -35,9 +35,9 @@ struct EngineWriter::State {
     slabs.update(bytes);
   }
 
-  void enter(SectionKind kind, uint64_t offset, uint64_t bytes, const Digest& digest) {
+  void enter(SectionKind kind, uint64_t offset, uint64_t bytes, const Digest& digest, uint32_t flags = 0) {
     INCIPIT_ASSERT(header.section_count < max_sections);
-    header.sections[header.section_count++] = {static_cast<uint32_t>(kind), 0, offset, bytes, digest};
+    header.sections[header.section_count++] = {static_cast<uint32_t>(kind), flags, offset, bytes, digest};
   }
 
   void close_weights() {
@@ -57,13 +57,13 @@ EngineWriter::EngineWriter(const std::filesystem::path& target, const Target& ne
 
 EngineWriter::~EngineWriter() = default;
 
-uint64_t EngineWriter::add_section(SectionKind kind, std::span<const std::byte> bytes) {
+uint64_t EngineWriter::add_section(SectionKind kind, std::span<const std::byte> bytes, uint32_t flags) {
   INCIPIT_ASSERT(kind != SectionKind::weights);
   state_->close_weights();
   state_->pad(section_alignment);
   const uint64_t offset = state_->file.size();
   state_->file.write(bytes);
-  state_->enter(kind, offset, bytes.size(), digest_of(bytes));
+  state_->enter(kind, offset, bytes.size(), digest_of(bytes), flags);
   return offset;
 }
 

@@ -18,8 +18,8 @@ class EngineWriter {
   EngineWriter(const std::filesystem::path& target, const Target& needs);
   ~EngineWriter();
 
-  /// Adds a section (plan, manifest, tokenizer, …). Returns its file offset.
-  uint64_t add_section(SectionKind kind, std::span<const std::byte> bytes);
+  /// Adds a section (plan, manifest, tokenizer, …), with flags of format.h. Returns its file offset.
+  uint64_t add_section(SectionKind kind, std::span<const std::byte> bytes, uint32_t flags = 0);
   /// Appends to the weights section, the first of the file (it starts at engine_page); all weights come before any
   /// add_section. Returns the file offset at which `bytes` begins, 64-byte aligned.
   uint64_t write_weights(std::span<const std::byte> bytes);

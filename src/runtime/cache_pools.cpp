@@ -24,6 +24,11 @@ int64_t pitch_of(const plan::CacheGroup& group) { return kv_page_pitch(static_ca
 
 std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int64_t cache_bytes, int64_t largest_bytes,
                                                     std::string_view engine) {
+  for (const plan::CacheGroup* group : items(plan.groups())) {
+    if (group->kind() == plan::CacheKind::paged) continue;
+    throw Error(engine, "keeps a state of a fixed size for each sequence, which this incipit cannot",
+                "build the engine again with this incipit");
+  }
   double sequence_bytes = 0;
   for (const plan::CacheGroup* group : items(plan.groups())) {
     sequence_bytes += static_cast<double>(pages_of_sequence(plan, *group)) * static_cast<double>(pitch_of(*group));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "device/launch.h"
@@ -15,6 +17,7 @@
 #include "runtime/slots.h"
 #include "runtime/step.h"
 #include "runtime/step_block.h"
+#include "runtime/step_sizes.h"
 
 namespace incipit {
 namespace {
@@ -89,6 +92,13 @@ ExecutorLimits limits_of(const plan::Plan& plan, int64_t cache_bytes, std::strin
   return limits;
 }
 
+/// Which of a step's kernels computes that many rows.
+uint32_t kernel_for(const plan::Step& step, int32_t rows) {
+  uint32_t kernel = 0;
+  while (step.kernels()->Get(kernel)->rows() < static_cast<uint32_t>(rows)) ++kernel;
+  return kernel;
+}
+
 /// A step with what bench tells about it.
 struct ResolvedStep {
   std::unique_ptr<Step> step;
@@ -129,8 +139,9 @@ struct Executor::State {
     DeviceBlock block;
     HostBlock results;
     std::vector<GroupView> groups;
-    /// By bucket: the steps' launches in order, then Publish; and all of them as one program.
-    std::vector<std::vector<std::unique_ptr<PreparedLaunch>>> launches;
+    std::vector<std::unique_ptr<PreparedLaunch>> prepared;
+    /// By size: the steps' launches in order, then Publish; and all of them as one program.
+    std::vector<std::vector<const PreparedLaunch*>> launches;
     std::vector<std::unique_ptr<Program>> programs;
 
     std::vector<float> logits;  // [rows][vocabulary], when wanted
@@ -150,13 +161,14 @@ struct Executor::State {
   std::vector<DeviceBlock> pools;  // a cache group
   Slots slots;
   std::vector<ResolvedStep> steps;
+  std::vector<StepSize> sizes;
   StepView base;  // what all tickets have in common
   Memory memory;
 
   std::array<Flight, tickets_in_flight> flights{Flight(limits, *device), Flight(limits, *device)};
   uint64_t last_ticket = 0;
   std::vector<uint64_t> slot_ticket;  // the last ticket that each slot was in
-  std::vector<double> milliseconds;   // [steps][buckets], when profiling
+  std::vector<double> milliseconds;   // [steps][sizes], when profiling
 
   void place() {
     weights = DeviceBlock::adopted(*device, engine->weights(), "weights");
@@ -198,7 +210,8 @@ struct Executor::State {
       base.workspace_bytes = shared;
       memory.arena += static_cast<int64_t>(shared);
     }
-    milliseconds.assign(options.profile ? steps.size() * count(plan.buckets()) : 0, 0);
+    sizes = step_sizes(plan);
+    milliseconds.assign(options.profile ? steps.size() * sizes.size() : 0, 0);
   }
 
   void prepare(Flight& flight) {
@@ -209,49 +222,57 @@ struct Executor::State {
     const Kernel<Publish>& publish = Publish::kernels().front();
     const auto publish_code =
         std::make_shared<const KernelCode<Publish>>(publish, publish.configs[0], Publish::Problem{});
-    for (const plan::Bucket* bucket : items(plan.buckets())) {
-      view.offsets = bucket->offsets()->data();
+    const PreparedLaunch* published =
+        keep(flight, incipit::prepare<Publish>(*device, publish_code,
+                                               {0, reinterpret_cast<uint64_t*>(flight.results.kernel_pointer)}, 1,
+                                               view.counts));
+    std::map<std::tuple<uint32_t, size_t, uint32_t>, const PreparedLaunch*> made;  // by bucket, step and kernel
+    for (const StepSize& size : sizes) {
+      const plan::Bucket& bucket = *plan.buckets()->Get(size.bucket);
+      view.offsets = bucket.offsets()->data();
       auto& launches = flight.launches.emplace_back();
-      for (const ResolvedStep& step : steps) launches.push_back(step.step->prepare(view, *device));
-      launches.push_back(incipit::prepare<Publish>(
-          *device, publish_code, {0, reinterpret_cast<uint64_t*>(flight.results.kernel_pointer)}, 1, view.counts));
-      std::vector<const PreparedLaunch*> all;
-      for (const auto& launch : launches) all.push_back(launch.get());
-      flight.programs.push_back(device->record(all));
-      ++view.bucket;
-    }
-  }
-
-  /// The first bucket that fits.
-  size_t bucket_for(const StepCounts& counts) const {
-    for (uint32_t i = 0; i < plan.buckets()->size(); ++i) {
-      const plan::Bucket& bucket = *plan.buckets()->Get(i);
-      if (static_cast<uint32_t>(counts.tokens) <= bucket.tokens() &&
-          static_cast<uint32_t>(counts.rows) <= bucket.rows() &&
-          static_cast<uint32_t>(counts.sequences) <= bucket.sequences()) {
-        return i;
+      for (size_t i = 0; i < steps.size(); ++i) {
+        const bool of_tokens = steps[i].planned->axis() == plan::Axis::tokens;
+        const uint32_t kernel = kernel_for(*steps[i].planned, of_tokens ? size.tokens : size.rows);
+        const uint32_t most =
+            std::min(steps[i].planned->kernels()->Get(kernel)->rows(), of_tokens ? bucket.tokens() : bucket.rows());
+        view.rows = static_cast<int32_t>(most);
+        const PreparedLaunch*& launch = made[{size.bucket, i, kernel}];
+        if (launch == nullptr) launch = keep(flight, steps[i].step->prepare(view, *device));
+        launches.push_back(launch);
       }
+      launches.push_back(published);
+      flight.programs.push_back(device->record(launches));
     }
-    INCIPIT_ASSERT(!"a batch within limits() fits the last bucket");
-    return 0;
   }
 
-  void run_steps(const Flight& flight, size_t bucket) {
+  static const PreparedLaunch* keep(Flight& flight, std::unique_ptr<PreparedLaunch> launch) {
+    return flight.prepared.emplace_back(std::move(launch)).get();
+  }
+
+  /// The first that fits.
+  size_t size_for(const StepCounts& counts) const {
+    const auto found = std::ranges::find_if(sizes, [&](const StepSize& size) { return size.fits(counts); });
+    INCIPIT_ASSERT(found != sizes.end());  // a batch within limits() fits the last
+    return static_cast<size_t>(found - sizes.begin());
+  }
+
+  void run_steps(const Flight& flight, size_t size) {
     for (const DeviceBlock* written : {&arena, &ids}) device->discard(written->address());
     if (!options.profile && !options.observe) {
-      device->replay(*flight.programs[bucket]);
+      device->replay(*flight.programs[size]);
       return;
     }
-    const auto& launches = flight.launches[bucket];
+    const auto& launches = flight.launches[size];
     for (size_t i = 0; i < steps.size(); ++i) {
       const double seconds = device->time(*launches[i]);
-      if (options.profile) milliseconds[i * plan.buckets()->size() + bucket] += seconds * 1e3;
-      if (options.observe) show_results(*steps[i].planned, flight.staging.counts(), bucket);
+      if (options.profile) milliseconds[i * sizes.size() + size] += seconds * 1e3;
+      if (options.observe) show_results(*steps[i].planned, flight.staging.counts(), sizes[size].bucket);
     }
     device->launch(*launches.back());
   }
 
-  void show_results(const plan::Step& step, const StepCounts& counts, size_t bucket) {
+  void show_results(const plan::Step& step, const StepCounts& counts, uint32_t bucket) {
     for (const plan::Operand* output : items(step.outputs())) {
       const plan::Buffer& buffer = *plan.buffers()->Get(output->index());
       ObservedBuffer shown;
@@ -262,7 +283,7 @@ struct Executor::State {
       shown.width = static_cast<int32_t>(buffer.width());
       shown.stride = buffer.width() == 1 ? 1 : row_stride(buffer.width());
       std::vector<std::byte> bytes(static_cast<size_t>(shown.rows * shown.stride) * size_of(shown.dtype));
-      const uint64_t offset = plan.buckets()->Get(static_cast<uint32_t>(bucket))->offsets()->Get(output->index());
+      const uint64_t offset = plan.buckets()->Get(bucket)->offsets()->Get(output->index());
       device->copy_to_host(bytes.data(), arena.address() + offset, bytes.size());
       device->wait(device->record_event());
       shown.data = bytes.data();
@@ -270,11 +291,11 @@ struct Executor::State {
     }
   }
 
-  void fetch_logits(Flight& flight, size_t bucket) {
+  void fetch_logits(Flight& flight, uint32_t bucket) {
     const auto rows = static_cast<size_t>(flight.staging.counts().rows), width = static_cast<size_t>(limits.vocabulary);
     flight.logits.resize(rows * width);
     const uint64_t row_bytes = static_cast<uint64_t>(row_stride(limits.vocabulary)) * sizeof(float);
-    const uint64_t first = plan.buckets()->Get(static_cast<uint32_t>(bucket))->offsets()->Get(plan.logits());
+    const uint64_t first = plan.buckets()->Get(bucket)->offsets()->Get(plan.logits());
     for (size_t row = 0; row < rows; ++row) {
       device->copy_to_host(flight.logits.data() + row * width, arena.address() + (first + row * row_bytes),
                            width * sizeof(float));
@@ -349,9 +370,9 @@ Ticket Executor::submit(const Batch& batch) {
   flight.has_logits = batch.want_logits;
   flight.staging.fill(batch, number);
   flight.staging.send(*state.device, flight.block.address());
-  const size_t bucket = state.bucket_for(flight.staging.counts());
-  state.run_steps(flight, bucket);
-  if (flight.has_logits) state.fetch_logits(flight, bucket);
+  const size_t size = state.size_for(flight.staging.counts());
+  state.run_steps(flight, size);
+  if (flight.has_logits) state.fetch_logits(flight, state.sizes[size].bucket);
   return {number};
 }
 
@@ -371,12 +392,14 @@ std::span<const float> Executor::logits(Ticket ticket) const {
 
 std::vector<StepTime> Executor::take_profile() {
   std::vector<StepTime> times;
-  const size_t buckets = state_->plan.buckets()->size();
+  const std::vector<StepSize>& sizes = state_->sizes;
   for (size_t i = 0; i < state_->milliseconds.size(); ++i) {
     double& milliseconds = state_->milliseconds[i];
     if (milliseconds == 0) continue;
-    const plan::Step& step = *state_->steps[i / buckets].planned;
-    const plan::KernelUse& use = *step.kernels()->Get(static_cast<uint32_t>(i % buckets));
+    const plan::Step& step = *state_->steps[i / sizes.size()].planned;
+    const StepSize& size = sizes[i % sizes.size()];
+    const int32_t rows = step.axis() == plan::Axis::tokens ? size.tokens : size.rows;
+    const plan::KernelUse& use = *step.kernels()->Get(kernel_for(step, rows));
     times.push_back({std::string(text(step.name())), std::string(text(step.problem())),
                      fmt::format("{} {}", text(use.kernel()), text(use.config())), milliseconds});
     milliseconds = 0;

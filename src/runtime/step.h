@@ -21,9 +21,10 @@ struct Step;
 class Step {
  public:
   virtual ~Step() = default;
-  /// The step's launch, for the batches that the view's block will hold. It holds what it needs of the step.
+  /// The step's launch, for batches of up to the view's rows, by the kernel that the plan has for so many. It holds
+  /// what it needs of the step.
   virtual std::unique_ptr<PreparedLaunch> prepare(const StepView& view, Device& device) const = 0;
-  /// What the workers of a launch share (StepView::workspace), in any bucket.
+  /// What the workers of a launch share (StepView::workspace), whatever its rows.
   virtual size_t workspace_bytes() const = 0;
 };
 

@@ -17,13 +17,12 @@ struct GroupView {
   int32_t table_stride = 0;
 };
 
-/// Launches are prepared once for each ticket and bucket; what changes from batch to batch is read from the ticket's
-/// block when they run.
+/// Launches are prepared once for each ticket and size of steps; what changes from batch to batch is read from the
+/// ticket's block when they run.
 struct StepView {
-  int32_t bucket = 0;
   /// null for a launch outside of a batch, which has `rows` rows.
   const StepCounts* counts = nullptr;
-  int32_t rows = 0;
+  int32_t rows = 0;     // of the step's axis, at most
   int32_t workers = 1;  // of the device
 
   std::byte* workspace = nullptr;  // shared by a launch's workers, by one launch after the other

@@ -14,7 +14,7 @@
 
 namespace incipit {
 
-/// A kernel for one problem in one bucket.
+/// A kernel for one problem and so many rows.
 struct KernelChoice {
   std::string kernel;
   uint32_t abi = 0;
@@ -50,7 +50,7 @@ class TuningCache {
 
 struct TuneRequest {
   std::string problem;  // kernels/problem.h
-  int32_t rows = 0;     // the bucket's rows (tokens for attention: queries of one sequence at that context)
+  int32_t rows = 0;     // of the step (tokens for attention: queries of one sequence at that context)
 };
 
 struct TunerOptions {

@@ -88,7 +88,7 @@ const GraphCase graph_cases[] = {
     {"decoder", "something of a decoder's", [](auto& p, auto&) { p.steps[0].inputs[1] = operand(plan::Space::ids); }},
     {"makes_weight", "makes something that is no value",
      [](auto& p, auto&) {
-       p.weights = {{{}, "w", "dense", "f32", 1, 4, false, {{{}, "values", "f32", engine_page, 16}}}};
+       p.weights = {dense_weight("w", 1, 4)};
        p.steps[0].outputs[0] = operand(plan::Space::weight);
      }},
     {"outputs", "no outputs", [](auto&, auto& g) { g.outputs.clear(); }},

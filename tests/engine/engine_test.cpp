@@ -132,6 +132,9 @@ TEST_F(EngineTest, AChangedByteIsToldWhereverItIs) {
         case SectionKind::generation: return "its generation defaults was altered";
         case SectionKind::weights: return "its weights were altered, at bytes 4096 to 4231";
         case SectionKind::weight_digests: return "its table of weight digests was altered";
+        case SectionKind::device_code:
+        case SectionKind::golden:
+        case SectionKind::certificate: return "which the small engine does not have";
       }
     }
     return "was altered between its sections";
@@ -230,7 +233,7 @@ TEST_F(EngineTest, SectionsMustFillTheBodyInOrder) {
   };
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.header().section_count = 0; }), HasSubstr("0 sections"));
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::plan).kind = 99; }),
-              HasSubstr("unknown kind 99"));
+              HasSubstr("no section 'plan'"));
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::tokenizer).kind = 5; }),
               HasSubstr("two sections 'generation defaults'"));
   EXPECT_THAT(changed_fault([](AlignedBytes& b) { b.section(SectionKind::manifest).offset += 64; }),
@@ -251,13 +254,62 @@ TEST_F(EngineTest, SectionsMustFillTheBodyInOrder) {
   EXPECT_THAT(fault_of(changed.bytes()), HasSubstr("body's digest"));
 }
 
+TEST_F(EngineTest, ASectionOfALaterKindIsPassedOverUnlessItIsRequired) {
+  const auto later = static_cast<SectionKind>(1000);
+  const auto write = [&](uint32_t flags) {
+    EngineWriter writer(path, {});
+    writer.write_weights(std::vector<std::byte>(135));
+    writer.add_section(SectionKind::plan, plan_bytes(small_plan()));
+    writer.add_section(SectionKind::manifest, as_bytes_of(small_manifest));
+    writer.add_section(later, as_bytes_of("of a later incipit"), flags);
+    writer.add_section(SectionKind::golden, as_bytes_of("results"));
+    writer.commit();
+  };
+  write(0);
+  const auto engine = Engine::open(path);
+  EXPECT_EQ(text_of(engine->section(later)), "of a later incipit");
+  EXPECT_EQ(text_of(engine->section(SectionKind::golden)), "results");
+  EXPECT_TRUE(engine->section(SectionKind::certificate).empty());
+  EXPECT_EQ(section_name(1000), "section of the unknown kind 1000");
+  for (const SectionKind kind : {later, SectionKind::golden}) {
+    AlignedBytes changed(as_bytes_of(bytes()));
+    changed.bytes()[changed.section(kind).offset + 2] ^= std::byte{1};
+    EXPECT_EQ(fault_of(changed.bytes()), "its " + section_name(static_cast<uint32_t>(kind)) + " was altered");
+  }
+  AlignedBytes twice(as_bytes_of(bytes()));
+  twice.section(SectionKind::golden).kind = 1000;
+  twice.seal_all();
+  EXPECT_EQ(fault_of(twice.bytes()),
+            "its header is inconsistent: it has two sections 'section of the unknown kind 1000'");
+  write(section_required);
+  EXPECT_EQ(fault_of(AlignedBytes(as_bytes_of(bytes())).bytes()), "needs its section of the unknown kind 1000");
+}
+
+TEST_F(EngineTest, FunctionsNeedDeviceCode) {
+  plan::PlanT plan = small_plan();
+  plan.sample->kernels[0].function = "sample_f32";
+  const auto write = [&](std::string_view code) {
+    EngineWriter writer(path, {});
+    writer.write_weights(std::vector<std::byte>(135));
+    writer.add_section(SectionKind::plan, plan_bytes(plan));
+    writer.add_section(SectionKind::manifest, as_bytes_of(small_manifest));
+    if (!code.empty()) writer.add_section(SectionKind::device_code, as_bytes_of(code), section_required);
+    writer.commit();
+  };
+  write("");
+  EXPECT_THAT(fault_of(AlignedBytes(as_bytes_of(bytes())).bytes()), HasSubstr("names functions"));
+  write("code");
+  EXPECT_EQ(text_of(Engine::open(path)->section(SectionKind::device_code)), "code");
+}
+
 TEST_F(EngineTest, ThePlanReadsAsText) {
   const std::string text = describe_plan(Engine::open(path)->plan());
   EXPECT_THAT(text, HasSubstr("plan precision=f32 vocabulary=10"));
   EXPECT_THAT(text, HasSubstr("tokens begin=1 end=2,3"));
   EXPECT_THAT(text, HasSubstr("s0 embed (ids, w0) -> (b0)  embedding width=4"));
   EXPECT_THAT(text, HasSubstr("s1 write (b0[0:2], b0[2:4], cache0.1) -> ()"));
-  EXPECT_THAT(text, HasSubstr("from bucket 1: embedding/b abi 1 default"));
+  EXPECT_THAT(text,
+              HasSubstr("up to 2 tokens: embedding/a abi 1 default\n     up to 8 tokens: embedding/b abi 1 default"));
 }
 
 }  // namespace

@@ -31,7 +31,19 @@ inline constexpr std::string_view small_tokenizer = "tables";
 inline plan::OperandT operand(plan::Space space, uint32_t index = 0, uint32_t column = 0, uint32_t width = 0) {
   return {{}, space, index, column, width};
 }
-inline plan::KernelUseT kernel_use(std::string kernel) { return {{}, std::move(kernel), 1, "default"}; }
+inline plan::KernelUseT kernel_use(uint32_t rows, std::string kernel) {
+  return {{}, rows, std::move(kernel), 1, "default", ""};
+}
+inline plan::WeightT dense_weight(std::string name, uint32_t rows, uint32_t columns) {
+  plan::WeightT weight;
+  weight.name = std::move(name);
+  weight.layout = "dense";
+  weight.format = "f32";
+  weight.rows = rows;
+  weight.columns = columns;
+  weight.planes = {{{}, plan::PlaneRole::values, "f32", engine_page, uint64_t{4} * rows * columns}};
+  return weight;
+}
 
 /// Two buckets, one weight of 100 bytes at the beginning of the weights, one cache group of two layers.
 inline plan::PlanT small_plan() {
@@ -44,12 +56,20 @@ inline plan::PlanT small_plan() {
   plan.begin_id = 1;
   plan.end_ids = {2, 3};
   plan.precision = "f32";
-  plan.weights = {{{}, "table", "dense", "f32", 5, 5, false, {{{}, "values", "f32", engine_page, 100}}}};
+  plan.weights = {dense_weight("table", 5, 5)};
+  plan.weights[0].sources = {{{}, "first", 2, 3, ""}, {{}, "second", 0, 2, "gain"}};
   plan.buffers = {{{}, "x", "f32", plan::Axis::tokens, 4}, {{}, "logits", "f32", plan::Axis::rows, 10}};
   plan.logits = 1;
   plan.buckets = {{{}, 1, 1, 1, 512, {0, 256}}, {{}, 8, 4, 2, 8 * 256 + 4 * 256, {0, 8 * 256}}};
-  plan.groups = {{{}, {0, 1}, 0, 1, 2, "f32", 16, 512, "kv-vnni"}};
-  const std::vector<plan::KernelUseT> kernels{kernel_use("embedding/a"), kernel_use("embedding/b")};
+  plan.groups = {{{},
+                  {0, 1},
+                  0,
+                  plan::CacheKind::paged,
+                  {{{}, "keys", 1, 2, "f32", ""}, {{}, "values", 1, 2, "f32", ""}},
+                  16,
+                  512,
+                  "kv-vnni"}};
+  const std::vector<plan::KernelUseT> kernels{kernel_use(2, "embedding/a"), kernel_use(8, "embedding/b")};
   using plan::Space;
   plan.steps = {{{},
                  "embed",
@@ -85,7 +105,7 @@ inline plan::PlanT small_plain_plan() {
                  plan::Axis::tokens,
                  {operand(plan::Space::buffer, 0, 0, 4), operand(plan::Space::absent)},
                  {operand(plan::Space::buffer, 1, 0, 4)},
-                 {kernel_use("elementwise/a")}}};
+                 {kernel_use(8, "elementwise/a")}}};
   plan.graph = std::make_unique<plan::PlainGraphT>();
   plan::PlainGraphT& graph = *plan.graph;
   graph.inputs = {{{}, "x", "f32", {"rows", "4"}, 0}};

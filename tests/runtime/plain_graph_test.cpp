@@ -27,7 +27,8 @@ plan::PlanT runnable_plan() {
   plan.steps[0].problem = to_text(copy);
   for (const Kernel<Elementwise>& kernel : Elementwise::kernels()) {
     if (!runs_here(kernel.needs)) continue;
-    plan.steps[0].kernels = {{{}, std::string(kernel.name), kernel.abi, std::string(kernel.configs.front().name)}};
+    plan.steps[0].kernels = {
+        {{}, 8, std::string(kernel.name), kernel.abi, std::string(kernel.configs.front().name), ""}};
     break;
   }
   return plan;

@@ -70,7 +70,7 @@ const Case cases[] = {
      [](plan::PlanT& p) { step_named(p, "embed").kernels[0].config = "huge"; }},
     {"kernel_of_another_problem", "a problem that it cannot compute",
      [](plan::PlanT& p) {
-       step_named(p, "head").kernels[0] = {{}, "linear/generic_bf16", 1, "rows16_panels8"};
+       step_named(p, "head").kernels[0] = {{}, 1, "linear/generic_bf16", 1, "rows16_panels8", ""};
      }},
     {"family", "the kernel family 'abacus'", [](plan::PlanT& p) { step_named(p, "head").problem = "abacus beads=10"; }},
     {"problem", "field 'n' is not where it should be",
@@ -86,12 +86,26 @@ const Case cases[] = {
      [](plan::PlanT& p) { weight_named(p, "head").experts = 2; }},
     {"positions", "has no row for some of the plan's 128 positions",
      [](plan::PlanT& p) { step_named(p, "embed").inputs[0].space = plan::Space::positions; }},
-    {"weight_gated", "has an operand 'weight'", [](plan::PlanT& p) { weight_named(p, "0.gate_up").gated = false; }},
-    {"weight_bytes", "whose plane 'panels' is", [](plan::PlanT& p) { weight_named(p, "head").planes[0].bytes -= 4; }},
+    {"weight_gated", "has an operand 'weight'",
+     [](plan::PlanT& p) { weight_named(p, "0.gate_up").pairing = plan::Pairing::none; }},
+    {"weight_bytes", "whose plane 'values' is", [](plan::PlanT& p) { weight_named(p, "head").planes[0].bytes -= 4; }},
     {"weight_dtype", "whose plane 'values' is",
      [](plan::PlanT& p) { weight_named(p, "table").planes[0].dtype = "i32"; }},
-    {"weight_plane", "without its plane 'panels'",
-     [](plan::PlanT& p) { weight_named(p, "head").planes[0].kind = "shingles"; }},
+    {"weight_plane", "without its plane 'values'",
+     [](plan::PlanT& p) { weight_named(p, "head").planes[0].role = plan::PlaneRole::codes; }},
+    {"weight_rank", "operand 'weight' that is one part of 2",
+     [](plan::PlanT& p) { weight_named(p, "head").ranks = 2; }},
+    {"weight_blocks", "operand 'weight' with a scale for 1 × 32 weights",
+     [](plan::PlanT& p) {
+       weight_named(p, "head").block_rows = 1;
+       weight_named(p, "head").block_columns = 32;
+     }},
+    {"cache_plane", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].planes.pop_back(); }},
+    {"cache_state", "keeps a state of a fixed size",
+     [](plan::PlanT& p) {
+       p.groups[0].kind = plan::CacheKind::state;
+       p.groups[0].page_tokens = 0;
+     }},
     {"dense_layout", "that is not dense", [](plan::PlanT& p) { weight_named(p, "table").layout = "panel16"; }},
     {"gain_width", "whose plane 'values' is",
      [](plan::PlanT& p) { step_named(p, "final_gain").inputs[2] = step_named(p, "rotary_table").inputs[1]; }},
@@ -156,7 +170,6 @@ TEST(Steps, GatherTheScalesOfRowsAsTheVectorTheyAre) {
   places[scales + 1] = 64 * sizeof(float);
   const std::array<int32_t, 3> rows{0, 2, 3};
   StepView view;
-  view.bucket = 1;
   view.rows = 3;
   view.arena = reinterpret_cast<std::byte*>(arena.data());
   view.offsets = places.data();

@@ -84,7 +84,7 @@ plan::KernelUseT kernel_for(const std::string& problem_text) {
     const auto problem = problem_from_text<typename Family::Problem>(problem_text);
     for (const Kernel<Family>& kernel : Family::kernels()) {
       if (!runs_here(kernel.needs) || !kernel.accepts(problem)) continue;
-      use = {{}, std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name)};
+      use = {{}, 0, std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name), ""};
       return;
     }
   });
@@ -120,14 +120,12 @@ class PlanBuilder {
   template <typename P>
   plan::StepT make(const std::string& name, const P& problem, plan::Axis axis, std::vector<plan::OperandT> inputs,
                    std::vector<plan::OperandT> outputs) const {
-    const std::string text = to_text(problem);
-    return {{},
-            name,
-            text,
-            axis,
-            std::move(inputs),
-            std::move(outputs),
-            std::vector<plan::KernelUseT>(plan_.buckets.size(), kernel_for(text))};
+    plan::StepT made{{}, name, to_text(problem), axis, std::move(inputs), std::move(outputs), {}};
+    for (const plan::BucketT& bucket : plan_.buckets) {
+      plan::KernelUseT& use = made.kernels.emplace_back(kernel_for(made.problem));
+      use.rows = axis == plan::Axis::tokens ? bucket.tokens : bucket.rows;
+    }
+    return made;
   }
 
  private:
@@ -187,9 +185,17 @@ std::vector<float> TinyModel::forward(std::span<const int32_t> tokens) const {
 
 std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   std::vector<NamedWeight> list;
+  const auto weight = [](const std::string& name, const char* layout, int32_t rows, int32_t columns) {
+    plan::WeightT made;
+    made.name = name;
+    made.layout = layout;
+    made.format = "f32";
+    made.rows = static_cast<uint32_t>(rows);
+    made.columns = static_cast<uint32_t>(columns);
+    return made;
+  };
   const auto dense = [&](const std::string& name, int32_t rows, int32_t columns, const std::vector<float>& values) {
-    list.push_back(
-        {{{}, name, "dense", "f32", static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), false, {}}, values});
+    list.push_back({weight(name, "dense", rows, columns), values});
   };
   const auto packed = [&](const std::string& name, int32_t n, int32_t k, const std::vector<float>& values,
                           bool gated = false) {
@@ -207,8 +213,8 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
       }
       packer.pack_panel(rows.data(), reinterpret_cast<std::byte*>(panels.data()) + panel * packer.shape().panel_bytes);
     }
-    list.push_back(
-        {{{}, name, "panel16", "f32", static_cast<uint32_t>(n), static_cast<uint32_t>(k), gated, {}}, panels});
+    list.push_back({weight(name, "panel16", n, k), panels});
+    if (gated) list.back().weight.pairing = plan::Pairing::gate_up;
   };
   dense("table", vocabulary, hidden, table_);
   dense("frequencies", pairs, 1, frequencies_);
@@ -246,9 +252,8 @@ plan::PlanT TinyModel::plan() const {
   result.groups = {{{},
                     {0, 1},
                     0,
-                    kv_heads,
-                    head_dim,
-                    "f32",
+                    plan::CacheKind::paged,
+                    {{{}, "keys", kv_heads, head_dim, "f32", ""}, {{}, "values", kv_heads, head_dim, "f32", ""}},
                     page_tokens,
                     static_cast<uint64_t>(geometry.page_bytes()),
                     std::string(kv_layout)}};
@@ -355,8 +360,7 @@ void TinyModel::write(const std::filesystem::path& path, const std::function<voi
   const std::vector<NamedWeight> list = weights();
   for (size_t i = 0; i < list.size(); ++i) {
     const auto bytes = std::as_bytes(std::span(list[i].values));
-    const std::string kind = list[i].weight.layout == "dense" ? "values" : "panels";
-    result.weights[i].planes = {{{}, kind, "f32", writer.write_weights(bytes), bytes.size()}};
+    result.weights[i].planes = {{{}, plan::PlaneRole::values, "f32", writer.write_weights(bytes), bytes.size()}};
   }
   if (change) change(result);
   writer.add_section(SectionKind::plan, plan_bytes(result));

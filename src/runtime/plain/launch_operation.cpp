@@ -77,7 +77,7 @@ class LaunchOperation final : public PlainOperation {
       inputs_.push_back(is_rows ? std::optional(type_of(*operand)) : std::nullopt);
     }
     for (const plan::Operand* operand : items(source.step.outputs())) outputs_.push_back(type_of(*operand));
-    for (const plan::Bucket* bucket : items(source.plan.buckets())) buckets_.push_back(bucket->tokens());
+    most_rows_ = source.plan.buckets()->Get(count(source.plan.buckets()) - 1)->tokens();
   }
 
   primitives::Outputs compute(primitives::Inputs inputs) override {
@@ -88,7 +88,7 @@ class LaunchOperation final : public PlainOperation {
       made.push_back(output.width);
       results.emplace_back(output.dtype, std::move(made));
     }
-    const int64_t rows = element_count(shape), most = std::min<int64_t>(rows, buckets_.back());
+    const int64_t rows = element_count(shape), most = std::min<int64_t>(rows, most_rows_);
     std::vector<Rows> read, written;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       // Kernels take the addresses of what they read and write alike, but write to outputs alone.
@@ -138,10 +138,6 @@ class LaunchOperation final : public PlainOperation {
       }
     }
     StepView view;
-    while (view.bucket + 1 < static_cast<int32_t>(buckets_.size()) &&
-           rows > buckets_[static_cast<size_t>(view.bucket)]) {
-      ++view.bucket;
-    }
     view.rows = static_cast<int32_t>(rows);
     view.arena = lowest;
     view.offsets = offsets_.data();
@@ -154,7 +150,7 @@ class LaunchOperation final : public PlainOperation {
   std::unique_ptr<Step> step_;
   std::vector<std::optional<RowType>> inputs_;  // one an operand; none for weights
   std::vector<RowType> outputs_;
-  std::vector<int64_t> buckets_;  // rows of each
+  int64_t most_rows_ = 0;  // of a launch
   std::vector<uint64_t> offsets_;
 };
 

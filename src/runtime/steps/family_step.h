@@ -36,6 +36,9 @@ std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& sourc
   if (kernel->abi != use.abi()) {
     refuse(fmt::format("asks for the kernel '{}' with ABI {}, this incipit has {}", name, use.abi(), kernel->abi));
   }
+  if (!text(use.function()).empty()) {
+    refuse(fmt::format("asks for the function '{}' of the kernel '{}', which runs none", text(use.function()), name));
+  }
   const KernelConfig* config = find_config(*kernel, text(use.config()));
   if (config == nullptr) {
     refuse(fmt::format("asks for the setting '{}' of the kernel '{}', which this incipit does not have",
@@ -62,30 +65,31 @@ class FamilyStep final : public Step {
                    StepOperands(source)) {}
 
   std::unique_ptr<PreparedLaunch> prepare(const StepView& view, Device& device) const override {
-    const Use& use = uses_[static_cast<size_t>(view.bucket)];
+    const Use& use = use_of(view.rows);
     Args args{};
     binding_.bind(view, args);
     if (view.counts == nullptr) take_counts(args, {.tokens = view.rows, .rows = view.rows}, RowAxis::tokens);
-    return incipit::prepare<Family>(device, use.code, args, use.rows, view.counts);
+    return incipit::prepare<Family>(device, use.code, args, view.rows, view.counts);
   }
 
   size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  /// In one bucket.
   struct Use {
     std::shared_ptr<const KernelCode<Family>> code;
     int32_t rows;  // at most
   };
 
+  const Use& use_of(int32_t rows) const {
+    return *std::ranges::find_if(uses_, [rows](const Use& use) { return rows <= use.rows; });
+  }
+
   FamilyStep(const StepSource& source, const typename Family::Problem& problem, StepOperands operands)
       : binding_(problem, operands) {
     operands.finish();
-    for (uint32_t i = 0; i < count(source.plan.buckets()); ++i) {
-      const plan::Bucket& bucket = *source.plan.buckets()->Get(i);
-      const uint32_t rows = source.step.axis() == plan::Axis::tokens ? bucket.tokens() : bucket.rows();
-      uses_.push_back(
-          {resolve_kernel<Family>(source, problem, *source.step.kernels()->Get(i)), static_cast<int32_t>(rows)});
+    for (const plan::KernelUse* use : items(source.step.kernels())) {
+      const uint32_t rows = std::min<uint32_t>(use->rows(), INT32_MAX);
+      uses_.push_back({resolve_kernel<Family>(source, problem, *use), static_cast<int32_t>(rows)});
       const KernelCode<Family>& code = *uses_.back().code;
       if (code.kernel().workspace_bytes != nullptr) {
         const auto context = static_cast<int32_t>(source.plan.max_context());
@@ -95,7 +99,7 @@ class FamilyStep final : public Step {
   }
 
   Binding binding_;
-  std::vector<Use> uses_;  // one a bucket
+  std::vector<Use> uses_;  // as the plan's
   size_t workspace_bytes_ = 0;
 };
 

@@ -74,10 +74,11 @@ plan::Space StepOperands::next_space() const {
 
 void StepOperands::absent_input(std::string_view role) { input_space(role, plan::Space::absent); }
 
-const std::byte* StepOperands::plane(std::string_view role, const plan::Weight& weight, std::string_view kind,
+const std::byte* StepOperands::plane(std::string_view role, const plan::Weight& weight, plan::PlaneRole plane_role,
                                      DType dtype, int64_t bytes) const {
+  const std::string_view kind = plan::EnumNamePlaneRole(plane_role);
   for (const plan::Plane* plane : items(weight.planes())) {
-    if (text(plane->kind()) != kind) continue;
+    if (plane->role() != plane_role) continue;
     if (text(plane->dtype()) != name_of(dtype) || plane->bytes() != static_cast<uint64_t>(bytes)) {
       fail(fmt::format("has an operand '{}' whose plane '{}' is {} bytes of {}, expected {} of {}", role, kind,
                        plane->bytes(), text(plane->dtype()), bytes, name_of(dtype)));
@@ -87,44 +88,57 @@ const std::byte* StepOperands::plane(std::string_view role, const plan::Weight& 
   fail(fmt::format("has an operand '{}' without its plane '{}'", role, kind));
 }
 
+const plan::Weight& StepOperands::weight_input(std::string_view role) {
+  const plan::Operand& operand = next_input(role);
+  if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
+  const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
+  if (weight.ranks() != 1) fail(fmt::format("has an operand '{}' that is one part of {}", role, weight.ranks()));
+  return weight;
+}
+
 const std::byte* StepOperands::dense_input_if(bool expected, std::string_view role, DType dtype, int64_t values) {
   if (!expected) {
     absent_input(role);
     return nullptr;
   }
-  const plan::Operand& operand = next_input(role);
-  if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
-  const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
+  const plan::Weight& weight = weight_input(role);
   if (text(weight.layout()) != "dense") fail(fmt::format("has an operand '{}' that is not dense", role));
-  return plane(role, weight, "values", dtype, values * static_cast<int64_t>(size_of(dtype)));
+  return plane(role, weight, plan::PlaneRole::values, dtype, values * static_cast<int64_t>(size_of(dtype)));
 }
 
 PackedView StepOperands::packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated,
                                       bool bias, int64_t experts) {
-  const plan::Operand& operand = next_input(role);
-  if (operand.space() != plan::Space::weight) fail(fmt::format("has an operand '{}' that is no weight", role));
-  const plan::Weight& weight = *source_.plan.weights()->Get(operand.index());
+  const plan::Pairing pairing = gated ? plan::Pairing::gate_up : plan::Pairing::none;
+  const plan::Weight& weight = weight_input(role);
   if (text(weight.layout()) != panel_layout ||
-      text(weight.format()) != weight_format_names[static_cast<size_t>(format)] || weight.gated() != gated ||
+      text(weight.format()) != weight_format_names[static_cast<size_t>(format)] || weight.pairing() != pairing ||
       weight.rows() != n || weight.columns() != k || weight.experts() != experts) {
-    fail(fmt::format("has an operand '{}' that is {}[{}, {}] {} {}{}", role,
-                     weight.experts() > 1 ? fmt::format("{} experts of ", weight.experts()) : "", weight.rows(),
-                     weight.columns(), text(weight.layout()), text(weight.format()), weight.gated() ? " gated" : ""));
+    fail(fmt::format(
+        "has an operand '{}' that is {}[{}, {}] {} {}{}", role,
+        weight.experts() > 1 ? fmt::format("{} experts of ", weight.experts()) : "", weight.rows(), weight.columns(),
+        text(weight.layout()), text(weight.format()),
+        weight.pairing() == plan::Pairing::none ? "" : fmt::format(" {}", plan::EnumNamePairing(weight.pairing()))));
+  }
+  const bool coded = format == WeightFormat::i8;
+  if (weight.block_rows() != (coded ? 1u : 0u) || weight.block_columns() != 0) {
+    fail(fmt::format("has an operand '{}' with a scale for {} × {} weights", role, weight.block_rows(),
+                     weight.block_columns()));
   }
   const PackedShape shape = packed_shape(format, n, k, gated);
   constexpr int64_t largest_bytes = int64_t{1} << 48;
   if (shape.bytes() > largest_bytes / experts) fail(fmt::format("has an operand '{}' larger than any file", role));
   const int64_t outputs = experts * shape.panels * panel_width;
-  const auto output_plane = [&](std::string_view kind, DType dtype) {
-    return plane(role, weight, kind, dtype, outputs * 4);
+  const auto output_plane = [&](plan::PlaneRole plane_role, DType dtype) {
+    return plane(role, weight, plane_role, dtype, outputs * 4);
   };
   PackedView view;
-  view.weight.panels = plane(role, weight, "panels", element_dtype(format), experts * shape.bytes());
-  if (format == WeightFormat::i8) {
-    view.weight.scales = reinterpret_cast<const float*>(output_plane("scales", DType::f32));
-    view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane("code_sums", DType::i32));
+  view.weight.panels = plane(role, weight, coded ? plan::PlaneRole::codes : plan::PlaneRole::values,
+                             element_dtype(format), experts * shape.bytes());
+  if (coded) {
+    view.weight.scales = reinterpret_cast<const float*>(output_plane(plan::PlaneRole::scales, DType::f32));
+    view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane(plan::PlaneRole::code_sums, DType::i32));
   }
-  if (bias) view.bias = reinterpret_cast<const float*>(output_plane("bias", DType::f32));
+  if (bias) view.bias = reinterpret_cast<const float*>(output_plane(plan::PlaneRole::bias, DType::f32));
   return view;
 }
 
@@ -134,11 +148,14 @@ CacheView StepOperands::cache_input(std::string_view role, const KvGeometry& geo
   const plan::CacheGroup& group = *source_.plan.groups()->Get(operand.index());
   KvGeometry whole = geometry;
   whole.layers = static_cast<int32_t>(count(group.layers()));
-  const bool same = text(group.layout()) == kv_layout && group.kv_heads() == static_cast<uint32_t>(geometry.kv_heads) &&
-                    group.head_dim() == static_cast<uint32_t>(geometry.head_dim) &&
-                    group.page_tokens() == static_cast<uint32_t>(geometry.tokens) &&
-                    text(group.dtype()) == name_of(geometry.dtype) &&
-                    group.page_bytes() == static_cast<uint64_t>(whole.page_bytes());
+  bool same = text(group.layout()) == kv_layout && group.kind() == plan::CacheKind::paged &&
+              count(group.planes()) == 2 && group.page_tokens() == static_cast<uint32_t>(geometry.tokens) &&
+              group.page_bytes() == static_cast<uint64_t>(whole.page_bytes());
+  for (const plan::CachePlane* plane : items(group.planes())) {
+    same = same && plane->heads() == static_cast<uint32_t>(geometry.kv_heads) &&
+           plane->width() == static_cast<uint32_t>(geometry.head_dim) &&
+           text(plane->dtype()) == name_of(geometry.dtype) && text(plane->scale()).empty();
+  }
   if (!same) fail(fmt::format("has an operand '{}' of another geometry", role));
   return {static_cast<int32_t>(operand.index()), operand.column() * geometry.layer_bytes()};
 }

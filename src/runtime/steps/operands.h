@@ -18,10 +18,10 @@
 //   weighted_sum      buffer, weights, residual?                              buffer
 //   resolve_tokens, sample: none
 //
-// `?` marks an operand that may be absent. A packed weight has the planes panels [, scales, code_sums when int8] [,
-// bias when the problem has one]; all but the panels are in packed, padded order. The values of a buffer of width 1
-// (scales of activations) lie one after another, not a row stride apart: kernels take them as vectors. A buffer operand
-// may be a column view; GEMM inputs are whole buffers.
+// `?` marks an operand that may be absent. A packed weight has the planes values, or codes, scales and code_sums when
+// int8 [, bias when the problem has one]; all but values and codes are in packed, padded order. The values of a buffer
+// of width 1 (scales of activations) lie one after another, not a row stride apart: kernels take them as vectors. A
+// buffer operand may be a column view; GEMM inputs are whole buffers.
 #pragma once
 
 #include <cstdint>
@@ -118,9 +118,11 @@ class StepOperands {
 
  private:
   const plan::Operand& next_input(std::string_view role);
+  /// A weight that is whole: not one rank's part of it.
+  const plan::Weight& weight_input(std::string_view role);
   BufferView buffer_view(std::string_view role, const plan::Operand& operand, plan::Axis axis, DType dtype,
                          int64_t width) const;
-  const std::byte* plane(std::string_view role, const plan::Weight& weight, std::string_view kind, DType dtype,
+  const std::byte* plane(std::string_view role, const plan::Weight& weight, plan::PlaneRole plane_role, DType dtype,
                          int64_t bytes) const;
   [[noreturn]] void fail(std::string_view fault) const;
 
