@@ -1,5 +1,5 @@
-// Codes of eight bits: the one rule by which a row of numbers becomes int8, for weights in the build and for
-// activations at run time.
+// Codes of eight bits: the one rule by which numbers that share a scale become int8, a row of activations at run time
+// or a row or block of a weight in the build.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,22 @@
 #include <limits>
 #include <span>
 
+#include "base/dtype.h"
+
 namespace incipit {
 
 constexpr float largest_code = 127.0f;
 
-/// The scale of a row whose largest magnitude is `largest`: the largest code stands for it. A row that is zero, or so
-/// small that its scale would be subnormal, gets 1: its codes are zero, and dividing by its scale overflows nowhere.
-inline float code_scale(float largest) {
-  const float scale = largest / largest_code;
+/// `value` as f32, bf16 or f16 holds it: rounded to nearest even.
+inline float rounded_to(DType dtype, float value) {
+  return dtype == DType::bf16 ? to_float(to_bf16(value)) : dtype == DType::f16 ? to_float(to_f16(value)) : value;
+}
+
+/// The scale of numbers whose largest magnitude is `largest`, as `stored` holds it: the largest code stands for it.
+/// Numbers that are zero, or so small that their scale would be zero or a subnormal f32, get 1: their codes are zero,
+/// and dividing by the scale overflows nowhere. (f16 has subnormals that are none of f32's: those are scales.)
+inline float code_scale(float largest, DType stored = DType::f32) {
+  const float scale = rounded_to(stored, largest / largest_code);
   return scale < std::numeric_limits<float>::min() ? 1.0f : scale;
 }
 
@@ -26,11 +34,11 @@ inline int8_t code_of(float value, float scale) {
   return static_cast<int8_t>(std::nearbyint(std::clamp(quotient, -largest_code, largest_code)));
 }
 
-/// Writes a row's codes and returns its scale. A NaN counts for nothing.
-inline float quantize_row(std::span<const float> row, int8_t* codes) {
+/// Writes the codes of numbers that share a scale and returns it. A NaN counts for nothing.
+inline float quantize_row(std::span<const float> row, int8_t* codes, DType stored = DType::f32) {
   float largest = 0;
   for (const float x : row) largest = std::fmax(largest, std::fabs(x));
-  const float scale = code_scale(largest);
+  const float scale = code_scale(largest, stored);
   for (size_t i = 0; i < row.size(); ++i) codes[i] = code_of(row[i], scale);
   return scale;
 }

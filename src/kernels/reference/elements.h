@@ -5,15 +5,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
+#include "base/codes.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "kernels/layout.h"
 
 namespace incipit {
 
-/// Element `index` of f32, bf16 or f16 data.
+/// Element `index` of f32, bf16, f16, i8 or u8 data.
 inline float load_element(DType dtype, const std::byte* data, int64_t index) {
+  if (dtype == DType::i8) return reinterpret_cast<const int8_t*>(data)[index];
+  if (dtype == DType::u8) return reinterpret_cast<const uint8_t*>(data)[index];
   if (dtype == DType::bf16) return to_float(reinterpret_cast<const bf16*>(data)[index]);
   if (dtype == DType::f16) return to_float(reinterpret_cast<const f16*>(data)[index]);
   INCIPIT_ASSERT(dtype == DType::f32);
@@ -31,6 +35,13 @@ inline void store_element(DType dtype, std::byte* data, int64_t index, float val
   }
   INCIPIT_ASSERT(dtype == DType::f32);
   reinterpret_cast<float*>(data)[index] = value;
+}
+
+/// Writes the row's values: to i8 as codes, whose scale it returns; 1 otherwise.
+inline float store_row(DType dtype, std::byte* data, int64_t first, std::span<const float> values) {
+  if (dtype == DType::i8) return quantize_row(values, reinterpret_cast<int8_t*>(data) + first);
+  for (size_t i = 0; i < values.size(); ++i) store_element(dtype, data, first + static_cast<int64_t>(i), values[i]);
+  return 1;
 }
 
 /// Zeros the padding of row `row`: elements [width, min(row_stride(width), stride)).

@@ -1,6 +1,6 @@
 #include <cmath>
+#include <vector>
 
-#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
 
@@ -30,6 +30,7 @@ void layer_norm_groups(const LayerNorm::Problem& problem, const LayerNorm::Args&
 
 void LayerNorm::reference(const Problem& problem, const Args& args) {
   if (problem.groups > 1) return layer_norm_groups(problem, args);
+  std::vector<float> values(static_cast<size_t>(problem.width));
   for (int64_t row = 0; row < args.rows; ++row) {
     const float* x = args.input + row * args.input_stride;
     double mean = 0, variance = 0;
@@ -43,21 +44,9 @@ void LayerNorm::reference(const Problem& problem, const Args& args) {
       const double bias = problem.bias ? args.bias[column] : 0.0f;
       return static_cast<float>((x[column] - mean) * factor * gain + bias);
     };
-    float scale = 1;
-    if (problem.output == DType::i8) {
-      float largest = 0;
-      for (int64_t column = 0; column < problem.width; ++column) largest = std::max(largest, std::abs(normed(column)));
-      scale = code_scale(largest);
-      args.output_scales[row] = scale;
-    }
-    for (int64_t column = 0; column < problem.width; ++column) {
-      const int64_t at = row * args.output_stride + column;
-      if (problem.output == DType::i8) {
-        reinterpret_cast<int8_t*>(args.output)[at] = code_of(normed(column), scale);
-      } else {
-        store_element(problem.output, args.output, at, normed(column));
-      }
-    }
+    for (int64_t column = 0; column < problem.width; ++column) values[static_cast<size_t>(column)] = normed(column);
+    const float scale = store_row(problem.output, args.output, row * args.output_stride, values);
+    if (problem.output == DType::i8) args.output_scales[row] = scale;
     if (args.pad_output) pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
   }
 }

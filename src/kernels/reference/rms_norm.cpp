@@ -1,6 +1,6 @@
 #include <cmath>
+#include <vector>
 
-#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
 
@@ -29,6 +29,7 @@ void norm_groups(const RmsNorm::Problem& problem, const RmsNorm::Args& args) {
 
 void RmsNorm::reference(const Problem& problem, const Args& args) {
   if (problem.groups > 1) return norm_groups(problem, args);
+  std::vector<float> values(static_cast<size_t>(problem.width));
   for (int64_t row = 0; row < args.rows; ++row) {
     // The sum is rounded to float before anything else, as it is what the residual stream carries on.
     const auto summed = [&](int64_t column) {
@@ -41,29 +42,14 @@ void RmsNorm::reference(const Problem& problem, const Args& args) {
       squares += s * s;
     }
     const double factor = 1.0 / std::sqrt(squares / problem.width + static_cast<double>(problem.epsilon));
-    const auto normed = [&](int64_t column, float s) {
-      const double gain = problem.gain ? args.gain[column] : 1.0f;
-      return static_cast<float>(s * factor * gain);
-    };
-    float scale = 1;
-    if (problem.output == DType::i8) {
-      float largest = 0;
-      for (int64_t column = 0; column < problem.width; ++column) {
-        largest = std::max(largest, std::abs(normed(column, summed(column))));
-      }
-      scale = code_scale(largest);
-      args.output_scales[row] = scale;
-    }
     for (int64_t column = 0; column < problem.width; ++column) {
       const float s = summed(column);
-      const float y = normed(column, s);
-      if (problem.output == DType::i8) {
-        reinterpret_cast<int8_t*>(args.output)[row * args.output_stride + column] = code_of(y, scale);
-      } else {
-        store_element(problem.output, args.output, row * args.output_stride + column, y);
-      }
+      const double gain = problem.gain ? args.gain[column] : 1.0f;
+      values[static_cast<size_t>(column)] = static_cast<float>(s * factor * gain);
       if (problem.add) args.sum[row * args.sum_stride + column] = s;
     }
+    const float scale = store_row(problem.output, args.output, row * args.output_stride, values);
+    if (problem.output == DType::i8) args.output_scales[row] = scale;
     if (args.pad_output) pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
     if (args.pad_output && problem.add) {
       pad_row(reinterpret_cast<std::byte*>(args.sum), row, problem.width, args.sum_stride, sizeof(float));
