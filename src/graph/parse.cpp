@@ -172,7 +172,7 @@ class Reader : public AttributeVisitor {
     if (text == nullptr) return;
     const auto& word = get<std::string>(name, *text, "a string");
     const std::optional<size_t> found = find_word(words, word);
-    if (!found) line_.fail("attribute " + std::string(name) + " cannot be " + quoted(word));
+    if (!found) line_.fail("attribute " + std::string(name) + " cannot be " + incipit::quoted(word));
     chosen = *found;
   }
   void finish(std::string_view op) const {
