@@ -42,8 +42,8 @@ struct Tolerance {
 /// A rope that multiplies queries and keys by √2.25, as longrope's factor of 32 does, makes scores, and what their
 /// rounding does to the softmax, 2.25 times as large.
 ///
-/// In ministral3 one token of 80 hangs between two keys. Noise of the size above in the products of a reference in double
-/// precision moves its logits 2.9 times as far as the others' (the mean of ten draws).
+/// In ministral3 one token of 80 hangs between two keys. Noise of the size above in the products of a reference in
+/// double precision moves its logits 2.9 times as far as the others' (the mean of ten draws).
 ///
 /// The choice of experts jumps where two of them are all but equal. The logits of experts about the choice lie some 0.4
 /// deviations apart (four to eight normal ones), so that in each layer the rounding, if it is within the smooth bound,

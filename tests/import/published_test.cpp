@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/log.h"
 #include "import/usual_remedy.h"
 #include "spoilable.h"
 
@@ -101,6 +102,23 @@ TEST(PublishedTensors, Gpt2WithoutItsModulePrefixAndWithMasks) {
   std::string expected = graph_text(model.source());
   for (size_t place; (place = expected.find("transformer.")) != std::string::npos;) expected.erase(place, 12);
   EXPECT_EQ(graph_text(model.path()), expected);
+}
+
+TEST(PublishedTensors, WrappersHaveTheirTextUnderEitherPrefix) {
+  Spoilable model("mistral3-wrapper-tiny");
+  replace_prefix(model, "language_model.model.", "model.language_model.");
+  replace_prefix(model, "language_model.lm_head.", "lm_head.");
+  replace_prefix(model, "vision_tower.", "model.vision_tower.");
+  model.save();
+  EXPECT_EQ(graph_text(model.path()), graph_text(model.source()));
+}
+
+TEST(PublishedTensors, WrappersSayWhatTheyLeaveOut) {
+  configure_logging("warn");
+  testing::internal::CaptureStderr();
+  import_model(Spoilable("mistral3-wrapper-tiny").source());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::HasSubstr("left out are multi_modal_projector (1 tensor), vision_tower (1 tensor)"));
 }
 
 /// [experts, …] of the tensors MODULE.N.NAME.weight of all names, which go.
