@@ -56,9 +56,8 @@ void register_onednn() {
     const auto& problem = step.problem;
     if (problem.format == WeightFormat::f16) continue;  // oneDNN 2.6 multiplies f16 on no CPU
     if (!seen.emplace(problem.format, step.rows, problem.n, problem.k).second) continue;
-    const std::string name = "onednn/" + std::string(weight_format_names[static_cast<size_t>(problem.format)]) +
-                             "/rows=" + std::to_string(step.rows) + "/n=" + std::to_string(problem.n) +
-                             " k=" + std::to_string(problem.k);
+    const std::string name = "onednn/" + to_text(problem.format) + "/rows=" + std::to_string(step.rows) +
+                             "/n=" + std::to_string(problem.n) + " k=" + std::to_string(problem.k);
     benchmark::RegisterBenchmark(name.c_str(), [step](benchmark::State& state) {
       measure(state, step);
     })->UseRealTime();

@@ -110,7 +110,7 @@ void measure(const Product& product, Device& device, const Ceilings& ceilings) {
   if (kernel == nullptr) throw Error(product.kernel, "this program has no such kernel", "build the engine again");
   const KernelConfig* config = find_config(*kernel, product.config);
   if (config == nullptr) throw Error(product.config, "this kernel has no such configuration", "build the engine again");
-  LinearWorkload workload(problem, product.rows);
+  LinearWorkload workload(problem, kernel->layout, product.rows);
   OneDnnProduct yardstick(problem, product.rows);
 
   std::vector<double> ours, theirs;
@@ -123,7 +123,7 @@ void measure(const Product& product, Device& device, const Ceilings& ceilings) {
   const double limit = limit_seconds(work_of(product.problem, product.rows, product.rows), ceilings) * 1e3;
   const double mine = median(ours), other = median(theirs);
   fmt::print("| {}×{}×{} {} | {} | {:.3f} | {:.2f} | {:.3f} | {:.2f} | {} {} |\n", product.rows, problem.n, problem.k,
-             name_of(problem.format), product.count, mine, mine / limit, other, other / mine, product.kernel,
+             to_text(problem.format), product.count, mine, mine / limit, other, other / mine, product.kernel,
              product.config);
 }
 

@@ -24,6 +24,7 @@
 #include "import/import.h"
 #include "kernels/family_list.h"
 #include "measure/measure.h"
+#include "quant/format.h"
 
 namespace incipit::cli {
 namespace {
@@ -189,7 +190,7 @@ void add_build(CLI::App& app, Action& action) {
             "Where an ONNX model's config.json and tokenizer.json are (default: beside it)");
   command->add_option("-o,--output", options->output, "The engine file")->required();
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
-      ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
+      ->check(CLI::IsMember(weight_format_names()))
       ->capture_default_str();
   command->add_option("--target", options->to_compile.target, "The processor the engine is for")
       ->check(CLI::IsMember(target_choices()))

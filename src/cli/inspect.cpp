@@ -20,6 +20,7 @@
 #include "graph/summary.h"
 #include "import/import.h"
 #include "passes/pass.h"
+#include "quant/format.h"
 
 namespace incipit::cli {
 namespace {
@@ -262,7 +263,7 @@ void add_inspect(CLI::App& app, Action& action) {
   command->add_option("--after", options->after, "The graph after this pass (the last time it ran)");
   command->add_flag("--passes", options->passes, "The passes, their times and the nodes before and after");
   command->add_option("--precision", options->precision, "Passes are run for this precision")
-      ->check(CLI::IsMember({"f32", "bf16", "fp16", "int8"}))
+      ->check(CLI::IsMember(weight_format_names()))
       ->capture_default_str();
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "engine/plan_items.h"
 #include "import/safetensors.h"
+#include "quant/format.h"
 #include "session/evaluate.h"
 
 namespace incipit::cli {
@@ -41,19 +42,6 @@ struct GoldenFile {
   std::vector<GoldenText> texts;
   int64_t vocabulary = 0;
 };
-
-/// The largest logit error, relative to the largest logit, that rounding explains:
-/// f32 differs from the reference in the order of its sums alone. bf16 rounds weights, activations and cache to 2^-9
-/// each; some dozens of such roundings a layer add up like a random walk, to a few times 2^-9 · √layers at the logits.
-/// fp16 rounds weights and cache, to 2^-12 each, and leaves activations as they are: an eighth of that.
-/// int8 rounds every element to 1/254 of its row's largest, which in trained models is some ten times the typical one:
-/// 10/254/√3, about 2 % of a product, and several times that behind a dozen layers.
-double default_tolerance(std::string_view precision) {
-  if (precision == "bf16") return 2e-2;
-  if (precision == "fp16") return 2.5e-3;
-  if (precision == "int8") return 0.15;
-  return 1e-4;
-}
 
 std::vector<int32_t> integers(const Tensor& tensor) {
   std::vector<int32_t> values;
@@ -179,7 +167,7 @@ int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
   const auto gateway = open_gateway(options.engine, options.device, options.threads, GatewayUse::measure);
   const std::string precision(text(gateway->engine().plan().precision()));
-  const double tolerance = options.tolerance.value_or(default_tolerance(precision));
+  const double tolerance = options.tolerance ? *options.tolerance : weight_format(precision).tolerance;
   if (golden.vocabulary != gateway->limits().vocabulary) {
     throw Error(
         options.golden.string(),

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
@@ -21,6 +22,16 @@ std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis) {
   return edges;
 }
 
+/// Of the packed weight that a step reads; null: it reads none.
+const WeightLayout* layout_of_weight(const PlanDraft& draft, const plan::StepT& step) {
+  for (const plan::OperandT& input : step.inputs) {
+    if (input.space != plan::Space::weight) continue;
+    const DraftWeight& weight = draft.weights[input.index];
+    if (weight.layout != nullptr) return weight.layout;
+  }
+  return nullptr;
+}
+
 /// Asks the tuner once for every distinct problem at every edge.
 class KernelChooser {
  public:
@@ -35,10 +46,11 @@ class KernelChooser {
   }
 
   /// Gives a step its kernels, and tells what was chosen.
-  std::vector<KernelChoice> choose(plan::StepT& step) {
+  /// `layout`: of the packed weight that it reads; null: it reads none.
+  std::vector<KernelChoice> choose(plan::StepT& step, const WeightLayout* layout) {
     std::vector<KernelChoice> choices;
     for (const int32_t rows : edges_.at(step.axis)) {
-      const KernelChoice& choice = choices.emplace_back(choose(step.problem, rows));
+      const KernelChoice& choice = choices.emplace_back(choose({step.problem, rows, layout}));
       plan::KernelUseT use;
       use.rows = static_cast<uint32_t>(rows);
       use.kernel = choice.kernel;
@@ -54,11 +66,11 @@ class KernelChooser {
   int32_t problems() const { return static_cast<int32_t>(chosen_.size()); }
 
  private:
-  const KernelChoice& choose(const std::string& problem, int32_t rows) {
-    const auto key = std::make_pair(problem, rows);
+  const KernelChoice& choose(const TuneRequest& request) {
+    const auto key = std::tuple(request.problem, request.rows, request.layout);
     if (const auto found = chosen_.find(key); found != chosen_.end()) return found->second;
     check_interrupt();
-    const KernelChoice& choice = chosen_.emplace(key, tuner_.choose({problem, rows})).first->second;
+    const KernelChoice& choice = chosen_.emplace(key, tuner_.choose(request)).first->second;
     kept_.save_some();
     return choice;
   }
@@ -66,7 +78,7 @@ class KernelChooser {
   Tuner& tuner_;
   KeptMeasurements& kept_;
   std::map<plan::Axis, std::vector<int32_t>> edges_;
-  std::map<std::pair<std::string, int32_t>, KernelChoice> chosen_;
+  std::map<std::tuple<std::string, int32_t, const WeightLayout*>, KernelChoice> chosen_;
 };
 
 void note_portable_fallbacks(const std::string& problem, const std::vector<KernelChoice>& choices, const Target& target,
@@ -101,7 +113,7 @@ Tuned choose_kernels(Planned planned, const CompileOptions& options, const Targe
   KernelChooser chooser(tuner, kept, plan, options.deterministic);
   std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
   const auto choose = [&](plan::StepT& step) {
-    note_portable_fallbacks(step.problem, chooser.choose(step), target, fallbacks);
+    note_portable_fallbacks(step.problem, chooser.choose(step, layout_of_weight(tuned.draft, step)), target, fallbacks);
   };
   progress.stage("kernels", static_cast<int64_t>(plan.steps.size()), "steps");
   for (plan::StepT& step : plan.steps) {

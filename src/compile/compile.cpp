@@ -42,9 +42,9 @@ bool is_decoder(const Graph& graph) {
   return std::ranges::any_of(graph.order(), [&](NodeId n) { return graph.op_as<ops::Embedding>(n) != nullptr; });
 }
 
-Planned make_plan(Rewritten rewritten, const CompileOptions& options) {
-  return is_decoder(rewritten.model.graph) ? plan_decoder(std::move(rewritten), options)
-                                           : plan_plain_graph(std::move(rewritten), options);
+Planned make_plan(Rewritten rewritten, const CompileOptions& options, const Target& target) {
+  return is_decoder(rewritten.model.graph) ? plan_decoder(std::move(rewritten), options, target)
+                                           : plan_plain_graph(std::move(rewritten), options, target);
 }
 
 }  // namespace
@@ -54,7 +54,7 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   check_precision(options);
   const Target target = target_of(options);
   Rewritten rewritten = rewrite(std::move(model), options);
-  Planned planned = make_plan(std::move(rewritten), options);
+  Planned planned = make_plan(std::move(rewritten), options, target);
   EngineWriter writer(target_path, target);  // the last that can fail without measurements
   KeptMeasurements kept(options.tuning_cache);
   Tuned tuned = choose_kernels(std::move(planned), options, target, kept, progress);

@@ -38,8 +38,10 @@ Error not_decoder(const std::string& why) {
 
 WeightFormat format_for(DType input, DType weight) {
   INCIPIT_ASSERT(input == DType::f32 || input == DType::bf16);
-  if (input == DType::bf16) return WeightFormat::bf16;
-  return weight == DType::f16 ? WeightFormat::f16 : WeightFormat::f32;
+  WeightFormat format;
+  format.codes = input == DType::f32 && weight == DType::f16 ? DType::f16 : input;
+  format.activation = input;
+  return format;
 }
 
 ValueId optional_input(const Node& node, size_t index) {
@@ -160,24 +162,28 @@ plan::OperandT Lowering::dense_weight(ValueId value, bool as_float) {
   return weight_operand(index);
 }
 
-plan::OperandT Lowering::packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated) {
+plan::OperandT Lowering::packed_weight(const WeightValues& ids, const WeightFormat& format, bool gated) {
   const auto constant_of = [&](ValueId id) { return id == none ? nullptr : graph_.value(id).constant; };
-  if (constant_of(values) == nullptr) throw not_decoder("weight " + graph_.value(values).name + " is not a constant");
-  const PackedKey key{constant_of(values).get(), constant_of(bias).get(), format, gated};
+  for (const ValueId id : {ids.values, ids.scales, ids.zero_points}) {
+    if (id != none && constant_of(id) == nullptr) {
+      throw not_decoder("weight " + graph_.value(id).name + " is not a constant");
+    }
+  }
+  const PackedKey key{constant_of(ids.values).get(), constant_of(ids.bias).get(), format, gated};
   if (const auto found = packed_.find(key); found != packed_.end()) return weight_operand(found->second);
   DraftWeight weight;
-  weight.name = graph_.value(values).name;
+  weight.name = graph_.value(ids.values).name;
   weight.dense = false;
   weight.format = format;
   weight.gated = gated;
-  weight.values = constant_of(values);
-  weight.scales = constant_of(scales);
+  weight.values = constant_of(ids.values);
+  weight.scales = constant_of(ids.scales);
+  weight.zero_points = constant_of(ids.zero_points);
   if (const Shape shape = weight.values->shape(); shape.size() == 3) {
     weight.experts = shape[0];
     weight.values = reshape(weight.values, {shape[0] * shape[1], shape[2]});
-    if (weight.scales != nullptr) weight.scales = reshape(weight.scales, {shape[0] * shape[1]});
   }
-  if (bias != none) weight.bias = as_f32(constant_of(bias));
+  if (ids.bias != none) weight.bias = as_f32(constant_of(ids.bias));
   draft_.weights.push_back(std::move(weight));
   const int32_t index = narrow(static_cast<int64_t>(draft_.weights.size()) - 1);
   packed_[key] = index;

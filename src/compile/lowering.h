@@ -37,7 +37,8 @@ std::span<const LowerRule> row_rules();
 
 int32_t narrow(int64_t value);
 Error not_decoder(const std::string& why);
-/// How a product of `input` rows keeps its weight: f32 rows meet f16 weights as they are, and all others in f32.
+/// How a product of `input` rows keeps its weight without codes: f32 rows meet f16 weights as they are, and all others
+/// in f32.
 WeightFormat format_for(DType input, DType weight);
 /// An input of a node; none where it has fewer.
 ValueId optional_input(const Node& node, size_t index);
@@ -76,7 +77,11 @@ class Lowering {
   plan::OperandT dense_weight(ValueId value, bool as_float);
   /// A gain or bias as dense f32, where there is one.
   plan::OperandT gain_of(const Node& node, size_t index);
-  plan::OperandT packed_weight(ValueId values, ValueId scales, ValueId bias, WeightFormat format, bool gated);
+  /// A product's weight: its values or codes, and what the format has beside them.
+  struct WeightValues {
+    ValueId values = none, scales = none, zero_points = none, bias = none;
+  };
+  plan::OperandT packed_weight(const WeightValues& weight, const WeightFormat& format, bool gated);
   /// The value and format of a table that is also a product's weight (tied embeddings) and kept once, packed; or null.
   const std::pair<ValueId, WeightFormat>* packed_table(const Constant& table) const;
 

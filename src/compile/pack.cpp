@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "graph/finite_constant.h"
 #include "kernels/packing.h"
+#include "tune/tuner.h"
 
 namespace incipit {
 namespace {
@@ -54,50 +55,63 @@ struct FiniteCheck {
     const size_t found = allows_all ? count : find_not_finite(dtype, values, count, NotFinite::any);
     if (found < count) throw_not_finite(weight.name, dtype, values, found, first_row, width);
   }
-  void operator()(std::span<const float> values, int64_t first_row, int64_t width) const {
-    (*this)(DType::f32, std::as_bytes(values).data(), values.size(), first_row, width);
-  }
 };
 
-PackedShape shape_of(const DraftWeight& weight) {
-  return packed_shape(weight.format, weight.values->shape().at(0) / weight.experts, weight.values->shape().at(1),
-                      weight.gated);
+plan::PlaneT plane_of(PlaneRole role, DType dtype, uint64_t offset, uint64_t bytes) {
+  return {{}, static_cast<plan::PlaneRole>(role), std::string(name_of(dtype)), offset, bytes};
 }
 
-/// Reads the source rows of a packed panel, zeros for pads.
-template <typename T, typename Read>
-void read_panel(const PanelOrder& order, int64_t panel, int64_t k, T* rows, const Read& read) {
-  int64_t filled = 0;
-  while (filled < panel_width) {
-    const int64_t source = order.source_row(panel * panel_width + filled);
+/// Rows [first, first + count) of a weight's codes.
+void read_codes(const DraftWeight& weight, int64_t first, int64_t count, std::byte* out, const FiniteCheck& check) {
+  const Constant& values = *weight.values;
+  const DType dtype = weight.format.codes;
+  const int64_t width = values.row_elements();
+  const auto elements = static_cast<size_t>(count * width);
+  if (values.dtype() == dtype) {
+    values.read(first, count, out);
+    check(dtype, out, elements, first, width);
+    return;
+  }
+  std::vector<float> floats(elements);
+  values.read_floats(first, count, floats.data());
+  check(DType::f32, std::as_bytes(std::span(floats)).data(), elements, first, width);
+  convert_from_float(floats.data(), dtype, out, elements);
+}
+
+/// Reads the source rows of a packed panel, zeros for pads. `first_row`: of the weight, among those of all experts.
+void read_panel(const DraftWeight& weight, const OutputOrder& order, int64_t panel, int64_t first_row, std::byte* rows,
+                const FiniteCheck& check) {
+  const int64_t width = weight.layout->panel;
+  const auto row_bytes = static_cast<size_t>(weight.values->row_elements()) * size_of(weight.format.codes);
+  int64_t run = 1;
+  for (int64_t filled = 0; filled < width; filled += run) {
+    const int64_t source = order.source_row(panel * width + filled);
+    std::byte* const to = rows + static_cast<size_t>(filled) * row_bytes;
+    run = 1;
     if (source < 0) {
-      std::fill_n(rows + filled * k, k, T{});
-      ++filled;
+      std::memset(to, 0, row_bytes);
       continue;
     }
-    int64_t run = 1;
-    while (filled + run < panel_width && order.source_row(panel * panel_width + filled + run) == source + run) ++run;
-    read(source, run, rows + filled * k);
-    filled += run;
+    while (filled + run < width && order.source_row(panel * width + filled + run) == source + run) ++run;
+    read_codes(weight, first_row + source, run, to, check);
   }
 }
 
-plan::PlaneT plane_of(plan::PlaneRole role, DType dtype, uint64_t offset, uint64_t bytes) {
-  return {{}, role, std::string(name_of(dtype)), offset, bytes};
-}
-
-plan::PlaneT write_outputs(EngineWriter& writer, plan::PlaneRole role, const PanelOrder& order, const Constant& values,
-                           const FiniteCheck& check) {
-  std::vector<float> floats(static_cast<size_t>(values.rows()));
-  values.read_floats(0, values.rows(), floats.data());
-  check(floats, 0, 1);
-  std::vector<float> packed;
-  for (size_t first = 0; first < floats.size(); first += static_cast<size_t>(order.n)) {  // of every expert
-    const std::vector<float> one = pack_outputs(order, std::span(floats).subspan(first, static_cast<size_t>(order.n)));
+/// A plane that is small beside the codes, of all experts.
+std::vector<std::byte> pack_small_plane(const DraftWeight& weight, const WeightPacker& packer, const PlaneShape& plane,
+                                        const Constant& values, const FiniteCheck& check) {
+  INCIPIT_ASSERT(values.dtype() == plane.dtype);
+  const int64_t width = values.row_elements();
+  std::vector<std::byte> bytes(static_cast<size_t>(values.rows() * width) * size_of(plane.dtype)), packed;
+  reading(weight, [&] { values.read(0, values.rows(), bytes.data()); });
+  check(plane.dtype, bytes.data(), static_cast<size_t>(values.rows() * width), 0, width);
+  const size_t an_expert = bytes.size() / static_cast<size_t>(weight.experts);
+  for (size_t first = 0; first < bytes.size(); first += an_expert) {
+    const std::vector<std::byte> one =
+        packer.pack_plane(plane.role, plane.dtype, std::span(bytes).subspan(first, an_expert));
     packed.insert(packed.end(), one.begin(), one.end());
   }
-  const auto bytes = std::as_bytes(std::span(packed));
-  return plane_of(role, DType::f32, writer.write_weights(bytes), bytes.size());
+  return packed;
 }
 
 std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
@@ -115,71 +129,100 @@ std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& w
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
-  return {plane_of(plan::PlaneRole::values, values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes))};
+  return {plane_of(PlaneRole::values, values.dtype(), offset, static_cast<uint64_t>(values.rows() * row_bytes))};
 }
 
-std::vector<plan::PlaneT> write_panels(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
-                                       const FiniteCheck& check, const std::function<void(int64_t)>& advance) {
-  const Constant& values = *weight.values;
-  const int64_t n = values.shape().at(0) / weight.experts, k = values.shape().at(1);
-  const PanelPacker packer(weight.format, n, k, weight.gated);
+/// Writes the codes, panel by panel, and returns their sums where the layout has them.
+std::vector<int32_t> write_codes(const DraftWeight& weight, const WeightPacker& packer, EngineWriter& writer,
+                                 ThreadPool& pool, const FiniteCheck& check,
+                                 const std::function<void(int64_t)>& advance) {
+  constexpr int64_t least_rows = 16;  // that are worth a task
   const PackedShape shape = packer.shape();
-  const bool coded = weight.format == WeightFormat::i8;
-  const int64_t panels = weight.experts * shape.panels;
+  const int64_t panels = weight.experts * shape.panels, panel_rows = weight.layout->panel;
+  const int64_t panels_a_task = std::max<int64_t>(1, least_rows / panel_rows);
   const int64_t panels_a_slab = std::max<int64_t>(1, slab_bytes / shape.panel_bytes);
+  const auto row_bytes = static_cast<size_t>(weight.values->row_elements()) * size_of(weight.format.codes);
   std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, panels) * shape.panel_bytes));
-  std::vector<int32_t> code_sums(coded ? static_cast<size_t>(panels * panel_width) : 0);
-
-  std::vector<plan::PlaneT> planes;
-  planes.push_back(plane_of(coded ? plan::PlaneRole::codes : plan::PlaneRole::values, element_dtype(weight.format),
-                            writer.align_weights(), static_cast<uint64_t>(panels * shape.panel_bytes)));
+  std::vector<int32_t> code_sums(static_cast<size_t>(panels * packer.sums_a_panel()));
   for (int64_t first = 0; first < panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, panels - first);
-    const auto pack_one = [&](int64_t i) {
-      const int64_t panel = first + i;
-      const int64_t expert_row = panel / shape.panels * n;  // the expert's first
-      std::byte* out = slab.data() + i * shape.panel_bytes;
-      if (coded) {
-        std::vector<int8_t> rows(static_cast<size_t>(panel_width * k));
-        read_panel(packer.order(), panel % shape.panels, k, rows.data(), [&](int64_t row, int64_t run, int8_t* target) {
-          values.read(expert_row + row, run, reinterpret_cast<std::byte*>(target));
-        });
-        packer.pack_panel_codes(rows.data(), out, code_sums.data() + panel * panel_width);
-      } else {
-        std::vector<float> rows(static_cast<size_t>(panel_width * k));
-        read_panel(packer.order(), panel % shape.panels, k, rows.data(), [&](int64_t row, int64_t run, float* target) {
-          values.read_floats(expert_row + row, run, target);
-          check(std::span(target, static_cast<size_t>(run * k)), expert_row + row, k);
-        });
-        packer.pack_panel(rows.data(), out);
+    const auto pack_some = [&](int64_t task) {
+      std::vector<std::byte> rows(static_cast<size_t>(panel_rows) * row_bytes);
+      const int64_t end = std::min((task + 1) * panels_a_task, count);
+      for (int64_t i = task * panels_a_task; i < end; ++i) {
+        const int64_t panel = first + i;
+        read_panel(weight, packer.order(), panel % shape.panels, panel / shape.panels * packer.order().n(), rows.data(),
+                   check);
+        packer.pack_panel(rows.data(), slab.data() + i * shape.panel_bytes,
+                          code_sums.data() + panel * packer.sums_a_panel());
       }
     };
-    reading(weight, [&] { parallel_or_throw(pool, count, pack_one); });
+    reading(weight, [&] { parallel_or_throw(pool, (count + panels_a_task - 1) / panels_a_task, pack_some); });
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * shape.panel_bytes)));
     advance(count * shape.panel_bytes);
   }
-  if (coded) {
-    planes.push_back(write_outputs(writer, plan::PlaneRole::scales, packer.order(), *weight.scales, check));
-    const auto bytes = std::as_bytes(std::span(code_sums));
-    planes.push_back(plane_of(plan::PlaneRole::code_sums, DType::i32, writer.write_weights(bytes), bytes.size()));
+  return code_sums;
+}
+
+std::vector<plan::PlaneT> write_packed(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+                                       const FiniteCheck& check, const std::function<void(int64_t)>& advance) {
+  const WeightPacker packer(*weight.layout, weight.shape());
+  std::vector<plan::PlaneT> planes;
+  std::vector<int32_t> code_sums;
+  for (const PlaneShape& plane : planes_of(*weight.layout, weight.shape(), weight.bias != nullptr)) {
+    plan::PlaneT& written = planes.emplace_back(
+        plane_of(plane.role, plane.dtype, 0, static_cast<uint64_t>(weight.experts * plane.bytes())));
+    if (plane.role == PlaneRole::values || plane.role == PlaneRole::codes) {
+      written.offset = writer.align_weights();
+      code_sums = write_codes(weight, packer, writer, pool, check, advance);
+      continue;
+    }
+    if (plane.role == PlaneRole::code_sums) {
+      written.offset = writer.write_weights(std::as_bytes(std::span(code_sums)));
+    } else {
+      const ConstantPtr& values = plane.role == PlaneRole::scales        ? weight.scales
+                                  : plane.role == PlaneRole::zero_points ? weight.zero_points
+                                                                         : weight.bias;
+      written.offset = writer.write_weights(pack_small_plane(weight, packer, plane, *values, check));
+    }
+    advance(static_cast<int64_t>(written.bytes));
   }
-  if (weight.bias) planes.push_back(write_outputs(writer, plan::PlaneRole::bias, packer.order(), *weight.bias, check));
-  for (const plan::PlaneT& plane : std::span(planes).subspan(1)) advance(static_cast<int64_t>(plane.bytes));
   return planes;
 }
 
 uint64_t bytes_of(const DraftWeight& weight) {
-  if (!weight.dense) {
-    const PackedShape shape = shape_of(weight);
-    // Beside the panels: scales and sums of codes, and the bias, f32 or i32 each.
-    const int64_t output_planes = (weight.format == WeightFormat::i8 ? 2 : 0) + (weight.bias ? 1 : 0);
-    return static_cast<uint64_t>(weight.experts * (shape.bytes() + output_planes * shape.panels * panel_width * 4));
+  if (weight.dense) {
+    return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
   }
-  return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
+  int64_t bytes = 0;
+  for (const PlaneShape& plane : planes_of(*weight.layout, weight.shape(), weight.bias != nullptr)) {
+    bytes += weight.experts * plane.bytes();
+  }
+  return static_cast<uint64_t>(bytes);
 }
 
 }  // namespace
+
+void choose_layouts(PlanDraft& draft, const Target& target) {
+  std::vector<std::vector<const WeightLayout*>> shared(draft.weights.size());  // that all steps of a weight can read
+  std::vector<bool> is_read(draft.weights.size());
+  for (const plan::StepT& step : draft.plan.steps) {
+    for (const plan::OperandT& input : step.inputs) {
+      if (input.space != plan::Space::weight || draft.weights[input.index].dense) continue;
+      const std::vector<const WeightLayout*> own = layouts_read(step.problem, target);
+      std::vector<const WeightLayout*>& of_weight = shared[input.index];
+      if (!is_read[input.index]) of_weight = own;
+      is_read[input.index] = true;
+      std::erase_if(of_weight, [&](const auto* layout) { return std::ranges::find(own, layout) == own.end(); });
+      if (!of_weight.empty()) continue;
+      throw Error(step.problem, "no kernel reads the layout that other steps of its weight read", "this is a bug");
+    }
+  }
+  for (size_t i = 0; i < draft.weights.size(); ++i) {
+    if (is_read[i]) draft.weights[i].layout = shared[i].front();
+  }
+}
 
 uint64_t weight_bytes(const PlanDraft& draft) {
   uint64_t bytes = 0;
@@ -194,15 +237,19 @@ plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, Thre
   const Shape& shape = weight.values->shape();
   plan::WeightT written;
   written.name = weight.name;
-  written.layout = weight.dense ? "dense" : panel_layout;
-  written.format = weight.dense ? name_of(weight.values->dtype()) : name_of(weight.format);
+  written.layout = weight.dense ? "dense" : weight.layout->name;
+  written.format = weight.dense ? std::string(name_of(weight.values->dtype())) : to_text(weight.format);
   written.rows = unsigned32(shape.empty() ? 1 : shape[0] / weight.experts);
   written.columns = unsigned32(shape.size() < 2 ? 1 : shape[1]);
   written.pairing = weight.gated ? plan::Pairing::gate_up : plan::Pairing::none;
-  if (weight.scales != nullptr) written.block_rows = 1;  // a scale an output
+  if (!weight.dense) {
+    const WeightShape::Blocks blocks = weight.shape().scale_blocks();
+    written.block_rows = unsigned32(blocks.rows);
+    written.block_columns = unsigned32(blocks.columns);
+  }
   written.experts = unsigned32(weight.experts);
   written.planes =
-      weight.dense ? write_dense(weight, writer, check, advance) : write_panels(weight, writer, pool, check, advance);
+      weight.dense ? write_dense(weight, writer, check, advance) : write_packed(weight, writer, pool, check, advance);
   return written;
 }
 

@@ -1,4 +1,4 @@
-// Streams weights from their constants into the engine, in the layouts of kernels/layout.h.
+// Streams weights from their constants into the engine, in the layouts that kernels read (kernels/weight_layout.h).
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "base/target.h"
 #include "base/thread_pool.h"
 #include "compile/plan_draft.h"
 #include "engine/writer.h"
 
 namespace incipit {
+
+/// Gives every packed weight a layout that kernels of the target read, for all of its steps: of the first step's best
+/// guess, where others read it too. Throws Error when there is none.
+void choose_layouts(PlanDraft& draft, const Target& target);
 
 /// Bytes that write_weight will write for all weights and constants, for memory bounds and progress.
 uint64_t weight_bytes(const PlanDraft& draft);

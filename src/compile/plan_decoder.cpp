@@ -122,7 +122,7 @@ std::vector<std::byte> tokenizer_of(const Model& model) {
 
 }  // namespace
 
-Planned plan_decoder(Rewritten rewritten, const CompileOptions& options) {
+Planned plan_decoder(Rewritten rewritten, const CompileOptions& options, const Target& target) {
   Planned planned(std::move(rewritten));
   if (planned.model.layers == 0) complete_from_graph(planned.model, options);
   planned.draft = lower(planned.model, LowerOptions{});
@@ -132,6 +132,7 @@ Planned plan_decoder(Rewritten rewritten, const CompileOptions& options) {
   add_frame(plan);
   for (plan::BucketT& bucket : plan.buckets) place_buffers(plan, bucket);
   planned.report.steps = static_cast<int32_t>(plan.steps.size());
+  choose_layouts(planned.draft, target);
   planned.report.weight_bytes = weight_bytes(planned.draft);
   plan.memory_limit = memory_for_state(planned, options.memory);
   planned.tokenizer = tokenizer_of(planned.model);

@@ -7,20 +7,27 @@
 
 #include "engine/plan_generated.h"
 #include "graph/constant.h"
-#include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
-/// What a weight of the plan is made from. `dense`: `values` as they are. Otherwise packed in panels of `format`.
+/// What a weight of the plan is made from. `dense`: `values` as they are. Otherwise packed by `format` and `layout`.
 struct DraftWeight {
   std::string name;
   bool dense = true;
   WeightFormat format = WeightFormat::f32;
+  const WeightLayout* layout = nullptr;  // which its steps' kernels read (choose_layouts)
   bool gated = false;
-  int64_t experts = 1;  // packed: weights of one shape, one after the other
-  ConstantPtr values;   // dense values; or the [experts · n, k] weight (codes when int8)
-  ConstantPtr scales;   // int8: f32 [experts · n]
-  ConstantPtr bias;     // f32 [n], or null
+  int64_t experts = 1;      // packed: weights of one shape, one after the other
+  ConstantPtr values;       // dense values; or the [experts · n, k] weight, or its codes
+  ConstantPtr scales;       // where the format has them, of every expert's blocks
+  ConstantPtr zero_points;  // likewise
+  ConstantPtr bias;         // f32 [n], or null
+
+  /// Of one expert.
+  WeightShape shape() const {
+    return weight_shape(format, values->shape().at(0) / experts, values->shape().at(1), gated);
+  }
 };
 
 struct PlanDraft {

@@ -19,7 +19,7 @@ std::string why_plain(const std::vector<PassReport>& passes) {
 
 }  // namespace
 
-Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options) {
+Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options, const Target& target) {
   for (const auto& [option, given] : {std::pair("--max-context", options.max_context), {"--memory", options.memory}}) {
     if (given != 0) throw Error(option, "means nothing to a plain graph, which has no sequences", "leave it out");
   }
@@ -35,6 +35,7 @@ Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options) {
   planned.report.plain = why_plain(planned.report.passes);
   planned.report.steps = static_cast<int32_t>(plan.graph->operations.size());
   planned.report.launches = static_cast<int32_t>(plan.steps.size());
+  choose_layouts(planned.draft, target);
   planned.report.weight_bytes = weight_bytes(planned.draft);
   return planned;
 }

@@ -44,8 +44,8 @@ struct Packed : Tuned {
   explicit Packed(Tuned before) : Tuned(std::move(before)) {}
 };
 
-Planned plan_decoder(Rewritten rewritten, const CompileOptions& options);
-Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options);
+Planned plan_decoder(Rewritten rewritten, const CompileOptions& options, const Target& target);
+Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options, const Target& target);
 Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
                      Progress& progress);
 Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& writer, Progress& progress);

@@ -38,7 +38,12 @@ class KernelCode final : public LaunchCode {
     kernel_.processor.run(problem_, *static_cast<const Args*>(arguments), config_, tile, scratch);
   }
   void compute(const void* arguments) const override {
-    Family::reference(problem_, *static_cast<const Args*>(arguments));
+    const Args& args = *static_cast<const Args*>(arguments);
+    if constexpr (requires { Family::reference(problem_, args, *kernel_.layout); }) {
+      Family::reference(problem_, args, *kernel_.layout);
+    } else {
+      Family::reference(problem_, args);
+    }
   }
 
  private:

@@ -15,11 +15,11 @@ int64_t parameter_count(const Graph& graph) {
   int64_t count = 0;
   for (const ValueId id : graph.constants()) {
     const Value& value = graph.value(id);
-    // Not learned: the scales of quantised weights, and the frequencies of rotary.
+    // Not learned: the scales and zero points of quantised weights, and the frequencies of rotary.
     bool learned = true;
     for (const auto& [node, input] : graph.uses(id)) {
-      if (graph.op_as<ops::QuantizedLinear>(node) && input == 3) learned = false;
-      if (graph.op_as<ops::QuantizedExpertLinear>(node) && input == 4) learned = false;
+      if (graph.op_as<ops::QuantizedLinear>(node) && (input == 3 || input == 6)) learned = false;
+      if (graph.op_as<ops::QuantizedExpertLinear>(node) && input >= 4) learned = false;
       if (graph.op_as<ops::Rotary>(node) || graph.op_as<ops::RotaryTable>(node)) learned = false;
     }
     if (learned) count += element_count(value.constant->shape());

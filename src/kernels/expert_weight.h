@@ -3,17 +3,25 @@
 
 #include <cstdint>
 
-#include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
-/// `shape` is one expert's; its planes follow those of the experts before it.
-inline PackedWeight expert_weight(const PackedWeight& all, const PackedShape& shape, int64_t expert) {
-  const int64_t outputs = expert * shape.panels * panel_width;
-  PackedWeight one;
-  one.panels = all.panels + expert * shape.bytes();
-  one.scales = all.scales == nullptr ? nullptr : all.scales + outputs;
-  one.code_sums = all.code_sums == nullptr ? nullptr : all.code_sums + outputs;
+/// `weight` is one expert's; its planes follow those of the experts before it.
+inline PackedWeight expert_weight(const PackedWeight& all, const WeightLayout& layout, const WeightShape& weight,
+                                  int64_t expert) {
+  PackedWeight one = all;
+  for (const PlaneShape& plane : planes_of(layout, weight, false)) {
+    const int64_t bytes = expert * plane.bytes();
+    switch (plane.role) {
+      case PlaneRole::values:
+      case PlaneRole::codes: one.codes += bytes; break;
+      case PlaneRole::scales: one.scales += bytes; break;
+      case PlaneRole::zero_points: one.zero_points += bytes; break;
+      case PlaneRole::code_sums: one.code_sums += expert * plane.elements; break;
+      case PlaneRole::bias: break;
+    }
+  }
   return one;
 }
 

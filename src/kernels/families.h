@@ -14,6 +14,7 @@
 #include "base/dtype.h"
 #include "kernels/batch.h"
 #include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
@@ -46,13 +47,14 @@ struct Embedding {
 };
 
 /// The embedding row gathered back from a *packed* weight (tied embeddings keep one copy): same result as Embedding
-/// on the dequantised weight. `format` tells the packed element type.
+/// on the dequantised weight.
 struct PackedEmbedding {
   struct Problem {
     static constexpr std::string_view family = "packed_embedding";
     int32_t vocabulary = 0, width = 0;
     WeightFormat format = WeightFormat::f32;
     float scale = 1;
+    WeightShape weight() const { return weight_shape(format, vocabulary, width, false); }
     template <typename V>
     void fields(V& v) {
       v("vocabulary", vocabulary), v("width", width), v("format", format), v("scale", scale);
@@ -66,28 +68,28 @@ struct PackedEmbedding {
     int64_t output_stride;
     bool pad_output = true;  // as Linear's
   };
-  static void reference(const Problem&, const Args&);
+  static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<PackedEmbedding>> kernels();
 };
 
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
-/// A float weight's input is f32 or bf16 as the weight, f32 for f16; an i8 input has a scale per row (product =
-/// code·code·scale·scale, sums exact in i32). An i8 weight also takes f32 or bf16 rows, which the kernel quantises as
-/// QuantizeRows does it, to the same bits. Accumulates in f32. When gated, n counts gate and up rows and the output has
-/// n/2 columns.
+/// The input is what the format says; i8 rows have a scale each (product = code·code·scale·scale, sums exact in i32).
+/// A format of i8 rows also takes f32 or bf16 ones, which the kernel quantises as QuantizeRows does it, to the same
+/// bits. Accumulates in f32. When gated, n counts gate and up rows and the output has n/2 columns.
 struct Linear {
   struct Problem {
     static constexpr std::string_view family = "linear";
     int32_t n = 0, k = 0;
     WeightFormat format = WeightFormat::f32;
-    DType input = DType::f32;   // f32 | bf16 | i8, as the format; any with i8
+    DType input = DType::f32;   // as the format; any where that is i8
     DType output = DType::f32;  // f32 | bf16
     bool bias = false;          // f32 [n], in packed order, zero padded
     bool residual = false;      // f32 rows, added last; may alias the output
     Activation activation = Activation::none;
     int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
     /// The kernel makes the codes of its input.
-    bool quantizes() const { return format == WeightFormat::i8 && input != DType::i8; }
+    bool quantizes() const { return format.multiplies_codes() && input != DType::i8; }
+    WeightShape weight() const { return weight_shape(format, n, k, is_gated(activation)); }
     template <typename V>
     void fields(V& v) {
       v("n", n), v("k", k), v("format", format), v("input", input), v("output", output), v("bias", bias),
@@ -108,7 +110,7 @@ struct Linear {
     /// The output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if less).
     bool pad_output;
   };
-  static void reference(const Problem&, const Args&);
+  static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<Linear>> kernels();
 };
 
@@ -459,6 +461,7 @@ struct ExpertLinear {
     int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
     int64_t input_width() const { return shared ? k : int64_t{k} * top_k; }
     int64_t slots_width() const { return int64_t{output_width()} * top_k; }
+    WeightShape weight() const { return weight_shape(format, n, k, is_gated(activation)); }  // of one expert
     template <typename V>
     void fields(V& v) {
       v("experts", experts), v("top_k", top_k), v("n", n), v("k", k), v("format", format), v("input", input),
@@ -478,7 +481,7 @@ struct ExpertLinear {
     int64_t output_stride;
     bool pad_output;  // as Linear's
   };
-  static void reference(const Problem&, const Args&);
+  static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<ExpertLinear>> kernels();
 };
 

@@ -22,6 +22,8 @@
 
 namespace incipit {
 
+struct WeightLayout;
+
 /// One tunable setting of a kernel (block sizes and the like), chosen at build and recorded in the engine.
 struct KernelConfig {
   std::string_view name;   // "mb64_nb2": stable, part of the engine
@@ -69,7 +71,25 @@ struct Kernel {
   /// Bytes that the tiles of a launch share, for contexts of up to `max_context` tokens; null: none. 64-byte aligned
   /// and zero when the first launch gets them; launches that run one after the other share them.
   size_t (*workspace_bytes)(const Problem&, const KernelConfig&, int32_t max_context) = nullptr;
+  /// Where the codes of its packed weight lie (weight_layout.h); null: it reads none.
+  const WeightLayout* layout = nullptr;
 };
+
+/// Kernels that a program adds to a family, behind those of its table, before it builds or opens an engine.
+template <typename Family>
+std::vector<Kernel<Family>>& added_kernels() {
+  static std::vector<Kernel<Family>> added;
+  return added;
+}
+
+/// A family's table with what was added.
+template <typename Family>
+std::span<const Kernel<Family>> with_added(std::vector<Kernel<Family>>& table) {
+  std::vector<Kernel<Family>>& added = added_kernels<Family>();
+  table.insert(table.end(), added.begin(), added.end());
+  added.clear();
+  return table;
+}
 
 /// The kernel of that name, or nullptr.
 template <typename Family>

@@ -1,97 +1,110 @@
 #include "kernels/packing.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/reference/elements.h"
 
 namespace incipit {
-
-int64_t PanelOrder::source_row(int64_t packed) const {
-  if (!gated) return packed < n ? packed : -1;
-  const int64_t panel = packed / panel_width;
-  const int64_t row = panel / 2 * panel_width + packed % panel_width;
-  if (row >= n / 2) return -1;
-  return panel % 2 == 0 ? row : n / 2 + row;
-}
-
-int64_t PanelOrder::packed_row(int64_t source) const {
-  if (!gated) return source;
-  const int64_t up = source >= n / 2 ? 1 : 0;
-  const int64_t row = source - up * (n / 2);
-  return (2 * (row / panel_width) + up) * panel_width + row % panel_width;
-}
-
 namespace {
 
-/// Calls store(element index in the panel, row, input) for every element with an input below k.
-template <typename Store>
-void for_each_element(int64_t group, int64_t k, Store store) {
-  for (int64_t row = 0; row < panel_width; ++row) {
-    for (int64_t input = 0; input < k; ++input) {
-      store((input / group * panel_width + row) * group + input % group, row, input);
+/// A panel's rows of k elements, tile by tile side by side. Whole tiles are copied as one `Tile`, if it is their size.
+template <typename Tile>
+void copy_tiles(const std::byte* rows, int64_t panel, int64_t row_bytes, std::byte* out) {
+  constexpr auto size = static_cast<int64_t>(sizeof(Tile));
+  for (int64_t row = 0; row < panel; ++row) {
+    const std::byte* from = rows + row * row_bytes;
+    std::byte* to = out + row * size;
+    int64_t at = 0;
+    for (; at + size <= row_bytes; at += size, to += panel * size) std::memcpy(to, from + at, sizeof(Tile));
+    std::memcpy(to, from + at, static_cast<size_t>(row_bytes - at));
+  }
+}
+
+void copy_tiles(const std::byte* rows, int64_t panel, int64_t row_bytes, int64_t tile_bytes, std::byte* out) {
+  if (tile_bytes == 4) return copy_tiles<uint32_t>(rows, panel, row_bytes, out);
+  if (tile_bytes == 2) return copy_tiles<uint16_t>(rows, panel, row_bytes, out);
+  for (int64_t row = 0; row < panel; ++row) {
+    for (int64_t at = 0; at < row_bytes; at += tile_bytes) {
+      std::memcpy(out + at * panel + row * tile_bytes, rows + row * row_bytes + at,
+                  static_cast<size_t>(std::min(tile_bytes, row_bytes - at)));
     }
   }
 }
 
 }  // namespace
 
-void PanelPacker::pack_panel(const float* rows, std::byte* out) const {
-  INCIPIT_ASSERT(format_ != WeightFormat::i8);
+void WeightPacker::pack_panel(const std::byte* rows, std::byte* out, int32_t* code_sums) const {
+  const WeightFormat& format = weight_.format;
+  const auto element = static_cast<int64_t>(size_of(format.codes));
   std::memset(out, 0, static_cast<size_t>(shape_.panel_bytes));
-  if (format_ == WeightFormat::f32) {
-    auto* to = reinterpret_cast<float*>(out);
-    for_each_element(1, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = rows[row * k_ + input]; });
-  } else if (format_ == WeightFormat::bf16) {
-    auto* to = reinterpret_cast<bf16*>(out);
-    for_each_element(2, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = to_bf16(rows[row * k_ + input]); });
-  } else {
-    auto* to = reinterpret_cast<f16*>(out);
-    for_each_element(1, k_, [&](int64_t at, int64_t row, int64_t input) { to[at] = to_f16(rows[row * k_ + input]); });
+  copy_tiles(rows, layout_.panel, weight_.k * element, layout_.tile(format, shape_.padded_k) * element, out);
+  if (sums_a_panel() == 0) return;
+  INCIPIT_ASSERT(format.codes == DType::i8);
+  std::fill_n(code_sums, sums_a_panel(), 0);
+  const auto* codes = reinterpret_cast<const int8_t*>(rows);
+  const int64_t block = format.inputs_a_block(weight_.k);
+  for (int64_t row = 0; row < layout_.panel; ++row) {
+    for (int64_t input = 0; input < weight_.k; ++input) {
+      code_sums[input / block * layout_.panel + row] += codes[row * weight_.k + input];
+    }
   }
 }
 
-void PanelPacker::pack_panel_codes(const int8_t* codes, std::byte* out, int32_t* code_sums) const {
-  INCIPIT_ASSERT(format_ == WeightFormat::i8);
-  std::memset(out, 0, static_cast<size_t>(shape_.panel_bytes));
-  std::memset(code_sums, 0, panel_width * sizeof(int32_t));
-  auto* to = reinterpret_cast<int8_t*>(out);
-  for_each_element(4, k_, [&](int64_t at, int64_t row, int64_t input) {
-    to[at] = codes[row * k_ + input];
-    code_sums[row] += codes[row * k_ + input];
-  });
-}
-
-std::vector<float> pack_outputs(const PanelOrder& order, std::span<const float> values) {
-  INCIPIT_ASSERT(static_cast<int64_t>(values.size()) == order.n);
-  std::vector<float> packed(static_cast<size_t>(order.packed_rows()));
-  for (int64_t row = 0; row < order.n; ++row) {
-    packed[static_cast<size_t>(order.packed_row(row))] = values[static_cast<size_t>(row)];
+std::vector<std::byte> WeightPacker::pack_plane(PlaneRole role, DType dtype, std::span<const std::byte> values) const {
+  const bool by_block = role != PlaneRole::bias;
+  if (by_block && weight_.format.block_n != 1) return {values.begin(), values.end()};
+  const size_t size = size_of(dtype);
+  const int64_t width = by_block ? columns() : 1;
+  INCIPIT_ASSERT(values.size() == static_cast<size_t>(weight_.n * width) * size);
+  std::vector<std::byte> packed(static_cast<size_t>(order_.packed_rows() * width) * size);
+  for (int64_t source = 0; source < weight_.n; ++source) {
+    const int64_t row = order_.packed_row(source);
+    for (int64_t column = 0; column < width; ++column) {
+      const int64_t at = (row / layout_.panel * width + column) * layout_.panel + row % layout_.panel;
+      std::memcpy(packed.data() + static_cast<size_t>(at) * size,
+                  values.data() + static_cast<size_t>(source * width + column) * size, size);
+    }
   }
   return packed;
 }
 
-void unpack_row(WeightFormat format, int64_t k, const PackedWeight& weight, int64_t packed_row, float* out) {
-  const int64_t padded_k = round_up(k, 64);
-  for (int64_t input = 0; input < k; ++input) {
-    const std::byte* at = weight.panels + packed_offset(format, padded_k, packed_row, input);
-    switch (format) {
-      case WeightFormat::f32: std::memcpy(out + input, at, sizeof(float)); break;
-      case WeightFormat::bf16: {
-        bf16 value;
-        std::memcpy(&value, at, sizeof value);
-        out[input] = to_float(value);
-        break;
-      }
-      case WeightFormat::f16: {
-        f16 value;
-        std::memcpy(&value, at, sizeof value);
-        out[input] = to_float(value);
-        break;
-      }
-      case WeightFormat::i8:
-        out[input] = static_cast<float>(static_cast<int8_t>(*at)) * weight.scales[packed_row];
-        break;
-    }
+WeightReader::WeightReader(const WeightLayout& layout, const WeightShape& weight, const PackedWeight& packed)
+    : layout_(layout), weight_(weight), packed_(packed), order_(layout, weight.n, weight.pairs) {
+  padded_k_ = packed_shape(layout, weight).padded_k;
+  tile_ = layout.tile(weight.format, padded_k_);
+}
+
+double WeightReader::Row::code(int64_t input) const {
+  const int64_t panel = reader_.layout_.panel, tile = reader_.tile_;
+  const int64_t tiles = packed_row_ / panel * (reader_.padded_k_ / tile) + input / tile;
+  const WeightFormat& format = reader_.weight_.format;
+  const double code =
+      load_element(format.codes, reader_.packed_.codes, (tiles * panel + packed_row_ % panel) * tile + input % tile);
+  if (!format.zero_points) return code;
+  const int64_t block = index_of_block(input / format.inputs_a_block(reader_.weight_.k));
+  return code - load_element(*format.zero_points, reader_.packed_.zero_points, block);
+}
+
+double WeightReader::Row::scale(int64_t block) const {
+  return load_element(*reader_.weight_.format.scales, reader_.packed_.scales, index_of_block(block));
+}
+
+int64_t WeightReader::Row::index_of_block(int64_t block) const {
+  const WeightFormat& format = reader_.weight_.format;
+  const int64_t columns = format.blocks_of_k(reader_.weight_.k), panel = reader_.layout_.panel;
+  if (format.block_n == 1) return (packed_row_ / panel * columns + block) * panel + packed_row_ % panel;
+  return (format.block_n == 0 ? 0 : row_ / format.block_n) * columns + block;
+}
+
+void WeightReader::read(int64_t source, float* out) const {
+  const Row from = row(source);
+  const int64_t block = weight_.format.inputs_a_block(weight_.k);
+  for (int64_t input = 0; input < weight_.k; ++input) {
+    // The product of two floats is exact in double: rounded once.
+    const double scale = weight_.format.scales ? from.scale(input / block) : 1;
+    out[input] = static_cast<float>(from.code(input) * scale);
   }
 }
 

@@ -1,5 +1,5 @@
-// Packs weights into the panel16 layout (layout.h) panel by panel, so that a weight larger than memory can stream
-// from its checkpoint to the engine; and reads them back.
+// Packs weights into a layout (weight_layout.h) panel by panel, so that a weight larger than memory can stream from its
+// checkpoint to the engine; and reads them back.
 #pragma once
 
 #include <cstddef>
@@ -7,57 +7,72 @@
 #include <span>
 #include <vector>
 
-#include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
-/// Where outputs go: the row permutation and padding of one weight.
-struct PanelOrder {
-  int64_t n = 0;       // outputs before padding; gate rows then up rows when gated
-  bool gated = false;  // panels alternate gate and up (layout.h)
-
-  int64_t panels() const { return packed_shape(WeightFormat::f32, n, 1, gated).panels; }
-  int64_t packed_rows() const { return panels() * panel_width; }
-  /// The weight row that packed row `packed` in [0, packed_rows()) holds; -1 for a pad.
-  int64_t source_row(int64_t packed) const;
-  /// The inverse, for a weight row in [0, n).
-  int64_t packed_row(int64_t source) const;
-};
-
-/// Byte offset of W[packed row, input] within the packed panels.
-constexpr int64_t packed_offset(WeightFormat format, int64_t padded_k, int64_t packed_row, int64_t input) {
-  const int64_t group = packing_group(format);
-  const int64_t element = (packed_row / panel_width * (padded_k / group) + input / group) * panel_width * group +
-                          packed_row % panel_width * group + input % group;
-  return element * element_bytes(format);
-}
-
-/// Packs one weight [n, k]. Panels may be packed in any order, each by itself.
-class PanelPacker {
+/// Packs one weight. Panels may be packed in any order, each by itself.
+class WeightPacker {
  public:
-  PanelPacker(WeightFormat format, int64_t n, int64_t k, bool gated)
-      : format_(format), order_{n, gated}, k_(k), shape_(packed_shape(format, n, k, gated)) {}
+  WeightPacker(const WeightLayout& layout, const WeightShape& weight)
+      : layout_(layout),
+        weight_(weight),
+        order_(layout, weight.n, weight.pairs),
+        shape_(packed_shape(layout, weight)) {}
 
-  const PanelOrder& order() const { return order_; }
+  const OutputOrder& order() const { return order_; }
   const PackedShape& shape() const { return shape_; }
 
-  /// Float formats. `rows` [16][k] holds the panel's rows in packed order, zeros for a pad; `out` takes
-  /// shape().panel_bytes. bf16 and f16 round to nearest even.
-  void pack_panel(const float* rows, std::byte* out) const;
-  /// i8 format: `codes` [16][k] likewise; `code_sums` [16] takes each row's sum (PackedWeight::code_sums).
-  void pack_panel_codes(const int8_t* codes, std::byte* out, int32_t* code_sums) const;
+  /// `rows` [panel][k] holds the codes of the panel's rows in packed order, zeros for a pad; `out` takes
+  /// shape().panel_bytes. `code_sums` takes the panel's part of that plane, where the layout has it.
+  void pack_panel(const std::byte* rows, std::byte* out, int32_t* code_sums) const;
+  /// The panel's values of code_sums.
+  int64_t sums_a_panel() const { return layout_.has_sums(weight_.format) ? layout_.panel * columns() : 0; }
+  /// Any other plane, packed, of values in the order of the weight: scales and zero points by block, a bias by output.
+  /// Pads are zeros.
+  std::vector<std::byte> pack_plane(PlaneRole role, DType dtype, std::span<const std::byte> values) const;
 
  private:
-  WeightFormat format_;
-  PanelOrder order_;
-  int64_t k_;
+  int64_t columns() const { return weight_.format.blocks_of_k(weight_.k); }
+
+  const WeightLayout& layout_;
+  WeightShape weight_;
+  OutputOrder order_;
   PackedShape shape_;
 };
 
-/// A per-output vector (bias, scales) in packed order, `order.packed_rows()` long, zeros for pads.
-std::vector<float> pack_outputs(const PanelOrder& order, std::span<const float> values);
+/// Reads a packed weight back, for the scalar references and tests. Rows are numbered as in the weight.
+class WeightReader {
+ public:
+  WeightReader(const WeightLayout& layout, const WeightShape& weight, const PackedWeight& packed);
 
-/// W[packed row, 0…k) as floats; i8 codes are multiplied by the row's scale.
-void unpack_row(WeightFormat format, int64_t k, const PackedWeight& weight, int64_t packed_row, float* out);
+  /// A row's numbers by input, without their scale: codes less their zero points.
+  class Row {
+   public:
+    double code(int64_t input) const;
+    double scale(int64_t block) const;
+    /// Of a plane with one value an output.
+    float output_value(const float* plane) const { return plane[packed_row_]; }
+
+   private:
+    friend class WeightReader;
+    Row(const WeightReader& reader, int64_t row)
+        : reader_(reader), row_(row), packed_row_(reader.order_.packed_row(row)) {}
+    int64_t index_of_block(int64_t block) const;
+
+    const WeightReader& reader_;
+    int64_t row_, packed_row_;
+  };
+  Row row(int64_t source) const { return {*this, source}; }
+  /// The row as floats, [k].
+  void read(int64_t source, float* out) const;
+
+ private:
+  const WeightLayout& layout_;
+  WeightShape weight_;
+  PackedWeight packed_;
+  OutputOrder order_;
+  int64_t padded_k_, tile_;
+};
 
 }  // namespace incipit

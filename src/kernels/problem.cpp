@@ -16,6 +16,7 @@ void ProblemWriter::field(std::string_view name, std::string_view value) {
 
 void ProblemWriter::operator()(std::string_view name, const int32_t& value) { field(name, std::to_string(value)); }
 void ProblemWriter::operator()(std::string_view name, const bool& value) { field(name, value ? "1" : "0"); }
+void ProblemWriter::operator()(std::string_view name, const WeightFormat& value) { field(name, to_text(value)); }
 
 void ProblemWriter::operator()(std::string_view name, const float& value) {
   char text[32];
@@ -67,6 +68,13 @@ void ProblemReader::operator()(std::string_view name, float& value) {
   const std::string_view found = field(name);
   const auto [end, error] = std::from_chars(found.data(), found.data() + found.size(), value);
   if (error != std::errc() || end != found.data() + found.size() || !std::isfinite(value)) fail(name, found);
+}
+
+void ProblemReader::operator()(std::string_view name, WeightFormat& value) {
+  const std::string_view found = field(name);
+  const auto format = weight_format_from_text(found);
+  if (!format) fail(name, found);
+  value = *format;
 }
 
 void ProblemReader::finish() const {

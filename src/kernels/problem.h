@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/enumeration.h"
+#include "base/weight_format.h"
 
 namespace incipit {
 
@@ -24,6 +25,7 @@ class ProblemWriter {
   void operator()(std::string_view name, const int32_t& value);
   void operator()(std::string_view name, const bool& value);
   void operator()(std::string_view name, const float& value);
+  void operator()(std::string_view name, const WeightFormat& value);
   template <Enumeration E>
   void operator()(std::string_view name, const E& value) {
     field(name, name_of(value));
@@ -43,6 +45,7 @@ class ProblemReader {
   void operator()(std::string_view name, int32_t& value);
   void operator()(std::string_view name, bool& value);
   void operator()(std::string_view name, float& value);
+  void operator()(std::string_view name, WeightFormat& value);
   template <Enumeration E>
   void operator()(std::string_view name, E& value) {
     const std::string_view word = field(name);

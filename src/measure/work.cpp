@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "kernels/families.h"
 #include "kernels/problem.h"
@@ -9,19 +10,29 @@
 namespace incipit {
 namespace {
 
+/// Of the codes and scales of a weight, without padding.
+double weight_bytes(const WeightShape& weight) {
+  const WeightFormat& format = weight.format;
+  const auto blocks =
+      static_cast<double>(format.blocks_of_n(weight.n)) * static_cast<double>(format.blocks_of_k(weight.k));
+  double a_block = 0;
+  for (const std::optional<DType>& plane : {format.scales, format.zero_points}) {
+    if (plane) a_block += static_cast<double>(size_of(*plane));
+  }
+  return static_cast<double>(weight.n * weight.k) * static_cast<double>(size_of(format.codes)) + blocks * a_block;
+}
+
 Work linear_work(const Linear::Problem& problem, int64_t rows) {
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
-  return {2.0 * static_cast<double>(rows) * problem.n * problem.k, activation_dtype(problem.format),
-          static_cast<double>(shape.bytes())};
+  return {2.0 * static_cast<double>(rows) * problem.n * problem.k, problem.format.activation,
+          weight_bytes(problem.weight())};
 }
 
 /// Tokens that choose evenly, each on its own: an expert is read when any of them chose it.
 Work expert_work(const ExpertLinear::Problem& problem, int64_t rows) {
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
   const double share = static_cast<double>(problem.top_k) / problem.experts;
   const double read = problem.experts * (1 - std::pow(1 - share, static_cast<double>(rows)));
   return {2.0 * static_cast<double>(rows) * problem.top_k * problem.n * problem.k, problem.input,
-          read * static_cast<double>(shape.bytes())};
+          read * weight_bytes(problem.weight())};
 }
 
 Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t context) {

@@ -69,7 +69,7 @@ void run_or_leave(const Pass& pass, Graph& graph, const PassContext& context) {
 std::span<const Pass> passes() { return list; }
 
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
-  const WeightFormatInfo& format = weight_format(options.precision);
+  const NamedWeightFormat& format = weight_format(options.precision);
   for (const std::string& name : options.without) {
     if (std::none_of(std::begin(list), std::end(list), [&](const Pass& pass) { return pass.name == name; })) {
       std::string known;

@@ -12,12 +12,12 @@
 namespace incipit {
 
 class Graph;
-struct WeightFormatInfo;
+struct NamedWeightFormat;
 
 /// What passes may depend on.
 struct PassContext {
-  const WeightFormatInfo& format;  // of the weights: --precision
-  std::string& note;               // what whoever builds should know of what the pass could not do
+  const NamedWeightFormat& format;  // of the weights: --precision
+  std::string& note;                // what whoever builds should know of what the pass could not do
 };
 
 struct Pass {

@@ -23,7 +23,8 @@ namespace {
 
 class Quantizer {
  public:
-  Quantizer(Graph& graph, const WeightFormatInfo& format) : graph_(graph), format_(format) {}
+  Quantizer(Graph& graph, const NamedWeightFormat& named)
+      : graph_(graph), format_(named.format), quantize_weight_(named.quantize) {}
 
   void run() {
     const std::vector<NodeId> order = graph_.order();
@@ -48,6 +49,11 @@ class Quantizer {
     ValueId codes = none, scales = none;
   };
 
+  /// A weight's.
+  struct Planes {
+    ValueId codes = none, scales = none, zero_points = none;
+  };
+
   /// A Linear of a weight that takes the format. A router's stays f32: the choice of experts jumps, so that a rounding
   /// there would not stay a small error.
   bool is_product(NodeId n) const {
@@ -67,7 +73,7 @@ class Quantizer {
   }
 
   ConstantPtr codes_of(const ConstantPtr& weight) const {
-    return reshape(format_.quantize(as_matrix(weight)).codes, weight->shape());
+    return reshape(quantize_weight_(as_matrix(weight)).codes, weight->shape());
   }
 
   /// [M, K], or [E, M, K] as [E·M, K].
@@ -79,20 +85,20 @@ class Quantizer {
   void quantize_linear(NodeId n) {
     const std::vector<ValueId> inputs = graph_.node(n).inputs;
     const ValueId weight = inputs[1];
-    if (!format_.has_scales) {
+    if (!format_.scales) {
       convert_product(n, weight);
       return;
     }
     const Rows x = rows(inputs[0], n);
-    const Rows planes = weight_planes(weight);
+    const Planes planes = weight_planes(weight);
     const auto* linear = graph_.op_as<ops::Linear>(n);
     ops::QuantizedLinear op;
-    op.format = format_.name;
+    op.format = to_text(format_);
     op.activation = linear->activation;
     op.output = linear->output;
-    const ValueId quantized =
-        graph_.insert(n, graph_.node(n).name, op,
-                      {x.codes, x.scales, planes.codes, planes.scales, input_of(graph_, n, 2), input_of(graph_, n, 3)});
+    const ValueId quantized = graph_.insert(n, graph_.node(n).name, op,
+                                            {x.codes, x.scales, planes.codes, planes.scales, input_of(graph_, n, 2),
+                                             input_of(graph_, n, 3), planes.zero_points});
     substitute(graph_, graph_.node(n).outputs[0], quantized);
     remove_if_unused(graph_, inputs[0]);
   }
@@ -100,38 +106,48 @@ class Quantizer {
   void quantize_experts(NodeId n) {
     const std::vector<ValueId> inputs = graph_.node(n).inputs;
     const ValueId x = inputs[0], weight = inputs[2];
-    if (!format_.has_scales) {
+    if (!format_.scales) {
       convert_product(n, weight);
       return;
     }
     const auto* experts = graph_.op_as<ops::ExpertLinear>(n);
     const bool shared = graph_.value(x).type.shape[1] == graph_.value(weight).type.shape[2];
     const Rows codes = rows(x, n, shared ? 1 : experts->top_k);
-    const Rows planes = weight_planes(weight);
+    const Planes planes = weight_planes(weight);
     ops::QuantizedExpertLinear op;
     op.top_k = experts->top_k;
-    op.format = format_.name;
+    op.format = to_text(format_);
     op.activation = experts->activation;
     op.output = experts->output;
     const ValueId quantized =
-        graph_.insert(n, graph_.node(n).name, op, {codes.codes, codes.scales, inputs[1], planes.codes, planes.scales});
+        graph_.insert(n, graph_.node(n).name, op,
+                      {codes.codes, codes.scales, inputs[1], planes.codes, planes.scales, planes.zero_points});
     substitute(graph_, graph_.node(n).outputs[0], quantized);
     remove_if_unused(graph_, x);
   }
 
-  Rows weight_planes(ValueId weight) {
-    Rows& planes = planes_[weight];
+  Planes weight_planes(ValueId weight) {
+    Planes& planes = planes_[weight];
     if (planes.codes == none) {
       const Value& value = graph_.value(weight);
       const std::string name = value.name;
       const ConstantPtr constant = value.constant;
-      const QuantizedConstant quantized = format_.quantize(as_matrix(constant));
-      Shape scales = constant->shape();
-      scales.pop_back();
+      const QuantizedConstant quantized = quantize_weight_(as_matrix(constant));
       planes.codes = graph_.add_constant(name + ".codes", reshape(quantized.codes, constant->shape()));
-      planes.scales = graph_.add_constant(name + ".scales", reshape(quantized.scales, scales));
+      planes.scales = add_block_plane(name + ".scales", quantized.scales, constant->shape());
+      if (format_.zero_points) {
+        planes.zero_points = add_block_plane(name + ".zero_points", quantized.zero_points, constant->shape());
+      }
     }
     return planes;
+  }
+
+  /// Scales or zero points of a weight, which may be experts'.
+  ValueId add_block_plane(const std::string& name, const ConstantPtr& plane, const Shape& weight) {
+    Shape shape(weight.begin(), weight.end() - 2);
+    shape.push_back(format_.blocks_of_n(weight.end()[-2]));
+    if (format_.block_k > 0) shape.push_back(format_.blocks_of_k(weight.back()));
+    return graph_.add_constant(name, reshape(plane, std::move(shape)));
   }
 
   /// The converted rows of x, made before `place` the first time; i8 rows have a scale for each group of columns.
@@ -186,6 +202,8 @@ class Quantizer {
     for (const auto& [user, index] : graph_.uses(id)) {
       if (is_product(user) && index == 1) return;
       if (graph_.op_as<ops::ExpertLinear>(user) && index == 2) return;
+      if (graph_.op_as<ops::QuantizedLinear>(user) && index == 3) return;
+      if (graph_.op_as<ops::QuantizedExpertLinear>(user) && index == 4) return;
       if (graph_.node(user).op->shapes_follow_values()) return;
       if (graph_.op_as<ops::Embedding>(user)) {
         if (format_.codes == DType::bf16 || format_.codes == DType::f16) graph_.set_constant(id, codes_of(constant));
@@ -196,8 +214,9 @@ class Quantizer {
   }
 
   Graph& graph_;
-  const WeightFormatInfo& format_;
-  std::map<ValueId, Rows> planes_;                    // by weight
+  const WeightFormat format_;
+  QuantizedConstant (*quantize_weight_)(ConstantPtr);
+  std::map<ValueId, Planes> planes_;                  // by weight
   std::map<std::pair<ValueId, int64_t>, Rows> rows_;  // by activation and groups
 };
 

@@ -43,12 +43,13 @@ class F16Codes : public Constant {
 };
 
 QuantizedConstant quantize_f16(ConstantPtr weight) {
-  if (weight->dtype() == DType::f16) return {std::move(weight), nullptr};
-  return {std::make_shared<F16Codes>(std::move(weight)), nullptr};
+  if (weight->dtype() == DType::f16) return {std::move(weight), nullptr, nullptr};
+  return {std::make_shared<F16Codes>(std::move(weight)), nullptr, nullptr};
 }
 
 }  // namespace
 
-const WeightFormatInfo f16_format{"fp16", DType::f16, DType::f32, false, quantize_f16};
+// Weights and cache are rounded to 2^-12 each, and activations stay as they are: an eighth of bf16's.
+const NamedWeightFormat f16_format{"fp16", WeightFormat::f16, quantize_f16, 2.5e-3};
 
 }  // namespace incipit

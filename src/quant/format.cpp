@@ -1,26 +1,41 @@
 #include "quant/format.h"
 
-#include <array>
-#include <string>
-
 #include "base/error.h"
 #include "quant/formats.h"
 
 namespace incipit {
+namespace {
 
-std::span<const WeightFormatInfo> weight_formats() {
-  static const std::array formats{f32_format, bf16_format, f16_format, int8_format};
+std::vector<NamedWeightFormat>& list() {
+  static std::vector<NamedWeightFormat> formats{
+      f32_format,
+      bf16_format,
+      f16_format,
+      int8_format,
+  };
   return formats;
 }
 
-const WeightFormatInfo& weight_format(std::string_view name) {
+}  // namespace
+
+std::span<const NamedWeightFormat> weight_formats() { return list(); }
+
+std::vector<std::string> weight_format_names() {
+  std::vector<std::string> names;
+  for (const NamedWeightFormat& format : weight_formats()) names.emplace_back(format.name);
+  return names;
+}
+
+const NamedWeightFormat& weight_format(std::string_view name) {
   std::string known;
-  for (const WeightFormatInfo& format : weight_formats()) {
+  for (const NamedWeightFormat& format : weight_formats()) {
     if (format.name == name) return format;
     if (!known.empty()) known += ", ";
     known += format.name;
   }
   throw Error("precision " + std::string(name), "unknown weight format", "use one of " + known);
 }
+
+void add_weight_format(const NamedWeightFormat& format) { list().push_back(format); }
 
 }  // namespace incipit

@@ -1,5 +1,5 @@
-// Weight formats: how a product's weight is stored, and what its activations become. One file a format; adding one is
-// its file and a line in format.cpp.
+// Weight formats that a build can choose: what each is (base/weight_format.h), and how its codes and scales are made.
+// One file a format; adding one is its file and a line in format.cpp.
 //
 // Everything is lazy: a format turns a Constant into Constants that compute their rows when read, so quantising never
 // holds a whole matrix.
@@ -7,32 +7,39 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/weight_format.h"
 #include "graph/constant.h"
 
 namespace incipit {
 
-/// The planes of a weight [n, k]. A float format has codes only (the weight in its dtype); int8 has codes i8[n, k] and
-/// scales f32[n], weight ≈ codes · scales by row.
+/// The planes of a weight [n, k], in the dtypes that the format says. Scales and zero points are vectors of blocks of
+/// n, or, where k has blocks too, matrices [blocks of n, blocks of k].
 struct QuantizedConstant {
   ConstantPtr codes;
-  ConstantPtr scales;  // null where the format has none
+  ConstantPtr scales;       // null where the format has none
+  ConstantPtr zero_points;  // likewise
 };
 
-struct WeightFormatInfo {
-  std::string_view name;  // also the value of --precision: "f32", "bf16", "fp16", "int8"
-  DType codes;            // dtype of the codes plane
-  DType activation;       // what a product's input is converted to; i8: quantised per row at run time
-  bool has_scales;
+struct NamedWeightFormat {
+  std::string_view name;  // the value of --precision: "f32", "bf16", "fp16", "int8"
+  WeightFormat format;
   /// Planes of a floating weight [n, k] (f32, f16 or bf16). Reading the planes throws Error for a weight that is not
   /// finite where the format cannot hold it.
   QuantizedConstant (*quantize)(ConstantPtr weight);
+  /// The largest error of a model's logits, relative to the largest of them, that its rounding explains.
+  double tolerance;
 };
 
-/// All of them, widest first.
-std::span<const WeightFormatInfo> weight_formats();
+/// All of them, widest first, and behind them those that were added.
+std::span<const NamedWeightFormat> weight_formats();
+std::vector<std::string> weight_format_names();
 /// Throws Error naming the formats there are.
-const WeightFormatInfo& weight_format(std::string_view name);
+const NamedWeightFormat& weight_format(std::string_view name);
+/// A format beyond the list's, which a program adds before it builds anything.
+void add_weight_format(const NamedWeightFormat& format);
 
 }  // namespace incipit

@@ -27,13 +27,21 @@ struct Candidate {
 };
 
 template <typename Family>
-std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, const Target& target) {
+std::vector<Candidate<Family>> candidates(const typename Family::Problem& problem, const Target& target,
+                                          const WeightLayout* layout) {
   std::vector<Candidate<Family>> result;
   for (const Kernel<Family>* kernel : kernels_for<Family>(target)) {
     if (!kernel->accepts(problem)) continue;
+    if (layout == nullptr) layout = kernel->layout;
+    if (kernel->layout != layout) continue;
     for (const KernelConfig& config : kernel->configs) result.push_back({kernel, &config});
   }
   return result;
+}
+
+Error no_kernel(std::string_view problem, const Target& target) {
+  return {problem, fmt::format("no kernel computes this with {}", to_string(target)),
+          "choose another --target or --precision"};
 }
 
 template <typename Family>
@@ -57,7 +65,7 @@ struct Tuner::State {
   /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
   template <typename Workload, typename Family = typename Workload::Family>
   void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
-    Workload workload(problem, rows);
+    Workload workload(problem, list.front().kernel->layout, rows);
     double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
@@ -89,15 +97,13 @@ struct Tuner::State {
     if (const KernelChoice* known = cache.find(options.target, request.problem, request.rows)) {
       const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
       if (kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
-          kernel->accepts(problem) && find_config(*kernel, known->config) != nullptr) {
+          kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
+          find_config(*kernel, known->config) != nullptr) {
         return *known;
       }
     }
-    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target);
-    if (list.empty()) {
-      throw Error(request.problem, fmt::format("no kernel computes this with {}", to_string(options.target)),
-                  "choose another --target or --precision");
-    }
+    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
+    if (list.empty()) throw no_kernel(request.problem, options.target);
     const bool runnable = device != nullptr;
     if constexpr (std::is_same_v<Family, Linear>) {
       if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
@@ -122,6 +128,23 @@ KernelChoice Tuner::choose(const TuneRequest& request) {
                                  [&](auto tag) { choice = state_->choose<typename decltype(tag)::type>(request); });
   if (!known) throw Error(request.problem, "no such kernel family");
   return choice;
+}
+
+std::vector<const WeightLayout*> layouts_read(std::string_view problem_text, const Target& target) {
+  std::vector<const WeightLayout*> layouts;
+  bool found = false;
+  with_family(family_of(problem_text), [&](auto tag) {
+    using Family = typename decltype(tag)::type;
+    const auto problem = problem_from_text<typename Family::Problem>(problem_text);
+    for (const Kernel<Family>* kernel : kernels_for<Family>(target)) {
+      if (!kernel->accepts(problem)) continue;
+      found = true;
+      if (kernel->layout == nullptr || std::ranges::find(layouts, kernel->layout) != layouts.end()) continue;
+      layouts.push_back(kernel->layout);
+    }
+  });
+  if (!found) throw no_kernel(problem_text, target);
+  return layouts;
 }
 
 bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, const Target& target) {

@@ -9,8 +9,10 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/target.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
@@ -49,8 +51,9 @@ class TuningCache {
 };
 
 struct TuneRequest {
-  std::string problem;  // kernels/problem.h
-  int32_t rows = 0;     // of the step (tokens for attention: queries of one sequence at that context)
+  std::string problem;                   // kernels/problem.h
+  int32_t rows = 0;                      // of the step (tokens for attention: queries of one sequence at that context)
+  const WeightLayout* layout = nullptr;  // of the weight, which candidates must read; null: that of the best guess
 };
 
 struct TunerOptions {
@@ -60,12 +63,16 @@ struct TunerOptions {
   bool measure = true;                // false: best guess of the table, nothing runs
 };
 
-/// Candidates are all (kernel, config) of the problem's family that accept the problem and whose needs the target has.
-/// A cached choice whose kernel still exists with that ABI is taken as it is. Else, when this machine runs the
-/// target, the families worth it (linear, attention) are measured: interleaved rounds over random data of the real
-/// shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice as slow as the
-/// best are dropped after the first round. Everything else, or a target that is not here, takes the first candidate of
-/// the table.
+/// The layouts that a target's kernels for the problem read, best guess first; none for a family without weights.
+/// Throws Error when there is no kernel for it.
+std::vector<const WeightLayout*> layouts_read(std::string_view problem, const Target& target);
+
+/// Candidates are all (kernel, config) of the problem's family that accept the problem, whose needs the target has and
+/// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is. Else, when
+/// this machine runs the target, the families worth it (linear, attention) are measured: interleaved rounds over random
+/// data of the real shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice
+/// as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the
+/// first candidate of the table.
 class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);

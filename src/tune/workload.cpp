@@ -39,24 +39,57 @@ Tensor filled(DType dtype, Shape shape, uint32_t seed) {
 
 /// Scales that take codes back to the size of what was quantised: products of raw codes are so large that an
 /// activation of theirs is a denormal, which would be timed in place of the kernel.
-Tensor scales(Shape shape, uint32_t seed) {
-  Tensor tensor = filled(DType::f32, std::move(shape), seed);
-  for (float& scale : tensor.as<float>()) scale /= 127;
+Tensor scales(DType dtype, Shape shape, uint32_t seed) {
+  Tensor numbers = filled(DType::f32, shape, seed);
+  for (float& scale : numbers.as<float>()) scale /= 127;
+  if (dtype == DType::f32) return numbers;
+  Tensor tensor(dtype, std::move(shape));
+  convert_from_float(numbers.as<float>().data(), dtype, tensor.data(), static_cast<size_t>(tensor.elements()));
   return tensor;
+}
+
+/// Enough to be cold in the caches, and a different one for every slot of a row.
+int32_t present_experts(const ExpertLinear::Problem& problem, int64_t expert_bytes) {
+  constexpr int64_t weight_bytes = int64_t{256} << 20;
+  return static_cast<int32_t>(
+      std::min<int64_t>(problem.experts, std::max<int64_t>(problem.top_k, weight_bytes / expert_bytes)));
 }
 
 }  // namespace
 
-LinearWorkload::LinearWorkload(const Linear::Problem& problem, int32_t rows)
-    : problem_(problem), shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))) {
-  if (rows <= few_rows && !can_evict()) copies_ = std::clamp<int64_t>(cold_bytes / shape_.bytes(), 1, 64);
-  const int64_t outputs = shape_.panels * panel_width;
+WeightWorkload::WeightWorkload(const WeightLayout& layout, const WeightShape& weight, int64_t count)
+    : bytes_(packed_shape(layout, weight).bytes()) {
+  for (const PlaneShape& plane : planes_of(layout, weight, false)) {
+    const Shape shape{count, plane.elements};
+    switch (plane.role) {
+      case PlaneRole::values:
+      case PlaneRole::codes: codes_ = filled(plane.dtype, shape, 3); break;
+      case PlaneRole::scales: scales_ = scales(plane.dtype, shape, 4); break;
+      case PlaneRole::zero_points: zero_points_ = Tensor(plane.dtype, shape); break;
+      case PlaneRole::code_sums: code_sums_ = Tensor(plane.dtype, shape); break;
+      case PlaneRole::bias: break;
+    }
+  }
+}
+
+PackedWeight WeightWorkload::packed(int64_t first) const {
+  PackedWeight weight;
+  weight.codes = codes_.data() + first * bytes_;
+  weight.scales = scales_.data();
+  weight.zero_points = zero_points_.data();
+  weight.code_sums = reinterpret_cast<const int32_t*>(code_sums_.data());
+  return weight;
+}
+
+LinearWorkload::LinearWorkload(const Linear::Problem& problem, const WeightLayout* layout, int32_t rows)
+    : problem_(problem),
+      copies_(rows <= few_rows && !can_evict()
+                  ? std::clamp<int64_t>(cold_bytes / packed_shape(*layout, problem.weight()).bytes(), 1, 64)
+                  : 1),
+      weight_(*layout, problem.weight(), copies_) {
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
-  input_scales_ = scales({rows}, 2);
-  weights_ = filled(element_dtype(problem.format), {copies_, outputs, shape_.padded_k}, 3);
-  scales_ = scales({outputs}, 4);
-  code_sums_ = Tensor(DType::i32, {outputs});
-  bias_ = filled(DType::f32, {outputs}, 5);
+  input_scales_ = scales(DType::f32, {rows}, 2);
+  bias_ = filled(DType::f32, {OutputOrder(*layout, problem.n, problem.weight().pairs).packed_rows()}, 5);
   residual_ = filled(DType::f32, {rows, row_stride(problem.output_width())}, 6);
   output_ = Tensor(problem.output, {rows, row_stride(problem.output_width())});
 }
@@ -67,9 +100,7 @@ Linear::Args LinearWorkload::next(int32_t rows) {
   args.input = input_.data();
   args.input_stride = row_stride(problem_.k);
   args.input_scales = input_scales_.as<float>().data();
-  args.weight.panels = weights_.data() + turn_ * shape_.bytes();
-  args.weight.scales = scales_.as<float>().data();
-  args.weight.code_sums = code_sums_.as<int32_t>().data();
+  args.weight = weight_.packed(turn_);
   args.bias = problem_.bias ? bias_.as<float>().data() : nullptr;
   args.residual = problem_.residual ? residual_.as<float>().data() : nullptr;
   args.residual_stride = row_stride(problem_.output_width());
@@ -77,23 +108,18 @@ Linear::Args LinearWorkload::next(int32_t rows) {
   args.output_stride = row_stride(problem_.output_width());
   args.pad_output = true;
   turn_ = (turn_ + 1) % copies_;
-  if (can_evict()) evict({args.weight.panels, static_cast<size_t>(shape_.bytes())});
+  if (can_evict()) evict({args.weight.codes, static_cast<size_t>(weight_.bytes())});
   return args;
 }
 
-ExpertLinearWorkload::ExpertLinearWorkload(const ExpertLinear::Problem& problem, int32_t rows)
-    : problem_(problem), shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))) {
-  // Enough to be cold in the caches, and a different one for every slot of a row.
-  constexpr int64_t weight_bytes = int64_t{256} << 20;
-  const int64_t fitting = weight_bytes / shape_.bytes();
-  present_ = static_cast<int32_t>(std::min<int64_t>(problem.experts, std::max<int64_t>(problem.top_k, fitting)));
-  const int64_t outputs = shape_.panels * panel_width;
+ExpertLinearWorkload::ExpertLinearWorkload(const ExpertLinear::Problem& problem, const WeightLayout* layout,
+                                           int32_t rows)
+    : problem_(problem),
+      present_(present_experts(problem, packed_shape(*layout, problem.weight()).bytes())),
+      weight_(*layout, problem.weight(), present_) {
   input_ = filled(problem.input, {rows, row_stride(problem.input_width())}, 1);
-  input_scales_ = scales({rows, problem.top_k}, 2);
+  input_scales_ = scales(DType::f32, {rows, problem.top_k}, 2);
   expert_ = Tensor(DType::i32, {rows, problem.top_k});
-  weights_ = filled(element_dtype(problem.format), {present_, outputs, shape_.padded_k}, 3);
-  scales_ = scales({present_, outputs}, 4);
-  code_sums_ = Tensor(DType::i32, {present_, outputs});
   output_ = Tensor(problem.output, {rows, row_stride(problem.slots_width())});
 }
 
@@ -111,14 +137,14 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
   args.input_scale_stride = problem_.top_k;
   args.expert = expert;
   args.expert_stride = problem_.top_k;
-  args.weight = {weights_.data(), scales_.as<float>().data(), code_sums_.as<int32_t>().data()};
+  args.weight = weight_.packed(0);
   args.output = output_.data();
   args.output_stride = row_stride(problem_.slots_width());
   args.pad_output = true;
   return args;
 }
 
-AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, int32_t rows)
+AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, const WeightLayout*, int32_t rows)
     : problem_(problem), context_(std::max(rows, 512)) {
   const KvGeometry geometry = problem.geometry();
   const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;

@@ -74,22 +74,21 @@ class KernelCase<Router> {
 class RandomExperts {
  public:
   RandomExperts(const ExpertLinear::Problem& problem, std::mt19937_64& random)
-      : shape_(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation))),
-        panels_(static_cast<size_t>(problem.experts * shape_.bytes())) {
-    const auto outputs = static_cast<size_t>(shape_.panels * panel_width);
+      : shape_(packed_shape(panel16, problem.weight())), codes_(static_cast<size_t>(problem.experts * shape_.bytes())) {
     for (int32_t e = 0; e < problem.experts; ++e) {
-      experts_.emplace_back(problem.format, problem.n, problem.k, is_gated(problem.activation), random);
+      experts_.emplace_back(problem.weight(), random);
       const PackedWeight one = experts_.back().packed();
-      std::memcpy(panels_.data() + e * shape_.bytes(), one.panels, static_cast<size_t>(shape_.bytes()));
-      if (problem.format != WeightFormat::i8) continue;
-      scales_.insert(scales_.end(), one.scales, one.scales + outputs);
-      code_sums_.insert(code_sums_.end(), one.code_sums, one.code_sums + outputs);
+      for (const PlaneShape& plane : planes_of(panel16, problem.weight(), false)) {
+        if (plane.role == PlaneRole::values || plane.role == PlaneRole::codes)
+          std::memcpy(codes_.data() + e * plane.bytes(), one.codes, plane.bytes());
+        if (plane.role == PlaneRole::scales) scales_.insert(scales_.end(), one.scales, one.scales + plane.bytes());
+        if (plane.role == PlaneRole::code_sums) {
+          code_sums_.insert(code_sums_.end(), one.code_sums, one.code_sums + plane.elements);
+        }
+      }
     }
   }
-  PackedWeight packed() {
-    return {panels_.data(), scales_.empty() ? nullptr : scales_.data(),
-            code_sums_.empty() ? nullptr : code_sums_.data()};
-  }
+  PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), nullptr}; }
   const PackedShape& shape() const { return shape_; }
   /// W[expert] as floats, [n, k].
   const std::vector<float>& rows(int32_t expert) const { return experts_[static_cast<size_t>(expert)].rows(); }
@@ -97,8 +96,8 @@ class RandomExperts {
  private:
   PackedShape shape_;
   std::vector<RandomWeight> experts_;
-  GuardedBytes panels_;
-  std::vector<float> scales_;
+  GuardedBytes codes_;
+  std::vector<std::byte> scales_;
   std::vector<int32_t> code_sums_;
 };
 
@@ -137,7 +136,8 @@ class KernelCase<ExpertLinear> {
           const double weights = static_cast<double>(problem.n) * problem.k;
           // Of uniformly chosen experts.
           const double experts = 128 * (1 - std::pow(1 - 8.0 / 128, rows));
-          steps.push_back({problem, rows, 2.0 * rows * 8 * weights, experts * weights * element_bytes(format)});
+          steps.push_back({problem, rows, 2.0 * rows * 8 * weights,
+                           experts * weights * static_cast<double>(size_of(format.codes))});
         }
       }
     }

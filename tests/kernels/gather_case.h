@@ -83,7 +83,7 @@ class KernelCase<PackedEmbedding> {
   KernelCase(const PackedEmbedding::Problem& problem, int32_t rows, uint64_t seed)
       : problem_(problem),
         random_(seed),
-        weight_(problem.format, problem.vocabulary, problem.width, false, random_),
+        weight_(problem.weight(), random_),
         ids_(random_numbers(rows, problem.vocabulary, random_)),
         output_(random_output(DType::f32, rows, problem.width, seed)) {
     args_ = {rows,           ids_.data(),      weight_.packed(), reinterpret_cast<float*>(output_.data()),

@@ -84,6 +84,7 @@ inline float element_as_float(DType dtype, const std::byte* data, int64_t at) {
     case DType::bf16: return to_float(reinterpret_cast<const bf16*>(data)[at]);
     case DType::f16: return to_float(reinterpret_cast<const f16*>(data)[at]);
     case DType::i8: return reinterpret_cast<const int8_t*>(data)[at];
+    case DType::u8: return reinterpret_cast<const uint8_t*>(data)[at];
     case DType::i32: return static_cast<float>(reinterpret_cast<const int32_t*>(data)[at]);
     default: INCIPIT_ASSERT(false); return 0;
   }
@@ -95,6 +96,7 @@ inline void set_element(DType dtype, std::byte* data, int64_t at, float value) {
     case DType::bf16: reinterpret_cast<bf16*>(data)[at] = to_bf16(value); break;
     case DType::f16: reinterpret_cast<f16*>(data)[at] = to_f16(value); break;
     case DType::i8: reinterpret_cast<int8_t*>(data)[at] = static_cast<int8_t>(value); break;
+    case DType::u8: reinterpret_cast<uint8_t*>(data)[at] = static_cast<uint8_t>(value); break;
     case DType::i32: reinterpret_cast<int32_t*>(data)[at] = static_cast<int32_t>(value); break;
     default: INCIPIT_ASSERT(false);
   }

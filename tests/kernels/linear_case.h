@@ -4,63 +4,64 @@
 #include "kernel_case.h"
 #include "kernels/families.h"
 #include "kernels/packing.h"
+#include "support/packed_weight.h"
 
 namespace incipit {
 
 /// A random weight [n, k], packed, and as floats.
 class RandomWeight {
  public:
-  RandomWeight(WeightFormat format, int64_t n, int64_t k, bool gated, std::mt19937_64& random)
-      : order_{n, gated}, rows_(static_cast<size_t>(n * k)) {
-    const PanelPacker packer(format, n, k, gated);
-    panels_ = GuardedBytes(static_cast<size_t>(packer.shape().bytes()));
-    code_sums_.assign(static_cast<size_t>(order_.packed_rows()), 0);
+  RandomWeight(const WeightShape& weight, std::mt19937_64& random, const WeightLayout& layout = panel16)
+      : order_(layout, weight.n, weight.pairs), rows_(static_cast<size_t>(weight.n * weight.k)) {
+    const WeightFormat& format = weight.format;
+    const int64_t block_rows = format.blocks_of_n(weight.n), block_columns = format.blocks_of_k(weight.k);
+    const int64_t n_of_block = format.block_n == 0 ? weight.n : format.block_n;
     std::uniform_real_distribution<float> real(-1, 1);
-    std::uniform_int_distribution<int> code(-127, 127);
-    std::vector<float> scales(static_cast<size_t>(n));
-    for (float& scale : scales) scale = 0.001f * (1.5f + real(random));
-    scales_ = pack_outputs(order_, scales);
-    std::vector<float> panel(static_cast<size_t>(panel_width * k));
-    std::vector<int8_t> codes(panel.size());
-    for (int64_t p = 0; p < packer.shape().panels; ++p) {
-      for (int64_t r = 0; r < panel_width; ++r) {
-        const int64_t source = order_.source_row(p * panel_width + r);
-        for (int64_t i = 0; i < k; ++i) {
-          const size_t at = static_cast<size_t>(r * k + i);
-          panel[at] = 0;
-          codes[at] = 0;
-          if (source < 0) continue;
-          float& value = rows_[static_cast<size_t>(source * k + i)];
-          if (format == WeightFormat::i8) {
-            codes[at] = static_cast<int8_t>(code(random));
-            value = codes[at] * scales[static_cast<size_t>(source)];
-          } else {
-            panel[at] = real(random);
-            value = format == WeightFormat::bf16  ? to_float(to_bf16(panel[at]))
-                    : format == WeightFormat::f16 ? to_float(to_f16(panel[at]))
-                                                  : panel[at];
-          }
-        }
+    Rows scales = Rows::view(format.scales.value_or(DType::f32), static_cast<int32_t>(block_rows), block_columns,
+                             block_columns, 0);
+    Rows zero_points = Rows::view(format.zero_points.value_or(DType::i8), static_cast<int32_t>(block_rows),
+                                  block_columns, block_columns, 0);
+    for (int32_t row = 0; row < scales.rows; ++row) {
+      for (int64_t column = 0; column < block_columns; ++column) {
+        scales.set(row, column, format.scales ? 0.001f * (1.5f + real(random)) : 1);
+        zero_points.set(row, column, format.zero_points ? std::nearbyint(100 * std::abs(real(random))) : 0);
       }
-      std::byte* out = panels_.data() + p * packer.shape().panel_bytes;
-      if (format == WeightFormat::i8) {
-        packer.pack_panel_codes(codes.data(), out, code_sums_.data() + p * panel_width);
-      } else {
-        packer.pack_panel(panel.data(), out);
+    }
+    Rows codes = Rows::view(format.codes, static_cast<int32_t>(weight.n), weight.k, weight.k, 0);
+    std::uniform_int_distribution<int> code(format.codes == DType::u8 ? 0 : -127,
+                                            format.codes == DType::u8 ? 255 : 127);
+    const bool is_real = size_of(format.codes) > 1;
+    for (int32_t row = 0; row < codes.rows; ++row) {
+      for (int64_t i = 0; i < weight.k; ++i) {
+        codes.set(row, i, is_real ? real(random) : static_cast<float>(code(random)));
+        const auto block = static_cast<int32_t>(row / n_of_block);
+        const int64_t column = i / format.inputs_a_block(weight.k);
+        rows_[static_cast<size_t>(row * weight.k + i)] =
+            (codes.get(row, i) - zero_points.get(block, column)) * scales.get(block, column);
       }
+    }
+    const WeightPacker packer(layout, weight);
+    codes_ = GuardedBytes(static_cast<size_t>(packer.shape().bytes()));
+    code_sums_ = pack_codes(layout, weight, codes.data(), codes_.data());
+    const auto bytes = [](Rows& rows) {
+      return std::span<const std::byte>(rows.data(), static_cast<size_t>(rows.rows * rows.width) * size_of(rows.dtype));
+    };
+    if (format.scales) scales_ = packer.pack_plane(PlaneRole::scales, *format.scales, bytes(scales));
+    if (format.zero_points) {
+      zero_points_ = packer.pack_plane(PlaneRole::zero_points, *format.zero_points, bytes(zero_points));
     }
   }
 
-  PackedWeight packed() { return {panels_.data(), scales_.data(), code_sums_.data()}; }
-  const PanelOrder& order() const { return order_; }
+  PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), zero_points_.data()}; }
+  const OutputOrder& order() const { return order_; }
   const std::vector<float>& rows() const { return rows_; }  // [n, k]
 
  private:
-  PanelOrder order_;
+  OutputOrder order_;
   std::vector<float> rows_;
-  GuardedBytes panels_;
-  std::vector<float> scales_;
+  GuardedBytes codes_;
   std::vector<int32_t> code_sums_;
+  std::vector<std::byte> scales_, zero_points_;
 };
 
 inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {{WeightFormat::f32, DType::f32},
@@ -151,7 +152,8 @@ class KernelCase<Linear> {
       const Linear::Problem head{32000, 1024, format, input, DType::f32, false, false, Activation::none};
       const auto add = [&](const Linear::Problem& problem, int32_t rows) {
         const double weights = static_cast<double>(problem.n) * problem.k;
-        steps.push_back({problem, rows, 2.0 * rows * weights, weights * element_bytes(problem.format)});
+        steps.push_back(
+            {problem, rows, 2.0 * rows * weights, weights * static_cast<double>(size_of(problem.format.codes))});
       };
       for (const int32_t rows : {1, 8, 128, 1024}) {
         if (!down.quantizes()) add(gate_up, rows);
@@ -166,7 +168,7 @@ class KernelCase<Linear> {
   KernelCase(const Linear::Problem& problem, int32_t rows, uint64_t seed)
       : problem_(problem),
         random_(seed),
-        weight_(problem.format, problem.n, problem.k, is_gated(problem.activation), random_),
+        weight_(problem.weight(), random_),
         input_(Rows::whole(problem.input, rows, problem.k)) {
     const int64_t width = problem.output_width();
     // By turns a whole buffer, a column view, and a residual that is the output itself.
@@ -184,7 +186,7 @@ class KernelCase<Linear> {
           {rows, input_.data(), input_.stride, codes_.bytes.as<int8_t>(), codes_.stride, input_scales_.data()});
     }
     for (int32_t j = 0; j < problem.n; ++j) bias_.push_back(real(random_));
-    packed_bias_ = pack_outputs(weight_.order(), bias_);
+    packed_bias_ = pack_bias(panel16, problem.weight(), bias_);
     residual_ = Rows::whole(DType::f32, rows, width);
     residual_.fill_random(random_);
     args_ = {rows,
@@ -241,7 +243,7 @@ class KernelCase<Linear> {
   }
 
   BoundedSum sum(int64_t row, int64_t output) {
-    const bool coded = problem_.format == WeightFormat::i8;
+    const bool coded = problem_.format.multiplies_codes();
     Rows& input = problem_.quantizes() ? codes_ : input_;
     return bound_product(
         input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,

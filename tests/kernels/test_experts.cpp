@@ -42,8 +42,8 @@ TEST(Experts, NoByteIsReadOfAnExpertThatNothingChose) {
       ASSERT_EQ(expert_bytes % 4096, 0);
       const FencedWeights weights(static_cast<size_t>(expert_bytes * problem.experts));
       ExpertLinear::Args args = step.args();
-      std::memcpy(weights.data(), args.weight.panels, static_cast<size_t>(expert_bytes * problem.experts));
-      args.weight.panels = weights.data();
+      std::memcpy(weights.data(), args.weight.codes, static_cast<size_t>(expert_bytes * problem.experts));
+      args.weight.codes = weights.data();
       std::set<int32_t> chosen;
       for (int32_t row = 0; row < rows; ++row) {
         for (int32_t slot = 0; slot < problem.top_k; ++slot) {

@@ -1,4 +1,5 @@
 // What products promise beyond the reference's tolerance.
+#include "base/codes.h"
 #include "kernel_checks.h"
 #include "linear_case.h"
 
@@ -88,7 +89,7 @@ Rows hard_rows(DType dtype, int32_t count, int64_t width) {
   for (int32_t row = 0; row < count; ++row) {
     const float largest = std::ldexp(real(random), power(random));
     rows.set(row, 0, largest);
-    const float scale = rows.get(row, 0) / 127.0f;
+    const float scale = rows.get(row, 0) / largest_code;
     for (int64_t column = 1; column < width; ++column) {
       float x = (static_cast<float>(code(random)) + 0.5f) * scale;
       for (int steps = step(random); steps != 0; steps += steps < 0 ? 1 : -1) {
@@ -124,16 +125,13 @@ Rows all_bf16_rows() {
 TEST(Linear, QuantisesItsRowsAsQuantizeRowsDoes) {
   // The weight gives back each input's code, times the row's scale.
   constexpr int32_t width = 192;
-  const PanelPacker packer(WeightFormat::i8, width, width, false);
-  GuardedBytes panels(static_cast<size_t>(packer.shape().bytes()));
-  std::vector<int32_t> sums(width);
+  const WeightShape weight = weight_shape(WeightFormat::i8, width, width, false);
+  GuardedBytes panels(static_cast<size_t>(packed_shape(panel16, weight).bytes()));
   const std::vector<float> ones(width, 1);
-  for (int64_t panel = 0; panel < packer.shape().panels; ++panel) {
-    std::vector<int8_t> codes(panel_width * width);
-    for (int64_t r = 0; r < panel_width; ++r) codes[static_cast<size_t>(r * width + panel * panel_width + r)] = 1;
-    packer.pack_panel_codes(codes.data(), panels.data() + panel * packer.shape().panel_bytes,
-                            sums.data() + panel * panel_width);
-  }
+  std::vector<int8_t> unit(width * width);
+  for (size_t i = 0; i < width; ++i) unit[i * width + i] = 1;
+  const std::vector<int32_t> sums =
+      pack_codes(panel16, weight, reinterpret_cast<const std::byte*>(unit.data()), panels.data());
   std::vector<Rows> inputs;
   inputs.push_back(hard_rows(DType::f32, 3000, width));
   inputs.push_back(hard_rows(DType::bf16, 3000, width));
@@ -157,7 +155,7 @@ TEST(Linear, QuantisesItsRowsAsQuantizeRowsDoes) {
         Linear::Args args{};
         args.rows = count;
         args.input_stride = rows.stride;
-        args.weight = {panels.data(), ones.data(), sums.data()};
+        args.weight = {panels.data(), std::as_bytes(std::span(ones)).data(), sums.data(), nullptr};
         args.output = output.data();
         args.output_stride = output.stride;
         args.input = codes.data();

@@ -32,6 +32,9 @@ struct Scrambler {
   void operator()(std::string_view, bool& value) { value = !value; }
   void operator()(std::string_view, float& value) { value = 0.1f * static_cast<float>(next += 7); }
   void operator()(std::string_view, DType& value) { value = DType::bf16; }
+  void operator()(std::string_view, WeightFormat& value) {
+    value = {DType::u8, DType::bf16, 4, 64, DType::f16, DType::i8};
+  }
   template <typename E>
   requires requires(E e) { enumeration_names(e); }
   void operator()(std::string_view, E& value) { value = static_cast<E>(enumeration_names(value).size() - 1); }

@@ -181,7 +181,7 @@ TEST(Passes, ATiedTableStaysOneConstant) {
       }
       EXPECT_NE(table, none);
       EXPECT_EQ(table, head);
-      EXPECT_EQ(graph.value(table).type.dtype, weight_format(precision).codes);
+      EXPECT_EQ(graph.value(table).type.dtype, weight_format(precision).format.codes);
     }
   }
 }
@@ -243,7 +243,7 @@ class CountingConstant : public Constant {
 
 // A checkpoint may be larger than memory: passes arrange its weights and read none.
 TEST(Passes, DoNotReadWeights) {
-  for (const WeightFormatInfo& format : weight_formats()) {
+  for (const NamedWeightFormat& format : weight_formats()) {
     TinyDecoder geometry;
     geometry.experts = 3;
     geometry.multipliers = true;

@@ -45,7 +45,7 @@ std::vector<std::byte> bytes_in_slabs(const Constant& constant, int64_t step) {
 
 TEST(WeightFormats, ListHasOneOfEachName) {
   std::vector<std::string_view> names;
-  for (const WeightFormatInfo& format : weight_formats()) {
+  for (const NamedWeightFormat& format : weight_formats()) {
     names.push_back(format.name);
     EXPECT_EQ(&weight_format(format.name), &format);
   }
@@ -63,15 +63,15 @@ TEST(WeightFormats, UnknownNameIsRefusedByName) {
 
 class EveryFormat : public testing::TestWithParam<std::tuple<const char*, DType>> {
  protected:
-  const WeightFormatInfo& format() const { return weight_format(std::get<0>(GetParam())); }
+  const NamedWeightFormat& format() const { return weight_format(std::get<0>(GetParam())); }
   DType source() const { return std::get<1>(GetParam()); }
 };
 
 TEST_P(EveryFormat, PlanesAreWhatTheFormatSays) {
   const QuantizedConstant planes = format().quantize(matrix(source(), 7, 33, 1));
-  EXPECT_EQ(planes.codes->dtype(), format().codes);
+  EXPECT_EQ(planes.codes->dtype(), format().format.codes);
   EXPECT_EQ(planes.codes->shape(), (Shape{7, 33}));
-  ASSERT_EQ(planes.scales != nullptr, format().has_scales);
+  ASSERT_EQ(planes.scales != nullptr, format().format.scales.has_value());
   if (planes.scales != nullptr) {
     EXPECT_EQ(planes.scales->dtype(), DType::f32);
     EXPECT_EQ(planes.scales->shape(), (Shape{7}));

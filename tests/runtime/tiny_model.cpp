@@ -8,8 +8,9 @@
 
 #include "engine/writer.h"
 #include "kernels/family_list.h"
-#include "kernels/packing.h"
 #include "kernels/problem.h"
+#include "kernels/weight_layout.h"
+#include "support/packed_weight.h"
 
 namespace incipit {
 namespace {
@@ -199,20 +200,9 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   };
   const auto packed = [&](const std::string& name, int32_t n, int32_t k, const std::vector<float>& values,
                           bool gated = false) {
-    const PanelPacker packer(WeightFormat::f32, n, k, gated);
-    std::vector<float> panels(static_cast<size_t>(packer.shape().bytes()) / 4);
-    std::vector<float> rows(static_cast<size_t>(panel_width * k));
-    for (int64_t panel = 0; panel < packer.shape().panels; ++panel) {
-      for (int64_t i = 0; i < panel_width; ++i) {
-        const int64_t source = packer.order().source_row(panel * panel_width + i);
-        if (source < 0) {
-          std::fill_n(rows.begin() + i * k, k, 0.0f);
-        } else {
-          std::copy_n(values.begin() + source * k, k, rows.begin() + i * k);
-        }
-      }
-      packer.pack_panel(rows.data(), reinterpret_cast<std::byte*>(panels.data()) + panel * packer.shape().panel_bytes);
-    }
+    const WeightShape shape = weight_shape(WeightFormat::f32, n, k, gated);
+    std::vector<float> panels(static_cast<size_t>(packed_shape(panel16, shape).bytes()) / 4);
+    pack_codes(panel16, shape, std::as_bytes(std::span(values)).data(), reinterpret_cast<std::byte*>(panels.data()));
     list.push_back({weight(name, "panel16", n, k), panels});
     if (gated) list.back().weight.pairing = plan::Pairing::gate_up;
   };

@@ -36,7 +36,7 @@ void embedding(Lowering& plan, const Node& node, const ops::Embedding& op) {
     const auto [value, format] = *tied;
     PackedEmbedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), format, op.scale};
     plan.add_step(node.name, to_text(problem), plan.axis_of(out),
-                  {plan.at(node.inputs[0]), plan.packed_weight(value, none, none, format, false)},
+                  {plan.at(node.inputs[0]), plan.packed_weight({.values = value}, format, false)},
                   {plan.new_buffer(out)});
     return;
   }
@@ -77,51 +77,63 @@ void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
   problem.format = format_for(problem.input, plan.dtype_of(weight));
   product(plan, node, problem,
           {plan.ensure_whole(node.inputs[0], node.name),
-           plan.packed_weight(weight, none, bias, problem.format, is_gated(problem.activation))},
+           plan.packed_weight({.values = weight, .bias = bias}, problem.format, is_gated(problem.activation))},
           residual);
 }
 
 void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLinear& op) {
   const ValueId weight = node.inputs[2], bias = optional_input(node, 4), residual = optional_input(node, 5);
   Linear::Problem problem = product_problem(plan, node, op.activation, weight, bias, residual);
-  problem.format = WeightFormat::i8;
+  problem.format = op.weight_format();
   std::vector<plan::OperandT> inputs{plan.ensure_whole(node.inputs[0], node.name)};
-  if (!problem.quantizes()) inputs.push_back(plan.at(node.inputs[1]));
-  inputs.push_back(plan.packed_weight(weight, node.inputs[3], bias, problem.format, is_gated(problem.activation)));
+  if (node.inputs[1] != none) inputs.push_back(plan.at(node.inputs[1]));
+  inputs.push_back(plan.packed_weight({weight, node.inputs[3], optional_input(node, 6), bias}, problem.format,
+                                      is_gated(problem.activation)));
   product(plan, node, problem, std::move(inputs), residual);
 }
 
-/// Codes have their scales as second input.
-void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation activation, ValueId weight,
-                     ValueId scales) {
+/// What the experts' products with and without codes differ in.
+struct ExpertInputs {
+  ValueId scales, experts;  // scales of the rows' codes; none: they are numbers
+  Lowering::WeightValues weight;
+  WeightFormat format;
+};
+
+void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation activation,
+                     const ExpertInputs& given) {
+  const auto& [scales, experts, weight, format] = given;
   const ValueId x = node.inputs[0];
   const ValueId out = node.outputs[0];
-  const bool coded = scales != none;
-  const auto& shape = plan.graph().value(weight).type.shape;
+  const auto& shape = plan.graph().value(weight.values).type.shape;
   ExpertLinear::Problem problem;
   problem.experts = narrow(shape.at(0).constant());
   problem.top_k = narrow(top_k);
   problem.n = narrow(shape.at(1).constant());
   problem.k = narrow(shape.at(2).constant());
   problem.input = plan.dtype_of(x);
-  problem.format = coded ? WeightFormat::i8 : format_for(problem.input, plan.dtype_of(weight));
+  problem.format = format;
   problem.output = plan.dtype_of(out);
   problem.activation = activation;
   problem.shared = plan.width_of(x) == problem.k;
-  problem.slot_scales = coded && !problem.shared && plan.width_of(node.inputs[1]) == top_k;
+  problem.slot_scales = scales != none && !problem.shared && plan.width_of(scales) == top_k;
   std::vector<plan::OperandT> inputs{plan.at(x)};
-  if (coded) inputs.push_back(plan.at(node.inputs[1]));
-  inputs.push_back(plan.at(node.inputs[coded ? 2 : 1]));
-  inputs.push_back(plan.packed_weight(weight, scales, none, problem.format, is_gated(problem.activation)));
+  if (scales != none) inputs.push_back(plan.at(scales));
+  inputs.push_back(plan.at(experts));
+  inputs.push_back(plan.packed_weight(weight, problem.format, is_gated(problem.activation)));
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {plan.new_buffer(out)});
 }
 
 void expert_linear(Lowering& plan, const Node& node, const ops::ExpertLinear& op) {
-  experts_product(plan, node, op.top_k, op.activation, node.inputs[2], none);
+  const WeightFormat format = format_for(plan.dtype_of(node.inputs[0]), plan.dtype_of(node.inputs[2]));
+  experts_product(plan, node, op.top_k, op.activation, {none, node.inputs[1], {.values = node.inputs[2]}, format});
 }
 
 void quantized_expert_linear(Lowering& plan, const Node& node, const ops::QuantizedExpertLinear& op) {
-  experts_product(plan, node, op.top_k, op.activation, node.inputs[3], node.inputs[4]);
+  experts_product(plan, node, op.top_k, op.activation,
+                  {node.inputs[1],
+                   node.inputs[2],
+                   {node.inputs[3], node.inputs[4], optional_input(node, 5), none},
+                   op.weight_format()});
 }
 
 void router(Lowering& plan, const Node& node, const ops::Router& op) {

@@ -26,13 +26,13 @@ struct ExpertTile {
 };
 
 inline int32_t expert_panel_groups(const ExpertLinear::Problem& problem, const KernelConfig& config) {
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  const PackedShape shape = packed_shape(panel16, problem.weight());
   return static_cast<int32_t>((shape.panels + config.values[1] - 1) / config.values[1]);
 }
 
 /// Tile `tile` in the order of the weights.
 inline ExpertTile expert_tile(const ExpertLinear::Problem& problem, const KernelConfig& config, int64_t tile) {
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  const PackedShape shape = packed_shape(panel16, problem.weight());
   const int32_t groups = expert_panel_groups(problem, config);
   ExpertTile share;
   share.expert = static_cast<int32_t>(tile / groups);
@@ -107,7 +107,7 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
                             const ExpertLinear::Args& args, const KernelConfig& config, int64_t tile,
                             std::byte* memory) {
   const ExpertTile share = expert_tile(problem, config, tile);
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+  const PackedShape shape = packed_shape(panel16, problem.weight());
   const ExpertScratch scratch(problem, config, 0);
   auto* slots = reinterpret_cast<int32_t*>(memory + scratch.slots);
   const auto element = static_cast<int64_t>(size_of(problem.output));
@@ -119,9 +119,9 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
   product.input_scales = reinterpret_cast<const float*>(memory + scratch.scales);
   product.output = memory + scratch.output;
   product.output_stride = scratch.output_stride;
-  product.weight = expert_weight(args.weight, shape, share.expert);
-  product.weight.panels += share.first_panel * shape.panel_bytes;
-  if (product.weight.scales != nullptr) product.weight.scales += share.first_panel * panel_width;
+  product.weight = expert_weight(args.weight, panel16, problem.weight(), share.expert);
+  product.weight.codes += share.first_panel * shape.panel_bytes;
+  if (product.weight.scales != nullptr) product.weight.scales += share.first_panel * panel_width * sizeof(float);
   if (product.weight.code_sums != nullptr) product.weight.code_sums += share.first_panel * panel_width;
 
   const auto multiply = [&] {
@@ -162,10 +162,11 @@ Kernel<ExpertLinear> expert_linear() {
   kernel.accepts = [](const ExpertLinear::Problem& p) {
     return p.experts > 0 && p.top_k > 0 && p.n > 0 && p.k > 0 && int64_t{p.top_k} * p.n <= INT32_MAX &&
            int64_t{p.top_k} * p.k <= INT32_MAX && (!p.slot_scales || (!p.shared && p.input == DType::i8)) &&
-           p.input == activation_dtype(p.format) &&
+           p.input == p.format.activation &&
            linear.accepts({p.n, p.k, p.format, p.input, p.output, false, false, p.activation});
   };
   kernel.configs = linear.configs;
+  kernel.layout = linear.layout;
   kernel.processor.scratch_bytes = [](const ExpertLinear::Problem& p, const KernelConfig& config, int32_t) {
     const size_t product = linear.processor.scratch_bytes(expert_tile(p, config, 0).product, config, config.values[0]);
     return ExpertScratch(p, config, product).bytes;

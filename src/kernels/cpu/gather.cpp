@@ -58,29 +58,29 @@ void unpack_row(const T* panel, int64_t lane, int64_t width, float* to, Convert 
 
 void run_packed_embedding(const PackedEmbedding::Problem& problem, const PackedEmbedding::Args& args,
                           const KernelConfig&, int64_t tile, std::byte*) {
-  const PackedShape shape = packed_shape(problem.format, problem.vocabulary, problem.width, false);
+  const PackedShape shape = packed_shape(panel16, problem.weight());
   const RowRange range = rows_of_tile(problem.width, args.rows, tile);
   const float scale = problem.scale;
   for (int64_t row = range.begin; row < range.end; ++row) {
     const int64_t id = args.ids[row], lane = id % panel_width;
-    const std::byte* panel = args.table.panels + id / panel_width * shape.panel_bytes;
+    const std::byte* panel = args.table.codes + id / panel_width * shape.panel_bytes;
     float* to = args.output + row * args.output_stride;
-    switch (problem.format) {
-      case WeightFormat::f32:
+    switch (problem.format.codes) {
+      case DType::f32:
         unpack_row<float, 1>(reinterpret_cast<const float*>(panel), lane, problem.width, to,
                              [=](float x) { return x * scale; });
         break;
-      case WeightFormat::bf16:
+      case DType::bf16:
         unpack_row<bf16, 2>(reinterpret_cast<const bf16*>(panel), lane, problem.width, to,
                             [=](bf16 x) { return to_float(x) * scale; });
         break;
-      case WeightFormat::f16:
+      case DType::f16:
         unpack_row<f16, 1>(reinterpret_cast<const f16*>(panel), lane, problem.width, to,
                            [=](f16 x) { return to_float(x) * scale; });
         break;
-      case WeightFormat::i8:
+      default:
         unpack_row<int8_t, 4>(reinterpret_cast<const int8_t*>(panel), lane, problem.width, to,
-                              [=, unit = args.table.scales[id]](int8_t x) { return x * unit * scale; });
+                              [=, unit = args.table.f32_scales()[id]](int8_t x) { return x * unit * scale; });
         break;
     }
     if (args.pad_output) zero_padding(to, problem.width, args.output_stride);
@@ -117,7 +117,10 @@ Kernel<Embedding> embedding_highway(HighwayTarget target) {
 }
 
 Kernel<PackedEmbedding> packed_embedding_generic() {
-  const auto accepts = [](const PackedEmbedding::Problem& p) { return p.width > 0; };
+  const auto accepts = [](const PackedEmbedding::Problem& p) {
+    return p.width > 0 && (p.format == WeightFormat::f32 || p.format == WeightFormat::bf16 ||
+                           p.format == WeightFormat::f16 || p.format == WeightFormat::i8);
+  };
   const auto tiles = [](const PackedEmbedding::Problem& p, const PackedEmbedding::Args& args, const KernelConfig&) {
     return row_tiles(p.width, args.rows);
   };
@@ -126,7 +129,9 @@ Kernel<PackedEmbedding> packed_embedding_generic() {
           {},
           accepts,
           plain_config,
-          {no_scratch_needed<PackedEmbedding>, tiles, run_packed_embedding}};
+          {no_scratch_needed<PackedEmbedding>, tiles, run_packed_embedding},
+          nullptr,
+          &panel16};
 }
 
 Kernel<GatherRows> gather_rows_generic() {

@@ -44,20 +44,20 @@ constexpr CpuFeatures vectors{static_cast<uint32_t>(CpuFeature::avx512) |
 }  // namespace
 
 Kernel<Linear> linear_amx_bf16() {
-  return {"linear/amx_bf16",
-          4,
-          vectors.with(CpuFeature::amx_bf16),
-          accepts_linear<WeightFormat::bf16>,
-          amx_configs,
-          {amx_scratch, amx_tiles, run_amx<HardwareTiles, DotBf16>}};
+  return reads_panels({"linear/amx_bf16",
+                       4,
+                       vectors.with(CpuFeature::amx_bf16),
+                       accepts_linear<WeightFormat::bf16>,
+                       amx_configs,
+                       {amx_scratch, amx_tiles, run_amx<HardwareTiles, DotBf16>}});
 }
 Kernel<Linear> linear_amx_i8() {
-  return {"linear/amx_i8",
-          5,
-          vectors.with(CpuFeature::amx_int8),
-          accepts_linear<WeightFormat::i8>,
-          amx_configs,
-          {amx_scratch, amx_tiles, run_amx<HardwareTiles, DotI8>}};
+  return reads_panels({"linear/amx_i8",
+                       5,
+                       vectors.with(CpuFeature::amx_int8),
+                       accepts_linear<WeightFormat::i8>,
+                       amx_configs,
+                       {amx_scratch, amx_tiles, run_amx<HardwareTiles, DotI8>}});
 }
 
 }  // namespace incipit

@@ -60,7 +60,7 @@ struct MicroI8 {
   static void block(const InputRows<int8_t>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     const Ahead&, int32_t* sums) {
     const int64_t panel_codes = padded_k * panel_width;
-    const auto* w = reinterpret_cast<const int8_t*>(weight.panels) + panel * panel_codes;
+    const auto* w = reinterpret_cast<const int8_t*>(weight.codes) + panel * panel_codes;
     const int8_t* a = input.data;
     __m256i sum[R][P][4] = {};
     for (int64_t k = 0; k < padded_k; k += 4, w += 4 * panel_width, a += 4) {
@@ -104,36 +104,36 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx2_f32() {
-  return {"linear/avx2_f32",
-          1,
-          avx2,
-          accepts_linear<WeightFormat::f32>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitF32>>}};
+  return reads_panels({"linear/avx2_f32",
+                       1,
+                       avx2,
+                       accepts_linear<WeightFormat::f32>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitF32>>}});
 }
 Kernel<Linear> linear_avx2_f16() {
-  return {"linear/avx2_f16",
-          1,
-          avx2,
-          accepts_linear<WeightFormat::f16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitF16>>}};
+  return reads_panels({"linear/avx2_f16",
+                       1,
+                       avx2,
+                       accepts_linear<WeightFormat::f16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitF16>>}});
 }
 Kernel<Linear> linear_avx2_bf16() {
-  return {"linear/avx2_bf16",
-          1,
-          avx2,
-          accepts_linear<WeightFormat::bf16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}};
+  return reads_panels({"linear/avx2_bf16",
+                       1,
+                       avx2,
+                       accepts_linear<WeightFormat::bf16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}});
 }
 Kernel<Linear> linear_avx2_i8() {
-  return {"linear/avx2_i8",
-          2,
-          avx2,
-          accepts_linear<WeightFormat::i8>,
-          configs,
-          {code_scratch, linear_tiles, run_codes<MicroI8, 0>}};
+  return reads_panels({"linear/avx2_i8",
+                       2,
+                       avx2,
+                       accepts_linear<WeightFormat::i8>,
+                       configs,
+                       {code_scratch, linear_tiles, run_codes<MicroI8, 0>}});
 }
 
 }  // namespace incipit

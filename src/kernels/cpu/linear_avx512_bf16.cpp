@@ -33,12 +33,12 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx512_bf16() {
-  return {"linear/avx512_bf16",
-          2,
-          avx512.with(CpuFeature::avx512_bf16),
-          accepts_linear<WeightFormat::bf16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}};
+  return reads_panels({"linear/avx512_bf16",
+                       2,
+                       avx512.with(CpuFeature::avx512_bf16),
+                       accepts_linear<WeightFormat::bf16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitBf16>>}});
 }
 
 }  // namespace incipit

@@ -41,20 +41,20 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx512_f32() {
-  return {"linear/avx512_f32",
-          2,
-          avx512,
-          accepts_linear<WeightFormat::f32>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitF32>>}};
+  return reads_panels({"linear/avx512_f32",
+                       2,
+                       avx512,
+                       accepts_linear<WeightFormat::f32>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitF32>>}});
 }
 Kernel<Linear> linear_avx512_f16() {
-  return {"linear/avx512_f16",
-          2,
-          avx512,
-          accepts_linear<WeightFormat::f16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<Micro<UnitF16>>}};
+  return reads_panels({"linear/avx512_f16",
+                       2,
+                       avx512,
+                       accepts_linear<WeightFormat::f16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<Micro<UnitF16>>}});
 }
 
 }  // namespace incipit

@@ -35,12 +35,12 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx512_i8() {
-  return {"linear/avx512_i8",
-          3,
-          avx512.with(CpuFeature::avx512_vnni),
-          accepts_linear<WeightFormat::i8>,
-          configs,
-          {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}};
+  return reads_panels({"linear/avx512_i8",
+                       3,
+                       avx512.with(CpuFeature::avx512_vnni),
+                       accepts_linear<WeightFormat::i8>,
+                       configs,
+                       {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}});
 }
 
 }  // namespace incipit

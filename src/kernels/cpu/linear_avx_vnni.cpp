@@ -34,12 +34,12 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Linear> linear_avx_vnni_i8() {
-  return {"linear/avx_vnni_i8",
-          1,
-          avx2.with(CpuFeature::avx_vnni),
-          accepts_linear<WeightFormat::i8>,
-          configs,
-          {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}};
+  return reads_panels({"linear/avx_vnni_i8",
+                       1,
+                       avx2.with(CpuFeature::avx_vnni),
+                       accepts_linear<WeightFormat::i8>,
+                       configs,
+                       {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}});
 }
 
 }  // namespace incipit

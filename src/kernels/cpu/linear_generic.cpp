@@ -40,7 +40,7 @@ struct MicroFloat {
   template <int R, int P>
   static void block(const InputRows<float>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     const Ahead&, float* sums) {
-    const auto* w = reinterpret_cast<const Weight*>(weight.panels) + panel * padded_k * panel_width;
+    const auto* w = reinterpret_cast<const Weight*>(weight.codes) + panel * padded_k * panel_width;
     Floats sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; ++k, w += panel_width) {
 #pragma GCC unroll 4
@@ -64,7 +64,7 @@ struct MicroBf16 {
   template <int R, int P>
   static void block(const InputRows<bf16>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     const Ahead&, float* sums) {
-    const auto* w = reinterpret_cast<const uint32_t*>(weight.panels) + panel * padded_k / 2 * panel_width;
+    const auto* w = reinterpret_cast<const uint32_t*>(weight.codes) + panel * padded_k / 2 * panel_width;
     Floats sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; k += 2, w += panel_width) {
 #pragma GCC unroll 4
@@ -99,7 +99,7 @@ struct MicroI8 {
   template <int R, int P>
   static void block(const InputRows<int8_t>& input, const PackedWeight& weight, int64_t panel, int64_t padded_k,
                     const Ahead&, int32_t* sums) {
-    const auto* w = reinterpret_cast<const int8_t*>(weight.panels) + panel * padded_k * panel_width;
+    const auto* w = reinterpret_cast<const int8_t*>(weight.codes) + panel * padded_k * panel_width;
     Ints sum[R][vectors] = {};
     for (int64_t k = 0; k < padded_k; k += 4, w += 4 * panel_width) {
 #pragma GCC unroll 4
@@ -130,36 +130,36 @@ constexpr KernelConfig configs[] = {{"rows16_panels8", {16, 8}}, {"rows64_panels
 }  // namespace
 
 Kernel<Linear> linear_generic_f32() {
-  return {"linear/generic_f32",
-          1,
-          {},
-          accepts_linear<WeightFormat::f32>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<MicroFloat<float>>}};
+  return reads_panels({"linear/generic_f32",
+                       1,
+                       {},
+                       accepts_linear<WeightFormat::f32>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<MicroFloat<float>>}});
 }
 Kernel<Linear> linear_generic_bf16() {
-  return {"linear/generic_bf16",
-          1,
-          {},
-          accepts_linear<WeightFormat::bf16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<MicroBf16>}};
+  return reads_panels({"linear/generic_bf16",
+                       1,
+                       {},
+                       accepts_linear<WeightFormat::bf16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<MicroBf16>}});
 }
 Kernel<Linear> linear_generic_f16() {
-  return {"linear/generic_f16",
-          1,
-          {},
-          accepts_linear<WeightFormat::f16>,
-          configs,
-          {no_scratch, linear_tiles, run_linear<MicroFloat<f16>>}};
+  return reads_panels({"linear/generic_f16",
+                       1,
+                       {},
+                       accepts_linear<WeightFormat::f16>,
+                       configs,
+                       {no_scratch, linear_tiles, run_linear<MicroFloat<f16>>}});
 }
 Kernel<Linear> linear_generic_i8() {
-  return {"linear/generic_i8",
-          2,
-          {},
-          accepts_linear<WeightFormat::i8>,
-          configs,
-          {code_scratch, linear_tiles, run_codes<MicroI8, 0>}};
+  return reads_panels({"linear/generic_i8",
+                       2,
+                       {},
+                       accepts_linear<WeightFormat::i8>,
+                       configs,
+                       {code_scratch, linear_tiles, run_codes<MicroI8, 0>}});
 }
 
 }  // namespace incipit

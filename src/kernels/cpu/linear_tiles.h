@@ -1,8 +1,8 @@
 // How a linear step is cut into tiles: the same for every CPU kernel.
 //
-// A config's values are {rows per tile, packed panels per tile (even), …}. Row tiles vary fastest, so that workers read
-// the same panels at the same time and each panel comes from memory once; where a kernel quantises its input, panels
-// vary fastest, so that a worker does it once for its rows.
+// They read weights in panel16. A config's values are {rows per tile, packed panels per tile (even), …}. Row tiles vary
+// fastest, so that workers read the same panels at the same time and each panel comes from memory once; where a kernel
+// quantises its input, panels vary fastest, so that a worker does it once for its rows.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct LinearTile {
 };
 
 inline int32_t linear_panels(const Linear::Problem& problem) {
-  return static_cast<int32_t>(packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation)).panels);
+  return static_cast<int32_t>(packed_shape(panel16, problem.weight()).panels);
 }
 
 inline int64_t linear_tiles(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config) {
@@ -44,12 +44,18 @@ inline LinearTile linear_tile(const Linear::Problem& problem, const Linear::Args
 }
 
 /// What every linear kernel of a format accepts.
-template <WeightFormat format>
+template <const WeightFormat& format>
 bool accepts_linear(const Linear::Problem& problem) {
   const bool quantizes = problem.quantizes() && (problem.input == DType::f32 || problem.input == DType::bf16);
-  return problem.format == format && (problem.input == activation_dtype(format) || quantizes) &&
+  return problem.format == format && (problem.input == format.activation || quantizes) &&
          (problem.output == DType::f32 || problem.output == DType::bf16) && problem.n > 0 && problem.k > 0 &&
          (!is_gated(problem.activation) || problem.n % 2 == 0);
+}
+
+/// What all of the processor's products read.
+inline Kernel<Linear> reads_panels(Kernel<Linear> kernel) {
+  kernel.layout = &panel16;
+  return kernel;
 }
 
 inline size_t no_scratch(const Linear::Problem&, const KernelConfig&, int32_t) { return 0; }

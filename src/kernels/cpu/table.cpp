@@ -13,7 +13,7 @@ namespace incipit {
 
 // ---- Linear
 std::span<const Kernel<Linear>> Linear::kernels() {
-  static const std::vector<Kernel<Linear>> table{
+  static std::vector<Kernel<Linear>> table{
 #if defined(__x86_64__)
       linear_amx_bf16(),
       linear_amx_i8(),
@@ -33,120 +33,120 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_f16(),
       linear_generic_i8(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Embedding
 std::span<const Kernel<Embedding>> Embedding::kernels() {
-  static const std::vector<Kernel<Embedding>> table{
+  static std::vector<Kernel<Embedding>> table{
 #if defined(__x86_64__)
       embedding_highway(HighwayTarget::avx3),
       embedding_highway(HighwayTarget::avx2),
 #endif
       embedding_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- PackedEmbedding
 std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
-  static const std::vector<Kernel<PackedEmbedding>> table{
+  static std::vector<Kernel<PackedEmbedding>> table{
       packed_embedding_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- RmsNorm
 std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
-  static const std::vector<Kernel<RmsNorm>> table{
+  static std::vector<Kernel<RmsNorm>> table{
 #if defined(__x86_64__)
       rms_norm_highway(HighwayTarget::avx3),
       rms_norm_highway(HighwayTarget::avx2),
 #endif
       rms_norm_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- LayerNorm
 std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
-  static const std::vector<Kernel<LayerNorm>> table{
+  static std::vector<Kernel<LayerNorm>> table{
 #if defined(__x86_64__)
       layer_norm_highway(HighwayTarget::avx3),
       layer_norm_highway(HighwayTarget::avx2),
 #endif
       layer_norm_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- QuantizeRows
 std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
-  static const std::vector<Kernel<QuantizeRows>> table{
+  static std::vector<Kernel<QuantizeRows>> table{
 #if defined(__x86_64__)
       quantize_rows_highway(HighwayTarget::avx3),
       quantize_rows_highway(HighwayTarget::avx2),
 #endif
       quantize_rows_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Elementwise
 std::span<const Kernel<Elementwise>> Elementwise::kernels() {
-  static const std::vector<Kernel<Elementwise>> table{
+  static std::vector<Kernel<Elementwise>> table{
 #if defined(__x86_64__)
       elementwise_highway(HighwayTarget::avx3),
       elementwise_highway(HighwayTarget::avx2),
 #endif
       elementwise_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- GatherRows
 std::span<const Kernel<GatherRows>> GatherRows::kernels() {
-  static const std::vector<Kernel<GatherRows>> table{
+  static std::vector<Kernel<GatherRows>> table{
       gather_rows_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- RotaryTable
 std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
-  static const std::vector<Kernel<RotaryTable>> table{
+  static std::vector<Kernel<RotaryTable>> table{
       rotary_table_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Rotary
 std::span<const Kernel<Rotary>> Rotary::kernels() {
-  static const std::vector<Kernel<Rotary>> table{
+  static std::vector<Kernel<Rotary>> table{
 #if defined(__x86_64__)
       rotary_highway(HighwayTarget::avx3),
       rotary_highway(HighwayTarget::avx2),
 #endif
       rotary_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- KvWrite
 std::span<const Kernel<KvWrite>> KvWrite::kernels() {
-  static const std::vector<Kernel<KvWrite>> table{
+  static std::vector<Kernel<KvWrite>> table{
 #if defined(__x86_64__)
       kv_write_highway(HighwayTarget::avx3),
       kv_write_highway(HighwayTarget::avx2),
 #endif
       kv_write_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Attention
 std::span<const Kernel<Attention>> Attention::kernels() {
-  static const std::vector<Kernel<Attention>> table{
+  static std::vector<Kernel<Attention>> table{
 #if defined(__x86_64__)
       attention_amx(),
       attention_avx512_bf16(),
@@ -155,20 +155,20 @@ std::span<const Kernel<Attention>> Attention::kernels() {
 #endif
       attention_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Router
 std::span<const Kernel<Router>> Router::kernels() {
-  static const std::vector<Kernel<Router>> table{
+  static std::vector<Kernel<Router>> table{
       router_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- ExpertLinear: a kernel over each of Linear's
 std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
-  static const std::vector<Kernel<ExpertLinear>> table{
+  static std::vector<Kernel<ExpertLinear>> table{
 #if defined(__x86_64__)
       expert_linear<linear_amx_bf16>(),
       expert_linear<linear_amx_i8>(),
@@ -187,61 +187,61 @@ std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
       expert_linear<linear_generic_f16>(),
       expert_linear<linear_generic_i8>(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- WeightedSum
 std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
-  static const std::vector<Kernel<WeightedSum>> table{
+  static std::vector<Kernel<WeightedSum>> table{
 #if defined(__x86_64__)
       weighted_sum_highway(HighwayTarget::avx3),
       weighted_sum_highway(HighwayTarget::avx2),
 #endif
       weighted_sum_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- ResolveTokens
 std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
-  static const std::vector<Kernel<ResolveTokens>> table{
+  static std::vector<Kernel<ResolveTokens>> table{
       resolve_tokens_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- Sample
 std::span<const Kernel<Sample>> Sample::kernels() {
-  static const std::vector<Kernel<Sample>> table{
+  static std::vector<Kernel<Sample>> table{
 #if defined(__x86_64__)
       sample_highway(HighwayTarget::avx3),
       sample_highway(HighwayTarget::avx2),
 #endif
       sample_highway(HighwayTarget::baseline),
   };
-  return table;
+  return with_added(table);
 }
 
 // ---- What happens to slots between steps, and how a step's end is told
 std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
-  static const std::vector<Kernel<ResetSlot>> table{
+  static std::vector<Kernel<ResetSlot>> table{
       reset_slot_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
-  static const std::vector<Kernel<TruncateSlot>> table{
+  static std::vector<Kernel<TruncateSlot>> table{
       truncate_slot_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 std::span<const Kernel<Publish>> Publish::kernels() {
-  static const std::vector<Kernel<Publish>> table{
+  static std::vector<Kernel<Publish>> table{
       publish_generic(),
   };
-  return table;
+  return with_added(table);
 }
 
 // clang-format on

@@ -4,8 +4,7 @@
 
 namespace incipit {
 
-void ExpertLinear::reference(const Problem& problem, const Args& args) {
-  const PackedShape shape = packed_shape(problem.format, problem.n, problem.k, is_gated(problem.activation));
+void ExpertLinear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
   const Linear::Problem one{problem.n,      problem.k, problem.format, problem.input,
                             problem.output, false,     false,          problem.activation};
   const auto input_bytes = static_cast<int64_t>(size_of(problem.input));
@@ -20,9 +19,9 @@ void ExpertLinear::reference(const Problem& problem, const Args& args) {
       linear.input = args.input + (row * args.input_stride + input_slot * problem.k) * input_bytes;
       if (problem.input == DType::i8)
         linear.input_scales = args.input_scales + row * args.input_scale_stride + (problem.slot_scales ? slot : 0);
-      linear.weight = expert_weight(args.weight, shape, expert);
+      linear.weight = expert_weight(args.weight, layout, problem.weight(), expert);
       linear.output = args.output + (row * args.output_stride + slot * problem.output_width()) * output_bytes;
-      Linear::reference(one, linear);
+      Linear::reference(one, linear, layout);
     }
     if (args.pad_output) {
       pad_row(args.output, row, problem.slots_width(), args.output_stride, size_of(problem.output));

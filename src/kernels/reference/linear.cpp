@@ -8,28 +8,8 @@
 namespace incipit {
 namespace {
 
-/// Σ_k in[row, k] · W[packed row, k], scaled when i8.
-double product(const Linear::Problem& problem, const Linear::Args& args, int64_t row, int64_t packed_row) {
-  const int64_t padded_k = round_up(problem.k, 64);
-  const auto weight = [&](int64_t input) {
-    return args.weight.panels + packed_offset(problem.format, padded_k, packed_row, input);
-  };
-  if (problem.format == WeightFormat::i8) {
-    const auto* input = reinterpret_cast<const int8_t*>(args.input) + row * args.input_stride;
-    int32_t sum = 0;
-    for (int64_t k = 0; k < problem.k; ++k) sum += input[k] * static_cast<int8_t>(*weight(k));
-    return static_cast<double>(sum) * args.input_scales[row] * args.weight.scales[packed_row];
-  }
-  double sum = 0;
-  for (int64_t k = 0; k < problem.k; ++k) {
-    const double x = load_element(problem.input, args.input, row * args.input_stride + k);
-    sum += x * load_element(element_dtype(problem.format), weight(k), 0);
-  }
-  return sum;
-}
-
 /// The product of rows that the kernel quantises.
-void quantized_reference(Linear::Problem problem, Linear::Args args) {
+void quantized_reference(Linear::Problem problem, Linear::Args args, const WeightLayout& layout) {
   const int64_t stride = row_stride(problem.k);
   std::vector<int8_t> codes(static_cast<size_t>(args.rows * stride));
   std::vector<float> scales(static_cast<size_t>(args.rows));
@@ -39,19 +19,24 @@ void quantized_reference(Linear::Problem problem, Linear::Args args) {
   args.input = reinterpret_cast<const std::byte*>(codes.data());
   args.input_stride = stride;
   args.input_scales = scales.data();
-  Linear::reference(problem, args);
+  Linear::reference(problem, args, layout);
 }
 
 }  // namespace
 
-void Linear::reference(const Problem& problem, const Args& args) {
-  if (problem.quantizes()) return quantized_reference(problem, args);
+void Linear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
+  if (problem.quantizes()) return quantized_reference(problem, args, layout);
   const bool gated = is_gated(problem.activation);
   const int64_t width = problem.output_width();
-  const PanelOrder order{problem.n, gated};
-  const auto sum = [&](int64_t row, int64_t source_row) {
-    const int64_t packed_row = order.packed_row(source_row);
-    return product(problem, args, row, packed_row) + (problem.bias ? args.bias[packed_row] : 0.0f);
+  const WeightReader weight(layout, problem.weight(), args.weight);
+  const auto sum = [&](int64_t row, int64_t output) {
+    const WeightReader::Row of_output = weight.row(output);
+    const double product = sum_of_blocks(
+        problem.format, problem.k,
+        [&](int64_t k) { return load_element(problem.input, args.input, row * args.input_stride + k); },
+        [&](int64_t k) { return of_output.code(k); }, [&](int64_t block) { return of_output.scale(block); });
+    const double scale = problem.format.multiplies_codes() ? args.input_scales[row] : 1.0f;
+    return product * scale + (problem.bias ? of_output.output_value(args.bias) : 0.0f);
   };
   for (int64_t row = 0; row < args.rows; ++row) {
     for (int64_t column = 0; column < width; ++column) {

@@ -25,7 +25,7 @@ namespace incipit {
 template <typename Family>
 std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& source,
                                                          const typename Family::Problem& problem,
-                                                         const plan::KernelUse& use) {
+                                                         const WeightLayout* layout, const plan::KernelUse& use) {
   const auto refuse = [&](const std::string& fault) {
     throw Error(source.engine, fmt::format("step '{}' {}", text(source.step.name()), fault),
                 "build the engine again with this incipit");
@@ -51,6 +51,8 @@ std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& sourc
     refuse(
         fmt::format("gives the kernel '{}' a problem that it cannot compute: {}", name, text(source.step.problem())));
   }
+  if (kernel->layout != layout)
+    refuse(fmt::format("gives the kernel '{}' a weight whose layout it does not read", name));
   const RowAxis axis = source.step.axis() == plan::Axis::tokens ? RowAxis::tokens : RowAxis::rows;
   return std::make_shared<const KernelCode<Family>>(*kernel, *config, problem, axis);
 }
@@ -89,7 +91,8 @@ class FamilyStep final : public Step {
     operands.finish();
     for (const plan::KernelUse* use : items(source.step.kernels())) {
       const uint32_t rows = std::min<uint32_t>(use->rows(), INT32_MAX);
-      uses_.push_back({resolve_kernel<Family>(source, problem, *use), static_cast<int32_t>(rows)});
+      uses_.push_back(
+          {resolve_kernel<Family>(source, problem, operands.weight_layout(), *use), static_cast<int32_t>(rows)});
       const KernelCode<Family>& code = *uses_.back().code;
       if (code.kernel().workspace_bytes != nullptr) {
         const auto context = static_cast<int32_t>(source.plan.max_context());

@@ -10,8 +10,8 @@ class LinearBinding {
   LinearBinding(const Linear::Problem& problem, StepOperands& operands) {
     input_ = operands.whole_input("input", problem.input, problem.k);
     if (problem.input == DType::i8) scales_ = operands.whole_input("input scales", DType::f32, 1);
-    const PackedView packed = operands.packed_input("weight", problem.format, problem.n, problem.k,
-                                                    is_gated(problem.activation), problem.bias);
+    const PackedView packed =
+        operands.packed_input("weight", problem.weight(), is_gated(problem.activation), problem.bias);
     weight_ = packed.weight;
     bias_ = packed.bias;
     residual_ = operands.input_if(problem.residual, "residual", DType::f32, problem.output_width());

@@ -106,39 +106,41 @@ const std::byte* StepOperands::dense_input_if(bool expected, std::string_view ro
   return plane(role, weight, plan::PlaneRole::values, dtype, values * static_cast<int64_t>(size_of(dtype)));
 }
 
-PackedView StepOperands::packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated,
-                                      bool bias, int64_t experts) {
+PackedView StepOperands::packed_input(std::string_view role, const WeightShape& shape, bool gated, bool bias,
+                                      int64_t experts) {
   const plan::Pairing pairing = gated ? plan::Pairing::gate_up : plan::Pairing::none;
   const plan::Weight& weight = weight_input(role);
-  if (text(weight.layout()) != panel_layout ||
-      text(weight.format()) != weight_format_names[static_cast<size_t>(format)] || weight.pairing() != pairing ||
-      weight.rows() != n || weight.columns() != k || weight.experts() != experts) {
+  layout_ = find_weight_layout(text(weight.layout()));
+  if (layout_ == nullptr || text(weight.format()) != to_text(shape.format) || weight.pairing() != pairing ||
+      weight.rows() != shape.n || weight.columns() != shape.k || weight.experts() != experts) {
     fail(fmt::format(
         "has an operand '{}' that is {}[{}, {}] {} {}{}", role,
         weight.experts() > 1 ? fmt::format("{} experts of ", weight.experts()) : "", weight.rows(), weight.columns(),
         text(weight.layout()), text(weight.format()),
         weight.pairing() == plan::Pairing::none ? "" : fmt::format(" {}", plan::EnumNamePairing(weight.pairing()))));
   }
-  const bool coded = format == WeightFormat::i8;
-  if (weight.block_rows() != (coded ? 1u : 0u) || weight.block_columns() != 0) {
+  const auto blocks = shape.scale_blocks();
+  if (weight.block_rows() != blocks.rows || weight.block_columns() != blocks.columns) {
     fail(fmt::format("has an operand '{}' with a scale for {} × {} weights", role, weight.block_rows(),
                      weight.block_columns()));
   }
-  const PackedShape shape = packed_shape(format, n, k, gated);
-  constexpr int64_t largest_bytes = int64_t{1} << 48;
-  if (shape.bytes() > largest_bytes / experts) fail(fmt::format("has an operand '{}' larger than any file", role));
-  const int64_t outputs = experts * shape.panels * panel_width;
-  const auto output_plane = [&](plan::PlaneRole plane_role, DType dtype) {
-    return plane(role, weight, plane_role, dtype, outputs * 4);
-  };
-  PackedView view;
-  view.weight.panels = plane(role, weight, coded ? plan::PlaneRole::codes : plan::PlaneRole::values,
-                             element_dtype(format), experts * shape.bytes());
-  if (coded) {
-    view.weight.scales = reinterpret_cast<const float*>(output_plane(plan::PlaneRole::scales, DType::f32));
-    view.weight.code_sums = reinterpret_cast<const int32_t*>(output_plane(plan::PlaneRole::code_sums, DType::i32));
+  constexpr double largest_bytes = 0x1p48;
+  if (static_cast<double>(shape.n) * static_cast<double>(shape.k) * static_cast<double>(experts) > largest_bytes) {
+    fail(fmt::format("has an operand '{}' larger than any file", role));
   }
-  if (bias) view.bias = reinterpret_cast<const float*>(output_plane(plan::PlaneRole::bias, DType::f32));
+  PackedView view;
+  for (const PlaneShape& expected : planes_of(*layout_, shape, bias)) {
+    const std::byte* data =
+        plane(role, weight, static_cast<plan::PlaneRole>(expected.role), expected.dtype, experts * expected.bytes());
+    switch (expected.role) {
+      case PlaneRole::values:
+      case PlaneRole::codes: view.weight.codes = data; break;
+      case PlaneRole::scales: view.weight.scales = data; break;
+      case PlaneRole::zero_points: view.weight.zero_points = data; break;
+      case PlaneRole::code_sums: view.weight.code_sums = reinterpret_cast<const int32_t*>(data); break;
+      case PlaneRole::bias: view.bias = reinterpret_cast<const float*>(data); break;
+    }
+  }
   return view;
 }
 

@@ -2,8 +2,8 @@
 //
 //   family            inputs                                                  outputs
 //   embedding         ids, positions or row_positions; table (dense)          buffer
-//   packed_embedding  ids, table (panel16)                                    buffer
-//   linear            buffer [, scales when i8], weight (panel16), residual?  buffer
+//   packed_embedding  ids, table (packed)                                     buffer
+//   linear            buffer [, scales when i8], weight (packed) , residual?  buffer
 //   rms_norm          buffer, addend?, gain (dense)?                          norm [, scales when i8] [, sum]
 //   layer_norm        buffer, gain (dense)?, bias (dense)?                    norm [, scales when i8]
 //   quantize_rows     buffer                                                  codes, scales
@@ -14,12 +14,12 @@
 //   kv_write          keys, values, cache, table?                             none
 //   attention         queries, cache, table?                                  buffer
 //   router            logits                                                  experts, their weights
-//   expert_linear     buffer [, scales when i8], experts, weight (panel16)    buffer
+//   expert_linear     buffer [, scales when i8], experts, weight (packed)     buffer
 //   weighted_sum      buffer, weights, residual?                              buffer
 //   resolve_tokens, sample: none
 //
-// `?` marks an operand that may be absent. A packed weight has the planes values, or codes, scales and code_sums when
-// int8 [, bias when the problem has one]; all but values and codes are in packed, padded order. The values of a buffer
+// `?` marks an operand that may be absent. A packed weight has the planes that its format and layout say
+// (kernels/weight_layout.h), and a bias when the problem has one. The values of a buffer
 // of width 1 (scales of activations) lie one after another, not a row stride apart: kernels take them as vectors. A
 // buffer operand may be a column view; GEMM inputs are whole buffers.
 #pragma once
@@ -30,6 +30,7 @@
 #include "base/dtype.h"
 #include "engine/plan_generated.h"
 #include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 #include "runtime/step.h"
 
 namespace incipit {
@@ -90,8 +91,9 @@ class StepOperands {
     return dense_input_if(true, role, dtype, values);
   }
   /// Without `bias` the view has none. Several experts lie one after the other in every plane.
-  PackedView packed_input(std::string_view role, WeightFormat format, int64_t n, int64_t k, bool gated, bool bias,
-                          int64_t experts = 1);
+  PackedView packed_input(std::string_view role, const WeightShape& shape, bool gated, bool bias, int64_t experts = 1);
+  /// Of the packed weight that was read; null: there was none.
+  const WeightLayout* weight_layout() const { return layout_; }
   /// A layer of a group of this geometry.
   CacheView cache_input(std::string_view role, const KvGeometry& geometry);
   void absent_input(std::string_view role);
@@ -128,6 +130,7 @@ class StepOperands {
 
   const StepSource& source_;
   uint32_t inputs_read_ = 0, outputs_read_ = 0;
+  const WeightLayout* layout_ = nullptr;
 };
 
 }  // namespace incipit

@@ -1,0 +1,75 @@
+#include "kernels/weight_layout.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace incipit {
+
+int64_t WeightLayout::tile(const WeightFormat& format, int64_t padded_k) const {
+  return tile_bytes == 0 ? padded_k : tile_bytes / static_cast<int64_t>(size_of(format.activation));
+}
+
+std::span<const WeightLayout* const> weight_layouts() {
+  static constexpr std::array layouts{&panel16, &k_major8};
+  return layouts;
+}
+
+const WeightLayout* find_weight_layout(std::string_view name) {
+  for (const WeightLayout* layout : weight_layouts()) {
+    if (layout->name == name) return layout;
+  }
+  return nullptr;
+}
+
+OutputOrder::OutputOrder(const WeightLayout& layout, int64_t n, const RowPairs& pairs)
+    : n_(n),
+      block_(layout.pair_block),
+      pairs_(pairs),
+      padded_half_(round_up(pairs.half, block_)),
+      packed_rows_(round_up(n + pairs.groups * 2 * (padded_half_ - pairs.half), layout.panel)) {
+  INCIPIT_ASSERT(pairs.groups * 2 * pairs.half <= n);
+}
+
+int64_t OutputOrder::source_row(int64_t packed) const {
+  const int64_t paired = pairs_.groups * 2 * padded_half_;
+  if (packed >= paired) {
+    const int64_t source = packed - paired + pairs_.groups * 2 * pairs_.half;
+    return source < n_ ? source : -1;
+  }
+  const int64_t group = packed / (2 * padded_half_), within = packed % (2 * padded_half_);
+  const int64_t row = within / (2 * block_) * block_ + within % block_;
+  if (row >= pairs_.half) return -1;
+  return (2 * group + within / block_ % 2) * pairs_.half + row;
+}
+
+int64_t OutputOrder::packed_row(int64_t source) const {
+  const int64_t paired = pairs_.groups * 2 * pairs_.half;
+  if (source >= paired) return source - paired + pairs_.groups * 2 * padded_half_;
+  const int64_t half = source / pairs_.half, row = source % pairs_.half;
+  return half / 2 * 2 * padded_half_ + (2 * (row / block_) + half % 2) * block_ + row % block_;
+}
+
+PackedShape packed_shape(const WeightLayout& layout, const WeightShape& weight) {
+  const auto element = static_cast<int64_t>(size_of(weight.format.codes));
+  const int64_t rows = OutputOrder(layout, weight.n, weight.pairs).packed_rows();
+  const int64_t row_bytes = round_up(round_up(weight.k, layout.k_multiple) * element, layout.row_alignment);
+  return {rows / layout.panel, row_bytes / element, layout.panel * row_bytes};
+}
+
+PlaneList planes_of(const WeightLayout& layout, const WeightShape& weight, bool bias) {
+  const WeightFormat& format = weight.format;
+  const PackedShape shape = packed_shape(layout, weight);
+  const int64_t rows = shape.panels * layout.panel;
+  const int64_t columns = format.blocks_of_k(weight.k);
+  const int64_t blocks = (format.block_n == 1 ? rows : format.blocks_of_n(weight.n)) * columns;
+  PlaneList planes;
+  planes.add({format.scales ? PlaneRole::codes : PlaneRole::values, format.codes, rows * shape.padded_k});
+  if (format.scales) planes.add({PlaneRole::scales, *format.scales, blocks});
+  if (format.zero_points) planes.add({PlaneRole::zero_points, *format.zero_points, blocks});
+  if (layout.has_sums(format)) planes.add({PlaneRole::code_sums, DType::i32, rows * columns});
+  if (bias) planes.add({PlaneRole::bias, DType::f32, rows});
+  return planes;
+}
+
+}  // namespace incipit

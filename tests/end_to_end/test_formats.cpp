@@ -1,0 +1,104 @@
+// A weight format is data: ones that the product has never heard of, added by their file and their line, are built into
+// engines, read by a kernel in the layout that it states, and computed as the graph's interpreter does.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "added_formats.h"
+#include "engine/plan_items.h"
+#include "graph/graph.h"
+#include "import/safetensors.h"
+#include "passes/pass.h"
+#include "support/driver.h"
+#include "support/reference_models.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+/// Before any test builds or opens an engine.
+const bool added_formats = [] {
+  add_weight_format(grouped_i8);
+  add_weight_format(asymmetric_u8);
+  added_kernels<Linear>().push_back(scalar_product<grouped_i8_format, panel16>("linear/scalar_grouped_i8"));
+  added_kernels<Linear>().push_back(scalar_product<asymmetric_u8_format, k_major8>("linear/scalar_asymmetric_u8"));
+  return true;
+}();
+
+std::vector<float> interpreted_logits(const std::filesystem::path& checkpoint, const std::string& precision,
+                                      const std::vector<int32_t>& ids) {
+  Model model = import_model(checkpoint);
+  PassOptions passes;
+  passes.precision = precision;
+  run_passes(model.graph, passes);
+  const auto count = static_cast<int64_t>(ids.size());
+  std::vector<int32_t> numbers(ids.size());
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const Tensor tokens = Tensor::of({count}, std::span<const int32_t>(ids)),
+               positions = Tensor::of({count}, std::span<const int32_t>(numbers));
+  const Tensor* inputs[] = {&tokens, &positions, &positions};
+  ReferenceCache cache;
+  const std::vector<Tensor> outputs = interpret(model.graph, inputs, cache);
+  const auto logits = outputs.at(0).as<float>();
+  return {logits.begin(), logits.end()};
+}
+
+/// The largest difference, in units of the largest of what is wanted.
+double relative_distance(std::span<const float> found, std::span<const float> wanted) {
+  EXPECT_EQ(found.size(), wanted.size());
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < std::min(found.size(), wanted.size()); ++i) {
+    const double error = std::abs(static_cast<double>(found[i]) - wanted[i]);
+    worst = std::max(worst, std::isnan(error) ? HUGE_VAL : error);
+    largest = std::max(largest, std::abs(static_cast<double>(wanted[i])));
+  }
+  return worst / largest;
+}
+
+class AddedFormat : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
+  ASSERT_TRUE(added_formats);
+  const auto& [precision, layout] = GetParam();
+  const NamedWeightFormat& format = weight_format(precision);
+  const TemporaryDirectory directory;
+  CompileOptions options;
+  options.precision = precision;
+  options.tune = false;
+  const std::filesystem::path checkpoint = reference_checkpoint("llama-mha");
+  const auto engine = compile_for_test(checkpoint, directory / "added.engine", options);
+  engine->check_weights();
+  int products = 0;
+  for (const plan::Weight* weight : items(engine->plan().weights())) {
+    if (text(weight->layout()) == "dense") continue;
+    EXPECT_EQ(text(weight->layout()), layout);
+    EXPECT_EQ(text(weight->format()), to_text(format.format));
+    ++products;
+  }
+  EXPECT_EQ(products, 4 + 5 + 1);  // two layers, of which the last has queries by themselves, and the head
+
+  const SafetensorsFile golden = SafetensorsFile::open(reference_golden("llama-mha"));
+  const Tensor ids = golden.load("input_ids"), wanted = golden.load("logits");
+  const auto prompt = ids.as<int32_t>().first(static_cast<size_t>(ids.shape().at(1)));
+  const std::vector<int32_t> tokens(prompt.begin(), prompt.end());
+  Driver driver(engine, make_test_device("cpu"));
+  driver.start(0);
+  const std::vector<float> found = driver.logits({{0, tokens, {}}});
+  // Caches and, of one format, rows are bf16: a few roundings of 2^-9 each are the engine's own.
+  EXPECT_LT(relative_distance(found, interpreted_logits(checkpoint, precision, tokens)), 8e-3);
+  EXPECT_LT(relative_distance(found, wanted.as<float>().first(found.size())), format.tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AddedFormat,
+                         testing::Values(std::tuple("grouped-i8", "panel16"), std::tuple("asymmetric-u8", "k_major8")),
+                         [](const auto& instance) {
+                           std::string name = std::get<0>(instance.param);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace incipit
