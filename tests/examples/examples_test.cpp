@@ -16,6 +16,7 @@
 #include "kernels/kernel_checks.h"
 #include "passes/pass.h"
 #include "primitives/primitive.h"
+#include "quant/format.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 #include "tune/tuner.h"
@@ -85,6 +86,29 @@ TEST(AddedPrimitive, ComputesInEnginesAndInGraphs) {
   ReferenceCache cache;
   const std::vector<Tensor> made = interpret(graph, inputs, cache);
   EXPECT_THAT(made.at(0).as<float>(), testing::ElementsAre(8, -27));
+}
+
+TEST(AddedFormat, QuantisesProducts) {
+  EXPECT_THAT(weight_format_names(), testing::Contains("example"));
+  Graph graph = parse_graph(
+      "graph (x: f32[N, 96]) -> (y)\n"
+      "const w : f32[3, 96] = random(1, 0.5)\n"
+      "y : f32[N, 3] = Linear(x, w)\n");
+  Tensor x(DType::f32, {2, 96});
+  for (size_t i = 0; i < x.as<float>().size(); ++i) x.as<float>()[i] = static_cast<float>(i % 7) - 3;
+  const Tensor* inputs[] = {&x};
+  ReferenceCache cache;
+  const std::vector<Tensor> exact = interpret(graph, inputs, cache);
+  PassOptions options;
+  options.precision = "example";
+  run_passes(graph, options);
+  EXPECT_THAT(to_text(graph), testing::HasSubstr("{format = \"i8:f32:1x64:f16\"}"));
+  const std::vector<Tensor> made = interpret(graph, inputs, cache);
+  for (size_t i = 0; i < 6; ++i) {
+    const float wanted = exact.at(0).as<float>()[i];
+    EXPECT_NEAR(made.at(0).as<float>()[i], wanted, 0.3) << i;  // 96 products, each off by 0.007 or so
+    EXPECT_NE(made.at(0).as<float>()[i], wanted);
+  }
 }
 
 TEST(AddedTarget, HasAName) {
