@@ -198,6 +198,13 @@ TEST(CachePools, HoldEverySlotAtFullContextUnlessBounded) {
   EXPECT_THROW(pools(0, sequence - 1), Error);
 }
 
+TEST(Planes, HaveTheSameNumbersInPlansAndForKernels) {
+  for (size_t i = 0; i < plane_names.size(); ++i) {
+    EXPECT_EQ(plan::EnumNamePlaneRole(static_cast<plan::PlaneRole>(i)), plane_names[i]);
+  }
+  EXPECT_EQ(static_cast<size_t>(plan::PlaneRole::MAX) + 1, plane_names.size());
+}
+
 TEST(CachePools, AWindowNeedsItsPagesAndAStepsOnly) {
   plan::PlanT plan = TinyModel().plan();
   plan.max_context = 1024;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/json.h"
 #include "import/safetensors.h"
 #include "support/onnx_bytes.h"
@@ -409,13 +410,12 @@ class GenaiModel {
     using namespace onnx_bytes;
     const auto width = static_cast<size_t>(shape[1]);
     std::vector<float> scales(width, 0);
-    for (size_t i = 0; i < values.size(); ++i) {
-      scales[i % width] = std::max(scales[i % width], std::fabs(values[i]) / 127);
-    }
+    for (size_t i = 0; i < values.size(); ++i) scales[i % width] = std::max(scales[i % width], std::fabs(values[i]));
+    for (float& scale : scales) scale = code_scale(scale);
     std::string codes;
     std::vector<float> rounded;
     for (size_t i = 0; i < values.size(); ++i) {
-      const auto code = static_cast<int8_t>(std::nearbyint(values[i] / scales[i % width]));
+      const int8_t code = code_of(values[i], scales[i % width]);
       codes += static_cast<char>(code);
       rounded.push_back(static_cast<float>(code) * scales[i % width]);
     }

@@ -19,9 +19,9 @@
 //   resolve_tokens, sample: none
 //
 // `?` marks an operand that may be absent. A packed weight has the planes that its format and layout say
-// (kernels/weight_layout.h), and a bias when the problem has one. The values of a buffer
-// of width 1 (scales of activations) lie one after another, not a row stride apart: kernels take them as vectors. A
-// buffer operand may be a column view; GEMM inputs are whole buffers.
+// (kernels/weight_layout.h), and a bias when the problem has one. The values of a buffer of width 1 (scales of
+// activations) lie one after another, not a row stride apart: kernels take them as vectors. A buffer operand may be a
+// column view; GEMM inputs are whole buffers.
 #pragma once
 
 #include <cstdint>
