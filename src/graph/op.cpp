@@ -22,31 +22,6 @@ class Collector : public AttributeVisitor {
 
 }  // namespace
 
-ValueType ValueType::cache() {
-  ValueType type;
-  type.is_cache = true;
-  return type;
-}
-
-ValueType ValueType::absent() {
-  ValueType type;
-  type.is_absent = true;
-  return type;
-}
-
-std::string ValueType::text() const {
-  if (is_cache) return "cache";
-  if (is_absent) return "_";
-  std::string text(name_of(dtype));
-  text += '[';
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += shape[i].text();
-  }
-  text += ']';
-  return text;
-}
-
 bool same_op(const Op& a, const Op& b) {
   if (a.name() != b.name() || a.bodies() != b.bodies()) return false;
   Collector left, right;

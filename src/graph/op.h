@@ -14,30 +14,11 @@
 
 #include "base/attributes.h"
 #include "base/tensor.h"
-#include "graph/dim.h"
+#include "primitives/value_type.h"
 
 namespace incipit {
 
 class Graph;
-
-/// Type of a value: element type and symbolic shape. `cache` values (dtype and shape unused) order KvWrite before
-/// Attention; they name a layer's keys and values.
-struct ValueType {
-  DType dtype = DType::f32;
-  std::vector<Dim> shape;
-  /// What a small tensor of i32, i64 or bool (0 or 1), of rank 0 or 1, holds, where that is known: shapes are computed
-  /// with such values. As many as the tensor has elements.
-  std::optional<std::vector<Dim>> contents = {};
-  bool is_cache = false;
-  bool is_absent = false;  // stands for an optional input that is not there, in Op::infer only
-  /// The most elements whose contents are kept.
-  static constexpr int64_t max_contents = 64;
-  bool operator==(const ValueType&) const = default;
-  static ValueType cache();
-  static ValueType absent();
-  /// "f32[T, 1024]", "cache".
-  std::string text() const;
-};
 
 /// Keys and values of the layers seen so far, for the reference interpreter. One sequence; row p is position p.
 struct ReferenceCache {

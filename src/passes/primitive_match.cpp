@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "graph/ops/primitive_rule.h"
 #include "passes/rewrite.h"
 
 namespace incipit {
@@ -97,7 +96,7 @@ const Dim& extent_of(const Graph& graph, ValueId value, int64_t axis) {
 bool is_last_axis(int64_t axis, size_t rank) { return axis == -1 || axis == static_cast<int64_t>(rank) - 1; }
 
 std::optional<std::vector<int64_t>> known_integers(const Graph& graph, ValueId value) {
-  return value == none ? std::nullopt : ops::known_integers(graph.value(value).type);
+  return value == none ? std::nullopt : known_integers(graph.value(value).type);
 }
 
 ValueId integer_list(Graph& graph, const std::vector<int64_t>& values) {

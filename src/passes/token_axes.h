@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "graph/constant.h"
-#include "graph/dim.h"
+#include "primitives/dim.h"
 
 namespace incipit {
 

@@ -2,6 +2,7 @@
 
 #include "primitives/carrier.h"
 #include "primitives/extremes.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -49,6 +50,15 @@ Outputs ArgReduce::compute(Inputs inputs) const {
     places = reshaped(places, std::move(shape));
   }
   return one_output(std::move(places));
+}
+
+OutputTypes ArgReduce::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  ValueType result{DType::i64, rule.type(0).shape};
+  const size_t along = rule.axis(axis, result.shape.size());
+  result.shape[along] = 1;
+  if (!keepdims) result.shape.erase(result.shape.begin() + static_cast<ptrdiff_t>(along));
+  return {result};
 }
 
 }  // namespace incipit::primitives

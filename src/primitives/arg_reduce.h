@@ -21,6 +21,7 @@ struct ArgReduce {
     v.visit("keepdims", keepdims);
     v.visit("select_last_index", select_last_index);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 2> arg_reduce_kind_names{"max", "min"};

@@ -6,6 +6,8 @@
 #include "primitives/broadcast.h"
 #include "primitives/element_function.h"
 #include "primitives/extremes.h"
+#include "primitives/known_values.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -188,6 +190,22 @@ Outputs Binary::compute(Inputs inputs) const {
     });
   });
   return outputs;
+}
+
+OutputTypes Binary::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.same_dtype(0, 1);
+  const ValueType &x = rule.type(0), &y = rule.type(1);
+  ValueType z{binary_result(function, x.dtype), broadcast(rule, x.shape, y.shape)};
+  const std::vector<Dim>*xs = rule.contents(0), *ys = rule.contents(1);
+  if (xs != nullptr && ys != nullptr) {
+    std::vector<Dim> values;
+    for (size_t i = 0; i < common_count({xs, ys}); ++i) {
+      values.push_back(applied(*this, x.dtype, element(*xs, i), element(*ys, i)));
+    }
+    give_contents(z, std::move(values));
+  }
+  return {z};
 }
 
 }  // namespace incipit::primitives

@@ -44,6 +44,7 @@ struct Binary {
   void fields(V& v) {
     v.visit("function", function);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 21> binary_function_names{

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 
@@ -43,6 +44,34 @@ Outputs BitCast::compute(Inputs inputs) const {
   Tensor& y = outputs.emplace_back(to, x.shape());
   if (x.bytes() > 0) std::memcpy(y.data(), x.data(), x.bytes());
   return outputs;
+}
+
+OutputTypes Cast::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& x = rule.type(0);
+  ValueType y{to, x.shape};
+  if (const std::vector<Dim>* contents = rule.contents(0)) {
+    std::vector<Dim> values;
+    for (const Dim& value : *contents) {
+      if (value.is_constant()) {
+        values.emplace_back(y.dtype == DType::i32       ? static_cast<int32_t>(value.constant())
+                            : y.dtype == DType::boolean ? int64_t{value.constant() != 0}
+                                                        : value.constant());
+      } else if (y.dtype == DType::boolean && x.dtype != DType::boolean) {
+        values.push_back(is_surely_at_least(value, 1) ? Dim(1) : Dim::unknown());
+      } else {
+        values.push_back(value);
+      }
+    }
+    give_contents(y, std::move(values));
+  }
+  return {y};
+}
+
+OutputTypes BitCast::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  rule.require(size_of(to) == size_of(rule.type(0).dtype), "changes the elements' size");
+  return {{to, rule.type(0).shape}};
 }
 
 }  // namespace incipit::primitives

@@ -14,6 +14,7 @@ struct Cast {
   void fields(V& v) {
     v.visit("to", to);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -25,6 +26,7 @@ struct BitCast {
   void fields(V& v) {
     v.visit("to", to);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

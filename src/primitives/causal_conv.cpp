@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -63,6 +64,28 @@ Outputs CausalConv::compute(Inputs inputs) const {
   wide.dtype() == DType::f64 ? run(double{}) : run(float{});
   outputs[0] = narrowed(std::move(y), x.dtype());
   return outputs;
+}
+
+OutputTypes CausalConv::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.same_float({1, 2, 3});
+  rule.require_rank(0, 3);
+  rule.require_rank(1, 3);
+  const std::vector<Dim>&x = rule.type(0).shape, &weight = rule.type(1).shape;
+  const Dim channels = same_extent(rule, x[1], weight[0]);
+  same_extent(rule, weight[1], 1);
+  rule.require(weight[2] != Dim(0), "has a weight of no elements");
+  const Dim before = weight[2].is_unknown() ? Dim::unknown() : weight[2] - Dim(1);
+  const std::vector<Dim> state{x[0], channels, before};
+  if (rule.has(2)) {
+    rule.require_rank(2, 1);
+    same_extent(rule, channels, rule.type(2).shape[0]);
+  }
+  if (rule.has(3)) {
+    rule.require_rank(3, 3);
+    for (size_t axis = 0; axis < 3; ++axis) same_extent(rule, rule.type(3).shape[axis], state[axis]);
+  }
+  return {{rule.type(0).dtype, {x[0], channels, x[2]}}, {rule.type(0).dtype, state}};
 }
 
 }  // namespace incipit::primitives

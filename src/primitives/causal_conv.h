@@ -9,6 +9,7 @@ namespace incipit::primitives {
 /// floating dtype; halves are computed in f32 and rounded once.
 struct CausalConv {
   static constexpr std::string_view op_name = "CausalConv";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

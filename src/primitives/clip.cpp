@@ -5,6 +5,8 @@
 
 #include "primitives/carrier.h"
 #include "primitives/extremes.h"
+#include "primitives/known_values.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 
@@ -45,6 +47,26 @@ Outputs Clip::compute(Inputs inputs) const {
     }
   });
   return outputs;
+}
+
+OutputTypes Clip::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& x = rule.type(0);
+  rule.require(x.dtype != DType::boolean, "takes no bool");
+  std::optional<std::vector<Dim>> values;
+  if (rule.contents(0) != nullptr) values = *rule.contents(0);
+  for (const size_t limit : {size_t{1}, size_t{2}}) {
+    if (!rule.has(limit)) continue;
+    rule.same_dtype(limit, 0);
+    const std::vector<Dim>* limits = rule.contents(limit);
+    if (limits == nullptr || limits->size() != 1) values.reset();
+    if (!values) continue;
+    const Binary bound{limit == 1 ? Binary::max : Binary::min};
+    for (Dim& value : *values) value = applied(bound, x.dtype, value, limits->front());
+  }
+  ValueType y{x.dtype, x.shape};
+  if (values) give_contents(y, std::move(*values));
+  return {y};
 }
 
 }  // namespace incipit::primitives

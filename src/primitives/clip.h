@@ -9,6 +9,7 @@ namespace incipit::primitives {
 /// it, NaN where x is.
 struct Clip {
   static constexpr std::string_view op_name = "Clip";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

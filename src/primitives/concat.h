@@ -12,6 +12,7 @@ struct Concat {
   void fields(V& v) {
     v.visit("axis", axis);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

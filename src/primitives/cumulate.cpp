@@ -4,6 +4,7 @@
 #include <array>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -59,6 +60,18 @@ Outputs Cumulate::compute(Inputs inputs) const {
     store_elements(made.data(), x.dtype(), y.data(), count);
   });
   return outputs;
+}
+
+OutputTypes Cumulate::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& x = rule.type(0);
+  rule.require(x.dtype != DType::boolean, "takes no bool");
+  rule.require(!x.shape.empty(), "takes no scalar");
+  if (const std::optional<std::vector<int64_t>> axes = rule.numbers(1)) {
+    rule.require(axes->size() == 1, "takes one axis");
+    rule.axis(axes->front(), x.shape.size());
+  }
+  return {{x.dtype, x.shape}};
 }
 
 }  // namespace incipit::primitives

@@ -17,6 +17,7 @@ struct Cumulate {
   void fields(V& v) {
     v.visit("kind", kind), v.visit("exclusive", exclusive), v.visit("reverse", reverse);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 2> cumulate_kind_names{"sum", "product"};

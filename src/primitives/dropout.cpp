@@ -4,6 +4,7 @@
 #include <random>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -45,6 +46,12 @@ Outputs Dropout::compute(Inputs inputs) const {
     for (size_t i = 0; i < ys.size(); ++i) ys[i] = kept[i] != 0 ? round_to<T>(load(ys[i]) * factor) : T{};
   });
   return outputs;
+}
+
+OutputTypes Dropout::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& x = rule.type(0);
+  return {{x.dtype, x.shape}, {DType::boolean, x.shape}};
 }
 
 }  // namespace incipit::primitives

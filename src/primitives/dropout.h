@@ -16,6 +16,7 @@ struct Dropout {
   void fields(V& v) {
     v.visit("seed", seed);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

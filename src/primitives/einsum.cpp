@@ -5,6 +5,7 @@
 
 #include "primitives/carrier.h"
 #include "primitives/product.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -235,6 +236,28 @@ Outputs Einsum::compute(Inputs inputs) const {
     total = contracted(total, operands[i], kept, extents);
   }
   return one_output(narrowed(arranged(total, axes.output, extents), dtype));
+}
+
+OutputTypes Einsum::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, std::max<size_t>(1, inputs.size()));
+  std::vector<size_t> ranks;
+  for (size_t i = 0; i < rule.count(); ++i) {
+    rule.same_dtype(i, 0);
+    ranks.push_back(rule.type(i).shape.size());
+  }
+  rule.require(rule.type(0).dtype != DType::boolean, "multiplies no elements of type bool");
+  const EinsumAxes axes = einsum_axes(equation, ranks);
+  std::map<int, Dim> extents;
+  for (size_t i = 0; i < rule.count(); ++i) {
+    for (size_t axis = 0; axis < ranks[i]; ++axis) {
+      const Dim& extent = rule.type(i).shape[axis];
+      Dim& known = extents.try_emplace(axes.inputs[i][axis], extent).first->second;
+      known = broadcast(rule, {known}, {extent}).front();
+    }
+  }
+  ValueType result{rule.type(0).dtype, {}};
+  for (const int axis : axes.output) result.shape.push_back(extents.at(axis));
+  return {result};
 }
 
 }  // namespace incipit::primitives

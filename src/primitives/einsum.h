@@ -19,6 +19,7 @@ struct Einsum {
   void fields(V& v) {
     v.visit("equation", equation);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

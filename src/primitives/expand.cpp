@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -50,6 +51,42 @@ Outputs Tile::compute(Inputs inputs) const {
   Tensor tiled(data.dtype(), std::move(shape));
   copy_strided(data.data(), std::move(twice), std::move(strides), size_of(data.dtype()), tiled.data());
   return one_output(std::move(tiled));
+}
+
+OutputTypes Expand::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& data = rule.type(0);
+  const size_t length = rule.list_length(1);
+  const std::vector<Dim>* target = rule.contents(1);
+  for (size_t i = 0; target != nullptr && i < length; ++i) {
+    const Dim& extent = (*target)[i];
+    rule.require(!extent.is_constant() || extent.constant() >= 0, "extent " + extent.text() + " is negative");
+  }
+  ValueType result{data.dtype, broadcast(rule, data.shape, target != nullptr ? *target : unknown_shape(length))};
+  const std::vector<Dim>* contents = rule.contents(0);
+  if (contents != nullptr && contents->size() == 1 && result.shape.size() == 1 && result.shape[0].is_constant() &&
+      result.shape[0].constant() <= ValueType::max_contents) {
+    give_contents(result, std::vector<Dim>(static_cast<size_t>(result.shape[0].constant()), contents->front()));
+  } else {
+    keep_contents(rule, result);
+  }
+  return {result};
+}
+
+OutputTypes Tile::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& data = rule.type(0);
+  ValueType result{data.dtype, unknown_shape(data.shape.size())};
+  rule.integer_list(1);
+  same_extent(rule, rule.type(1).shape[0], static_cast<int64_t>(data.shape.size()));
+  if (const std::vector<Dim>* repeats = rule.contents(1)) {
+    for (size_t axis = 0; axis < data.shape.size(); ++axis) {
+      const Dim& times = (*repeats)[axis];
+      rule.require(!times.is_constant() || times.constant() >= 0, "repeats of " + times.text() + " are negative");
+      if (is_surely_at_least(times, 0)) result.shape[axis] = product({data.shape[axis], times}, 0, 2);
+    }
+  }
+  return {result};
 }
 
 }  // namespace incipit::primitives

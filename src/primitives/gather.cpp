@@ -144,4 +144,70 @@ Outputs GatherND::compute(Inputs inputs) const {
   return one_output(std::move(picked));
 }
 
+void require_element_indices(const Rule& rule, int64_t axis) {
+  const std::vector<Dim>&data = rule.type(0).shape, &indices = rule.type(1).shape;
+  rule.require_indices(1);
+  rule.require(indices.size() == data.size(), "data and indices are of different ranks");
+  const size_t along = rule.axis(axis, data.size());
+  for (size_t i = 0; i < data.size(); ++i) {
+    rule.require(i == along || !data[i].is_constant() || !indices[i].is_constant() ||
+                     indices[i].constant() <= data[i].constant(),
+                 "there are more indices along axis " + std::to_string(i) + " than it has elements");
+  }
+}
+
+std::vector<Dim> slices_shape(const Rule& rule, int64_t batch_dims) {
+  const std::vector<Dim>&data = rule.type(0).shape, &indices = rule.type(1).shape;
+  rule.require_indices(1);
+  rule.require(!indices.empty(), "indices are a scalar");
+  rule.require(indices.back().is_constant(), "how many indices name a slice is not known in the build");
+  const int64_t depth = indices.back().constant();
+  rule.require(batch_dims >= 0 && batch_dims < static_cast<int64_t>(indices.size()) &&
+                   depth <= static_cast<int64_t>(data.size()) - batch_dims,
+               "indices of " + std::to_string(depth) + " with " + std::to_string(batch_dims) +
+                   " batch axes do not fit a tensor of rank " + std::to_string(data.size()));
+  std::vector<Dim> shape(indices.begin(), indices.end() - 1);
+  for (size_t axis = 0; axis < static_cast<size_t>(batch_dims); ++axis) {
+    shape[axis] = same_extent(rule, shape[axis], data[axis]);
+  }
+  shape.insert(shape.end(), data.begin() + batch_dims + depth, data.end());
+  rule.require(shape.size() <= max_rank, "the result has " + std::to_string(shape.size()) + " axes");
+  return shape;
+}
+
+OutputTypes Gather::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType &data = rule.type(0), &indices = rule.type(1);
+  rule.require_indices(1);
+  const auto along = static_cast<ptrdiff_t>(rule.axis(axis, data.shape.size()));
+  ValueType result{data.dtype, {data.shape.begin(), data.shape.begin() + along}};
+  result.shape.insert(result.shape.end(), indices.shape.begin(), indices.shape.end());
+  result.shape.insert(result.shape.end(), data.shape.begin() + along + 1, data.shape.end());
+  rule.require(result.shape.size() <= max_rank, "the result has " + std::to_string(result.shape.size()) + " axes");
+  const std::vector<Dim>* contents = rule.contents(0);
+  const std::optional<std::vector<int64_t>> picks = rule.numbers(1);
+  if (contents != nullptr && picks) {
+    std::vector<Dim> picked;
+    const auto extent = static_cast<int64_t>(contents->size());
+    for (const int64_t pick : *picks) {
+      rule.require(pick >= -extent && pick < extent,
+                   "index " + std::to_string(pick) + " is outside of an axis of " + std::to_string(extent));
+      picked.push_back((*contents)[static_cast<size_t>(pick < 0 ? pick + extent : pick)]);
+    }
+    give_contents(result, std::move(picked));
+  }
+  return {result};
+}
+
+OutputTypes GatherElements::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  require_element_indices(rule, axis);
+  return {{rule.type(0).dtype, rule.type(1).shape}};
+}
+
+OutputTypes GatherND::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  return {{rule.type(0).dtype, slices_shape(rule, batch_dims)}};
+}
+
 }  // namespace incipit::primitives

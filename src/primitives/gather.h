@@ -2,6 +2,7 @@
 #pragma once
 
 #include "primitives/primitive.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 
@@ -13,6 +14,7 @@ struct Gather {
   void fields(V& v) {
     v.visit("axis", axis);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -25,6 +27,7 @@ struct GatherElements {
   void fields(V& v) {
     v.visit("axis", axis);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -37,6 +40,7 @@ struct GatherND {
   void fields(V& v) {
     v.visit("batch_dims", batch_dims);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -53,5 +57,10 @@ SliceOffsets slice_offsets(std::string_view op, const Shape& data, const Tensor&
 
 /// For an element at each place of `indices`, where it is in a tensor of shape `data` when its index replaces `axis`.
 std::vector<int64_t> element_offsets(std::string_view op, const Shape& data, const Tensor& indices, int64_t axis);
+
+/// What data (input 0) and indices (input 1) must be for GatherElements and ScatterElements.
+void require_element_indices(const Rule& rule, int64_t axis);
+/// The shape that data has behind the axes which each of the indices names (see GatherND), behind the indices' own.
+std::vector<Dim> slices_shape(const Rule& rule, int64_t batch_dims);
 
 }  // namespace incipit::primitives

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "primitives/element_types.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -112,6 +113,41 @@ Outputs LinearAttention::compute(Inputs inputs) const {
   outputs.push_back(in_dtype(y, query.dtype()));
   outputs.push_back(in_dtype(state, given_state == nullptr ? query.dtype() : given_state->dtype()));
   return outputs;
+}
+
+namespace {
+
+/// Extents of a row that `heads` share: those of one of them.
+Dim of_head(const Rule& rule, const Dim& row, int64_t heads) {
+  const std::optional<Dim> width = row.divided_by(heads);
+  rule.require(width.has_value() || !row.is_constant(),
+               "rows of " + row.text() + " cannot be shared by " + std::to_string(heads) + " heads");
+  return width.value_or(Dim::unknown());
+}
+
+}  // namespace
+
+OutputTypes LinearAttention::infer(InputTypes inputs) const {
+  const primitives::Rule rule(op_name, inputs, 3);
+  check_attributes();
+  for (size_t i = 0; i < rule.count(); ++i) {
+    if (!rule.has(i)) continue;
+    rule.require(is_floating(rule.type(i).dtype), "takes floating inputs");
+    rule.require_rank(i, i == 3 ? 4 : 3);
+  }
+  rule.require(rule.has(4) == is_gated(), "takes a decay with a gated rule, and with no other");
+  rule.require(rule.has(5) == is_delta(), "takes beta with a delta rule, and with no other");
+  const std::vector<Dim>&q = rule.type(0).shape, &k = rule.type(1).shape, &v = rule.type(2).shape;
+  const Dim batch = same_extent(rule, same_extent(rule, q[0], k[0]), v[0]);
+  const Dim tokens = same_extent(rule, same_extent(rule, q[1], k[1]), v[1]);
+  const Dim width = same_extent(rule, of_head(rule, q[2], q_heads), of_head(rule, k[2], kv_heads));
+  const Dim value_width = of_head(rule, v[2], kv_heads);
+  const ValueType state{rule.has(3) ? rule.type(3).dtype : rule.type(0).dtype, {batch, kv_heads, width, value_width}};
+  if (rule.has(3)) {
+    for (size_t axis = 0; axis < 4; ++axis) same_extent(rule, rule.type(3).shape[axis], state.shape[axis]);
+  }
+  const Dim row = value_width.is_unknown() ? Dim::unknown() : value_width * Dim(q_heads);
+  return {{rule.type(0).dtype, {batch, tokens, row}}, state};
 }
 
 }  // namespace incipit::primitives

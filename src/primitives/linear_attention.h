@@ -27,6 +27,7 @@ struct LinearAttention {
   bool is_delta() const { return rule == delta || rule == gated_delta; }
   /// Throws Error where they are none that there are.
   void check_attributes() const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 4> linear_attention_rule_names{"linear", "gated", "delta", "gated_delta"};

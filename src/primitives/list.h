@@ -1,4 +1,4 @@
-// Every primitive. A new one is its files and a line here.
+// Every primitive. A new one is its files, its include and its name here.
 #pragma once
 
 #include "primitives/arg_reduce.h"
@@ -35,19 +35,31 @@
 #include "primitives/unary.h"
 #include "primitives/where.h"
 
+// clang-format off
+/// one(NAME) for each of them, in the order of their names.
+#define INCIPIT_PRIMITIVES(one) \
+  one(ArgReduce) one(Binary) one(BitCast) one(Cast) one(CausalConv) one(Clip) one(Concat) \
+  one(Cumulate) one(DequantizeLinear) one(Dropout) one(DynamicQuantizeLinear) one(Einsum) \
+  one(Expand) one(EyeLike) one(Flatten) one(Gather) one(GatherElements) one(GatherND) \
+  one(LayerNormalization) one(LinearAttention) one(MatMul) one(MatMulInteger) one(NonZero) \
+  one(OneHot) one(Pad) one(QuantizeLinear) one(Range) one(Reduce) one(Reshape) \
+  one(RmsNormalization) one(RotaryEmbedding) one(ScatterElements) one(ScatterND) one(Sdpa) \
+  one(ShapeOf) one(Size) one(Slice) one(Softmax) one(Split) one(Squeeze) one(TensorScatter) \
+  one(Tile) one(TopK) one(Transpose) one(Trilu) one(Unary) one(Unsqueeze) one(Where)
+// clang-format on
+
 namespace incipit::primitives {
 
 template <typename... P>
 struct List {};
 
-using All = List<Concat,  //
-                 Binary, Cast, BitCast, Clip, Cumulate, DequantizeLinear, Dropout, DynamicQuantizeLinear, MatMulInteger,
-                 QuantizeLinear, Unary, Where,  //
-                 ArgReduce, Expand, EyeLike, Flatten, Gather, GatherElements, GatherND, NonZero, OneHot, Pad, Range,
-                 Reduce, Reshape, ScatterElements, ScatterND, ShapeOf, Size, Slice, Split, Squeeze, TensorScatter, Tile,
-                 TopK, Transpose, Trilu, Unsqueeze,  //
-                 CausalConv, Einsum, LayerNormalization, LinearAttention, MatMul, RmsNormalization, RotaryEmbedding,
-                 Sdpa, Softmax  //
-                 >;
+#define INCIPIT_NEXT(NAME) , NAME
+/// All of them as types.
+template <typename None, typename... P>
+struct ListBehind {
+  using Type = List<P...>;
+};
+using All = ListBehind<void INCIPIT_PRIMITIVES(INCIPIT_NEXT)>::Type;
+#undef INCIPIT_NEXT
 
 }  // namespace incipit::primitives

@@ -6,6 +6,7 @@
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
 #include "primitives/product.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -67,6 +68,13 @@ Outputs MatMul::compute(Inputs inputs) const {
     }
   });
   return one_output(narrowed(std::move(c), a.dtype()));
+}
+
+OutputTypes MatMul::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.same_dtype(0, 1);
+  rule.require(rule.type(0).dtype != DType::boolean, "multiplies no elements of type bool");
+  return {{rule.type(0).dtype, product_shape(rule)}};
 }
 
 }  // namespace incipit::primitives

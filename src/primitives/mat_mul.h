@@ -9,6 +9,7 @@ namespace incipit::primitives {
 /// summed in f32 and rounded once, integers wrap.
 struct MatMul {
   static constexpr std::string_view op_name = "MatMul";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

@@ -4,6 +4,7 @@
 
 #include "primitives/broadcast.h"
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -81,6 +82,16 @@ Outputs MatMulInteger::compute(Inputs inputs) const {
     }
   });
   return outputs;
+}
+
+OutputTypes MatMulInteger::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    const DType dtype = rule.type(i).dtype;
+    rule.require(dtype == DType::i8 || dtype == DType::u8, "takes codes of 8 bits");
+    if (rule.has(i + 2)) rule.same_dtype(i + 2, i);
+  }
+  return {{DType::i32, product_shape(rule)}};
 }
 
 }  // namespace incipit::primitives

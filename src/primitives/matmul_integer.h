@@ -10,6 +10,7 @@ namespace incipit::primitives {
 /// a row and b of rank 1 a column whose axis the result does not have.
 struct MatMulInteger {
   static constexpr std::string_view op_name = "MatMulInteger";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

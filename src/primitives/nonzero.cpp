@@ -1,6 +1,7 @@
 #include "primitives/nonzero.h"
 
 #include "primitives/element_types.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -22,6 +23,11 @@ Outputs NonZero::compute(Inputs inputs) const {
     for (const int64_t place : found) *to++ = place / strides[axis] % shape[axis];
   }
   return one_output(std::move(places));
+}
+
+OutputTypes NonZero::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  return {{DType::i64, {static_cast<int64_t>(rule.type(0).shape.size()), Dim::unknown()}}};
 }
 
 }  // namespace incipit::primitives

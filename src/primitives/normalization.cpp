@@ -6,6 +6,7 @@
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -140,6 +141,32 @@ Outputs RmsNormalization::compute(Inputs inputs) const {
     with_wide_float(wide.dtype(), [&]<typename T>(T) { apply<T>(factors, nullptr, y); });
   }
   return one_output(rounded(std::move(y), scale.dtype()));
+}
+
+OutputTypes LayerNormalization::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.same_float({1, 2});
+  const DType stash = this->stash;
+  rule.require(is_floating(stash), "makes no statistics of type " + std::string(name_of(stash)));
+  const std::vector<Dim>& shape = rule.type(0).shape;
+  std::vector<Dim> reduced = shape;
+  for (size_t axis = rule.axis(this->axis, shape.size()); axis < shape.size(); ++axis) reduced[axis] = 1;
+  broadcasts_to(rule, 1, shape);
+  if (rule.has(2)) broadcasts_to(rule, 2, shape);
+  return {{rule.type(0).dtype, shape}, {stash, reduced}, {stash, reduced}};
+}
+
+OutputTypes RmsNormalization::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.same_float({});
+  const DType scale = rule.type(1).dtype;
+  rule.require(is_floating(scale), "takes a floating scale");
+  rule.require((scale == DType::f64) == (rule.type(0).dtype == DType::f64),
+               "takes a scale of f64 with x of f64, and no other");
+  const std::vector<Dim>& shape = rule.type(0).shape;
+  rule.axis(axis, shape.size());
+  broadcasts_to(rule, 1, shape);
+  return {{scale, shape}};
 }
 
 }  // namespace incipit::primitives

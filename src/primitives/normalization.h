@@ -18,6 +18,7 @@ struct LayerNormalization {
   void fields(V& v) {
     v.visit("axis", axis), v.visit("epsilon", epsilon), v.visit("stash", stash);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -31,6 +32,7 @@ struct RmsNormalization {
   void fields(V& v) {
     v.visit("axis", axis), v.visit("epsilon", epsilon);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

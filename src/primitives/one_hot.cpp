@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -57,6 +58,23 @@ Outputs OneHot::compute(Inputs inputs) const {
     }
   });
   return one_output(std::move(marked));
+}
+
+OutputTypes OneHot::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  rule.require_one_element(1);
+  const ValueType& values = rule.type(2);
+  rule.require(values.shape.size() == 1, "values are not two");
+  same_extent(rule, values.shape[0], 2);
+  ValueType result{values.dtype, rule.type(0).shape};
+  const size_t along = rule.axis(axis, result.shape.size() + 1);
+  Dim depth = Dim::unknown();
+  if (const std::vector<Dim>* known = rule.contents(1); known != nullptr && known->size() == 1) {
+    rule.require(!known->front().is_constant() || known->front().constant() >= 0, "its depth is negative");
+    if (is_surely_at_least(known->front(), 0)) depth = known->front();
+  }
+  result.shape.insert(result.shape.begin() + static_cast<ptrdiff_t>(along), depth);
+  return {result};
 }
 
 }  // namespace incipit::primitives

@@ -14,6 +14,7 @@ struct OneHot {
   void fields(V& v) {
     v.visit("axis", axis);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

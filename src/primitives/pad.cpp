@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -105,6 +106,39 @@ Outputs Pad::compute(Inputs inputs) const {
     }
   });
   return one_output(std::move(padded));
+}
+
+OutputTypes Pad::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& data = rule.type(0);
+  const size_t rank = data.shape.size();
+  rule.integer_list(1);
+  if (rule.has(2)) rule.same_dtype(2, 0);
+  std::optional<std::vector<int64_t>> axes(std::in_place, rank);
+  std::iota(axes->begin(), axes->end(), 0);
+  Dim count = static_cast<int64_t>(rank);
+  if (rule.has(3)) {
+    rule.integer_list(3);
+    axes = rule.numbers(3);
+    count = rule.type(3).shape[0];
+  }
+  same_extent(rule, rule.type(1).shape[0], count * Dim(2));
+  ValueType result{data.dtype, unknown_shape(rank)};
+  if (!axes) return {result};
+  const std::vector<Dim>* pads = rule.contents(1);
+  result.shape = data.shape;
+  for (size_t i = 0; i < axes->size(); ++i) {
+    const size_t axis = rule.axis((*axes)[i], rank);
+    Dim padded = Dim::unknown();
+    if (pads != nullptr) {
+      padded = data.shape[axis] + (*pads)[i] + (*pads)[i + axes->size()];
+      rule.require(!padded.is_constant() || padded.constant() >= 0,
+                   "more is taken from axis " + std::to_string(axis) + " than it has");
+      if (!is_surely_at_least(padded, 0)) padded = Dim::unknown();
+    }
+    result.shape[axis] = padded;
+  }
+  return {result};
 }
 
 }  // namespace incipit::primitives

@@ -16,6 +16,7 @@ struct Pad {
   void fields(V& v) {
     v.visit("mode", mode);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 4> pad_mode_names{"constant", "reflect", "edge", "wrap"};

@@ -1,5 +1,5 @@
 // Primitives: the operators of ONNX's kind, on dense tensors of any rank. A primitive is a struct in a file of its own
-// with its attributes and compute(); the graph wraps it as an op (graph/ops/primitive.h) and adds its shape rule, and
+// with its attributes, its shape rule infer() and compute(); the graph wraps it as an op (graph/ops/primitive.h), and
 // engines that are no decoders run it as a step.
 //
 // Primitives are the operators of today's opset without their history: the ONNX importer brings older versions into
@@ -13,6 +13,7 @@
 
 #include "base/attributes.h"
 #include "base/tensor.h"
+#include "primitives/value_type.h"
 
 namespace incipit::primitives {
 
@@ -22,6 +23,12 @@ using Inputs = std::span<const Tensor* const>;
 /// One tensor for each output of the operator that this primitive makes.
 using Outputs = std::vector<Tensor>;
 Outputs one_output(Tensor tensor);
+
+/// What infer() takes and gives, the shape rule beside compute(): types in the same order, ValueType::absent() where an
+/// optional input is not given. `contents` of small integer results are given where those of the inputs are known,
+/// because shapes are computed with them. Throws Error naming the operator where the inputs do not fit.
+using InputTypes = std::span<const ValueType>;
+using OutputTypes = std::vector<ValueType>;
 
 /// Input i, or null where it is absent.
 inline const Tensor* optional_input(Inputs inputs, size_t i) { return i < inputs.size() ? inputs[i] : nullptr; }

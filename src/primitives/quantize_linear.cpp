@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -163,6 +164,52 @@ Outputs DynamicQuantizeLinear::compute(Inputs inputs) const {
   outputs.emplace_back(DType::f32, Shape{}).as<float>()[0] = scale;
   outputs.emplace_back(DType::u8, Shape{}).as<uint8_t>()[0] = zero;
   return outputs;
+}
+
+namespace {
+
+/// What scales (input 1) and zero points (input 2) must be, with codes of dtype `codes`.
+template <typename P>
+void check_scales(const P& op, const Rule& rule, DType codes) {
+  const ValueType& scale = rule.type(1);
+  rule.require(is_floating(scale.dtype), "takes floating scales");
+  rule.require(op.block >= 0, "has a negative block size");
+  const std::vector<Dim>& x = rule.type(0).shape;
+  if (op.block > 0) {
+    rule.axis(op.axis, x.size());
+    rule.require(scale.shape.size() == x.size(), "has scales of another rank than x");
+  } else {
+    rule.require(scale.shape.size() <= 1, "has scales of rank " + std::to_string(scale.shape.size()));
+    const bool is_one = scale.shape.empty() || scale.shape[0] == Dim(1);
+    if (!is_one && scale.shape[0].is_constant()) same_extent(rule, x[rule.axis(op.axis, x.size())], scale.shape[0]);
+  }
+  if (rule.has(2)) rule.require(rule.type(2).dtype == codes, "has zero points of another type than its codes");
+}
+
+}  // namespace
+
+OutputTypes QuantizeLinear::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& x = rule.type(0);
+  rule.require(is_floating(x.dtype) || x.dtype == DType::i32, "takes floating x or i32");
+  rule.require(is_code(to), "makes no " + std::string(name_of(to)));
+  check_scales(*this, rule, to);
+  return {{to, x.shape}};
+}
+
+OutputTypes DequantizeLinear::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& x = rule.type(0);
+  rule.require(is_code(x.dtype) || x.dtype == DType::i32, "takes codes of 8 or 16 bits, or i32");
+  rule.require(is_floating(to), "makes no " + std::string(name_of(to)));
+  check_scales(*this, rule, x.dtype);
+  return {{to, x.shape}};
+}
+
+OutputTypes DynamicQuantizeLinear::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  rule.require(rule.type(0).dtype == DType::f32, "takes f32");
+  return {{DType::u8, rule.type(0).shape}, {DType::f32, {}}, {DType::u8, {}}};
 }
 
 }  // namespace incipit::primitives

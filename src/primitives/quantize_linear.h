@@ -16,6 +16,7 @@ struct QuantizeLinear {
   void fields(V& v) {
     v.visit("axis", axis), v.visit("block", block), v.visit("to", to);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -29,6 +30,7 @@ struct DequantizeLinear {
   void fields(V& v) {
     v.visit("axis", axis), v.visit("block", block), v.visit("to", to);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -36,6 +38,7 @@ struct DequantizeLinear {
 /// zeros is 1.
 struct DynamicQuantizeLinear {
   static constexpr std::string_view op_name = "DynamicQuantizeLinear";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

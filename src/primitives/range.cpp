@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "primitives/element_types.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 
@@ -51,6 +52,40 @@ Outputs Range::compute(Inputs inputs) const {
       return one_output(std::move(range));
     }
   });
+}
+
+OutputTypes Range::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  for (size_t i = 0; i < 3; ++i) {
+    rule.same_dtype(i, 0);
+    rule.require_one_element(i);
+  }
+  const auto bound = [&](size_t i) {
+    const std::vector<Dim>* known = rule.contents(i);
+    return known != nullptr && known->size() == 1 ? known->front() : Dim::unknown();
+  };
+  const Dim start = bound(0), limit = bound(1), delta = bound(2);
+  ValueType range{rule.type(0).dtype, {Dim::unknown()}};
+  if (!delta.is_constant()) return {range};
+  const int64_t step = delta.constant();
+  rule.require(step != 0, "its delta is 0");
+  if (start.is_constant() && limit.is_constant()) {
+    range.shape[0] = range_count(start.constant(), limit.constant(), step);
+  } else if (!start.is_unknown() && !limit.is_unknown() && step != INT64_MIN) {
+    const Dim length = step > 0 ? limit - start : start - limit;
+    if (is_surely_at_least(Dim(0) - length, 0)) {
+      range.shape[0] = 0;
+    } else if (is_surely_at_least(length, 0)) {
+      range.shape[0] = length.divided_by(step > 0 ? step : -step).value_or(Dim::unknown());
+    }
+  }
+  const std::optional<int64_t> count = range.shape[0].try_constant();
+  if (count && *count <= ValueType::max_contents) {
+    std::vector<Dim> numbers;
+    for (int64_t i = 0; i < *count; ++i) numbers.push_back(start + Dim(i) * delta);
+    give_contents(range, std::move(numbers));
+  }
+  return {range};
 }
 
 }  // namespace incipit::primitives

@@ -7,6 +7,7 @@ namespace incipit::primitives {
 /// start, limit, delta (one element each) → start, start + delta … as long as the limit is not reached.
 struct Range {
   static constexpr std::string_view op_name = "Range";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

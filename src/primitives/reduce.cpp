@@ -7,6 +7,7 @@
 #include "primitives/carrier.h"
 #include "primitives/extremes.h"
 #include "primitives/reshape.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -252,6 +253,39 @@ Outputs Reduce::compute(Inputs inputs) const {
   with_carrier(wide.dtype(),
                [&]<typename T>(ElementTag<T>) { reduce<T>(how, wide.as<T>().data(), block, result.as<T>().data()); });
   return one_output(narrowed(std::move(result), data.dtype()));
+}
+
+OutputTypes Reduce::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& data = rule.type(0);
+  const size_t rank = data.shape.size();
+  std::optional<std::vector<int64_t>> axes(std::in_place);
+  if (rule.has(1)) {
+    const size_t count = rule.list_length(1);
+    if (count > 0) axes = rule.numbers(1);
+    if (!axes) {
+      rule.require(count <= rank, "more axes are reduced than there are");
+      return {{data.dtype, std::vector<Dim>(keepdims ? rank : rank - count, Dim::unknown())}};
+    }
+  }
+  ValueType result{data.dtype, {}};
+  const std::vector<bool> gone = reduced_axes(*axes, rank);
+  for (size_t axis = 0; axis < rank; ++axis) {
+    if (!gone[axis]) {
+      result.shape.push_back(data.shape[axis]);
+    } else if (keepdims) {
+      result.shape.push_back(1);
+    }
+  }
+  // Numbers of elements are computed so.
+  const std::vector<Dim>* contents = rule.contents(0);
+  const bool is_sum = kind == sum;
+  if (contents != nullptr && data.dtype == DType::i64 && rank == 1 && gone[0] && (is_sum || kind == prod)) {
+    Dim total = is_sum ? Dim(0) : product(*contents, 0, contents->size());
+    for (size_t i = 0; is_sum && i < contents->size(); ++i) total = total + (*contents)[i];
+    give_contents(result, {total});
+  }
+  return {result};
 }
 
 }  // namespace incipit::primitives

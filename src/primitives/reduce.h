@@ -24,6 +24,7 @@ struct Reduce {
   }
   /// Which axes of a tensor of that rank are reduced. Throws Error for axes outside of it.
   std::vector<bool> reduced_axes(const std::vector<int64_t>& axes, size_t rank) const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 10> reduce_kind_names{"sum", "mean", "max",     "min",         "prod",

@@ -14,6 +14,7 @@ struct Reshape {
   void fields(V& v) {
     v.visit("allowzero", allowzero);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -26,18 +27,21 @@ struct Flatten {
     v.visit("axis", axis);
   }
   size_t normal(size_t rank) const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
 /// data, axes i64[n] → data without those axes, whose extents must be 1; without axes, without all whose extent is 1.
 struct Squeeze {
   static constexpr std::string_view op_name = "Squeeze";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
 /// data, axes i64[n] → data with axes of extent 1 that stand at those places of the result.
 struct Unsqueeze {
   static constexpr std::string_view op_name = "Unsqueeze";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

@@ -5,6 +5,7 @@
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -120,6 +121,39 @@ Outputs RotaryEmbedding::compute(Inputs inputs) const {
   };
   if (y.elements() > 0 && pairs > 0) wide.dtype() == DType::f64 ? run(double{}) : run(float{});
   return one_output(narrowed(std::move(y), x.dtype()));
+}
+
+OutputTypes RotaryEmbedding::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  rule.same_float({1, 2});
+  const bool has_positions = rule.has(3);
+  rule.require_rank(0, 4);
+  const std::vector<Dim>& x = rule.type(0).shape;
+  if (spelled_out) {
+    rule.require(!has_positions, "takes no positions where it is spelled out");
+    for (const size_t i : {size_t{1}, size_t{2}}) {
+      rule.require(!rule.type(i).shape.empty(), "takes cos and sin for the elements that it turns");
+      const Dim turned = same_extent(rule, rule.type(1).shape.back(), rule.type(i).shape.back());
+      const std::optional<int64_t> count = turned.try_constant(), width = x[3].try_constant();
+      rule.require(!count || (*count % 2 == 0 && (!width || *count <= *width)), "turns no pairs of its elements");
+      broadcasts_to(rule, i, {x[0], x[1], x[2], turned});
+    }
+    return {{rule.type(0).dtype, x}};
+  }
+  for (const size_t i : {size_t{1}, size_t{2}}) rule.require_rank(i, has_positions ? 2 : 3);
+  for (size_t axis = 0; axis < rule.type(1).shape.size(); ++axis) {
+    same_extent(rule, rule.type(1).shape[axis], rule.type(2).shape[axis]);
+  }
+  const std::optional<int64_t> width = x[3].try_constant(), pairs = rule.type(1).shape.back().try_constant();
+  rule.require(!width || !pairs || *pairs <= *width / 2, "turns more pairs than its heads have");
+  if (has_positions) {
+    rule.require(rule.type(3).dtype == DType::i64, "takes positions of i64");
+    rule.require_rank(3, 2);
+  }
+  const std::vector<Dim>& places = rule.type(has_positions ? 3 : 1).shape;
+  if (places[0] != Dim(1)) same_extent(rule, x[0], places[0]);
+  same_extent(rule, x[2], places[1]);
+  return {{rule.type(0).dtype, x}};
 }
 
 }  // namespace incipit::primitives

@@ -18,6 +18,7 @@ struct RotaryEmbedding {
   void fields(V& v) {
     v.visit("interleaved", interleaved), v.visit("spelled_out", spelled_out);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

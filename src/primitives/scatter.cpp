@@ -5,6 +5,7 @@
 
 #include "primitives/extremes.h"
 #include "primitives/gather.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -125,6 +126,32 @@ Outputs TensorScatter::compute(Inputs inputs) const {
     }
   }
   return one_output(std::move(written_to));
+}
+
+OutputTypes ScatterElements::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  require_element_indices(rule, axis);
+  rule.same_dtype(2, 0);
+  rule.require(rule.type(2).shape.size() == rule.type(1).shape.size(), "indices and updates are of different ranks");
+  return {{rule.type(0).dtype, rule.type(0).shape}};
+}
+
+OutputTypes ScatterND::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  rule.same_dtype(2, 0);
+  rule.require(rule.type(2).shape.size() == slices_shape(rule, 0).size(),
+               "updates are not of the shape that the indices name");
+  return {{rule.type(0).dtype, rule.type(0).shape}};
+}
+
+OutputTypes TensorScatter::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  const ValueType& cache = rule.type(0);
+  rule.same_dtype(1, 0);
+  rule.require(rule.type(1).shape.size() == cache.shape.size(), "the update is of another rank");
+  rule.require(rule.axis(axis, cache.shape.size()) != 0, "its axis is the batch's");
+  if (rule.has(2)) rule.integer_list(2);
+  return {{cache.dtype, cache.shape}};
 }
 
 }  // namespace incipit::primitives

@@ -21,6 +21,7 @@ struct ScatterElements {
     v.visit("axis", axis);
     v.visit("reduction", reduction);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -33,6 +34,7 @@ struct ScatterND {
   void fields(V& v) {
     v.visit("reduction", reduction);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -50,6 +52,7 @@ struct TensorScatter {
     v.visit("axis", axis);
     v.visit("mode", mode);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 2> tensor_scatter_mode_names{"linear", "circular"};

@@ -9,6 +9,7 @@
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
 #include "primitives/product.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -212,6 +213,38 @@ Outputs Sdpa::compute(Inputs inputs) const {
   outputs.push_back(narrowed(std::move(y), q.dtype()));
   if (scores != Scores::none) outputs.push_back(narrowed(std::move(shown), q.dtype()));
   return outputs;
+}
+
+OutputTypes Sdpa::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  check_attributes();
+  rule.same_float({1, 2});
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{2}}) rule.require_rank(i, 4);
+  const std::vector<Dim>&q = rule.type(0).shape, &k = rule.type(1).shape, &v = rule.type(2).shape;
+  const Dim batch = same_extent(rule, same_extent(rule, q[0], k[0]), v[0]);
+  const Dim kv_heads = same_extent(rule, k[1], v[1]), keys = same_extent(rule, k[2], v[2]);
+  same_extent(rule, q[3], k[3]);
+  const std::optional<int64_t> heads = q[1].try_constant(), groups = kv_heads.try_constant();
+  rule.require(!heads || !groups || *heads == 0 || (*groups > 0 && *heads % *groups == 0),
+               q[1].text() + " query heads cannot share " + kv_heads.text() + " of keys");
+  const std::vector<Dim> scores{batch, q[1], q[2], keys};
+  if (rule.has(3)) {
+    const DType mask = rule.type(3).dtype;
+    rule.require(mask == DType::boolean || is_floating(mask), "takes a mask of bool or floating");
+    if (mask == DType::f64 || rule.type(0).dtype == DType::f64) {
+      rule.require(mask == DType::boolean || mask == rule.type(0).dtype, "takes a mask of f64 with q of f64");
+    }
+    broadcasts_to(rule, 3, scores);
+  }
+  for (const size_t i : {size_t{4}, size_t{5}}) {
+    if (!rule.has(i)) continue;
+    rule.require(rule.type(i).dtype == DType::i64 && rule.type(i).shape.size() <= 1,
+                 "takes positions and lengths as i64, one or one for each sequence");
+    if (!rule.type(i).shape.empty() && rule.type(i).shape[0] != Dim(1)) same_extent(rule, batch, rule.type(i).shape[0]);
+  }
+  OutputTypes types{{rule.type(0).dtype, {batch, q[1], q[2], v[3]}}};
+  if (this->scores != none) types.push_back({rule.type(0).dtype, scores});
+  return types;
 }
 
 }  // namespace incipit::primitives

@@ -36,6 +36,7 @@ struct Sdpa {
   }
   /// Throws Error where they are none that there are.
   void check_attributes() const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 5> sdpa_scores_names{"none", "product", "capped", "masked", "softmax"};

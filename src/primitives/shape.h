@@ -19,12 +19,14 @@ struct ShapeOf {
   }
   /// Those axes of a tensor of that rank, as [first, second) with first ≤ second.
   std::pair<size_t, size_t> axes(size_t rank) const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
 /// How many elements its input has, i64[].
 struct Size {
   static constexpr std::string_view op_name = "Size";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

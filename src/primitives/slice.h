@@ -8,6 +8,7 @@ namespace incipit::primitives {
 /// data[start:end:step] along each of these axes, as Python understands it.
 struct Slice {
   static constexpr std::string_view op_name = "Slice";
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -30,6 +31,7 @@ struct Split {
     v.visit("axis", axis);
     v.visit("num_outputs", num_outputs);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

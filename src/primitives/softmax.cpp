@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "primitives/carrier.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -49,6 +50,13 @@ Outputs Softmax::compute(Inputs inputs) const {
   };
   wide.dtype() == DType::f64 ? run(double{}) : run(float{});
   return one_output(narrowed(std::move(y), x.dtype()));
+}
+
+OutputTypes Softmax::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  rule.same_float({});
+  rule.axis(axis, rule.type(0).shape.size());
+  return {{rule.type(0).dtype, rule.type(0).shape}};
 }
 
 }  // namespace incipit::primitives

@@ -16,6 +16,7 @@ struct Softmax {
   void fields(V& v) {
     v.visit("axis", axis), v.visit("logarithm", logarithm);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

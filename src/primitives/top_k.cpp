@@ -6,6 +6,7 @@
 
 #include "primitives/carrier.h"
 #include "primitives/extremes.h"
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -72,6 +73,24 @@ Outputs TopK::compute(Inputs inputs) const {
   outputs.push_back(std::move(values));
   outputs.push_back(std::move(indices));
   return outputs;
+}
+
+OutputTypes TopK::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 2);
+  rule.integer_list(1, true);
+  rule.require_one_element(1);
+  ValueType values{rule.type(0).dtype, rule.type(0).shape};
+  Dim& extent = values.shape[rule.axis(axis, values.shape.size())];
+  Dim count = Dim::unknown();
+  if (const std::vector<Dim>* known = rule.contents(1); known != nullptr && known->size() == 1) {
+    const Dim& k = known->front();
+    rule.require(
+        !k.is_constant() || (k.constant() >= 0 && (!extent.is_constant() || k.constant() <= extent.constant())),
+        "k is " + k.text() + " on an axis of " + extent.text());
+    if (is_surely_at_least(k, 0)) count = k;
+  }
+  extent = count;
+  return {values, {DType::i64, values.shape}};
 }
 
 }  // namespace incipit::primitives

@@ -17,6 +17,7 @@ struct TopK {
     v.visit("largest", largest);
     v.visit("sorted", sorted);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "primitives/rule.h"
 #include "primitives/strided.h"
 
 namespace incipit::primitives {
@@ -36,6 +37,15 @@ Outputs Transpose::compute(Inputs inputs) const {
   Tensor turned(data.dtype(), shape);
   copy_strided(data.data(), std::move(shape), std::move(strides), size_of(data.dtype()), turned.data());
   return one_output(std::move(turned));
+}
+
+OutputTypes Transpose::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& data = rule.type(0);
+  ValueType result{data.dtype, {}};
+  for (const size_t axis : axes(data.shape.size())) result.shape.push_back(data.shape[axis]);
+  keep_contents(rule, result);
+  return {result};
 }
 
 }  // namespace incipit::primitives

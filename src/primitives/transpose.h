@@ -14,6 +14,7 @@ struct Transpose {
   }
   /// `perm` for a tensor of that rank; throws Error where it is no permutation of its axes.
   std::vector<size_t> axes(size_t rank) const;
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "primitives/element_types.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -53,6 +54,21 @@ Outputs EyeLike::compute(Inputs inputs) const {
     }
   });
   return one_output(std::move(eye));
+}
+
+OutputTypes Trilu::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& data = rule.type(0);
+  rule.require(data.shape.size() >= 2, "its input is no matrix");
+  if (rule.has(1)) rule.integer_list(1, true);
+  return {{data.dtype, data.shape}};
+}
+
+OutputTypes EyeLike::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& like = rule.type(0);
+  rule.require(like.shape.size() == 2, "its input is no matrix");
+  return {{dtype, like.shape}};
 }
 
 }  // namespace incipit::primitives

@@ -13,6 +13,7 @@ struct Trilu {
   void fields(V& v) {
     v.visit("upper", upper);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 
@@ -27,6 +28,7 @@ struct EyeLike {
     v.visit("dtype", dtype);
     v.visit("k", k);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 

@@ -7,6 +7,8 @@
 #include "base/activation.h"
 #include "primitives/element_function.h"
 #include "primitives/extremes.h"
+#include "primitives/known_values.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -164,6 +166,18 @@ Outputs Unary::compute(Inputs inputs) const {
     }
   });
   return outputs;
+}
+
+OutputTypes Unary::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 1);
+  const ValueType& x = rule.type(0);
+  ValueType y{unary_result(function, x.dtype), x.shape};
+  if (const std::vector<Dim>* contents = rule.contents(0)) {
+    std::vector<Dim> values;
+    for (const Dim& value : *contents) values.push_back(applied(*this, x.dtype, value));
+    give_contents(y, std::move(values));
+  }
+  return {y};
 }
 
 }  // namespace incipit::primitives

@@ -69,6 +69,7 @@ struct Unary {
   void fields(V& v) {
     v.visit("function", function), v.visit("alpha", alpha), v.visit("beta", beta);
   }
+  OutputTypes infer(InputTypes inputs) const;
   Outputs compute(Inputs inputs) const;
 };
 constexpr std::array<std::string_view, 45> unary_function_names{"",

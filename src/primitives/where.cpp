@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "primitives/broadcast.h"
+#include "primitives/known_values.h"
+#include "primitives/rule.h"
 
 namespace incipit::primitives {
 namespace {
@@ -56,6 +58,27 @@ Outputs Where::compute(Inputs inputs) const {
     default: move(uint64_t{});
   }
   return outputs;
+}
+
+OutputTypes Where::infer(InputTypes inputs) const {
+  const Rule rule(op_name, inputs, 3);
+  rule.require(rule.type(0).dtype == DType::boolean, "takes a bool condition");
+  rule.same_dtype(1, 2);
+  ValueType z{rule.type(1).dtype,
+              broadcast(rule, broadcast(rule, rule.type(1).shape, rule.type(2).shape), rule.type(0).shape)};
+  const std::vector<Dim>*conditions = rule.contents(0), *xs = rule.contents(1), *ys = rule.contents(2);
+  if (xs != nullptr || ys != nullptr) {
+    std::vector<Dim> values;
+    for (size_t i = 0; i < common_count({conditions, xs, ys}); ++i) {
+      const Dim x = xs != nullptr ? element(*xs, i) : Dim::unknown();
+      const Dim y = ys != nullptr ? element(*ys, i) : Dim::unknown();
+      const std::optional<int64_t> condition =
+          conditions != nullptr ? element(*conditions, i).try_constant() : std::nullopt;
+      values.push_back(condition ? (*condition != 0 ? x : y) : x == y ? x : Dim::unknown());
+    }
+    give_contents(z, std::move(values));
+  }
+  return {z};
 }
 
 }  // namespace incipit::primitives

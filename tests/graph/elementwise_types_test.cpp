@@ -6,13 +6,13 @@
 #include <random>
 
 #include "graph/graph.h"
-#include "graph/ops/primitive.h"
+#include "primitives/list.h"
+#include "support/infer_types.h"
 #include "symbols.h"
 
 namespace incipit {
 namespace {
 
-using ops::infer_types;
 using ::testing::ElementsAre;
 
 ValueType known(DType dtype, std::vector<Dim> values) {

@@ -7,14 +7,14 @@
 
 #include "graph/graph.h"
 #include "graph/ops/primitive.h"
+#include "support/infer_types.h"
 #include "support/sanitized.h"
 #include "symbols.h"
 
 namespace incipit {
 namespace {
 
-using ops::infer_types;
-using ops::OutputTypes;
+using primitives::OutputTypes;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;

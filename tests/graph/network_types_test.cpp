@@ -4,12 +4,12 @@
 
 #include "graph/block_constant.h"
 #include "graph/ops/primitive.h"
+#include "support/infer_types.h"
 #include "symbols.h"
 
 namespace incipit {
 namespace {
 
-using ops::infer_types;
 using ::testing::ElementsAre;
 using Types = std::vector<ValueType>;
 

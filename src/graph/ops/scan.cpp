@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "graph/ops/primitive_rule.h"
+#include "primitives/rule.h"
 #include "primitives/primitive.h"
 
 namespace incipit::ops {
@@ -17,7 +17,7 @@ Scan::Steps Scan::steps(std::span<const ValueType> inputs) const {
       count <= made && output_axes.size() == made - count && output_reversed.size() == made - count,
       "has a body with other outputs");
   const std::span<const ValueType> given = from(op_name, inputs, count + sequences);
-  const PrimitiveRule rule(op_name, inputs, count + sequences);
+  const primitives::Rule rule(op_name, inputs, count + sequences);
   std::vector<ValueType> slices;
   Steps result;
   result.length = Dim::unknown();
@@ -45,7 +45,7 @@ std::vector<ValueType> Scan::infer(std::span<const ValueType> inputs) const {
   std::vector<ValueType> types = std::move(made.states);
   for (size_t i = 0; i < output_axes.size(); ++i) {
     const ValueType& part = made.outputs[static_cast<size_t>(states) + i];
-    const PrimitiveRule rule(op_name, inputs, 0);
+    const primitives::Rule rule(op_name, inputs, 0);
     ValueType stack{part.dtype, part.shape};
     const size_t axis = rule.axis(output_axes[i], part.shape.size() + 1);
     stack.shape.insert(stack.shape.begin() + static_cast<ptrdiff_t>(axis), made.length);

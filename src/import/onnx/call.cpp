@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "graph/ops/primitive_rule.h"
 
 namespace incipit::onnx {
 namespace {
@@ -28,7 +27,7 @@ ValueId Call::input(size_t i) const {
 }
 
 std::optional<std::vector<int64_t>> Call::known_integers(size_t i) const {
-  return has(i) ? ops::known_integers(graph_.value(inputs_[i]).type) : std::nullopt;
+  return has(i) ? incipit::known_integers(graph_.value(inputs_[i]).type) : std::nullopt;
 }
 
 const Attribute* Call::attribute(std::string_view name) const {

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "graph/dim.h"
+#include "primitives/dim.h"
 
 namespace incipit::onnx {
 

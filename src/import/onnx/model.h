@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "graph/constant.h"
-#include "graph/dim.h"
+#include "primitives/dim.h"
 
 namespace incipit::onnx {
 

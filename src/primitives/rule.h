@@ -1,20 +1,22 @@
 // What the shape rules of primitives have in common.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "graph/op.h"
+#include "primitives/value_type.h"
 
-namespace incipit::ops {
+namespace incipit::primitives {
 
 /// Checks of a primitive's inputs; each throws Error naming the op.
-class PrimitiveRule {
+class Rule {
  public:
   /// Inputs 0 … required − 1 must be there.
-  PrimitiveRule(std::string_view op, std::span<const ValueType> inputs, size_t required);
+  Rule(std::string_view op, std::span<const ValueType> inputs, size_t required);
 
   bool has(size_t i) const { return i < inputs_.size() && !inputs_[i].is_absent; }
   size_t count() const { return inputs_.size(); }
@@ -32,6 +34,13 @@ class PrimitiveRule {
   /// How many elements the list in input i has, which decides a rank and must be known in the build.
   size_t list_length(size_t i) const;
   void require(bool ok, const std::string& fault) const;
+  void require_rank(size_t i, size_t rank) const;
+  /// Input i is i32 or i64.
+  void require_indices(size_t i) const;
+  /// A single number, of any shape that has one element.
+  void require_one_element(size_t i) const;
+  /// Input 0 is floating, and those of these inputs that are there are of its dtype.
+  void same_float(std::initializer_list<size_t> inputs) const;
 
  private:
   std::string_view op_;
@@ -42,23 +51,28 @@ class PrimitiveRule {
 /// for a value that nothing is known of may be anything.
 bool is_surely_at_least(const Dim& value, int64_t least);
 /// An extent that must equal both: whichever is known; throws where they differ as numbers.
-Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b);
+Dim same_extent(const Rule& rule, const Dim& a, const Dim& b);
 /// The smaller of a number above 0 and a lone symbol of the inputs': a symbol of its own, "?min_128_seq", which is the
 /// same wherever it occurs. Of anything else unknown.
 Dim smaller(int64_t number, const Dim& symbol);
 /// The extents of two tensors that broadcast against one another (NumPy's rule). Where neither is known to be 1 and
 /// they are not known to be equal, the result is unknown.
-std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b);
+std::vector<Dim> broadcast(const Rule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b);
 /// A small integer tensor: rank 0 or 1 and of as many elements as `contents` has, when they are not too many.
 void give_contents(ValueType& type, std::vector<Dim> contents);
+/// The same elements as input 0's in another shape hold the same.
+void keep_contents(const Rule& rule, ValueType& type);
+/// Input i broadcasts to that shape: no larger extent, no more axes.
+void broadcasts_to(const Rule& rule, size_t i, const std::vector<Dim>& shape);
+/// For each axis whether it is among those that input i lists, where that is known.
+std::optional<std::vector<bool>> listed_axes(const Rule& rule, size_t i, size_t rank);
+std::vector<Dim> unknown_shape(size_t rank);
 /// The most axes that a tensor may have.
 constexpr size_t max_rank = 64;
 /// The product of extents from `first` up to `end`; unknown where it would be absurdly long.
 Dim product(const std::vector<Dim>& shape, size_t first, size_t end);
 
 /// The shape of a product of inputs 0 and 1, [..., m, k] · [..., k, n] or vectors of k, as NumPy's matmul has it.
-std::vector<Dim> product_shape(const PrimitiveRule& rule);
-/// The integers that a value of that type is known to hold, where all of them are numbers.
-std::optional<std::vector<int64_t>> known_integers(const ValueType& type);
+std::vector<Dim> product_shape(const Rule& rule);
 
-}  // namespace incipit::ops
+}  // namespace incipit::primitives

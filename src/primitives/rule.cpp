@@ -1,42 +1,43 @@
-#include "graph/ops/primitive_rule.h"
+#include "primitives/rule.h"
 
 #include <algorithm>
 
-namespace incipit::ops {
+#include "base/error.h"
 
-PrimitiveRule::PrimitiveRule(std::string_view op, std::span<const ValueType> inputs, size_t required)
-    : op_(op), inputs_(inputs) {
+namespace incipit::primitives {
+
+Rule::Rule(std::string_view op, std::span<const ValueType> inputs, size_t required) : op_(op), inputs_(inputs) {
   for (size_t i = 0; i < required; ++i) require(has(i), "input " + std::to_string(i) + " is missing");
   for (size_t i = 0; i < inputs.size(); ++i) require(!inputs[i].is_cache, "input " + std::to_string(i) + " is a cache");
 }
 
-const ValueType& PrimitiveRule::type(size_t i) const {
+const ValueType& Rule::type(size_t i) const {
   require(has(i), "input " + std::to_string(i) + " is missing");
   return inputs_[i];
 }
 
-const std::vector<Dim>* PrimitiveRule::contents(size_t i) const {
+const std::vector<Dim>* Rule::contents(size_t i) const {
   return has(i) && inputs_[i].contents ? &*inputs_[i].contents : nullptr;
 }
 
-std::optional<std::vector<int64_t>> PrimitiveRule::numbers(size_t i) const {
+std::optional<std::vector<int64_t>> Rule::numbers(size_t i) const {
   return has(i) ? known_integers(inputs_[i]) : std::nullopt;
 }
 
-size_t PrimitiveRule::axis(int64_t axis, size_t rank) const {
+size_t Rule::axis(int64_t axis, size_t rank) const {
   const auto signed_rank = static_cast<int64_t>(rank);
   require(axis >= -signed_rank && axis < signed_rank,
           "axis " + std::to_string(axis) + " is outside of a tensor of rank " + std::to_string(rank));
   return static_cast<size_t>(axis < 0 ? axis + signed_rank : axis);
 }
 
-void PrimitiveRule::same_dtype(size_t i, size_t j) const {
+void Rule::same_dtype(size_t i, size_t j) const {
   require(type(i).dtype == type(j).dtype, "inputs " + std::to_string(i) + " and " + std::to_string(j) + " are " +
                                               std::string(name_of(type(i).dtype)) + " and " +
                                               std::string(name_of(type(j).dtype)));
 }
 
-void PrimitiveRule::integer_list(size_t i, bool may_be_scalar) const {
+void Rule::integer_list(size_t i, bool may_be_scalar) const {
   const ValueType& list = type(i);
   require(list.dtype == DType::i32 || list.dtype == DType::i64,
           "input " + std::to_string(i) + " is " + std::string(name_of(list.dtype)) + ", not i64");
@@ -44,7 +45,7 @@ void PrimitiveRule::integer_list(size_t i, bool may_be_scalar) const {
           "input " + std::to_string(i) + " is no list of numbers");
 }
 
-size_t PrimitiveRule::list_length(size_t i) const {
+size_t Rule::list_length(size_t i) const {
   integer_list(i);
   const std::optional<int64_t> length = type(i).shape[0].try_constant();
   require(length.has_value(), "how many elements input " + std::to_string(i) + " has is not known in the build");
@@ -53,8 +54,32 @@ size_t PrimitiveRule::list_length(size_t i) const {
   return static_cast<size_t>(*length);
 }
 
-void PrimitiveRule::require(bool ok, const std::string& fault) const {
+void Rule::require(bool ok, const std::string& fault) const {
   if (!ok) throw Error(op_, fault);
+}
+
+void Rule::require_rank(size_t i, size_t rank) const {
+  require(type(i).shape.size() == rank,
+          "input " + std::to_string(i) + " is " + type(i).text() + ", not of rank " + std::to_string(rank));
+}
+
+void Rule::require_indices(size_t i) const {
+  const DType dtype = type(i).dtype;
+  require(dtype == DType::i32 || dtype == DType::i64,
+          "input " + std::to_string(i) + " is " + std::string(name_of(dtype)) + ", which is no type of indices");
+}
+
+void Rule::require_one_element(size_t i) const {
+  for (const Dim& extent : type(i).shape) {
+    require(!extent.is_constant() || extent == Dim(1), "input " + std::to_string(i) + " is not one number");
+  }
+}
+
+void Rule::same_float(std::initializer_list<size_t> inputs) const {
+  require(is_floating(type(0).dtype), "takes floating inputs");
+  for (const size_t i : inputs) {
+    if (has(i)) same_dtype(i, 0);
+  }
 }
 
 bool is_surely_at_least(const Dim& value, int64_t least) {
@@ -65,7 +90,7 @@ bool is_surely_at_least(const Dim& value, int64_t least) {
   return !value.is_unknown() && value.is_at_least(least);
 }
 
-Dim same_extent(const PrimitiveRule& rule, const Dim& a, const Dim& b) {
+Dim same_extent(const Rule& rule, const Dim& a, const Dim& b) {
   rule.require(!a.is_constant() || !b.is_constant() || a == b, "extents " + a.text() + " and " + b.text() + " differ");
   if (a.is_constant()) return a;
   if (b.is_constant() || a.is_unknown_symbol()) return b;
@@ -91,7 +116,7 @@ Dim smaller(int64_t number, const Dim& symbol) {
   return Dim::symbol(std::string(minimum) + std::to_string(number) + "_" + name);
 }
 
-std::vector<Dim> broadcast(const PrimitiveRule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b) {
+std::vector<Dim> broadcast(const Rule& rule, const std::vector<Dim>& a, const std::vector<Dim>& b) {
   const size_t rank = std::max(a.size(), b.size());
   std::vector<Dim> shape(rank);
   for (size_t axis = 0; axis < rank; ++axis) {
@@ -138,7 +163,7 @@ Dim product(const std::vector<Dim>& shape, size_t first, size_t end) {
   return total;
 }
 
-std::vector<Dim> product_shape(const PrimitiveRule& rule) {
+std::vector<Dim> product_shape(const Rule& rule) {
   std::vector<Dim> a = rule.type(0).shape, b = rule.type(1).shape;
   rule.require(!a.empty() && !b.empty(), "takes no scalars");
   const bool is_row = a.size() == 1, is_column = b.size() == 1;
@@ -151,15 +176,30 @@ std::vector<Dim> product_shape(const PrimitiveRule& rule) {
   return shape;
 }
 
-std::optional<std::vector<int64_t>> known_integers(const ValueType& type) {
-  if (!type.contents) return std::nullopt;
-  std::vector<int64_t> numbers;
-  for (const Dim& dim : *type.contents) {
-    const std::optional<int64_t> number = dim.try_constant();
-    if (!number) return std::nullopt;
-    numbers.push_back(*number);
-  }
-  return numbers;
+void keep_contents(const Rule& rule, ValueType& type) {
+  if (rule.contents(0) != nullptr) give_contents(type, *rule.contents(0));
 }
 
-}  // namespace incipit::ops
+std::optional<std::vector<bool>> listed_axes(const Rule& rule, size_t i, size_t rank) {
+  const std::optional<std::vector<int64_t>> listed = rule.numbers(i);
+  if (!listed) return std::nullopt;
+  std::vector<bool> chosen(rank, false);
+  for (const int64_t given : *listed) {
+    const size_t axis = rule.axis(given, rank);
+    rule.require(!chosen[axis], "axis " + std::to_string(given) + " is named twice");
+    chosen[axis] = true;
+  }
+  return chosen;
+}
+
+std::vector<Dim> unknown_shape(size_t rank) { return std::vector<Dim>(rank, Dim::unknown()); }
+
+void broadcasts_to(const Rule& rule, size_t i, const std::vector<Dim>& shape) {
+  const std::vector<Dim>& own = rule.type(i).shape;
+  rule.require(own.size() <= shape.size(), "input " + std::to_string(i) + " has too many axes");
+  for (size_t k = 1; k <= own.size(); ++k) {
+    if (own[own.size() - k] != Dim(1)) same_extent(rule, shape[shape.size() - k], own[own.size() - k]);
+  }
+}
+
+}  // namespace incipit::primitives

@@ -1,4 +1,4 @@
-#include "graph/dim.h"
+#include "primitives/dim.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "graph/dim.h"
+#include "primitives/dim.h"
 
 #include <gtest/gtest.h>
 
