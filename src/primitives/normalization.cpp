@@ -1,8 +1,8 @@
 #include "primitives/normalization.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "base/norm.h"
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
@@ -52,19 +52,13 @@ void normalise(const Tensor& x, int64_t width, double epsilon, bool less_mean, T
   for (int64_t row = 0; row < rows; ++row) {
     const T* const from = x.as<T>().data() + row * width;
     T* const to = y.as<T>().data() + row * width;
-    double mean = 0, square = 0;
-    if (less_mean) {
-      for (int64_t i = 0; i < width; ++i) mean += static_cast<double>(from[i]);
-      mean /= static_cast<double>(width);
+    const std::span<const T> elements(from, static_cast<size_t>(width));
+    const RowNorm norm = less_mean ? layer_norm_of(elements, epsilon) : rms_norm_of(elements, epsilon);
+    for (int64_t i = 0; i < width; ++i) to[i] = static_cast<T>(norm(static_cast<double>(from[i])));
+    if (means != nullptr) means->as<T>()[static_cast<size_t>(row)] = static_cast<T>(norm.mean);
+    if (inverse_deviations != nullptr) {
+      inverse_deviations->as<T>()[static_cast<size_t>(row)] = static_cast<T>(norm.factor);
     }
-    for (int64_t i = 0; i < width; ++i) {
-      const double distance = static_cast<double>(from[i]) - mean;
-      square += distance * distance;
-    }
-    const double factor = 1 / std::sqrt(square / static_cast<double>(width) + epsilon);
-    for (int64_t i = 0; i < width; ++i) to[i] = static_cast<T>((static_cast<double>(from[i]) - mean) * factor);
-    if (means != nullptr) means->as<T>()[static_cast<size_t>(row)] = static_cast<T>(mean);
-    if (inverse_deviations != nullptr) inverse_deviations->as<T>()[static_cast<size_t>(row)] = static_cast<T>(factor);
   }
 }
 

@@ -2,7 +2,7 @@
 #
 #   cmake -DEXAMPLES=tests/examples -DTABLE=ARCHITECTURE.md -P check_rows.cmake
 #
-# In a row, `passes/` stands for files that are added there, `list.cpp` and `graph/ops/*_types.cpp` for files that get
+# In a row, `passes/` stands for files that are added there, `list.cpp` and `compile/lower/*.cpp` for files that get
 # lines. What it says of tests and docs is not looked at.
 
 cmake_minimum_required(VERSION 3.25)

@@ -1,7 +1,6 @@
 #include "graph/ops/layer_norm.h"
 
-#include <cmath>
-
+#include "base/norm.h"
 #include "graph/ops/rule.h"
 
 namespace incipit::ops {
@@ -28,13 +27,9 @@ void LayerNorm::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor
   for (size_t first = 0; first < x.size(); first += width) {
     const auto row = x.subspan(first, width);
     const size_t column = first % columns;
-    double mean = 0, squares = 0;
-    for (const float value : row) mean += value;
-    mean /= static_cast<double>(width);
-    for (const float value : row) squares += (value - mean) * (value - mean);
-    const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+    const RowNorm norm = layer_norm_of<float>(row, epsilon);
     for (size_t i = 0; i < width; ++i) {
-      normed[first + i] = static_cast<float>((row[i] - mean) * factor * gains[column + i] + biases[column + i]);
+      normed[first + i] = static_cast<float>(norm(row[i]) * gains[column + i] + biases[column + i]);
     }
   }
   store_normed(normed, outputs);

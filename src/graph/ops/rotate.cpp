@@ -1,9 +1,5 @@
 #include "graph/ops/rotate.h"
 
-#include <cmath>
-
-#include "base/query_growth.h"
-
 namespace incipit::ops {
 
 void check_heads(const Rule& rule, int64_t heads, int64_t head_dim) {
@@ -27,35 +23,20 @@ void check_growth(const Rule& rule, int64_t growth_length) {
 
 std::vector<float> rotary_table(std::span<const int32_t> positions, std::span<const float> frequencies,
                                 const RotaryFactor& factor) {
-  std::vector<float> table;
-  table.reserve(positions.size() * frequencies.size() * 2);
-  for (const int32_t position : positions) {
-    const double scale = factor.factor * query_growth(factor.growth, factor.growth_length, position);
-    for (const float frequency : frequencies) {
-      table.push_back(static_cast<float>(scale * std::cos(static_cast<double>(position) * frequency)));
-    }
-    for (const float frequency : frequencies) {
-      table.push_back(static_cast<float>(scale * std::sin(static_cast<double>(position) * frequency)));
-    }
+  const size_t width = 2 * frequencies.size();
+  std::vector<float> table(positions.size() * width);
+  for (size_t r = 0; r < positions.size(); ++r) {
+    rotary_row(positions[r], frequencies, factor, std::span(table).subspan(r * width, width));
   }
   return table;
 }
 
 void rotate(std::span<float> x, std::span<const float> table, int64_t rows, int64_t heads, int64_t head_dim,
             int64_t pairs, bool interleaved) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* cosines = table.data() + r * 2 * pairs;
-    const float* sines = cosines + pairs;
-    for (int64_t h = 0; h < heads; ++h) {
-      float* head = x.data() + (r * heads + h) * head_dim;
-      for (int64_t i = 0; i < pairs; ++i) {
-        float& first = head[interleaved ? 2 * i : i];
-        float& second = head[interleaved ? 2 * i + 1 : pairs + i];
-        const double a = first, b = second;
-        first = static_cast<float>(a * cosines[i] - b * sines[i]);
-        second = static_cast<float>(b * cosines[i] + a * sines[i]);
-      }
-    }
+  const auto width = static_cast<size_t>(head_dim), columns = static_cast<size_t>(2 * pairs);
+  for (size_t head = 0; head < static_cast<size_t>(rows * heads); ++head) {
+    rotate_head(x.subspan(head * width, width), table.subspan(head / static_cast<size_t>(heads) * columns, columns),
+                interleaved);
   }
 }
 

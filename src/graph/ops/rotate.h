@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/rotary.h"
 #include "graph/ops/rule.h"
 
 namespace incipit::ops {
@@ -15,11 +16,6 @@ void check_heads(const Rule& rule, int64_t heads, int64_t head_dim);
 /// The op's input number `index` must be a table f32[rows, 2·pairs] that fits a head.
 void check_rotary_table(const Rule& rule, size_t index, const Dim& rows, int64_t head_dim);
 
-/// What cosines and sines are multiplied by.
-struct RotaryFactor {
-  float factor = 1, growth = 0;
-  int64_t growth_length = 1;
-};
 void check_growth(const Rule& rule, int64_t growth_length);
 
 /// [positions, 2·pairs]: the factor times cos, then times sin. Angles in double.

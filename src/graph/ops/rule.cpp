@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/codes.h"
+#include "base/norm.h"
 
 namespace incipit::ops {
 
@@ -201,10 +202,8 @@ void norm_rows(std::span<const float> x, const Tensor* gain, float epsilon, int6
   const std::vector<float> gains = gain ? floats(*gain) : std::vector<float>(width, 1.0F);
   std::vector<float> normed(x.size());
   for (size_t first = 0; first < x.size(); first += width) {
-    double squares = 0;
-    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(x[first + i]) * x[first + i];
-    const double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
-    for (size_t i = 0; i < width; ++i) normed[first + i] = static_cast<float>(x[first + i] * factor * gains[i]);
+    const RowNorm norm = rms_norm_of(x.subspan(first, width), epsilon);
+    for (size_t i = 0; i < width; ++i) normed[first + i] = static_cast<float>(norm(x[first + i]) * gains[i]);
   }
   store_normed(normed, outputs);
 }

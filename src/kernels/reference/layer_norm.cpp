@@ -1,6 +1,6 @@
-#include <cmath>
 #include <vector>
 
+#include "base/norm.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
 
@@ -30,22 +30,16 @@ void layer_norm_groups(const LayerNorm::Problem& problem, const LayerNorm::Args&
 
 void LayerNorm::reference(const Problem& problem, const Args& args) {
   if (problem.groups > 1) return layer_norm_groups(problem, args);
-  std::vector<float> values(static_cast<size_t>(problem.width));
+  std::vector<float> normed(static_cast<size_t>(problem.width));
   for (int64_t row = 0; row < args.rows; ++row) {
-    const float* x = args.input + row * args.input_stride;
-    double mean = 0, variance = 0;
-    for (int64_t column = 0; column < problem.width; ++column) mean += x[column];
-    mean /= problem.width;
-    for (int64_t column = 0; column < problem.width; ++column) variance += (x[column] - mean) * (x[column] - mean);
-    variance /= problem.width;
-    const double factor = 1.0 / std::sqrt(variance + static_cast<double>(problem.epsilon));
-    const auto normed = [&](int64_t column) {
-      const double gain = problem.gain ? args.gain[column] : 1.0f;
-      const double bias = problem.bias ? args.bias[column] : 0.0f;
-      return static_cast<float>((x[column] - mean) * factor * gain + bias);
-    };
-    for (int64_t column = 0; column < problem.width; ++column) values[static_cast<size_t>(column)] = normed(column);
-    const float scale = store_row(problem.output, args.output, row * args.output_stride, values);
+    const std::span<const float> x(args.input + row * args.input_stride, normed.size());
+    const RowNorm norm = layer_norm_of(x, problem.epsilon);
+    for (size_t i = 0; i < normed.size(); ++i) {
+      const double gain = problem.gain ? args.gain[i] : 1.0f;
+      const double bias = problem.bias ? args.bias[i] : 0.0f;
+      normed[i] = static_cast<float>(norm(x[i]) * gain + bias);
+    }
+    const float scale = store_row(problem.output, args.output, row * args.output_stride, normed);
     if (problem.output == DType::i8) args.output_scales[row] = scale;
     if (args.pad_output) pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
   }

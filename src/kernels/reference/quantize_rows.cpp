@@ -1,6 +1,5 @@
 #include <vector>
 
-#include "base/codes.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
 

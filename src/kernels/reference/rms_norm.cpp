@@ -1,6 +1,7 @@
-#include <cmath>
+#include <algorithm>
 #include <vector>
 
+#include "base/norm.h"
 #include "kernels/families.h"
 #include "kernels/reference/elements.h"
 
@@ -29,27 +30,22 @@ void norm_groups(const RmsNorm::Problem& problem, const RmsNorm::Args& args) {
 
 void RmsNorm::reference(const Problem& problem, const Args& args) {
   if (problem.groups > 1) return norm_groups(problem, args);
-  std::vector<float> values(static_cast<size_t>(problem.width));
+  std::vector<float> sums(static_cast<size_t>(problem.width)), normed(sums.size());
   for (int64_t row = 0; row < args.rows; ++row) {
     // The sum is rounded to float before anything else, as it is what the residual stream carries on.
-    const auto summed = [&](int64_t column) {
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const auto column = static_cast<int64_t>(i);
       const float x = args.input[row * args.input_stride + column];
-      return problem.add ? x + args.addend[row * args.addend_stride + column] : x;
-    };
-    double squares = 0;
-    for (int64_t column = 0; column < problem.width; ++column) {
-      const double s = summed(column);
-      squares += s * s;
+      sums[i] = problem.add ? x + args.addend[row * args.addend_stride + column] : x;
     }
-    const double factor = 1.0 / std::sqrt(squares / problem.width + static_cast<double>(problem.epsilon));
-    for (int64_t column = 0; column < problem.width; ++column) {
-      const float s = summed(column);
-      const double gain = problem.gain ? args.gain[column] : 1.0f;
-      values[static_cast<size_t>(column)] = static_cast<float>(s * factor * gain);
-      if (problem.add) args.sum[row * args.sum_stride + column] = s;
+    const RowNorm norm = rms_norm_of<float>(sums, problem.epsilon);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const double gain = problem.gain ? args.gain[i] : 1.0f;
+      normed[i] = static_cast<float>(norm(sums[i]) * gain);
     }
-    const float scale = store_row(problem.output, args.output, row * args.output_stride, values);
+    const float scale = store_row(problem.output, args.output, row * args.output_stride, normed);
     if (problem.output == DType::i8) args.output_scales[row] = scale;
+    if (problem.add) std::copy(sums.begin(), sums.end(), args.sum + row * args.sum_stride);
     if (args.pad_output) pad_row(args.output, row, problem.width, args.output_stride, size_of(problem.output));
     if (args.pad_output && problem.add) {
       pad_row(reinterpret_cast<std::byte*>(args.sum), row, problem.width, args.sum_stride, sizeof(float));
