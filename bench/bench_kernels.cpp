@@ -42,7 +42,7 @@ template <typename Family>
 void register_family() {
   for (const BenchStep<Family>& step : KernelCase<Family>::bench_steps()) {
     for (const Kernel<Family>& kernel : Family::kernels()) {
-      if (!runs_here(kernel.needs) || !kernel.accepts(step.problem)) continue;
+      if (!this_machine().includes(kernel.needs) || !kernel.accepts(step.problem)) continue;
       for (const KernelConfig& config : kernel.configs) {
         const std::string name = std::string(kernel.name) + "/" + std::string(config.name) +
                                  "/rows=" + std::to_string(step.rows) + "/" + to_text(step.problem);

@@ -141,7 +141,7 @@ void print_profiles(const std::vector<Profile>& profiles) {
 }
 
 int bench(const BenchOptions& options) {
-  const auto gateway = open_gateway(options.engine, "cpu", options.threads, GatewayUse::measure);
+  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
   const plan::Plan& plan = gateway->engine().plan();
   MeasureOptions measured;
   measured.decode = options.decode;
@@ -170,7 +170,7 @@ int bench(const BenchOptions& options) {
   ceilings.measure_again();
   std::vector<Profile> profiles;
   if (options.steps || trace) {
-    const auto profiled = open_gateway(options.engine, "cpu", options.threads, GatewayUse::profile);
+    const auto profiled = open_gateway(options.engine, options.threads, GatewayUse::profile);
     if (options.steps) profiles = profile_steps(*profiled, results, ceilings);
     if (trace) write_trace(*trace, *profiled, options, results, ceilings);
   }

@@ -97,14 +97,15 @@ struct Baseline {
   std::vector<Measurement> results;
 };
 
-/// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run.
+/// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run, or are emulated.
 Baseline measure_baseline(const BuildOptions& options, const CompileReport& report, Progress& progress) {
-  if (!runs_here(named_target(options.to_compile.target))) return {};
+  const Target target = named_target(options.to_compile.target);
+  if (!runs_here(target) || target.backend == Backend::shadow) return {};
   if (report.engine_bytes > largest_measured) {
     spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
     return {};
   }
-  auto gateway = open_gateway(options.output, "cpu", options.to_compile.threads, GatewayUse::measure);
+  auto gateway = open_gateway(options.output, options.to_compile.threads, GatewayUse::measure);
   if (gateway->engine().body_digest() != report.body_digest) {
     throw Error(options.output.string(), "was replaced by another build before this one could measure its own engine",
                 "give every build an output of its own");

@@ -73,11 +73,9 @@ std::string readable_seconds(double seconds) {
   return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
 }
 
-std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, const std::string& device, int threads,
-                                      GatewayUse use) {
+std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use) {
   GatewayOptions options;
   SessionOptions& session = options.session;
-  session.device = device == "shadow" ? SessionOptions::DeviceKind::shadow : SessionOptions::DeviceKind::cpu;
   session.threads = threads;
   session.executor.profile = use == GatewayUse::profile;
   session.prefix_cache = use == GatewayUse::serve || use == GatewayUse::serve_checked;

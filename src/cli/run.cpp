@@ -41,7 +41,6 @@ struct RunOptions {
   std::optional<std::string> system;
   BatchFiles batch;
   int threads = 0;
-  std::string device = "cpu";
 };
 
 /// When what comes before the answer was done.
@@ -140,7 +139,7 @@ boost::json::object to_json(const Outcome& outcome, const SamplingParameters& sa
 int run_files(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.threads, use_of(options));
   progress.finish();
   return run_batch(*gateway, options.batch);
 }
@@ -148,7 +147,7 @@ int run_files(const RunOptions& options) {
 int run_conversation(const RunOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
-  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.threads, use_of(options));
   progress.finish();
   ChatOptions chat;
   chat.system = options.system;
@@ -165,7 +164,7 @@ int run(const RunOptions& options) {
   outcome.begun = Answer::Clock::now();
   Progress progress;
   progress.stage("loading", 0);
-  const auto gateway = open_gateway(options.engine, options.device, options.threads, use_of(options));
+  const auto gateway = open_gateway(options.engine, options.threads, use_of(options));
   if (!options.json) progress.finish();
   outcome.loaded = Answer::Clock::now();
   Request request = request_for(options, *gateway);
@@ -237,9 +236,6 @@ void add_run(CLI::App& app, Action& action) {
   command->add_flag("--greedy", options->greedy, "Always the likeliest token")->excludes(temperature);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Put no begin token before the text");
   add_threads(*command, options->threads);
-  command->add_option("--device", options->device, "Where kernels run; shadow: the processor behind a queue, to test")
-      ->check(CLI::IsMember({"cpu", "shadow"}))
-      ->capture_default_str();
   CLI::Option* echo = command->add_flag("--echo", options->echo, "The prompt before its continuation");
   command->add_flag("--check", options->check,
                     "Check all weights before the first token (default: behind it, as far as the run lasts)");
@@ -256,7 +252,7 @@ void add_run(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   const std::vector<CLI::Option*> of_one_prompt = command->get_options([](const CLI::Option* option) {
     const std::string& name = option->get_name();
-    return name != "ENGINE" && name != "--threads" && name != "--device" && name != "--check" && name != "--help";
+    return name != "ENGINE" && name != "--threads" && name != "--check" && name != "--help";
   });
   CLI::Option* batch = add_input(*command, "--batch", options->batch.input,
                                  "A file of requests, one a line, in the OpenAI API's batch format; -: "

@@ -27,7 +27,6 @@ struct VerifyOptions {
   std::filesystem::path engine, golden;
   std::optional<double> tolerance;
   int threads = 0;
-  std::string device = "cpu";
   bool json = false;
 };
 
@@ -165,7 +164,7 @@ GreedyAgreement compare_greedy(Gateway& gateway, const GoldenFile& golden) {
 
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
-  const auto gateway = open_gateway(options.engine, options.device, options.threads, GatewayUse::measure);
+  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
   const std::string precision(text(gateway->engine().plan().precision()));
   const double tolerance = options.tolerance ? *options.tolerance : weight_format(precision).tolerance;
   if (golden.vocabulary != gateway->limits().vocabulary) {
@@ -224,9 +223,6 @@ void add_verify(CLI::App& app, Action& action) {
           "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, fp16 2.5e-3, int8 0.15)")
       ->transform(number_in(0, 1e9, "0 to 1e9"));
   add_threads(*command, options->threads);
-  command->add_option("--device", options->device, "cpu, or shadow to test")
-      ->check(CLI::IsMember({"cpu", "shadow"}))
-      ->capture_default_str();
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([options, &action] { action = [options] { return verify(*options); }; });
 }

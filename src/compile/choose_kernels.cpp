@@ -36,8 +36,8 @@ const WeightLayout* layout_of_weight(const PlanDraft& draft, const plan::StepT& 
 class KernelChooser {
  public:
   /// `one_for_all`: the choice for the largest steps, which is where first tokens come from, for all.
-  KernelChooser(Tuner& tuner, KeptMeasurements& kept, const plan::PlanT& plan, bool one_for_all)
-      : tuner_(tuner), kept_(kept) {
+  KernelChooser(Tuner& tuner, const Target& target, KeptMeasurements& kept, const plan::PlanT& plan, bool one_for_all)
+      : tuner_(tuner), target_(target), kept_(kept) {
     for (const plan::Axis axis : {plan::Axis::tokens, plan::Axis::rows}) {
       std::vector<int32_t>& edges = edges_[axis];
       edges = edges_of(plan, axis);
@@ -56,6 +56,7 @@ class KernelChooser {
       use.kernel = choice.kernel;
       use.abi = choice.abi;
       use.config = choice.config;
+      if (target_.backend != Backend::cpu) use.function = choice.kernel;
       const bool same =
           !step.kernels.empty() && step.kernels.back().kernel == use.kernel && step.kernels.back().config == use.config;
       if (same) step.kernels.pop_back();
@@ -76,6 +77,7 @@ class KernelChooser {
   }
 
   Tuner& tuner_;
+  Target target_;
   KeptMeasurements& kept_;
   std::map<plan::Axis, std::vector<int32_t>> edges_;
   std::map<std::tuple<std::string, int32_t, const WeightLayout*>, KernelChoice> chosen_;
@@ -110,7 +112,7 @@ Tuned choose_kernels(Planned planned, const CompileOptions& options, const Targe
   Tuned tuned(std::move(planned));
   plan::PlanT& plan = tuned.draft.plan;
   Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});
-  KernelChooser chooser(tuner, kept, plan, options.deterministic);
+  KernelChooser chooser(tuner, target, kept, plan, options.deterministic);
   std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
   const auto choose = [&](plan::StepT& step) {
     note_portable_fallbacks(step.problem, chooser.choose(step, layout_of_weight(tuned.draft, step)), target, fallbacks);

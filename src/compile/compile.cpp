@@ -43,8 +43,12 @@ bool is_decoder(const Graph& graph) {
 }
 
 Planned make_plan(Rewritten rewritten, const CompileOptions& options, const Target& target) {
-  return is_decoder(rewritten.model.graph) ? plan_decoder(std::move(rewritten), options, target)
-                                           : plan_plain_graph(std::move(rewritten), options, target);
+  if (is_decoder(rewritten.model.graph)) return plan_decoder(std::move(rewritten), options, target);
+  if (target.backend != Backend::cpu) {
+    throw Error("--target", fmt::format("{}: a model that is no decoder runs on processors only", options.target),
+                "use native, or another cpu target");
+  }
+  return plan_plain_graph(std::move(rewritten), options, target);
 }
 
 }  // namespace

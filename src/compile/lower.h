@@ -8,7 +8,7 @@
 namespace incipit {
 
 struct LowerOptions {
-  int32_t page_tokens = 32;
+  PageFormat pages;
 };
 
 /// Throws Error naming the node when an op has no kernel family (the graph must be in decoder form).

@@ -232,7 +232,7 @@ plan::OperandT Lowering::cache_operand(int64_t layer, int64_t window, const KvGe
       plane.dtype = name_of(geometry.dtype);
     }
     made.page_tokens = unsigned32(geometry.tokens);
-    made.layout = kv_layout;
+    made.layout = name_of(geometry.layout);
     group = groups.insert(groups.end(), std::move(made));
   }
   auto place = std::ranges::find(group->layers, unsigned32(layer));

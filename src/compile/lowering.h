@@ -53,7 +53,7 @@ class Lowering {
   RowSteps run_plain();
 
   const Graph& graph() const { return graph_; }
-  int32_t page_tokens() const { return options_.page_tokens; }
+  const PageFormat& pages() const { return options_.pages; }
   /// Positions that the model may have.
   int64_t max_position() const { return max_position_; }
 

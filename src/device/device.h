@@ -11,6 +11,7 @@
 
 #include "base/target.h"
 #include "kernels/batch.h"
+#include "kernels/shadow/device_code.h"
 #include "kernels/tensor_map.h"
 
 namespace incipit {
@@ -29,16 +30,16 @@ struct DeviceAddress {
 class LaunchCode {
  public:
   virtual ~LaunchCode() = default;
+  /// What a device that loads code knows it by.
+  virtual DeviceFunction function() const { return {}; }
   /// Takes the step's counts into the arguments; false when that leaves nothing to do.
   virtual bool take_counts(void* arguments, const StepCounts& counts) const = 0;
-  // How a processor runs it (ProcessorEntry).
+  // How a processor runs it, or emulates it (ProcessorEntry).
   virtual size_t scratch_bytes(int32_t rows) const = 0;
   virtual int64_t tiles(const void* arguments) const = 0;
   virtual void run(const void* arguments, int64_t tile, std::byte* scratch) const = 0;
-  // How the shadow device runs it: whole, by its family's reference. What only processors run has none.
-  virtual void compute(const void* arguments) const;
   /// What of the arguments' operands is loaded in boxes, in launches of up to `rows` rows.
-  virtual std::vector<TensorMap> tensor_maps(const void* arguments, int32_t rows) const;
+  virtual std::vector<TensorMap> tensor_maps(const void*, int32_t) const { return {}; }
 };
 
 /// What a launch is prepared from.
@@ -77,7 +78,8 @@ struct Event {
 class Device {
  public:
   virtual ~Device() = default;
-  virtual std::string_view name() const = 0;
+  /// What engines it runs.
+  virtual Target target() const = 0;
 
   // ---- memory (not within a step)
   /// 64-byte aligned, zeroed. Throws Error naming the device and the bytes when there is not enough.
@@ -93,6 +95,9 @@ class Device {
   virtual HostBlock allocate_host(size_t bytes, std::string_view what) = 0;
 
   // ---- launches (not within a step)
+  /// Loads what prepare() will find functions in: an engine's section `device_code`. Processors have
+  /// theirs in the program. Throws Error when the code is not for this device.
+  virtual void load_code(std::span<const std::byte> code) = 0;
   /// Takes what the launch needs from now on: arguments, scratch, maps of tensors. All addresses in the arguments stay
   /// as they are. Throws Error naming the operand when the device cannot load it as the kernel asks.
   virtual std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) = 0;

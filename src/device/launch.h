@@ -22,6 +22,7 @@ class KernelCode final : public LaunchCode {
              RowAxis axis = RowAxis::tokens)
       : kernel_(kernel), config_(config), problem_(problem), axis_(axis) {}
 
+  DeviceFunction function() const override { return {std::string(kernel_.name), kernel_.abi}; }
   const Kernel<Family>& kernel() const { return kernel_; }
   const KernelConfig& config() const { return config_; }
 
@@ -37,13 +38,9 @@ class KernelCode final : public LaunchCode {
   void run(const void* arguments, int64_t tile, std::byte* scratch) const override {
     kernel_.processor.run(problem_, *static_cast<const Args*>(arguments), config_, tile, scratch);
   }
-  void compute(const void* arguments) const override {
-    const Args& args = *static_cast<const Args*>(arguments);
-    if constexpr (requires { Family::reference(problem_, args, *kernel_.layout); }) {
-      Family::reference(problem_, args, *kernel_.layout);
-    } else {
-      Family::reference(problem_, args);
-    }
+  std::vector<TensorMap> tensor_maps(const void* arguments, int32_t rows) const override {
+    if (kernel_.tensor_maps == nullptr) return {};
+    return kernel_.tensor_maps(problem_, *static_cast<const Args*>(arguments), rows);
   }
 
  private:

@@ -26,7 +26,7 @@ class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : runner_(threads) {}
 
-  std::string_view name() const override { return "cpu"; }
+  Target target() const override { return this_machine(Backend::cpu); }
 
   DeviceAddress allocate(size_t bytes, std::string_view what) override {
     HostMemory memory(bytes, what);
@@ -46,6 +46,7 @@ class CpuDevice final : public Device {
     return {data, data};
   }
 
+  void load_code(std::span<const std::byte>) override {}
   std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override { return runner_.prepare(request); }
   std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) override {
     return std::make_unique<ProcessorProgram>(launches);

@@ -6,12 +6,14 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "device/device.h"
 #include "device/host_memory.h"
+#include "kernels/kernel.h"
 
 namespace incipit {
 namespace {
@@ -67,13 +69,16 @@ class AddressSpace {
 struct ShadowLaunch final : PreparedLaunch {
   std::shared_ptr<const LaunchCode> code;
   const StepCounts* counts = nullptr;
+  HostMemory scratch;
   alignas(64) std::byte arguments[LaunchRequest::max_argument_bytes] = {};
 
   void run() const {
-    if (counts == nullptr) return code->compute(arguments);
     alignas(64) std::byte counted[sizeof arguments];
     std::memcpy(counted, arguments, sizeof counted);
-    if (code->take_counts(counted, *counts)) code->compute(counted);
+    if (counts != nullptr && !code->take_counts(counted, *counts)) return;
+    begin_step(scratch.data(), scratch.size());
+    const int64_t tiles = code->tiles(counted);
+    for (int64_t tile = 0; tile < tiles; ++tile) code->run(counted, tile, scratch.data());
   }
 };
 
@@ -147,7 +152,7 @@ class ShadowDevice final : public Device {
     thread_.join();
   }
 
-  std::string_view name() const override { return "shadow"; }
+  Target target() const override { return this_machine(Backend::shadow); }
 
   DeviceAddress allocate(size_t bytes, std::string_view what) override {
     return {reinterpret_cast<uint64_t>(memory_.add(bytes, what))};
@@ -170,7 +175,13 @@ class ShadowDevice final : public Device {
     push({.kind = Command::Kind::fill, .target = memory_.memory_at(address), .bytes = memory_.size_of(address)});
   }
 
+  void load_code(std::span<const std::byte> code) override { functions_ = read_device_code(code); }
   std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override {
+    const DeviceFunction function = request.code->function();
+    if (!functions_.contains(function)) {
+      throw Error("device code", fmt::format("has no function '{}' of ABI {}", function.name, function.abi),
+                  "build the engine again with this incipit");
+    }
     for (const TensorMap& map : request.code->tensor_maps(request.arguments.data(), request.rows)) {
       if (const std::string fault = fault_of(map); !fault.empty()) {
         throw Error(fmt::format("operand '{}'", map.operand), fault,
@@ -180,6 +191,7 @@ class ShadowDevice final : public Device {
     auto launch = std::make_unique<ShadowLaunch>();
     INCIPIT_ASSERT(request.arguments.size() <= sizeof launch->arguments);
     launch->code = request.code;
+    launch->scratch = HostMemory(request.code->scratch_bytes(request.rows), "scratch");
     if (!request.arguments.empty()) {
       std::memcpy(launch->arguments, request.arguments.data(), request.arguments.size());
     }
@@ -254,6 +266,7 @@ class ShadowDevice final : public Device {
   }
 
   AddressSpace memory_;  // the host's
+  std::set<DeviceFunction> functions_;
   CommandQueue queue_;
   std::thread thread_;  // last: it uses the queue
 };

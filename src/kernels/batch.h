@@ -54,6 +54,7 @@ struct PagedCache {
   /// [sequences][table_stride] page numbers; entry i holds positions [i·tokens, …).
   const int32_t* page_tables = nullptr;
   int32_t table_stride = 0;
+  int32_t pages = 0;  // in the pool
 
   std::byte* page(int32_t sequence, int32_t index) const {
     return pool + int64_t{page_tables[int64_t{sequence} * table_stride + index]} * page_bytes + layer_offset;

@@ -341,12 +341,13 @@ struct KvWrite {
     DType cache = DType::f32;  // f32 | bf16 | f16
     int32_t rotary_pairs = 0;  // 0: no rotation
     bool interleaved = false;
+    PageLayout pages = PageLayout::vnni;
     template <typename V>
     void fields(V& v) {
-      v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("input", input),
-          v("cache", cache), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
+      v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("pages", pages),
+          v("input", input), v("cache", cache), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
     }
-    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
+    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache, pages}; }
   };
   struct Args {
     int32_t sequences;
@@ -380,13 +381,15 @@ struct Attention {
     DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each, the cache also f16
     int32_t rotary_pairs = 0;                                           // 0: no rotation
     bool interleaved = false;
+    PageLayout pages = PageLayout::vnni;
     template <typename V>
     void fields(V& v) {
       v("heads", heads), v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens),
-          v("window", window), v("scale", scale), v("soft_cap", soft_cap), v("over_rows", over_rows), v("query", query),
-          v("cache", cache), v("output", output), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
+          v("pages", pages), v("window", window), v("scale", scale), v("soft_cap", soft_cap), v("over_rows", over_rows),
+          v("query", query), v("cache", cache), v("output", output), v("rotary_pairs", rotary_pairs),
+          v("interleaved", interleaved);
     }
-    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache}; }
+    KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache, pages}; }
   };
   struct Args {
     int32_t sequences;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/target.h"
+#include "kernels/tensor_map.h"
 
 namespace incipit {
 
@@ -73,6 +74,8 @@ struct Kernel {
   size_t (*workspace_bytes)(const Problem&, const KernelConfig&, int32_t max_context) = nullptr;
   /// Where the codes of its packed weight lie (weight_layout.h); null: it reads none.
   const WeightLayout* layout = nullptr;
+  /// What it loads in boxes (tensor_map.h), in launches of up to `rows` rows; null: nothing.
+  std::vector<TensorMap> (*tensor_maps)(const Problem&, const typename Family::Args&, int32_t rows) = nullptr;
 };
 
 /// Kernels that a program adds to a family, behind those of its table, before it builds or opens an engine.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
+#include "base/target.h"
 
 namespace incipit {
 
@@ -24,14 +25,28 @@ constexpr int64_t row_stride(int64_t width) { return round_up(width, 64); }
 // ---- KV pages --------------------------------------------------------------------------------------------
 // A page holds `tokens` consecutive positions of one sequence for every layer of a cache group:
 //
-//   page[layer][kv head]{ K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g] }      g: f32 1, f16 1, bf16 2
+//   page[layer][kv head]{ K V }
 //
-// that is, both K and V are B operands as in a packed panel: K for q·Kᵀ (outputs are tokens, inputs are
-// dims), V for p·V (outputs are dims, inputs are tokens). head_dim is even. Bytes of tokens not yet written
-// are undefined; kernels must not let them reach a result (mask before use, and mind that 0·NaN is NaN).
-// Layout id: "kv-vnni".
+//   kv-vnni   K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g]      g: f32 1, f16 1, bf16 2
+//   kv-rows   K [tokens][head_dim]        V [tokens][head_dim]
+//
+// A processor reads kv-vnni: both K and V are B operands as in a packed panel, K for q·Kᵀ (outputs are tokens, inputs
+// are dims), V for p·V (outputs are dims, inputs are tokens). An accelerator loads boxes of kv-rows. head_dim is even.
+// Bytes of tokens not yet written are undefined; kernels must not let them reach a result (mask before use, and mind
+// that 0·NaN is NaN).
 
-constexpr std::string_view kv_layout = "kv-vnni";
+enum class PageLayout : uint8_t { vnni, rows };
+constexpr std::array<std::string_view, 2> page_layout_names{"kv-vnni", "kv-rows"};
+constexpr const auto& enumeration_names(PageLayout) { return page_layout_names; }
+
+/// The pages that a backend's kernels work on.
+struct PageFormat {
+  int32_t tokens = 32;
+  PageLayout layout = PageLayout::vnni;
+};
+constexpr PageFormat page_format(Backend backend) {
+  return backend == Backend::cpu ? PageFormat{} : PageFormat{64, PageLayout::rows};
+}
 
 struct KvGeometry {
   int32_t layers = 0;  // layers of this cache group
@@ -39,6 +54,7 @@ struct KvGeometry {
   int32_t head_dim = 0;      // even, at most 256
   int32_t tokens = 32;       // tokens a page; a multiple of 16
   DType dtype = DType::f32;  // f32, bf16 or f16
+  PageLayout layout = PageLayout::vnni;
 
   constexpr int64_t group() const { return dtype == DType::bf16 ? 2 : 1; }
   constexpr int64_t element_bytes() const { return dtype == DType::f32 ? 4 : 2; }
@@ -50,10 +66,12 @@ struct KvGeometry {
   constexpr int64_t page_bytes() const { return layers * layer_bytes(); }
   /// Element offset of K[token, dim] within a head's K half.
   constexpr int64_t k_element(int64_t token, int64_t dim) const {
+    if (layout == PageLayout::rows) return token * head_dim + dim;
     return (dim / group() * tokens + token) * group() + dim % group();
   }
   /// Element offset of V[token, dim] within a head's V half.
   constexpr int64_t v_element(int64_t token, int64_t dim) const {
+    if (layout == PageLayout::rows) return token * head_dim + dim;
     return (token / group() * head_dim + dim) * group() + token % group();
   }
 };

@@ -99,6 +99,17 @@ uint32_t kernel_for(const plan::Step& step, int32_t rows) {
   return kernel;
 }
 
+/// The device with the engine's code. Throws Error when it is not what the engine was built for.
+std::unique_ptr<Device> loaded(std::unique_ptr<Device> device, const Engine& engine) {
+  const std::string name = engine.path().string();
+  if (!device->target().includes(engine.target())) {
+    throw Error(name, "was built for " + to_string(engine.target()) + ", which this device is not",
+                "build it for another --target");
+  }
+  device->load_code(engine.section(SectionKind::device_code));
+  return device;
+}
+
 /// A step with what bench tells about it.
 struct ResolvedStep {
   std::unique_ptr<Step> step;
@@ -110,7 +121,7 @@ struct ResolvedStep {
 struct Executor::State {
   State(std::shared_ptr<const Engine> from, std::unique_ptr<Device> on, const ExecutorOptions& with)
       : engine(std::move(from)),
-        device(std::move(on)),
+        device(loaded(std::move(on), *engine)),
         options(with),
         plan(engine->plan()),
         limits(limits_of(plan, options.cache_bytes, engine->path().string())),
@@ -177,7 +188,7 @@ struct Executor::State {
     for (const ExecutorLimits::Group& group : limits.groups) {
       pools.emplace_back(*device, group.pages * group.page_bytes, "cache pages");
       for (Flight& flight : flights) {
-        flight.groups.push_back({pools.back().kernel_pointer(), group.page_bytes, nullptr, 0});
+        flight.groups.push_back({pools.back().kernel_pointer(), group.page_bytes, nullptr, 0, group.pages});
       }
       memory.pages += group.pages * group.page_bytes;
     }
@@ -219,7 +230,7 @@ struct Executor::State {
     flight.staging.bind(flight.block.kernel_pointer(), view, flight.groups.data());
     view.groups = flight.groups.data();
     view.samples = reinterpret_cast<SampledRow*>(flight.results.kernel_pointer + Flight::samples_offset);
-    const Kernel<Publish>& publish = Publish::kernels().front();
+    const Kernel<Publish>& publish = *kernels_for<Publish>(device->target()).front();
     const auto publish_code =
         std::make_shared<const KernelCode<Publish>>(publish, publish.configs[0], Publish::Problem{});
     const PreparedLaunch* published =

@@ -26,8 +26,8 @@ Slots::Slots(Device& device, int32_t slots, int32_t max_context, int32_t vocabul
   for (int32_t slot = 0; slot < slots; ++slot) {
     Staged& staged = staged_[static_cast<size_t>(slot)];
     const auto* request = reinterpret_cast<const SlotRequest*>(request_of(slot).kernel_pointer());
-    const Kernel<ResetSlot>& reset = ResetSlot::kernels().front();
-    const Kernel<TruncateSlot>& truncate = TruncateSlot::kernels().front();
+    const Kernel<ResetSlot>& reset = *kernels_for<ResetSlot>(device_.target()).front();
+    const Kernel<TruncateSlot>& truncate = *kernels_for<TruncateSlot>(device_.target()).front();
     staged.reset = prepare(device_, reset, reset.configs[0], {vocabulary}, {arrays_, slot, request}, 1);
     staged.truncate = prepare(device_, truncate, truncate.configs[0], {vocabulary}, {arrays_, slot, request}, 1);
   }

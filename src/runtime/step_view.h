@@ -15,6 +15,7 @@ struct GroupView {
   int64_t page_bytes = 0;
   const int32_t* page_tables = nullptr;  // [sequences][table_stride]
   int32_t table_stride = 0;
+  int32_t pages = 0;  // in the pool
 };
 
 /// Launches are prepared once for each ticket and size of steps; what changes from batch to batch is read from the

@@ -147,11 +147,6 @@ SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOpti
   return result;
 }
 
-std::unique_ptr<Device> device_for(const Engine& engine, const SessionOptions& options) {
-  return options.device == SessionOptions::DeviceKind::shadow ? make_shadow_device()
-                                                              : make_device(engine.target(), options.threads);
-}
-
 }  // namespace
 
 std::string_view name_of(FinishReason reason) {
@@ -190,9 +185,9 @@ struct Session::State {
   State(std::shared_ptr<const Engine> from, const SessionOptions& options)
       : engine(std::move(from)),
         tokenizer(engine->tokenizer().empty() ? nullptr : Tokenizer::open(engine->tokenizer(), engine)),
-        executor(engine, device_for(*engine, options), options.executor),
+        executor(engine, make_device(engine->target(), options.threads), options.executor),
         scheduler(scheduler_limits(executor.limits(), options)),
-        steps_ahead(executor.device().name() == "cpu" ? 0 : 1),
+        steps_ahead(executor.device().target().backend == Backend::cpu ? 0 : 1),
         check_wanted(options.check_weights) {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
   }

@@ -46,9 +46,7 @@ struct TokenEvent {
 };
 
 struct SessionOptions {
-  enum class DeviceKind : uint8_t { cpu, shadow };
-  DeviceKind device = DeviceKind::cpu;
-  int threads = 0;
+  int threads = 0;  // of a processor; 0: all available cores
   ExecutorOptions executor;
   int32_t prefill_chunk = 0;  // SchedulerLimits; 0: the engine's largest step
   /// Prompts start behind what earlier ones have in common with them. Without, every prompt is computed whole.

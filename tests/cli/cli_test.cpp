@@ -214,8 +214,11 @@ TEST(Run, DrawsTheSameForTheSameSeed) {
   EXPECT_NE(drawn("5"), drawn("6"));
 }
 
-TEST(Run, TakesIdsAndRunsBehindTheShadowDevice) {
-  const Ran ids = run_program({"run", tiny_engine(), "--ids", "5,6,7", "--max-tokens", "4", "--device", "shadow"});
+TEST(Run, TakesIdsAndRunsOnTheShadow) {
+  const std::string shadow = engines() / "shadow.engine";
+  const Ran built = run_program({"build", tiny_model, "-o", shadow, "--precision", "f32", "--target", "shadow"});
+  ASSERT_EQ(built.status, 0) << built.err;
+  const Ran ids = run_program({"run", shadow, "--ids", "5,6,7", "--max-tokens", "4"});
   ASSERT_EQ(ids.status, 0) << ids.err;
   const Ran same = run_program({"run", tiny_engine(), "--ids", "5,6,7", "--max-tokens", "4", "--threads", "1"});
   EXPECT_EQ(ids.out, same.out);

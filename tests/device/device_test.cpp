@@ -24,6 +24,7 @@ struct AddCode final : LaunchCode {
     int32_t* out;
     int32_t count, step;
   };
+  DeviceFunction function() const override { return {"add", 1}; }
   bool take_counts(void* arguments, const StepCounts& counts) const override {
     static_cast<Args*>(arguments)->count = counts.rows;
     return counts.rows > 0;
@@ -38,19 +39,26 @@ struct AddCode final : LaunchCode {
     }
     args.out[tile] = args.in[tile] + args.step;
   }
-  void compute(const void* arguments) const override {
-    std::array<std::byte, own_scratch> scratch{};
-    for (int64_t tile = 0; tile < tiles(arguments); ++tile) run(arguments, tile, scratch.data());
-  }
   static constexpr size_t own_scratch = 100;
   mutable std::atomic<bool> torn{false};
 };
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+/// With what these tests launch.
+std::unique_ptr<Device> make_shadow() {
+  auto device = make_shadow_device();
+  device->load_code(bytes_of("add 1\ngate 1\npublish/shadow 1\n"));
+  return device;
+}
 
 class DeviceTest : public ::testing::TestWithParam<std::pair<const char*, int>> {
  protected:
   std::unique_ptr<Device> make() const {
     const auto [name, threads] = GetParam();
-    return std::string_view(name) == "cpu" ? make_cpu_device(threads) : make_shadow_device();
+    return std::string_view(name) == "cpu" ? make_cpu_device(threads) : make_shadow();
   }
 
   static std::unique_ptr<PreparedLaunch> prepare(Device& device, std::shared_ptr<const AddCode> code, DeviceAddress in,
@@ -93,7 +101,7 @@ TEST_P(DeviceTest, ProgramsReadTheirCountsWhenTheyRun) {
   const auto* counts = reinterpret_cast<const StepCounts*>(block.kernel_pointer());
   const HostBlock done = device->allocate_host(sizeof(uint64_t), "done");
   const auto forth = prepare(*device, code, a, b, most, counts), back = prepare(*device, code, b, a, most, counts);
-  const Kernel<Publish>& publish = Publish::kernels().front();
+  const Kernel<Publish>& publish = *kernels_for<Publish>(device->target()).front();
   const auto publish_code =
       std::make_shared<const KernelCode<Publish>>(publish, publish.configs[0], Publish::Problem{});
   const auto end = incipit::prepare<Publish>(*device, publish_code,
@@ -169,11 +177,11 @@ TEST(ShadowDeviceDeathTest, TheHostCannotFollowAnAddress) {
 
 /// Runs until the host lets it go on.
 struct GateCode final : LaunchCode {
+  DeviceFunction function() const override { return {"gate", 1}; }
   bool take_counts(void*, const StepCounts&) const override { return true; }
   size_t scratch_bytes(int32_t) const override { return 0; }
   int64_t tiles(const void*) const override { return 1; }
-  void run(const void* arguments, int64_t, std::byte*) const override { compute(arguments); }
-  void compute(const void*) const override { open.wait(false); }
+  void run(const void*, int64_t, std::byte*) const override { open.wait(false); }
   std::vector<TensorMap> tensor_maps(const void*, int32_t) const override { return maps; }
   mutable std::atomic<bool> open{false};
   std::vector<TensorMap> maps;
@@ -181,7 +189,7 @@ struct GateCode final : LaunchCode {
 
 TEST(ShadowDevice, RunsBehindTheHostsBack) {
   const auto code = std::make_shared<const GateCode>();
-  const auto device = make_shadow_device();
+  const auto device = make_shadow();
   const DeviceAddress address = device->allocate(4, "memory");
   const auto gate = device->prepare({code, {}, nullptr, 1});
   int32_t source = 1, result = 0;
@@ -197,7 +205,7 @@ TEST(ShadowDevice, RunsBehindTheHostsBack) {
 }
 
 TEST(ShadowDevice, FillsWhatIsDiscardedInTheQueuesOrder) {
-  const auto device = make_shadow_device();
+  const auto device = make_shadow();
   const DeviceAddress address = device->allocate(1000, "memory");
   std::array<float, 250> before{}, after{};
   device->copy_to_host(before.data(), address, 1000);
@@ -210,7 +218,7 @@ TEST(ShadowDevice, FillsWhatIsDiscardedInTheQueuesOrder) {
 }
 
 TEST(ShadowDevice, RefusesOperandsThatItCannotLoadInBoxes) {
-  const auto device = make_shadow_device();
+  const auto device = make_shadow();
   const DeviceAddress address = device->allocate(1 << 16, "memory");
   const auto refusal_of = [&](const TensorMap& map) -> std::string {
     const auto code = std::make_shared<GateCode>();
@@ -228,6 +236,25 @@ TEST(ShadowDevice, RefusesOperandsThatItCannotLoadInBoxes) {
             std::string::npos);
   EXPECT_NE(refusal_of(rows_map("weight", base, DType::bf16, 100, 60, 60)), "");
   device->release(address);
+}
+
+TEST(ShadowDevice, RunsFunctionsOfItsCodeAlone) {
+  const auto refusal_of = [](std::string_view text) -> std::string {
+    const auto device = make_shadow_device();
+    try {
+      device->load_code(bytes_of(text));
+      device->prepare({std::make_shared<const GateCode>(), {}, nullptr, 1});
+    } catch (const Error& error) {
+      return error.fault();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal_of("add 1\ngate 1\n"), "");
+  EXPECT_EQ(refusal_of("add 1\ngate 2\n"), "has no function 'gate' of ABI 1");
+  EXPECT_EQ(refusal_of(""), "has no function 'gate' of ABI 1");
+  for (const char* text : {"gate", "gate 1", "gate\n", "gate one\n", "gate 1 \n", "\n"}) {
+    EXPECT_NE(refusal_of(text).find("is no function"), std::string::npos) << text;
+  }
 }
 
 }  // namespace

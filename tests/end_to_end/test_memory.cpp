@@ -35,7 +35,7 @@ TEST_P(Memory, TheLeastThatABuildAcceptsHoldsASequenceAtRunTime) {
     ASSERT_EQ(remedy.rfind(before, 0), 0U) << error.what();
     options.memory = std::stoll(remedy.substr(before.size()));
   }
-  Driver driver(compile_for_test(model, directory / "least.engine", options), make_test_device("cpu"));
+  Driver driver(compile_for_test(model, directory / "least.engine", options));
   const int32_t context = driver.executor().limits().max_context;
   for (const ExecutorLimits::Group& group : driver.executor().limits().groups) {
     EXPECT_GE(group.pages * group.page_tokens, context);

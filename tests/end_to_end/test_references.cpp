@@ -1,5 +1,5 @@
 // What Transformers computed, against every way this program can compute it: each kernel family of this machine, whole
-// prompts, odd chunks, token by token, alone and in a mixed batch, on the CPU device and behind the shadow device.
+// prompts, odd chunks, token by token, alone and in a mixed batch, on the processor and on the shadow device.
 
 #include <gtest/gtest.h>
 
@@ -150,23 +150,18 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
   return engine;
 }
 
-using Case = std::tuple<std::string, std::string, std::string>;  // model, target, device (or, below, precision)
+using Case = std::tuple<std::string, std::string, std::string>;  // model, target, precision
 
 class References : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    const auto& [model, target, device] = GetParam();
-    set_up(model, target, device, "f32");
-  }
-
-  void set_up(const std::string& model, const std::string& target, const std::string& device,
-              const std::string& precision) {
+    const auto& [model, target, precision] = GetParam();
     const bool is_made = model.find("/genai.") != std::string::npos;
     if (!is_made && !std::filesystem::exists(reference_checkpoint(model)))
       INCIPIT_SKIP_WITHOUT_SHARED(std::ranges::count(newer_reference_models, model) > 0 ? "reference-2026/" + model
                                                                                         : "reference/" + model);
     golden_ = read_golden(reference_golden(model));
-    driver_ = std::make_unique<Driver>(engine_for(model, target, precision), make_test_device(device));
+    driver_ = std::make_unique<Driver>(engine_for(model, target, precision));
     const plan::Plan& plan = driver_->executor().engine().plan();
     const auto has_experts = [](const plan::Step* step) {
       return step->problem()->string_view().starts_with("router");
@@ -313,14 +308,8 @@ TEST_P(References, GreedyTokens) {
   expect_greedy_tokens_together();
 }
 
-/// The rounded precisions, through every kernel family: the last parameter is the precision.
-class RoundedReferences : public References {
- protected:
-  void SetUp() override {
-    const auto& [model, target, precision] = GetParam();
-    set_up(model, target, "cpu", precision);
-  }
-};
+/// The rounded precisions, through every kernel family.
+class RoundedReferences : public References {};
 
 TEST_P(RoundedReferences, LogitsHoweverTokensCome) {
   for (const size_t chunk : {64, 7, 1}) {
@@ -346,18 +335,18 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, References,
                          testing::Combine(testing::ValuesIn(all_reference_models()),
-                                          testing::ValuesIn(tested_targets()), testing::Values("cpu", "shadow")),
+                                          testing::ValuesIn(tested_targets()), testing::Values("f32")),
                          case_name);
 
 // The structure of an export's graph is its checkpoint's (tests/passes/doors_test.cpp): one kernel family is enough.
 INSTANTIATE_TEST_SUITE_P(Onnx, References,
                          testing::Combine(testing::ValuesIn(sanitized ? own_exports : reference_exports()),
-                                          testing::Values(targets_here().back()), testing::Values("cpu", "shadow")),
+                                          testing::Values(targets_here().back()), testing::Values("f32")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Genai, References,
                          testing::Combine(testing::ValuesIn(genai_models()), testing::Values(targets_here().back()),
-                                          testing::Values("cpu")),
+                                          testing::Values("f32")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
@@ -368,6 +357,22 @@ INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
 INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
                          testing::Combine(testing::ValuesIn(all_reference_models()),
                                           testing::ValuesIn(int8_targets_here()), testing::Values("int8")),
+                         case_name);
+
+// An accelerator's layouts, queue and programs, with scalar kernels.
+INSTANTIATE_TEST_SUITE_P(Shadow, References,
+                         testing::Combine(testing::ValuesIn(reference_models), testing::Values("shadow"),
+                                          testing::Values("f32")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(ShadowOnnx, References,
+                         testing::Combine(testing::ValuesIn(own_exports), testing::Values("shadow"),
+                                          testing::Values("f32")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(Shadow, RoundedReferences,
+                         testing::Combine(testing::ValuesIn(reference_models), testing::Values("shadow"),
+                                          testing::Values("bf16", "fp16", "int8")),
                          case_name);
 
 }  // namespace

@@ -147,7 +147,7 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
         }
       }
       for (const Kernel<Attention>& kernel : table) {
-        if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+        if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
         for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> got = run_in_steps(kernel, config, problem, sequences, {whole.queries.rows});
           for (int32_t t = 0; t < whole.queries.rows; ++t) {
@@ -178,7 +178,7 @@ inline void check_chunking(std::span<const Kernel<Attention>> table) {
       two.emplace_back(problem, 97, random);
       second.emplace_back(problem, 97, again);
       for (const Kernel<Attention>& kernel : table) {
-        if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+        if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
         for (const KernelConfig& config : whole_and_small_parts(kernel)) {
           std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301});
           const auto same = [](Rows& a, Rows& b) {

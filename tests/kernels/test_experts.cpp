@@ -55,7 +55,7 @@ TEST(Experts, NoByteIsReadOfAnExpertThatNothingChose) {
         if (!chosen.contains(e)) weights.protect(e * expert_bytes, expert_bytes, PROT_NONE);
       }
       for (const Kernel<ExpertLinear>& kernel : ExpertLinear::kernels()) {
-        if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+        if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
         for (const KernelConfig& config : kernel.configs) {
           step.reset();
           run_kernel<ExpertLinear>(kernel, problem, args, config, rows, TileOrder::shuffled);
@@ -76,7 +76,7 @@ TEST(Experts, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
       return std::vector<std::byte>(at, at + problem.slots_width() * 4);
     };
     for (const Kernel<ExpertLinear>& kernel : ExpertLinear::kernels()) {
-      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
       std::vector<std::vector<std::byte>> whole;
       for (const KernelConfig& config : kernel.configs) {
         for (const int32_t rows : {all, 1, 2, 7, 33}) {
@@ -111,7 +111,7 @@ TEST(Experts, NumbersThatNoExpertHasReadAndWriteNothing) {
     step.expert().set(row, 1, row % 2 == 0 ? 4 : 1e9f);
   }
   for (const Kernel<ExpertLinear>& kernel : ExpertLinear::kernels()) {
-    if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+    if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
     step.reset();
     run_kernel<ExpertLinear>(kernel, problem, step.args(), kernel.configs[0], 7, TileOrder::shuffled);
     for (int32_t row = 0; row < 7; ++row) {

@@ -13,7 +13,7 @@ namespace {
 template <typename Family, typename Body>
 void for_each_kernel_here(const typename Family::Problem& problem, Body&& body) {
   for (const Kernel<Family>& kernel : Family::kernels()) {
-    if (kernel.accepts(problem) && runs_here(kernel.needs)) body(kernel);
+    if (kernel.accepts(problem) && this_machine().includes(kernel.needs)) body(kernel);
   }
 }
 

@@ -27,7 +27,7 @@ TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
   for (const Linear::Problem& problem : awkward_problems()) {
     KernelCase<Linear> step(problem, all, 3);
     for (const Kernel<Linear>& kernel : Linear::kernels()) {
-      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], all, TileOrder::shuffled);
       std::vector<std::vector<std::byte>> whole;
@@ -67,7 +67,7 @@ TEST(Linear, Int8SumsAreExactInEveryKernel) {
     }
     std::vector<std::vector<std::byte>> first;
     for (const Kernel<Linear>& kernel : Linear::kernels()) {
-      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
       step.reset();
       run_kernel<Linear>(kernel, problem, step.args(), kernel.configs[0], rows, TileOrder::shuffled);
       std::vector<std::vector<std::byte>> result;
@@ -151,7 +151,7 @@ TEST(Linear, QuantisesItsRowsAsQuantizeRowsDoes) {
                                         codes.stride, scales.data()};
       run_kernel<QuantizeRows>(quantize, {width, dtype}, to_codes, quantize.configs[0], count, TileOrder::shuffled);
       for (const Kernel<Linear>& kernel : Linear::kernels()) {
-        if (!kernel.accepts(own) || !runs_here(kernel.needs)) continue;
+        if (!kernel.accepts(own) || !this_machine().includes(kernel.needs)) continue;
         Linear::Args args{};
         args.rows = count;
         args.input_stride = rows.stride;

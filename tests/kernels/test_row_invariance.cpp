@@ -59,7 +59,7 @@ void check_row_invariance() {
   for (const auto& problem : KernelCase<Family>::test_problems()) {
     KernelCase<Family> step(problem, all, ++seed);
     for (const Kernel<Family>& kernel : Family::kernels()) {
-      if (!kernel.accepts(problem) || !runs_here(kernel.needs)) continue;
+      if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
       for (const KernelConfig& config : kernel.configs) {
         for (const int32_t rows : {1, 2, 3, 6, 17}) {
           EXPECT_EQ(first_rows(kernel, problem, step, config, rows, rows),

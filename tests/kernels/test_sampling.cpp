@@ -104,7 +104,7 @@ TEST(Sampling, EveryKernelDrawsTheSame) {
   for (int32_t position = 0; position < 1000; ++position) {
     const int32_t want = row.sample(Sample::kernels().back(), position).id;
     for (const Kernel<Sample>& kernel : Sample::kernels()) {
-      if (!runs_here(kernel.needs)) continue;
+      if (!this_machine().includes(kernel.needs)) continue;
       ASSERT_EQ(row.sample(kernel, position).id, want) << kernel.name;
     }
   }
@@ -148,7 +148,7 @@ TEST(Sampling, OddLogitsDoNotWin) {
       OneRow row(logits);
       row.parameters().temperature = temperature;
       for (const Kernel<Sample>& kernel : Sample::kernels()) {
-        if (!runs_here(kernel.needs)) continue;
+        if (!this_machine().includes(kernel.needs)) continue;
         const SampledRow result = row.sample(kernel, 3);
         if (want >= 0) {
           EXPECT_EQ(result.id, want) << kernel.name;

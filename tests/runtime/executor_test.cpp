@@ -15,8 +15,14 @@
 namespace incipit {
 namespace {
 
-using DeviceMaker = std::unique_ptr<Device> (*)(int);
-std::unique_ptr<Device> make_shadow(int) { return make_shadow_device(); }
+const Target shadow(Backend::shadow, 0);
+
+/// An executor on the device that the engine is for.
+std::unique_ptr<Executor> open_executor(const TinyEngine& tiny, int threads, const ExecutorOptions& options = {}) {
+  auto engine = tiny.open();
+  auto device = make_device(engine->target(), threads);
+  return std::make_unique<Executor>(std::move(engine), std::move(device), options);
+}
 
 std::vector<int32_t> some_text(size_t length, uint32_t seed) {
   std::mt19937 random(seed);
@@ -48,14 +54,15 @@ int32_t greedy(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-class ExecutorTest : public ::testing::TestWithParam<std::pair<const char*, DeviceMaker>> {
+class ExecutorTest : public ::testing::TestWithParam<Backend> {
  protected:
   static const TinyEngine& tiny() {
-    static const TinyEngine engine;
-    return engine;
+    static const TinyEngine of_processors;
+    static const TinyEngine of_the_shadow({}, shadow);
+    return GetParam() == Backend::cpu ? of_processors : of_the_shadow;
   }
-  std::unique_ptr<Executor> make(const ExecutorOptions& options = {}) const {
-    return std::make_unique<Executor>(tiny().open(), GetParam().second(2), options);
+  static std::unique_ptr<Executor> make(const ExecutorOptions& options = {}) {
+    return open_executor(tiny(), 2, options);
   }
 };
 
@@ -68,7 +75,7 @@ TEST_P(ExecutorTest, LimitsAreThePlans) {
   EXPECT_EQ(limits.max_tokens, TinyModel::max_tokens);
   EXPECT_EQ(limits.max_rows, TinyModel::max_rows);
   ASSERT_EQ(limits.groups.size(), 1u);
-  EXPECT_EQ(limits.groups[0].pages, 4 * TinyModel::max_context / TinyModel::page_tokens);
+  EXPECT_EQ(limits.groups[0].pages, 4 * TinyModel::max_context / tiny().model.page_tokens());
   const Executor::Memory memory = executor->memory();
   EXPECT_EQ(memory.pages, limits.groups[0].pages * limits.groups[0].page_bytes);
   EXPECT_GT(memory.weights, 0);
@@ -259,41 +266,53 @@ TEST_P(ExecutorTest, TruncatedTokensNeverWere) {
   EXPECT_EQ(ids, expected);
 }
 
+/// Feeds tokens of which none is sampled.
+void feed(Executor& executor, Sequence& sequence, std::span<const int32_t> tokens) {
+  while (!tokens.empty()) {
+    const auto part = tokens.first(std::min<size_t>(tokens.size(), TinyModel::max_tokens));
+    ids_of(executor, std::vector<Share>{{&sequence, {part.begin(), part.end()}, {}, {}}});
+    tokens = tokens.subspan(part.size());
+  }
+}
+
 TEST_P(ExecutorTest, ACopiedPageIsTheSequencesOwn) {
-  const std::vector<int32_t> text = some_text(30, 21);
+  const int32_t page = tiny().model.page_tokens();
+  const auto known = static_cast<size_t>(page + 4);
+  const std::vector<int32_t> text = some_text(known + 10, 21);
   const std::vector<float> expected = tiny().model.forward(text);
   const auto executor = make();
   Sequences sequences(executor->limits());
   Sequence original = sequences.add(), fork = sequences.add();
   for (const Sequence* sequence : {&original, &fork}) executor->configure(sequence->slot, {}, 0);
-  const std::vector<int32_t> head(text.begin(), text.begin() + 20), tail(text.begin() + 20, text.end());
-  ids_of(*executor, std::vector<Share>{{&original, head, {}, {}}});
+  feed(*executor, original, std::span(text).first(known));
   // The first page is shared, the second copied; then the original writes other tokens over its own second page.
   executor->copy_page(0, original.pages[0][1], fork.pages[0][1]);
   fork.pages[0][0] = original.pages[0][0];
-  fork.position = 20;
-  original.position = 16;
-  ids_of(*executor, std::vector<Share>{{&original, some_text(16, 2), {}, {}}});
-  expect_close(logits_of(*executor, std::vector<Share>{{&fork, tail, all_rows(10), {}}}), rows_of(expected, 20, 10));
+  fork.position = page + 4;
+  original.position = page;
+  feed(*executor, original, some_text(16, 2));
+  const std::vector<int32_t> tail(text.end() - 10, text.end());
+  expect_close(logits_of(*executor, std::vector<Share>{{&fork, tail, all_rows(10), {}}}), rows_of(expected, known, 10));
 }
 
 TEST_P(ExecutorTest, AHistoryBegunWithKnownTokensIsThatOfOneWhoComputedThem) {
-  const std::vector<int32_t> text = some_text(40, 9);
+  const int32_t known = std::max(32, tiny().model.page_tokens());
+  const std::vector<int32_t> text = some_text(static_cast<size_t>(known) + 8, 9);
   const auto executor = make();
   Sequences sequences(executor->limits());
   Sequence computed = sequences.add(), begun = sequences.add();
   const SamplingParameters parameters = lively(5);  // with penalties
   // Some of the cached tokens were generated, as those of a sequence that was preempted are.
   executor->configure(computed.slot, parameters, 20);
-  const std::vector<int32_t> head(text.begin(), text.begin() + 32), tail(text.begin() + 32, text.end());
+  const std::vector<int32_t> head(text.begin(), text.begin() + known), tail(text.begin() + known, text.end());
   ids_of(*executor, std::vector<Share>{{&computed, head, {}, {}}});
   executor->configure(begun.slot, parameters, 20, head);
   for (size_t g = 0; g < begun.pages.size(); ++g) {
-    for (size_t page = 0; page < 32U / static_cast<size_t>(executor->limits().groups[g].page_tokens); ++page) {
+    for (size_t page = 0; page < static_cast<size_t>(known / executor->limits().groups[g].page_tokens); ++page) {
       begun.pages[g][page] = computed.pages[g][page];
     }
   }
-  begun.position = 32;
+  begun.position = known;
   std::vector<std::vector<int32_t>> ids;
   for (Sequence* sequence : {&computed, &begun}) {
     ids.push_back(ids_of(*executor, std::vector<Share>{{sequence, tail, {7}, {}}}));
@@ -383,7 +402,8 @@ TEST_P(ExecutorTest, NothingIsAllocatedInAStep) {
     executor->copy_page(0, a.pages[0][0], b.pages[0][7]);
     executor->collect(before);
     // References on the shadow's own thread may allocate.
-    EXPECT_EQ(executor->device().name() == "shadow" ? allocations.count_here() : allocations.count(), 0);
+    EXPECT_EQ(executor->device().target().backend == Backend::shadow ? allocations.count_here() : allocations.count(),
+              0);
   }
 }
 
@@ -440,21 +460,28 @@ TEST_P(ExecutorTest, TheExecutorMayGoWhileWorkIsQueued) {
   submit(*executor, std::vector<Share>{{&sequence, {}, {0}, {}}});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ExecutorTest,
-                         ::testing::Values(std::pair<const char*, DeviceMaker>{"cpu", make_cpu_device},
-                                           std::pair<const char*, DeviceMaker>{"shadow", make_shadow}),
-                         [](const auto& test) { return test.param.first; });
+INSTANTIATE_TEST_SUITE_P(All, ExecutorTest, ::testing::Values(Backend::cpu, Backend::shadow),
+                         [](const auto& test) { return test.param == Backend::cpu ? "cpu" : "shadow"; });
 
-TEST(Executors, TheShadowDeviceComputesWhatTheProcessorDoes) {
-  const TinyEngine tiny;
+TEST(Executors, TheShadowComputesWhatTheProcessorDoes) {
   std::vector<std::vector<float>> logits;
-  for (DeviceMaker maker : {make_cpu_device, make_shadow}) {
-    Executor executor(tiny.open(), maker(2));
-    Sequences sequences(executor.limits());
+  for (const Target& target : {Target(), shadow}) {
+    const auto executor = open_executor(TinyEngine({}, target), 2);
+    Sequences sequences(executor->limits());
     Sequence sequence = sequences.add();
-    logits.push_back(logits_in_chunks(executor, sequence, some_text(40, 2), {9, 1}));
+    logits.push_back(logits_in_chunks(*executor, sequence, some_text(40, 2), {9, 1}));
   }
   expect_close(logits[1], logits[0]);
+}
+
+TEST(Executors, AnEngineOfAnotherTargetIsRefused) {
+  const TinyEngine tiny({}, shadow);
+  try {
+    Executor executor(tiny.open(), make_cpu_device(1));
+    FAIL() << "loaded";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("was built for shadow"));
+  }
 }
 
 class ExecutorDeathTest : public ::testing::Test {

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
 #include <stdexcept>
 
 #include "engine/writer.h"
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
+#include "kernels/shadow/device_code.h"
 #include "kernels/weight_layout.h"
 #include "support/packed_weight.h"
 
@@ -77,15 +79,16 @@ std::vector<double> attended(const std::vector<double>& q, const std::vector<std
   return out;
 }
 
-/// The first kernel of the table that computes the problem on this machine.
-plan::KernelUseT kernel_for(const std::string& problem_text) {
+/// The first kernel of a target that computes the problem.
+plan::KernelUseT kernel_for(const std::string& problem_text, const Target& target) {
   plan::KernelUseT use;
   with_family(family_of(problem_text), [&](auto tag) {
     using Family = typename decltype(tag)::type;
     const auto problem = problem_from_text<typename Family::Problem>(problem_text);
-    for (const Kernel<Family>& kernel : Family::kernels()) {
-      if (!runs_here(kernel.needs) || !kernel.accepts(problem)) continue;
-      use = {{}, 0, std::string(kernel.name), kernel.abi, std::string(kernel.configs[0].name), ""};
+    for (const Kernel<Family>* kernel : kernels_for<Family>(target)) {
+      if (!kernel->accepts(problem)) continue;
+      use = {{}, 0, std::string(kernel->name), kernel->abi, std::string(kernel->configs[0].name), ""};
+      if (target.backend != Backend::cpu) use.function = use.kernel;
       return;
     }
   });
@@ -93,10 +96,15 @@ plan::KernelUseT kernel_for(const std::string& problem_text) {
   return use;
 }
 
+void add_functions(const plan::StepT& step, std::set<DeviceFunction>& functions) {
+  for (const plan::KernelUseT& use : step.kernels) functions.insert({use.function, use.abi});
+}
+
 /// Adds buffers and steps to a plan.
 class PlanBuilder {
  public:
-  explicit PlanBuilder(plan::PlanT& plan) : plan_(plan) {}
+  /// With kernels of the target; of this machine's where that is a processor.
+  PlanBuilder(plan::PlanT& plan, const Target& target) : plan_(plan), machine_(this_machine(target.backend)) {}
 
   plan::OperandT buffer(const std::string& name, plan::Axis axis, int32_t width) {
     plan_.buffers.push_back({{}, name, "f32", axis, static_cast<uint32_t>(width)});
@@ -123,7 +131,7 @@ class PlanBuilder {
                    std::vector<plan::OperandT> outputs) const {
     plan::StepT made{{}, name, to_text(problem), axis, std::move(inputs), std::move(outputs), {}};
     for (const plan::BucketT& bucket : plan_.buckets) {
-      plan::KernelUseT& use = made.kernels.emplace_back(kernel_for(made.problem));
+      plan::KernelUseT& use = made.kernels.emplace_back(kernel_for(made.problem, machine_));
       use.rows = axis == plan::Axis::tokens ? bucket.tokens : bucket.rows;
     }
     return made;
@@ -131,11 +139,13 @@ class PlanBuilder {
 
  private:
   plan::PlanT& plan_;
+  Target machine_;
 };
 
 }  // namespace
 
-TinyModel::TinyModel() {
+TinyModel::TinyModel(const Target& target)
+    : target_(target), pages_(target.backend == Backend::cpu ? PageFormat{16} : page_format(target.backend)) {
   std::mt19937 random(11);
   const auto values = [&](int64_t count, float scale, float mean = 0) {
     std::normal_distribution<float> normal(mean, scale);
@@ -186,7 +196,7 @@ std::vector<float> TinyModel::forward(std::span<const int32_t> tokens) const {
 
 std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   std::vector<NamedWeight> list;
-  const auto weight = [](const std::string& name, const char* layout, int32_t rows, int32_t columns) {
+  const auto weight = [](const std::string& name, std::string_view layout, int32_t rows, int32_t columns) {
     plan::WeightT made;
     made.name = name;
     made.layout = layout;
@@ -198,12 +208,13 @@ std::vector<TinyModel::NamedWeight> TinyModel::weights() const {
   const auto dense = [&](const std::string& name, int32_t rows, int32_t columns, const std::vector<float>& values) {
     list.push_back({weight(name, "dense", rows, columns), values});
   };
+  const WeightLayout& layout = target_.backend == Backend::cpu ? panel16 : k_major8;
   const auto packed = [&](const std::string& name, int32_t n, int32_t k, const std::vector<float>& values,
                           bool gated = false) {
     const WeightShape shape = weight_shape(WeightFormat::f32, n, k, gated);
-    std::vector<float> panels(static_cast<size_t>(packed_shape(panel16, shape).bytes()) / 4);
-    pack_codes(panel16, shape, std::as_bytes(std::span(values)).data(), reinterpret_cast<std::byte*>(panels.data()));
-    list.push_back({weight(name, "panel16", n, k), panels});
+    std::vector<float> panels(static_cast<size_t>(packed_shape(layout, shape).bytes()) / 4);
+    pack_codes(layout, shape, std::as_bytes(std::span(values)).data(), reinterpret_cast<std::byte*>(panels.data()));
+    list.push_back({weight(name, layout.name, n, k), panels});
     if (gated) list.back().weight.pairing = plan::Pairing::gate_up;
   };
   dense("table", vocabulary, hidden, table_);
@@ -238,20 +249,20 @@ plan::PlanT TinyModel::plan() const {
   result.max_context = max_context;
   result.max_sequences = slots;
   result.end_ids = {0};
-  const KvGeometry geometry{layers, kv_heads, head_dim, page_tokens, DType::f32};
+  const KvGeometry geometry{layers, kv_heads, head_dim, pages_.tokens, DType::f32, pages_.layout};
   result.groups = {{{},
                     {0, 1},
                     0,
                     plan::CacheKind::paged,
                     {{{}, "keys", kv_heads, head_dim, "f32", ""}, {{}, "values", kv_heads, head_dim, "f32", ""}},
-                    page_tokens,
+                    static_cast<uint32_t>(pages_.tokens),
                     static_cast<uint64_t>(geometry.page_bytes()),
-                    std::string(kv_layout)}};
+                    std::string(name_of(geometry.layout))}};
   result.precision = "f32";
   result.buckets = {{{}, 1, 1, 1, 0, {}}, {{}, 8, 4, 2, 0, {}}, {{}, max_tokens, max_rows, slots, 0, {}}};
   for (NamedWeight& one : weights()) result.weights.push_back(one.weight);
 
-  PlanBuilder builder(result);
+  PlanBuilder builder(result, target_);
   const auto norm = [&](const std::string& name, Axis axis, const plan::OperandT& x) {
     const plan::OperandT out = builder.buffer(name, axis, hidden);
     builder.step(name, RmsNorm::Problem{hidden, epsilon, true}, axis, {x, {}, builder.weight(name)}, {out});
@@ -282,7 +293,8 @@ plan::PlanT TinyModel::plan() const {
   };
   const auto attention = [&](const std::string& name, Axis axis, uint32_t layer, const plan::OperandT& q,
                              const plan::OperandT& table = {}) {
-    Attention::Problem problem{heads, kv_heads, head_dim, page_tokens};
+    Attention::Problem problem{heads, kv_heads, head_dim, pages_.tokens};
+    problem.pages = pages_.layout;
     problem.rotary_pairs = static_cast<int32_t>(table.width / 2);
     problem.scale = 1 / std::sqrt(static_cast<float>(head_dim));
     problem.over_rows = axis == Axis::rows;
@@ -301,6 +313,8 @@ plan::PlanT TinyModel::plan() const {
   builder.step("embed", Embedding::Problem{vocabulary, hidden}, Axis::tokens,
                {{{}, Space::ids}, builder.weight("table")}, {x});
   const plan::OperandT token_table = rotary_table(Axis::tokens, Space::positions);
+  KvWrite::Problem write{kv_heads, head_dim, pages_.tokens};
+  write.pages = pages_.layout;
   {
     const plan::OperandT qkv = builder.buffer("0.qkv", Axis::tokens, queries + 2 * keys);
     const plan::OperandT q = PlanBuilder::columns(qkv, 0, queries), k = PlanBuilder::columns(qkv, queries, keys),
@@ -308,8 +322,7 @@ plan::PlanT TinyModel::plan() const {
     linear("0.qkv", Axis::tokens, queries + 2 * keys, hidden, norm("0.input_gain", Axis::tokens, x), {}, qkv);
     rotary("0.rotary_q", Axis::tokens, heads, q, token_table);
     rotary("0.rotary_k", Axis::tokens, kv_heads, k, token_table);
-    builder.step("0.write", KvWrite::Problem{kv_heads, head_dim, page_tokens}, Axis::tokens,
-                 {k, v, {{}, Space::cache, 0, 0}, {}}, {});
+    builder.step("0.write", write, Axis::tokens, {k, v, {{}, Space::cache, 0, 0}, {}}, {});
     linear("0.output", Axis::tokens, hidden, queries, attention("0.attention", Axis::tokens, 0, q), x, x);
     mlp("0.", Axis::tokens, x);
   }
@@ -317,7 +330,6 @@ plan::PlanT TinyModel::plan() const {
   const plan::OperandT kv = builder.buffer("1.kv", Axis::tokens, 2 * keys);
   const plan::OperandT k = PlanBuilder::columns(kv, 0, keys), v = PlanBuilder::columns(kv, keys, keys);
   linear("1.kv", Axis::tokens, 2 * keys, hidden, n, {}, kv);
-  KvWrite::Problem write{kv_heads, head_dim, page_tokens};
   write.rotary_pairs = pairs;
   builder.step("1.write", write, Axis::tokens, {k, v, {{}, Space::cache, 0, 1}, token_table}, {});
   const plan::OperandT row_x = gather("1.x", x);
@@ -346,7 +358,7 @@ plan::PlanT TinyModel::plan() const {
 
 void TinyModel::write(const std::filesystem::path& path, const std::function<void(plan::PlanT&)>& change) const {
   plan::PlanT result = plan();
-  EngineWriter writer(path, {});
+  EngineWriter writer(path, target_);
   const std::vector<NamedWeight> list = weights();
   for (size_t i = 0; i < list.size(); ++i) {
     const auto bytes = std::as_bytes(std::span(list[i].values));
@@ -354,6 +366,13 @@ void TinyModel::write(const std::filesystem::path& path, const std::function<voi
   }
   if (change) change(result);
   writer.add_section(SectionKind::plan, plan_bytes(result));
+  if (target_.backend == Backend::shadow) {
+    std::set<DeviceFunction> functions{{"publish/shadow", 1}, {"reset_slot/shadow", 1}, {"truncate_slot/shadow", 1}};
+    for (const plan::StepT* step : {result.resolve_tokens.get(), result.sample.get()}) add_functions(*step, functions);
+    for (const plan::StepT& step : result.steps) add_functions(step, functions);
+    const std::string code = write_device_code(functions);
+    writer.add_section(SectionKind::device_code, std::as_bytes(std::span(code)));
+  }
   writer.add_section(SectionKind::manifest, std::as_bytes(std::span("{}", 2)));
   writer.commit();
 }

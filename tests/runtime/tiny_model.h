@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/plan_bytes.h"
+#include "kernels/layout.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
@@ -18,10 +19,13 @@ class TinyModel {
  public:
   static constexpr int32_t vocabulary = 80, hidden = 48, layers = 2, heads = 4, kv_heads = 2, head_dim = 8, ff = 56;
   static constexpr int32_t queries = heads * head_dim, keys = kv_heads * head_dim, pairs = head_dim / 2;
-  static constexpr int32_t page_tokens = 16, max_context = 128, slots = 4, max_tokens = 64, max_rows = 40;
+  static constexpr int32_t max_context = 128, slots = 4, max_tokens = 64, max_rows = 40;
   static constexpr float epsilon = 1e-5f;
 
-  TinyModel();
+  /// To run on a target: an accelerator has pages of its own.
+  explicit TinyModel(const Target& target = {});
+
+  int32_t page_tokens() const { return pages_.tokens; }
 
   /// Logits [tokens, vocabulary] of a whole text, in double precision.
   std::vector<float> forward(std::span<const int32_t> tokens) const;
@@ -48,6 +52,8 @@ class TinyModel {
   };
   std::vector<NamedWeight> weights() const;
 
+  Target target_;
+  PageFormat pages_;
   std::vector<float> table_;  // (vocabulary, hidden)
   std::vector<float> frequencies_;
   std::vector<Layer> layers_;
@@ -58,7 +64,7 @@ class TinyModel {
 /// The engine of a TinyModel in a file of its own.
 class TinyEngine {
  public:
-  explicit TinyEngine(const std::function<void(plan::PlanT&)>& change = {}) {
+  explicit TinyEngine(const std::function<void(plan::PlanT&)>& change = {}, const Target& target = {}) : model(target) {
     model.write(directory / "tiny.engine", change);
   }
   std::shared_ptr<const Engine> open() const { return Engine::open(directory / "tiny.engine"); }

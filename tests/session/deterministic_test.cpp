@@ -18,14 +18,16 @@ namespace {
 constexpr int32_t max_context = 160;
 
 /// Tuned, so that buckets would differ.
-std::shared_ptr<const Engine> deterministic_engine(const std::string& model, const std::string& precision) {
+std::shared_ptr<const Engine> deterministic_engine(const std::string& model, const std::string& precision,
+                                                   const std::string& target) {
   static const TemporaryDirectory directory;
   static std::map<std::string, std::shared_ptr<const Engine>> made;
-  const std::string name = model + "-" + precision;
+  const std::string name = model + "-" + precision + "-" + target;
   auto& engine = made[name];
   if (!engine) {
     CompileOptions options;
     options.precision = precision;
+    options.target = target;
     options.max_batch = 4;
     options.max_context = max_context;
     options.deterministic = true;
@@ -43,10 +45,7 @@ std::vector<int32_t> random_text(size_t length, uint32_t seed, int32_t vocabular
 
 class Deterministic : public testing::TestWithParam<std::tuple<std::string, std::string, std::string>> {
  protected:
-  std::shared_ptr<const Engine> engine() const {
-    return deterministic_engine(std::get<0>(GetParam()), std::get<1>(GetParam()));
-  }
-  std::string device() const { return std::get<2>(GetParam()); }
+  std::shared_ptr<const Engine> engine() const { return std::apply(deterministic_engine, GetParam()); }
 };
 
 TEST_P(Deterministic, EveryStepHasOneKernelForAllBuckets) {
@@ -60,10 +59,10 @@ TEST_P(Deterministic, EveryStepHasOneKernelForAllBuckets) {
 }
 
 TEST_P(Deterministic, LogitsAreTheSameBitsInAnyChunksAndCompany) {
-  const int32_t vocabulary = Executor(engine(), make_test_device("cpu", 1)).limits().vocabulary;
+  const int32_t vocabulary = static_cast<int32_t>(engine()->plan().vocabulary());
   const std::vector<int32_t> subject = random_text(60, 1, vocabulary), other = random_text(150, 2, vocabulary);
   const auto run = [&](int threads, std::vector<size_t> chunks, size_t company) {
-    Driver driver(engine(), make_test_device(device(), threads));
+    Driver driver(engine(), threads);
     driver.start(0);
     driver.start(1);
     std::vector<float> all;
@@ -99,8 +98,7 @@ TEST_P(Deterministic, LogitsAreTheSameBitsInAnyChunksAndCompany) {
 
 TEST_P(Deterministic, TextIsTheSameInAnyBatchAndBehindAnyPrefix) {
   SessionOptions options;
-  options.device = device() == "cpu" ? SessionOptions::DeviceKind::cpu : SessionOptions::DeviceKind::shadow;
-  const int32_t vocabulary = Executor(engine(), make_test_device("cpu", 1)).limits().vocabulary;
+  const int32_t vocabulary = static_cast<int32_t>(engine()->plan().vocabulary());
   const std::vector<int32_t> beginning = random_text(70, 3, vocabulary);
   std::vector<Request> requests;
   for (uint32_t i = 0; i < 8; ++i) {
@@ -159,7 +157,9 @@ std::string case_name(const testing::TestParamInfo<std::tuple<std::string, std::
 // Plain attention; windows and soft caps; experts.
 INSTANTIATE_TEST_SUITE_P(All, Deterministic,
                          testing::Combine(testing::Values("llama-gqa-tied", "gemma2", "mixtral"),
-                                          testing::ValuesIn(precisions()), testing::Values("cpu", "shadow")),
+                                          testing::ValuesIn(precisions()), testing::Values("native")),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Shadow, Deterministic, testing::Values(std::tuple("llama-gqa-tied", "int8", "shadow")),
                          case_name);
 
 }  // namespace

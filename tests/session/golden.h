@@ -37,26 +37,28 @@ struct Golden {
   }
 };
 
-inline std::shared_ptr<const Engine> build_engine(const std::filesystem::path& model,
-                                                  const std::filesystem::path& target, int32_t max_batch,
-                                                  int64_t max_context = 0) {
+inline std::shared_ptr<const Engine> build_engine(const std::filesystem::path& model, const std::filesystem::path& out,
+                                                  int32_t max_batch, int64_t max_context = 0,
+                                                  const std::string& target = "native") {
   CompileOptions options;
+  options.target = target;
   options.precision = "f32";
   options.tune = false;
   options.max_batch = max_batch;
   options.max_context = max_context;
   Progress quiet(false);
-  compile(import_model(model), options, target, quiet);
-  return Engine::open(target);
+  compile(import_model(model), options, out, quiet);
+  return Engine::open(out);
 }
 
 /// Made once for the whole program.
-inline std::shared_ptr<const Engine> reference_engine(const std::string& model, int64_t max_context = 0) {
+inline std::shared_ptr<const Engine> reference_engine(const std::string& model, int64_t max_context = 0,
+                                                      const std::string& target = "native") {
   static const TemporaryDirectory directory;
   static std::map<std::string, std::shared_ptr<const Engine>> made;
-  const std::string name = model + "-" + std::to_string(max_context);
+  const std::string name = model + "-" + target + "-" + std::to_string(max_context);
   auto& engine = made[name];
-  if (!engine) engine = build_engine(fixtures() / "reference" / model, directory / name, 4, max_context);
+  if (!engine) engine = build_engine(fixtures() / "reference" / model, directory / name, 4, max_context, target);
   return engine;
 }
 

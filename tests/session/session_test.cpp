@@ -50,9 +50,8 @@ Request greedy_request(std::vector<int32_t> prompt, int32_t tokens) {
   return request;
 }
 
-SessionOptions options_for(const std::string& device) {
+SessionOptions two_threads() {
   SessionOptions options;
-  options.device = device == "cpu" ? SessionOptions::DeviceKind::cpu : SessionOptions::DeviceKind::shadow;
   options.threads = 2;
   return options;
 }
@@ -69,12 +68,15 @@ SessionOptions tight_pools(const std::shared_ptr<const Engine>& engine, SessionO
 class SessionGreedy : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   std::string model() const { return std::get<0>(GetParam()); }
-  SessionOptions options() const { return options_for(std::get<1>(GetParam())); }
+  std::shared_ptr<const Engine> made(int64_t max_context = 0) const {
+    return reference_engine(model(), max_context, std::get<1>(GetParam()));
+  }
+  static SessionOptions options() { return two_threads(); }
 
   /// Runs every golden sequence `copies` times, all at once.
   void expect_golden(const SessionOptions& session_options, int copies) {
     const Golden golden = Golden::of(model());
-    Session session(reference_engine(model()), session_options);
+    Session session(made(), session_options);
     std::vector<Heard> heard(golden.sequences() * static_cast<size_t>(copies));
     for (size_t i = 0; i < heard.size(); ++i) {
       session.submit(greedy_request(golden.prompt(i % golden.sequences()), 16), heard[i].listener());
@@ -90,7 +92,7 @@ class SessionGreedy : public testing::TestWithParam<std::tuple<std::string, std:
 
 TEST_P(SessionGreedy, MatchesTransformersAlone) {
   const Golden golden = Golden::of(model());
-  Session session(reference_engine(model()), options());
+  Session session(made(), options());
   for (size_t i = 0; i < golden.sequences(); ++i) {
     Heard heard;
     session.submit(greedy_request(golden.prompt(i), 16), heard.listener());
@@ -108,7 +110,7 @@ TEST_P(SessionGreedy, MatchesTransformersInSmallChunks) {
 }
 
 TEST_P(SessionGreedy, MatchesTransformersFromPoolsThatHoldOneAtATime) {
-  const auto engine = reference_engine(model(), 64);
+  const auto engine = made(64);
   const Golden golden = Golden::of(model());
   Session session(engine, tight_pools(engine, options()));
   std::vector<Heard> heard(6);
@@ -120,7 +122,7 @@ TEST_P(SessionGreedy, MatchesTransformersFromPoolsThatHoldOneAtATime) {
 }
 
 TEST_P(SessionGreedy, PreemptionDoesNotChangeTheTokens) {
-  const auto engine = reference_engine(model(), 64);
+  const auto engine = made(64);
   const Golden golden = Golden::of(model());
   std::vector<Request> requests;
   for (size_t i = 0; i < 6; ++i) {
@@ -141,7 +143,7 @@ TEST_P(SessionGreedy, PreemptionDoesNotChangeTheTokens) {
 
 TEST_P(SessionGreedy, StaggeredArrivalsChangeNothing) {
   const Golden golden = Golden::of(model());
-  Session session(reference_engine(model()), options());
+  Session session(made(), options());
   std::vector<Heard> heard(6);
   for (size_t i = 0; i < heard.size(); ++i) {
     session.submit(greedy_request(golden.prompt(i % 2), 16), heard[i].listener());
@@ -153,7 +155,7 @@ TEST_P(SessionGreedy, StaggeredArrivalsChangeNothing) {
 
 TEST_P(SessionGreedy, APrefixThatIsFoundChangesNothing) {
   const Golden golden = Golden::of(model());
-  Session session(reference_engine(model()), options());
+  Session session(made(), options());
   for (int round = 0; round < 2; ++round) {
     for (size_t i = 0; i < golden.sequences(); ++i) {
       Heard heard;
@@ -166,7 +168,7 @@ TEST_P(SessionGreedy, APrefixThatIsFoundChangesNothing) {
 }
 
 TEST_P(SessionGreedy, LongTextsThatShareBeginningsAreWhatTheyAreAlone) {
-  const auto engine = reference_engine(model(), 300);
+  const auto engine = made(300);
   std::mt19937 random(11);
   const auto vocabulary = static_cast<uint32_t>(engine->plan().vocabulary());
   std::vector<int32_t> text(260);
@@ -198,7 +200,7 @@ TEST_P(SessionGreedy, LongTextsThatShareBeginningsAreWhatTheyAreAlone) {
 }
 
 TEST_P(SessionGreedy, AConversationGoesOnBehindItsLastAnswer) {
-  const auto engine = reference_engine(model(), 300);
+  const auto engine = made(300);
   Session session(engine, options());
   std::vector<int32_t> text = Golden::of(model()).prompt(0);
   int32_t known = 0;
@@ -225,20 +227,25 @@ std::vector<std::string> greedy_models() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SessionGreedy,
-                         testing::Combine(testing::ValuesIn(greedy_models()), testing::Values("cpu", "shadow")),
+                         testing::Combine(testing::ValuesIn(greedy_models()), testing::Values("native")), greedy_name);
+INSTANTIATE_TEST_SUITE_P(Shadow, SessionGreedy,
+                         testing::Combine(testing::Values("llama-gqa-tied", "gemma3"), testing::Values("shadow")),
                          greedy_name);
 
-std::string device_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
+std::string target_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
 
 class SessionBehaviour : public testing::TestWithParam<std::string> {
  protected:
   SessionBehaviour() : golden_(Golden::of("llama-gqa-tied")) {}
-  SessionOptions options() const { return options_for(GetParam()); }
+  static std::shared_ptr<const Engine> made(int64_t max_context = 0) {
+    return reference_engine("llama-gqa-tied", max_context, GetParam());
+  }
+  static SessionOptions options() { return two_threads(); }
   Golden golden_;
 };
 
 TEST_P(SessionBehaviour, StopsAtAStopIdAndHarmsNobody) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   const std::vector<int32_t> expected = golden_.continuation(0);
   Request stopping = greedy_request(golden_.prompt(0), 16);
   stopping.stop_ids = {expected[5]};
@@ -258,7 +265,7 @@ TEST_P(SessionBehaviour, StopsAtAStopIdAndHarmsNobody) {
 }
 
 TEST_P(SessionBehaviour, CancelsWithoutDisturbingOthers) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   Heard cancelled, other, waiting;
   const SequenceId id = session.submit(greedy_request(golden_.prompt(0), 16), cancelled.listener());
   session.submit(greedy_request(golden_.prompt(1), 16), other.listener());
@@ -277,7 +284,7 @@ TEST_P(SessionBehaviour, CancelsWithoutDisturbingOthers) {
 }
 
 TEST_P(SessionBehaviour, AListenerMayCancelAndSubmit) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   Heard first, second;
   SequenceId id = 0;
   const auto hear = first.listener();
@@ -294,7 +301,7 @@ TEST_P(SessionBehaviour, AListenerMayCancelAndSubmit) {
 }
 
 TEST_P(SessionBehaviour, AFailingListenerEndsItsOwnRequestAlone) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   Heard other;
   int heard = 0;
   session.submit(greedy_request(golden_.prompt(0), 16), [&](const TokenEvent&) {
@@ -308,7 +315,7 @@ TEST_P(SessionBehaviour, AFailingListenerEndsItsOwnRequestAlone) {
 }
 
 TEST_P(SessionBehaviour, EndsAtTheContextWithLength) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   const int32_t context = session.executor().limits().max_context;
   std::vector<int32_t> prompt(static_cast<size_t>(context) - 2, 5);
   Heard almost, full;
@@ -329,7 +336,7 @@ TEST_P(SessionBehaviour, DrawsTheSameTokensWhateverTheBatch) {
   drawn.sampling.seed = 7;
   drawn.sampling.repetition_penalty = 1.2F;
   drawn.sampling.presence_penalty = 0.3F;
-  const auto engine = reference_engine("llama-gqa-tied", 64);
+  const auto engine = made(64);
   Session alone(engine, options());
   Heard expected, otherwise;
   alone.submit(drawn, expected.listener());
@@ -353,7 +360,7 @@ TEST_P(SessionBehaviour, DrawsTheSameTokensWhateverTheBatch) {
 }
 
 TEST_P(SessionBehaviour, RefusesBadRequestsInOneLineAndGoesOn) {
-  Session session(reference_engine("llama-gqa-tied"), options());
+  Session session(made(), options());
   const auto refusal = [&](const std::function<void(Request&)>& spoil) {
     Request request = greedy_request(golden_.prompt(0), 4);
     spoil(request);
@@ -387,15 +394,15 @@ TEST_P(SessionBehaviour, RefusesBadRequestsInOneLineAndGoesOn) {
 TEST_P(SessionBehaviour, RefusesACacheThatCannotHoldOneSequence) {
   SessionOptions tiny = options();
   tiny.executor.cache_bytes = 64;
-  EXPECT_THROW(Session(reference_engine("llama-gqa-tied"), tiny), Error);
+  EXPECT_THROW(Session(made(), tiny), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SessionBehaviour, testing::Values("cpu", "shadow"), device_name);
+INSTANTIATE_TEST_SUITE_P(All, SessionBehaviour, testing::Values("native", "shadow"), target_name);
 
 /// The bundled model has a tokenizer: text.
-class SessionText : public testing::TestWithParam<std::string> {
+class SessionText : public testing::Test {
  protected:
-  SessionText() : session_(classics_engine(), options_for(GetParam())) {}
+  SessionText() : session_(classics_engine(), two_threads()) {}
 
   Heard run(const std::function<void(Request&)>& change) {
     Request request;
@@ -410,21 +417,21 @@ class SessionText : public testing::TestWithParam<std::string> {
   Session session_;
 };
 
-TEST_P(SessionText, StreamsWhatDecodeSays) {
+TEST_F(SessionText, StreamsWhatDecodeSays) {
   const Heard heard = run([](Request&) {});
   EXPECT_EQ(heard.text, session_.tokenizer()->decode(heard.ids));
   EXPECT_THAT(heard.text, HasSubstr("I'm a man of business."));
   EXPECT_EQ(heard.finish, FinishReason::length);
 }
 
-TEST_P(SessionText, EndsBeforeAStopText) {
+TEST_F(SessionText, EndsBeforeAStopText) {
   const std::string whole = run([](Request&) {}).text;
   const Heard heard = run([](Request& request) { request.stop_texts = {"never there", "of bus"}; });
   EXPECT_EQ(heard.finish, FinishReason::stop);
   EXPECT_EQ(heard.text, whole.substr(0, whole.find("of bus")));
 }
 
-TEST_P(SessionText, ShowsWhatWasHeldBackForAStopThatNeverCame) {
+TEST_F(SessionText, ShowsWhatWasHeldBackForAStopThatNeverCame) {
   const std::string whole = run([](Request&) {}).text;
   const Heard heard = run([&](Request& request) { request.stop_texts = {whole + "!"}; });
   EXPECT_EQ(heard.text, whole);
@@ -439,7 +446,7 @@ void always(Request& request, int32_t id) {
   request.ignore_end = true;
 }
 
-TEST_P(SessionText, EndsAtSpecialTokensThatAStopTextNames) {
+TEST_F(SessionText, EndsAtSpecialTokensThatAStopTextNames) {
   for (const std::string name : {"<|user|>", "<|end|>"}) {
     const int32_t id = session_.tokenizer()->id_of(name).value();
     ASSERT_TRUE(session_.tokenizer()->is_special(id));
@@ -455,7 +462,7 @@ TEST_P(SessionText, EndsAtSpecialTokensThatAStopTextNames) {
   }
 }
 
-TEST_P(SessionText, EndsAtStopIdsAndEndTokens) {
+TEST_F(SessionText, EndsAtStopIdsAndEndTokens) {
   const int32_t end = session_.end_ids()[0];
   const Heard plain = run([](Request&) {});
   const auto first = std::ranges::find(plain.ids, plain.ids[4]) - plain.ids.begin();
@@ -472,18 +479,18 @@ TEST_P(SessionText, EndsAtStopIdsAndEndTokens) {
   EXPECT_EQ(at_once.finish, FinishReason::stop);
 }
 
-TEST_P(SessionText, RefusesAStopIdThatTheModelDoesNotHave) {
+TEST_F(SessionText, RefusesAStopIdThatTheModelDoesNotHave) {
   EXPECT_THAT(message_of([&] { run([](Request& request) { request.stop_ids = {1 << 20}; }); }),
               HasSubstr("stop token 1048576"));
 }
 
-TEST_P(SessionText, GivesIdsAloneWhenAskedTo) {
+TEST_F(SessionText, GivesIdsAloneWhenAskedTo) {
   const Heard heard = run([](Request& request) { request.detokenize = false; });
   EXPECT_EQ(heard.ids.size(), 24U);
   EXPECT_EQ(heard.text, "");
 }
 
-TEST_P(SessionText, KnowsTheModelsDefaults) {
+TEST_F(SessionText, KnowsTheModelsDefaults) {
   const SamplingParameters sampling = session_.default_sampling();
   EXPECT_FLOAT_EQ(sampling.temperature, 0.8F);
   EXPECT_FLOAT_EQ(sampling.top_p, 0.95F);
@@ -491,11 +498,8 @@ TEST_P(SessionText, KnowsTheModelsDefaults) {
   EXPECT_EQ(std::vector<int32_t>(session_.end_ids().begin(), session_.end_ids().end()), std::vector<int32_t>{1});
 }
 
-// Scalar references would take minutes for a model of this size.
-INSTANTIATE_TEST_SUITE_P(All, SessionText, testing::Values("cpu"), device_name);
-
 TEST(SessionDefaults, AreGreedyWhereTheModelDoesNotDraw) {
-  Session session(reference_engine("llama-mha"), options_for("cpu"));
+  Session session(reference_engine("llama-mha"), two_threads());
   EXPECT_EQ(session.default_sampling().temperature, 0);
   EXPECT_EQ(session.tokenizer(), nullptr);
 }

@@ -26,10 +26,6 @@ inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::pat
   return Engine::open(out);
 }
 
-inline std::unique_ptr<Device> make_test_device(const std::string& name, int threads = 2) {
-  return name == "cpu" ? make_cpu_device(threads) : make_shadow_device();
-}
-
 /// One sequence's share of the next step.
 struct Feed {
   int32_t slot = 0;
@@ -40,8 +36,9 @@ struct Feed {
 /// An executor, and a sequence in each of its slots, whose pages are never shared and never freed.
 class Driver {
  public:
-  Driver(std::shared_ptr<const Engine> engine, std::unique_ptr<Device> device, const ExecutorOptions& options = {})
-      : executor_(std::move(engine), std::move(device), options), pages_(executor_.limits()) {
+  /// On the device that the engine is for.
+  explicit Driver(const std::shared_ptr<const Engine>& engine, int threads = 2, const ExecutorOptions& options = {})
+      : executor_(engine, make_device(engine->target(), threads), options), pages_(executor_.limits()) {
     for (int32_t slot = 0; slot < executor_.limits().slots; ++slot) sequences_.push_back(pages_.add_empty());
   }
 

@@ -55,8 +55,9 @@ void rotary(Lowering& plan, const Node& node, const ops::Rotary& op) {
 void kv_write(Lowering& plan, const Node& node, const ops::KvWrite& op) {
   if (plan.at(node.inputs[2]).space != plan::Space::positions)
     throw not_decoder(node.name + " does not write at the tokens' positions");
-  KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), plan.page_tokens(), plan.dtype_of(node.inputs[0]),
+  KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), plan.pages().tokens, plan.dtype_of(node.inputs[0]),
                            op.cache};
+  problem.pages = plan.pages().layout;
   const plan::OperandT table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);
   problem.interleaved = op.interleaved;
@@ -78,7 +79,8 @@ void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
   problem.heads = narrow(op.heads);
   problem.kv_heads = narrow(op.kv_heads);
   problem.head_dim = narrow(op.head_dim);
-  problem.page_tokens = plan.page_tokens();
+  problem.page_tokens = plan.pages().tokens;
+  problem.pages = plan.pages().layout;
   problem.window = narrow(op.window);
   problem.scale = op.scale;
   problem.soft_cap = op.soft_cap;

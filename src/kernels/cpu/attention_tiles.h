@@ -201,10 +201,11 @@ inline size_t attention_workspace(const Attention::Problem& problem, const Kerne
 inline bool accepts_attention(const Attention::Problem& problem) {
   const auto row_dtype = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
   return problem.kv_heads > 0 && problem.heads > 0 && problem.heads % problem.kv_heads == 0 && problem.head_dim > 0 &&
-         problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.page_tokens > 0 &&
-         problem.page_tokens % 16 == 0 && problem.window >= 0 && problem.scale > 0 && problem.rotary_pairs >= 0 &&
-         2 * int64_t{problem.rotary_pairs} <= problem.head_dim && row_dtype(problem.query) &&
-         (row_dtype(problem.cache) || problem.cache == DType::f16) && row_dtype(problem.output);
+         problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.pages == PageLayout::vnni &&
+         problem.page_tokens > 0 && problem.page_tokens % 16 == 0 && problem.window >= 0 && problem.scale > 0 &&
+         problem.rotary_pairs >= 0 && 2 * int64_t{problem.rotary_pairs} <= problem.head_dim &&
+         row_dtype(problem.query) && (row_dtype(problem.cache) || problem.cache == DType::f16) &&
+         row_dtype(problem.output);
 }
 
 }  // namespace incipit

@@ -215,9 +215,9 @@ Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
   static constexpr std::string_view names[] = {"kv_write/hwy_baseline", "kv_write/hwy_avx2", "kv_write/hwy_avx3"};
   constexpr HighwayRuns<KvWrite> runs = INCIPIT_HIGHWAY_RUNS(run_kv_write);
   const auto accepts = [](const KvWrite::Problem& p) {
-    return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 && p.rotary_pairs >= 0 &&
-           2 * int64_t{p.rotary_pairs} <= p.head_dim && is_row_dtype(p.input) &&
-           (is_row_dtype(p.cache) || p.cache == DType::f16);
+    return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 &&
+           p.pages == PageLayout::vnni && p.rotary_pairs >= 0 && 2 * int64_t{p.rotary_pairs} <= p.head_dim &&
+           is_row_dtype(p.input) && (is_row_dtype(p.cache) || p.cache == DType::f16);
   };
   const auto scratch = [](const KvWrite::Problem& p, const KernelConfig&, int32_t) {
     return static_cast<size_t>(16 * p.head_dim) * sizeof(float);

@@ -29,23 +29,34 @@ void Linear::reference(const Problem& problem, const Args& args, const WeightLay
   const bool gated = is_gated(problem.activation);
   const int64_t width = problem.output_width();
   const WeightReader weight(layout, problem.weight(), args.weight);
-  const auto sum = [&](int64_t row, int64_t output) {
+  // An output's codes are read once for all rows.
+  std::vector<double> codes(static_cast<size_t>(problem.k));
+  const auto sum_outputs = [&](int64_t output, std::vector<double>& sums) {
     const WeightReader::Row of_output = weight.row(output);
-    const double product = sum_of_blocks(
-        problem.format, problem.k,
-        [&](int64_t k) { return load_element(problem.input, args.input, row * args.input_stride + k); },
-        [&](int64_t k) { return of_output.code(k); }, [&](int64_t block) { return of_output.scale(block); });
-    const double scale = problem.format.multiplies_codes() ? args.input_scales[row] : 1.0f;
-    return product * scale + (problem.bias ? of_output.output_value(args.bias) : 0.0f);
+    for (int64_t k = 0; k < problem.k; ++k) codes[static_cast<size_t>(k)] = of_output.code(k);
+    for (int64_t row = 0; row < args.rows; ++row) {
+      const double product = sum_of_blocks(
+          problem.format, problem.k,
+          [&](int64_t k) { return load_element(problem.input, args.input, row * args.input_stride + k); },
+          [&](int64_t k) { return codes[static_cast<size_t>(k)]; },
+          [&](int64_t block) { return of_output.scale(block); });
+      const double scale = problem.format.multiplies_codes() ? args.input_scales[row] : 1.0f;
+      sums[static_cast<size_t>(row)] = product * scale + (problem.bias ? of_output.output_value(args.bias) : 0.0f);
+    }
   };
-  for (int64_t row = 0; row < args.rows; ++row) {
-    for (int64_t column = 0; column < width; ++column) {
-      double value = activate(problem.activation, sum(row, column));
-      if (gated) value *= sum(row, width + column);
+  std::vector<double> sums(static_cast<size_t>(args.rows)), up(sums);
+  for (int64_t column = 0; column < width; ++column) {
+    sum_outputs(column, sums);
+    if (gated) sum_outputs(width + column, up);
+    for (int64_t row = 0; row < args.rows; ++row) {
+      double value = activate(problem.activation, sums[static_cast<size_t>(row)]);
+      if (gated) value *= up[static_cast<size_t>(row)];
       if (problem.residual) value += args.residual[row * args.residual_stride + column];
       store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
     }
-    if (args.pad_output) pad_row(args.output, row, width, args.output_stride, size_of(problem.output));
+  }
+  for (int64_t row = 0; args.pad_output && row < args.rows; ++row) {
+    pad_row(args.output, row, width, args.output_stride, size_of(problem.output));
   }
 }
 

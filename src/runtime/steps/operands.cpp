@@ -150,7 +150,7 @@ CacheView StepOperands::cache_input(std::string_view role, const KvGeometry& geo
   const plan::CacheGroup& group = *source_.plan.groups()->Get(operand.index());
   KvGeometry whole = geometry;
   whole.layers = static_cast<int32_t>(count(group.layers()));
-  bool same = text(group.layout()) == kv_layout && group.kind() == plan::CacheKind::paged &&
+  bool same = text(group.layout()) == name_of(geometry.layout) && group.kind() == plan::CacheKind::paged &&
               count(group.planes()) == 2 && group.page_tokens() == static_cast<uint32_t>(geometry.tokens) &&
               group.page_bytes() == static_cast<uint64_t>(whole.page_bytes());
   for (const plan::CachePlane* plane : items(group.planes())) {

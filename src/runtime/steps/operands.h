@@ -58,7 +58,7 @@ struct CacheView {
 
   PagedCache cache(const StepView& view) const {
     const GroupView& pages = view.groups[group];
-    return {pages.pool, pages.page_bytes, layer_offset, pages.page_tables, pages.table_stride};
+    return {pages.pool, pages.page_bytes, layer_offset, pages.page_tables, pages.table_stride, pages.pages};
   }
 };
 

@@ -1,4 +1,4 @@
-// The kernels of the CPU: one section a family, one line a kernel, best guess first. The line is all that a kernel
+// The kernels: one section a family, one line a kernel, a backend's best guess first. The line is all that a kernel
 // needs to be chosen, tested (tests/kernels) and measured (bench).
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/kernel.h"
+#include "kernels/shadow/shadow_kernel.h"
 
 namespace incipit {
 
@@ -32,6 +33,7 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_bf16(),
       linear_generic_f16(),
       linear_generic_i8(),
+      shadow_kernel<Linear>(),
   };
   return with_added(table);
 }
@@ -44,6 +46,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
       embedding_highway(HighwayTarget::avx2),
 #endif
       embedding_highway(HighwayTarget::baseline),
+      shadow_kernel<Embedding>(),
   };
   return with_added(table);
 }
@@ -52,6 +55,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
 std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
   static std::vector<Kernel<PackedEmbedding>> table{
       packed_embedding_generic(),
+      shadow_kernel<PackedEmbedding>(),
   };
   return with_added(table);
 }
@@ -64,6 +68,7 @@ std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
       rms_norm_highway(HighwayTarget::avx2),
 #endif
       rms_norm_highway(HighwayTarget::baseline),
+      shadow_kernel<RmsNorm>(),
   };
   return with_added(table);
 }
@@ -76,6 +81,7 @@ std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
       layer_norm_highway(HighwayTarget::avx2),
 #endif
       layer_norm_highway(HighwayTarget::baseline),
+      shadow_kernel<LayerNorm>(),
   };
   return with_added(table);
 }
@@ -88,6 +94,7 @@ std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
       quantize_rows_highway(HighwayTarget::avx2),
 #endif
       quantize_rows_highway(HighwayTarget::baseline),
+      shadow_kernel<QuantizeRows>(),
   };
   return with_added(table);
 }
@@ -100,6 +107,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
       elementwise_highway(HighwayTarget::avx2),
 #endif
       elementwise_highway(HighwayTarget::baseline),
+      shadow_kernel<Elementwise>(),
   };
   return with_added(table);
 }
@@ -108,6 +116,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
 std::span<const Kernel<GatherRows>> GatherRows::kernels() {
   static std::vector<Kernel<GatherRows>> table{
       gather_rows_generic(),
+      shadow_kernel<GatherRows>(),
   };
   return with_added(table);
 }
@@ -116,6 +125,7 @@ std::span<const Kernel<GatherRows>> GatherRows::kernels() {
 std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
   static std::vector<Kernel<RotaryTable>> table{
       rotary_table_generic(),
+      shadow_kernel<RotaryTable>(),
   };
   return with_added(table);
 }
@@ -128,6 +138,7 @@ std::span<const Kernel<Rotary>> Rotary::kernels() {
       rotary_highway(HighwayTarget::avx2),
 #endif
       rotary_highway(HighwayTarget::baseline),
+      shadow_kernel<Rotary>(),
   };
   return with_added(table);
 }
@@ -140,6 +151,7 @@ std::span<const Kernel<KvWrite>> KvWrite::kernels() {
       kv_write_highway(HighwayTarget::avx2),
 #endif
       kv_write_highway(HighwayTarget::baseline),
+      shadow_kernel<KvWrite>(),
   };
   return with_added(table);
 }
@@ -154,6 +166,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+      shadow_kernel<Attention>(),
   };
   return with_added(table);
 }
@@ -162,6 +175,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
 std::span<const Kernel<Router>> Router::kernels() {
   static std::vector<Kernel<Router>> table{
       router_generic(),
+      shadow_kernel<Router>(),
   };
   return with_added(table);
 }
@@ -186,6 +200,7 @@ std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
       expert_linear<linear_generic_bf16>(),
       expert_linear<linear_generic_f16>(),
       expert_linear<linear_generic_i8>(),
+      shadow_kernel<ExpertLinear>(),
   };
   return with_added(table);
 }
@@ -198,6 +213,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
       weighted_sum_highway(HighwayTarget::avx2),
 #endif
       weighted_sum_highway(HighwayTarget::baseline),
+      shadow_kernel<WeightedSum>(),
   };
   return with_added(table);
 }
@@ -206,6 +222,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
 std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
   static std::vector<Kernel<ResolveTokens>> table{
       resolve_tokens_generic(),
+      shadow_kernel<ResolveTokens>(),
   };
   return with_added(table);
 }
@@ -218,6 +235,7 @@ std::span<const Kernel<Sample>> Sample::kernels() {
       sample_highway(HighwayTarget::avx2),
 #endif
       sample_highway(HighwayTarget::baseline),
+      shadow_kernel<Sample>(),
   };
   return with_added(table);
 }
@@ -226,6 +244,7 @@ std::span<const Kernel<Sample>> Sample::kernels() {
 std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
   static std::vector<Kernel<ResetSlot>> table{
       reset_slot_generic(),
+      shadow_kernel<ResetSlot>(),
   };
   return with_added(table);
 }
@@ -233,6 +252,7 @@ std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
 std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
   static std::vector<Kernel<TruncateSlot>> table{
       truncate_slot_generic(),
+      shadow_kernel<TruncateSlot>(),
   };
   return with_added(table);
 }
@@ -240,6 +260,7 @@ std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
 std::span<const Kernel<Publish>> Publish::kernels() {
   static std::vector<Kernel<Publish>> table{
       publish_generic(),
+      shadow_kernel<Publish>(),
   };
   return with_added(table);
 }

@@ -1,0 +1,81 @@
+// Engines for the shadow: they have what an accelerator's have. What they compute, References hold.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+#include "engine/plan_generated.h"
+#include "support/driver.h"
+#include "support/reference_models.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+CompileOptions for_the_shadow() {
+  CompileOptions options;
+  options.target = "shadow";
+  options.precision = "bf16";
+  return options;
+}
+
+TEST(Shadow, EnginesHaveAnAcceleratorsLayoutsAndTheirFunctions) {
+  const TemporaryDirectory directory;
+  const auto engine = compile_for_test(reference_checkpoint("mixtral"), directory / "e", for_the_shadow());
+  const std::span<const std::byte> section = engine->section(SectionKind::device_code);
+  const std::string code(reinterpret_cast<const char*>(section.data()), section.size());
+  for (const plan::Step* step : *engine->plan().steps()) {
+    for (const plan::KernelUse* use : *step->kernels()) {
+      EXPECT_THAT(use->kernel()->str(), EndsWith("/shadow"));
+      EXPECT_THAT(code, HasSubstr(use->kernel()->str() + " " + std::to_string(use->abi()) + "\n"));
+    }
+  }
+  EXPECT_THAT(code, HasSubstr("publish/shadow 1\n"));
+  for (const plan::CacheGroup* group : *engine->plan().groups()) {
+    EXPECT_EQ(group->page_tokens(), 64U);
+    EXPECT_EQ(group->layout()->str(), "kv-rows");
+  }
+}
+
+TEST(Shadow, AnAlteredFunctionIsFoundWhenTheEngineIsOpened) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "e";
+  uint64_t place = 0;
+  {
+    const auto engine = compile_for_test(reference_checkpoint("llama-gqa-tied"), path, for_the_shadow());
+    place = static_cast<uint64_t>(engine->section(SectionKind::device_code).data() - engine->body().data());
+  }
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(place));
+    file.put('b');
+  }
+  try {
+    Engine::open(path);
+    FAIL() << "opened";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("device code"));
+  }
+}
+
+TEST(Shadow, TakesDecodersAlone) {
+  const TemporaryDirectory directory;
+  CompileOptions options = for_the_shadow();
+  options.without = {"pack_tokens"};
+  try {
+    compile_for_test(reference_checkpoint("gpt-neox/plain_dynamo.onnx"), directory / "e", options);
+    FAIL() << "built";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("a model that is no decoder runs on processors only"));
+  }
+}
+
+}  // namespace
+}  // namespace incipit
