@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <optional>
 #include <string_view>
 
 #include "base/enumeration.h"
@@ -13,7 +14,8 @@
 namespace incipit {
 
 /// Applied to a product's result. The *_gate forms take gate and up columns in pairs and yield half the width:
-/// activation(gate) · up.
+/// activation(gate) · up, but for clamped_silu_gate, which is g · sigmoid(1.702 · g) · (u + 1) of g = min(gate, 7) and
+/// u = up within ±7 (OpenAI: gpt-oss, 2025).
 enum class Activation : uint8_t {
   none,
   silu,
@@ -21,12 +23,15 @@ enum class Activation : uint8_t {
   gelu_erf,
   relu,
   relu_squared,
+  sigmoid,
   silu_gate,
   gelu_tanh_gate,
-  gelu_erf_gate
+  gelu_erf_gate,
+  clamped_silu_gate
 };
-constexpr std::array<std::string_view, 9> activation_names{
-    "none", "silu", "gelu_tanh", "gelu_erf", "relu", "relu_squared", "silu_gate", "gelu_tanh_gate", "gelu_erf_gate"};
+constexpr std::array<std::string_view, 11> activation_names{
+    "none",      "silu",           "gelu_tanh",     "gelu_erf",         "relu", "relu_squared", "sigmoid",
+    "silu_gate", "gelu_tanh_gate", "gelu_erf_gate", "clamped_silu_gate"};
 constexpr const auto& enumeration_names(Activation) { return activation_names; }
 
 constexpr bool is_gated(Activation a) { return a >= Activation::silu_gate; }
@@ -89,8 +94,16 @@ inline double activate(Activation activation, double x) {
     case Activation::gelu_erf_gate: return gelu_erf(x);
     case Activation::relu: return relu(x);
     case Activation::relu_squared: return relu(x) * relu(x);
+    case Activation::sigmoid: return sigmoid(x);
+    case Activation::clamped_silu_gate: return swish(x > 7 ? 7.0 : x, 1.702);
   }
   return x;
+}
+
+/// What a gated activation makes of gate and up. NaNs stay.
+inline double gated(Activation activation, double gate, double up) {
+  if (activation != Activation::clamped_silu_gate) return activate(activation, gate) * up;
+  return activate(activation, gate) * ((up > 7 ? 7 : up < -7 ? -7 : up) + 1);
 }
 
 }  // namespace incipit

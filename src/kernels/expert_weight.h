@@ -7,6 +7,12 @@
 
 namespace incipit {
 
+/// Of the biases of all experts; null where there are none.
+inline const float* expert_bias(const float* all, const WeightLayout& layout, const WeightShape& weight,
+                                int64_t expert) {
+  return all == nullptr ? nullptr : all + expert * OutputOrder(layout, weight.n, weight.pairs).packed_rows();
+}
+
 /// `weight` is one expert's; its planes follow those of the experts before it.
 inline PackedWeight expert_weight(const PackedWeight& all, const WeightLayout& layout, const WeightShape& weight,
                                   int64_t expert) {

@@ -12,6 +12,7 @@
 
 #include "base/activation.h"
 #include "base/dtype.h"
+#include "base/routing.h"
 #include "kernels/batch.h"
 #include "kernels/layout.h"
 #include "kernels/weight_layout.h"
@@ -366,12 +367,12 @@ struct KvWrite {
 
 /// Attention of query rows over a sequence's pages: out = softmax(scale · q·Kᵀ, masked) · V.
 /// A query at position p sees positions [max(0, p − window + 1), p] (window 0: no limit). Query head h reads
-/// KV head h / (heads / kv_heads). soft_cap c > 0: scores become c · tanh(score / c) before the mask.
-/// `over_rows` false: the queries are the step's tokens (row i of a span is token first_token + i, at first_position +
-/// i). true: they are the sampled rows; span.rows of them start at first_row, and `positions[row]` gives each one's
-/// position.
-/// With rotary_pairs the queries are first rotated as Rotary does it, by `table`.
-/// Over a bf16 cache a kernel may round queries (rotated ones) and softmax weights to bf16.
+/// KV head h / (heads / kv_heads). soft_cap c > 0: scores become c · tanh(score / c) before the mask. With slopes, a
+/// head's score of a key is then less by slope · distance. With sinks, e^sink joins the sum that weights are divided
+/// by. `over_rows` false: the queries are the step's tokens (row i of a span is token first_token + i, at
+/// first_position + i). true: they are the sampled rows; span.rows of them start at first_row, and `positions[row]`
+/// gives each one's position. With rotary_pairs the queries are first rotated as Rotary does it, by `table`. Over a
+/// bf16 cache a kernel may round queries (rotated ones) and softmax weights to bf16.
 struct Attention {
   struct Problem {
     static constexpr std::string_view family = "attention";
@@ -382,12 +383,13 @@ struct Attention {
     int32_t rotary_pairs = 0;                                           // 0: no rotation
     bool interleaved = false;
     PageLayout pages = PageLayout::vnni;
+    bool slopes = false, sinks = false;
     template <typename V>
     void fields(V& v) {
       v("heads", heads), v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens),
           v("pages", pages), v("window", window), v("scale", scale), v("soft_cap", soft_cap), v("over_rows", over_rows),
           v("query", query), v("cache", cache), v("output", output), v("rotary_pairs", rotary_pairs),
-          v("interleaved", interleaved);
+          v("interleaved", interleaved), v("slopes", slopes), v("sinks", sinks);
     }
     KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache, pages}; }
   };
@@ -414,22 +416,23 @@ struct Attention {
     int32_t longest_context = 0;
     int32_t most_queries = 0;
     int32_t workers = 1;
+    const float* slopes = nullptr;  // [heads]
+    const float* sinks = nullptr;   // [heads]
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Attention>> kernels();
 };
 
-/// Chooses experts: p = softmax(logits) over all experts; the `top_k` largest (of equals the lower number), in
-/// descending order, with their p, which are divided by their sum when `normalize`. Whatever the logits, NaN included,
-/// a row's experts are distinct and in range.
+/// Chooses a row's experts and their weights by the rule of base/routing.h.
 struct Router {
-  struct Problem {
+  struct Problem : Routing {
     static constexpr std::string_view family = "router";
-    int32_t experts = 0, top_k = 0;
-    bool normalize = false;
+    bool correction = false;  // f32 [experts]
     template <typename V>
     void fields(V& v) {
-      v("experts", experts), v("top_k", top_k), v("normalize", normalize);
+      v("experts", experts), v("top_k", top_k), v("normalize", normalize), v("scores", scores), v("floor", floor),
+          v("scale", scale), v("groups", groups), v("top_groups", top_groups), v("group_best", group_best),
+          v("jitter", jitter), v("correction", correction);
     }
   };
   struct Args {
@@ -441,15 +444,16 @@ struct Router {
     float* weight;  // [rows, top_k]
     int64_t weight_stride;
     bool pad_output;  // both outputs are whole buffers
+    const float* correction = nullptr;
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<Router>> kernels();
 };
 
-/// The experts' products: out[r, slot · M + j] = activation(Σ_k in[r, (slot ·) k] · W[expert[r, slot]][j, k]), for
-/// top_k slots a row. Linear's rules hold for formats, accumulation and gates; M is output_width(). The weight holds
-/// the packed experts one after another. Of an expert that no slot names no byte is read. A slot whose expert is out of
-/// range is left unwritten.
+/// The experts' products: out[r, slot · M + j] = activation(Σ_k in[r, (slot ·) k] · W[e][j, k] + bias[e][j]) with
+/// e = expert[r, slot], for top_k slots a row. Linear's rules hold for formats, accumulation and gates; M is
+/// output_width(). The weight holds the packed experts one after another. Of an expert that no slot names no byte is
+/// read. A slot whose expert is out of range is left unwritten.
 struct ExpertLinear {
   struct Problem {
     static constexpr std::string_view family = "expert_linear";
@@ -461,6 +465,7 @@ struct ExpertLinear {
     bool shared = false;        // the slots of a row have one input; otherwise slot s has columns [s·k, (s+1)·k)
     Activation activation = Activation::none;
     bool slot_scales = false;  // of i8 inputs that are not shared: a scale a slot, not a row
+    bool bias = false;         // f32 [experts][n], each expert's in packed order, zero padded
     int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
     int64_t input_width() const { return shared ? k : int64_t{k} * top_k; }
     int64_t slots_width() const { return int64_t{output_width()} * top_k; }
@@ -468,7 +473,8 @@ struct ExpertLinear {
     template <typename V>
     void fields(V& v) {
       v("experts", experts), v("top_k", top_k), v("n", n), v("k", k), v("format", format), v("input", input),
-          v("output", output), v("shared", shared), v("activation", activation), v("slot_scales", slot_scales);
+          v("output", output), v("shared", shared), v("activation", activation), v("slot_scales", slot_scales),
+          v("bias", bias);
     }
   };
   struct Args {
@@ -483,6 +489,7 @@ struct ExpertLinear {
     std::byte* output;
     int64_t output_stride;
     bool pad_output;  // as Linear's
+    const float* bias = nullptr;
   };
   static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<ExpertLinear>> kernels();

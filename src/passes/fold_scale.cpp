@@ -17,7 +17,7 @@
 namespace incipit {
 namespace {
 
-/// Multiplies input `index` of a node, a constant vector, for this node alone.
+/// Multiplies input `index` of a node, a constant, for this node alone.
 void scale_vector(Graph& graph, NodeId node, size_t index, float factor) {
   const ValueId vector = input_of(graph, node, index);
   const ConstantPtr scaled = scale_all(graph.value(vector).constant, factor);
@@ -60,6 +60,11 @@ bool multiply_source(Graph& graph, ValueId value, float factor) {
     const ValueId weight = input_of(graph, node, 2);
     if (experts->activation != Activation::none || experts->output != DType::f32 || !has_own_weight(graph, weight))
       return false;
+    constexpr size_t bias = 3;
+    if (input_of(graph, node, bias) != none) {
+      if (!is_constant(graph, input_of(graph, node, bias))) return false;
+      scale_vector(graph, node, bias, factor);
+    }
     graph.set_constant(weight, scale_all(graph.value(weight).constant, factor));
     return true;
   }

@@ -45,7 +45,8 @@ const ops::ExpertLinear* bare_experts(const Graph& graph, ValueId value) {
   const auto* op = graph.producer_as<ops::ExpertLinear>(value);
   if (op == nullptr || op->activation != Activation::none || op->output != DType::f32 || graph.use_count(value) != 1)
     return nullptr;
-  return has_own_weight(graph, input_of(graph, graph.value(value).producer, 2)) ? op : nullptr;
+  const NodeId node = graph.value(value).producer;
+  return has_own_weight(graph, input_of(graph, node, 2)) && input_of(graph, node, 3) == none ? op : nullptr;
 }
 
 /// [E, M, K] twice → [E, 2M, K]: an expert's gate rows, then its up rows.

@@ -119,9 +119,9 @@ class Quantizer {
     op.format = to_text(format_);
     op.activation = experts->activation;
     op.output = experts->output;
-    const ValueId quantized =
-        graph_.insert(n, graph_.node(n).name, op,
-                      {codes.codes, codes.scales, inputs[1], planes.codes, planes.scales, planes.zero_points});
+    const ValueId quantized = graph_.insert(n, graph_.node(n).name, op,
+                                            {codes.codes, codes.scales, inputs[1], planes.codes, planes.scales,
+                                             planes.zero_points, input_of(graph_, n, 3)});
     substitute(graph_, graph_.node(n).outputs[0], quantized);
     remove_if_unused(graph_, x);
   }

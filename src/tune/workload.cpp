@@ -1,6 +1,7 @@
 #include "tune/workload.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -120,6 +121,8 @@ ExpertLinearWorkload::ExpertLinearWorkload(const ExpertLinear::Problem& problem,
   input_ = filled(problem.input, {rows, row_stride(problem.input_width())}, 1);
   input_scales_ = scales(DType::f32, {rows, problem.top_k}, 2);
   expert_ = Tensor(DType::i32, {rows, problem.top_k});
+  const int64_t outputs = OutputOrder(*layout, problem.n, problem.weight().pairs).packed_rows();
+  bias_ = filled(DType::f32, {present_, outputs}, 5);
   output_ = Tensor(problem.output, {rows, row_stride(problem.slots_width())});
 }
 
@@ -140,6 +143,7 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
   args.weight = weight_.packed(0);
   args.output = output_.data();
   args.output_stride = row_stride(problem_.slots_width());
+  args.bias = problem_.bias ? bias_.as<float>().data() : nullptr;
   args.pad_output = true;
   return args;
 }
@@ -154,6 +158,9 @@ AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, const We
   query_ = filled(problem.query, {rows, row_stride(width)}, 2);
   output_ = Tensor(problem.output, {rows, row_stride(width)});
   table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.rotary_pairs})}, 3);
+  slopes_ = scales({problem.heads}, 4);
+  for (float& slope : slopes_.as<float>()) slope = std::abs(slope);
+  sinks_ = filled(DType::f32, {problem.heads}, 5);
   pages_.resize(static_cast<size_t>(pages));
   std::iota(pages_.begin(), pages_.end(), 0);
   positions_.resize(static_cast<size_t>(rows));
@@ -176,6 +183,8 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   args.rows = rows;
   args.table = table_.as<float>().data();
   args.table_stride = row_stride(2 * int64_t{problem_.rotary_pairs});
+  args.slopes = slopes_.as<float>().data();
+  args.sinks = sinks_.as<float>().data();
   args.pad_output = true;
   return args;
 }

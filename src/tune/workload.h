@@ -54,7 +54,7 @@ class ExpertLinearWorkload {
   ExpertLinear::Problem problem_;
   int32_t present_;  // experts with weights
   WeightWorkload weight_;
-  Tensor input_, input_scales_, expert_, output_;
+  Tensor input_, input_scales_, expert_, bias_, output_;
   int32_t turn_ = 0;
 };
 
@@ -68,7 +68,7 @@ class AttentionWorkload {
  private:
   Attention::Problem problem_;
   int32_t context_;
-  Tensor pool_, query_, table_, output_;
+  Tensor pool_, query_, table_, slopes_, sinks_, output_;
   std::vector<int32_t> pages_, positions_;
   SequenceSpan span_;
 };

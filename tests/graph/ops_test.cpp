@@ -215,6 +215,42 @@ f : i32[N, 2], v : f32[N, 2] = Router(x) {top_k = 2, normalize = true}
                Error);
 }
 
+// Values of Transformers' DeepSeek-V3 and Phi-3.5-MoE rules, worked out with NumPy.
+TEST(Ops, RouterHasTheRulesOfOthers) {
+  const std::string text = R"(graph (x: f32[N, 4]) -> (e, w, f, v, g, u, h, t)
+const b : f32[4] = {0, 0.5, 0, -1}
+e : i32[N, 2], w : f32[N, 2] = Router(x, b) {top_k = 2, normalize = true, scores = "sigmoid", scale = 2.5}
+f : i32[N, 2], v : f32[N, 2] = Router(x, b) {top_k = 2, scores = "softmax", floor = 0.5, normalize = true}
+g : i32[N, 1], u : f32[N, 1] = Router(x) {scores = "sigmoid", groups = 2, group_best = 2}
+h : i32[N, 2], t : f32[N, 2] = Router(x) {top_k = 2, scores = "sparsemixer", jitter = 0.05}
+)";
+  const std::vector<Tensor> y = run(text, list(f32({1, 4}, {1, 0.95, -1, 3})));
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  EXPECT_THAT(y[0].as<int32_t>(), ElementsAre(1, 0));
+  const double pair = sigmoid(0.95) + sigmoid(1);
+  EXPECT_THAT(floats(y[1]),
+              Pointwise(FloatNear(1e-6F), std::vector<double>{2.5 * sigmoid(0.95) / pair, 2.5 * sigmoid(1) / pair}));
+  // What is chosen has less than half of the softmax, which is what it is divided by.
+  const double total = std::exp(1) + std::exp(0.95) + std::exp(-1) + std::exp(3);
+  EXPECT_THAT(y[2].as<int32_t>(), ElementsAre(1, 0));
+  EXPECT_THAT(floats(y[3]), Pointwise(FloatNear(1e-6F),
+                                      std::vector<double>{std::exp(0.95) / total / 0.5, std::exp(1) / total / 0.5}));
+  // The best two of the first group are better than the second's, whose best is the best of all.
+  EXPECT_THAT(y[4].as<int32_t>(), ElementsAre(0));
+  EXPECT_THAT(floats(y[5]), ElementsAre(FloatNear(static_cast<float>(sigmoid(1)), 1e-6F)));
+  // Nothing is near 3; 0.95 is near 1.
+  EXPECT_THAT(y[6].as<int32_t>(), ElementsAre(3, 0));
+  EXPECT_THAT(floats(y[7]), Pointwise(FloatNear(1e-6F), std::vector<double>{1, 1 / (1 + std::exp(-0.05))}));
+  for (const char* attributes :
+       {"scores = \"none\"", "groups = 3", "groups = 2, top_groups = 3", "group_best = 0", "top_k = 3, groups = 2"}) {
+    const std::string many = std::string(attributes).find("top_k") == 0 ? "3" : "1";
+    EXPECT_THROW(parse_graph("graph (x: f32[N, 4]) -> (e)\ne : i32[N, " + many + "], w : f32[N, " + many +
+                             "] = Router(x) {" + attributes + "}\n"),
+                 Error)
+        << attributes;
+  }
+}
+
 std::vector<float> concatenated(std::vector<float> a, const std::vector<float>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -269,6 +305,24 @@ own_z : f32[N, 4] = ExpertLinear(x, expert, v) {top_k = 2}
                                                Tensor::of({1, 2}, std::span<const int32_t>(expert))));
   EXPECT_THAT(floats(y[0]), Pointwise(FloatNear(1e-3F), floats(y[1])));
   EXPECT_THAT(floats(y[2]), Pointwise(FloatNear(1e-3F), floats(y[3])));
+}
+
+TEST(Ops, ExpertsHaveBiases) {
+  const std::string text = R"(graph (x: f32[N, 2], expert: i32[N, 1]) -> (y, z)
+const w : f32[2, 2, 2] = {9, 9, 9, 9, 1, 2, 3, 4}
+const b : f32[2, 2] = {9, 9, 0.5, -20}
+const codes : i8[2, 2, 2] = {9, 9, 9, 9, 1, 2, 3, 4}
+const scales : f32[2, 2] = {1, 1, 1, 1}
+c : i8[N, 2], s : f32[N] = QuantizeRows(x)
+y : f32[N, 1] = ExpertLinear(x, expert, w, b) {activation = "clamped_silu_gate"}
+z : f32[N, 2] = QuantizedExpertLinear(c, s, expert, codes, scales, _, b)
+)";
+  const std::vector<int32_t> expert{1};
+  const std::vector<Tensor> y =
+      run(text, list(f32({1, 2}, {127, -1}), Tensor::of({1, 1}, std::span<const int32_t>(expert))));
+  EXPECT_THAT(floats(y[1]), ElementsAre(125.5, 357));
+  // Both are beyond 7.
+  EXPECT_THAT(floats(y[0]), ElementsAre(FloatNear(static_cast<float>(8 * 7 / (1 + std::exp(-1.702 * 7))), 1e-5F)));
 }
 
 TEST(Ops, WeightedSumOfSlots) {
@@ -435,6 +489,31 @@ TEST(Ops, AttentionInChunksIsTheSame) {
       pieces.insert(pieces.end(), piece.begin(), piece.end());
     }
     EXPECT_EQ(pieces, whole) << attributes;
+  }
+}
+
+TEST(Ops, AttentionHasSlopesAndSinks) {
+  const std::string text = R"(graph (q: f32[T, 4], k: f32[T, 2], v: f32[T, 2], position: i32[T]) -> (y)
+const slopes : f32[2] = {0.5, 0.25}
+const sinks : f32[2] = {1, -2}
+c : cache = KvWrite(k, v, position) {kv_heads = 1, head_dim = 2}
+y : f32[T, 4] = Attention(q, position, c, _, slopes, sinks) {heads = 2, kv_heads = 1, head_dim = 2, scale = 0.5}
+)";
+  const std::vector<float> y = floats(run(text, attention_inputs(0, 3))[0]);
+  for (int p = 0; p < 3; ++p) {
+    for (int h = 0; h < 2; ++h) {
+      double total = std::exp(h == 0 ? 1 : -2), sums[2] = {0, 0};
+      for (int s = 0; s <= p; ++s) {
+        double score = 0;
+        for (int i = 0; i < 2; ++i) score += std::sin(p * 4 + h * 2 + i) * std::cos(s * 3 + i);
+        const double weight = std::exp(0.5 * score - (h == 0 ? 0.5 : 0.25) * (p - s));
+        total += weight;
+        for (int i = 0; i < 2; ++i) sums[i] += weight * std::sin(s * 5 + i);
+      }
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_NEAR(y[static_cast<size_t>(p * 4 + h * 2 + i)], sums[i] / total, 1e-5);
+      }
+    }
   }
 }
 

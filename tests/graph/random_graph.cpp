@@ -100,8 +100,9 @@ class Generator {
     const Matrix x = matrices_[static_cast<size_t>(below(static_cast<int>(matrices_.size())))];
     const int64_t w = columns(x);
     const bool f32 = type(x).dtype == DType::f32;
-    static constexpr Activation activations[] = {Activation::none, Activation::silu,      Activation::gelu_tanh,
-                                                 Activation::relu, Activation::silu_gate, Activation::gelu_erf_gate};
+    static constexpr Activation activations[] = {Activation::none,      Activation::silu,
+                                                 Activation::gelu_tanh, Activation::relu,
+                                                 Activation::silu_gate, Activation::clamped_silu_gate};
     switch (below(17)) {
       case 0: {
         ops::Linear op;
@@ -218,7 +219,11 @@ class Generator {
         op.cache = write.cache;
         op.scale = real();
         op.soft_cap = static_cast<float>(below(2)) * 30;
-        push(graph_.add(name(), op, {x.value, position_, cache, below(2) == 0 ? none : table}), x.position);
+        push(graph_.add(name(), op,
+                        {x.value, position_, cache, below(2) == 0 ? none : table,
+                         below(2) == 0 ? none : constant(DType::f32, {w / 2}),
+                         below(2) == 0 ? none : constant(DType::bf16, {w / 2})}),
+             x.position);
         return;
       }
       case 13: {
@@ -253,11 +258,17 @@ class Generator {
     ops::Router router;
     router.top_k = top_k;
     router.normalize = below(2) == 0;
-    const std::vector<ValueId> chosen = graph_.add_node(name(), router.clone(), {x.value});
+    router.scores = below(2) == 0 ? RoutingScores::sigmoid : RoutingScores::softmax;
+    router.scale = real();
+    router.groups = router.top_groups = 1 + below(2);
+    const ValueId correction = below(2) == 0 ? none : constant(DType::f32, {w});
+    const std::vector<ValueId> chosen = graph_.add_node(name(), router.clone(), {x.value, correction});
     ops::ExpertLinear up;
     up.top_k = top_k;
     up.activation = Activation::silu_gate;
-    ValueId y = graph_.add(name(), up, {x.value, chosen[0], constant(DType::bf16, {w, 2 * made, w})});
+    ValueId y = graph_.add(name(), up,
+                           {x.value, chosen[0], constant(DType::bf16, {w, 2 * made, w}),
+                            below(2) == 0 ? none : constant(DType::f16, {w, 2 * made})});
     if (below(2) == 0) {
       ops::ExpertLinear down;
       down.top_k = top_k;
@@ -271,7 +282,9 @@ class Generator {
       Tensor codes(DType::i8, {w, w, made});
       for (int8_t& code : codes.as<int8_t>()) code = static_cast<int8_t>(below(255) - 127);
       const ValueId weight = graph_.add_constant(name(), make_constant(std::move(codes)));
-      y = graph_.add(name(), down, {rows[0], rows[1], chosen[0], weight, constant(DType::f32, {w, w})});
+      y = graph_.add(name(), down,
+                     {rows[0], rows[1], chosen[0], weight, constant(DType::f32, {w, w}), none,
+                      below(2) == 0 ? none : constant(DType::f32, {w, w})});
     }
     push(graph_.add(name(), ops::WeightedSum{}, {y, chosen[1], below(2) == 0 ? none : x.value}), x.position);
   }

@@ -47,6 +47,7 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
   const size_t shared = kernel.workspace_bytes(problem, config, *std::max_element(lengths.begin(), lengths.end()));
   GuardedBytes workspace(shared);
   std::fill_n(workspace.data(), shared, std::byte{0});
+  const HeadNumbers heads_of(problem.heads);
   for (size_t step = 0; done != lengths; ++step) {
     const int32_t most = steps[step % steps.size()];
     // A step's spans keep the page tables of their sequences: all sequences take part, some with nothing.
@@ -81,6 +82,8 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
                        {count, spans.data(), batch.cache(), keys.data(), keys.stride, values.data(), values.stride});
     Attention::Args args{count,         spans.data(),  batch.cache(), nullptr, queries.data(),          queries.stride,
                          output.data(), output.stride, tokens,        true,    table.bytes.as<float>(), table.stride};
+    args.slopes = heads_of.slopes.data();
+    args.sinks = heads_of.sinks.data();
     for (const SequenceSpan& span : spans) args.most_queries = std::max(args.most_queries, span.tokens);
     if (contexts == Contexts::split) {
       args.longest_context = INT32_MAX;  // so that all are split
@@ -171,6 +174,8 @@ inline void check_chunking(std::span<const Kernel<Attention>> table) {
     for (const int32_t window : {0, 50}) {
       Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype};
       problem.rotary_pairs = window > 0 ? 27 : 0;
+      problem.slopes = window == 0;
+      problem.sinks = window > 0;
       std::mt19937_64 random(3);
       std::vector<Whole> two, second;
       two.emplace_back(problem, 301, random);

@@ -19,8 +19,9 @@ class KernelCase<Elementwise> {
         problems.push_back({Op::copy, Activation::none, 130, first, DType::f32, output, 1, false});
         problems.push_back({Op::scale, Activation::none, 64, first, DType::f32, output, 0.3f, false});
         problems.push_back({Op::soft_cap, Activation::none, 91, first, DType::f32, output, 30, false});
-        for (const Activation activation : {Activation::none, Activation::silu, Activation::gelu_tanh,
-                                            Activation::gelu_erf, Activation::relu, Activation::relu_squared}) {
+        for (const Activation activation :
+             {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu,
+              Activation::relu_squared, Activation::sigmoid}) {
           problems.push_back({Op::activate, activation, 77, first, DType::f32, output, 1, false});
           problems.push_back({Op::gate, activation, 64, first, output, output, 1, false});
         }
@@ -94,7 +95,9 @@ class KernelCase<Elementwise> {
       const double second = problem_.op == Op::gate ? second_.get(problem_.row_vector ? 0 : row, column) : 1;
       // Highway's tanh is within 4 units in the last place; its argument and the product round once each.
       const bool activates = problem_.op == Op::activate || problem_.op == Op::gate || problem_.op == Op::soft_cap;
-      double inner = activates ? 12 * half_ulp_f32 * std::abs(first_.get(row, column) * second) : 0;
+      // A sigmoid's share of its argument is less than 1.
+      const double argument = problem_.activation == Activation::sigmoid ? 1 : first_.get(row, column);
+      double inner = activates ? 12 * half_ulp_f32 * std::abs(argument * second) : 0;
       // Of each of its terms.
       if (problem_.op == Op::xielu) {
         const double x = std::abs(first_.get(row, column));

@@ -16,11 +16,35 @@ template <>
 class KernelCase<Router> {
  public:
   static std::vector<Router::Problem> test_problems() {
-    return {{4, 2, true}, {8, 2, false}, {128, 8, true}, {64, 8, false}, {1, 1, true}, {7, 7, false}, {5, 1, false}};
+    std::vector<Router::Problem> problems;
+    for (const bool correction : {false, true}) {
+      for (const RoutingScores scores : {RoutingScores::softmax, RoutingScores::sigmoid, RoutingScores::sparsemixer}) {
+        const auto add = [&](int32_t experts, int32_t top_k, bool normalize, int32_t groups = 1) {
+          Routing routing{experts, top_k, normalize, scores};
+          routing.groups = groups;
+          routing.top_groups = (groups + 1) / 2;
+          routing.group_best = groups > 4 ? 2 : 1;
+          routing.scale = normalize ? 2.5f : 1;
+          routing.floor = correction ? 0.125f : 0;
+          routing.jitter = 0.01f;
+          problems.push_back({routing, correction});
+        };
+        add(4, 2, true);
+        add(8, 2, false);
+        add(128, 8, true);
+        add(64, 8, false, 8);
+        add(1, 1, true);
+        add(7, 7, false);
+        add(5, 1, false);
+        add(12, 3, true, 3);
+      }
+    }
+    return problems;
   }
   static std::vector<int32_t> test_rows() { return standard_rows(); }
   static std::vector<BenchStep<Router>> bench_steps() {
-    return {{{128, 8, true}, 1024, 0, 1024.0 * 128 * 4}, {{128, 8, true}, 1, 0, 128 * 4}};
+    const Router::Problem problem{{128, 8, true}};
+    return {{problem, 1024, 0, 1024.0 * 128 * 4}, {problem, 1, 0, 128 * 4}};
   }
 
   KernelCase(const Router::Problem& problem, int32_t rows, uint64_t seed)
@@ -37,10 +61,17 @@ class KernelCase<Router> {
         if (row % 4 == 2) logits_.set(row, e, logits_.get(row, e) * 300);
       }
     }
-    args_ = {rows,           reinterpret_cast<const float*>(logits_.data()),
-             logits_.stride, reinterpret_cast<int32_t*>(expert_.data()),
-             expert_.stride, reinterpret_cast<float*>(weight_.data()),
-             weight_.stride, is_whole(expert_)};
+    std::uniform_real_distribution<float> real(-0.5f, 0.5f);
+    for (int32_t e = 0; e < problem.experts; ++e) correction_.push_back(real(random_));
+    args_ = {rows,
+             reinterpret_cast<const float*>(logits_.data()),
+             logits_.stride,
+             reinterpret_cast<int32_t*>(expert_.data()),
+             expert_.stride,
+             reinterpret_cast<float*>(weight_.data()),
+             weight_.stride,
+             is_whole(expert_),
+             problem.correction ? correction_.data() : nullptr};
   }
   const Router::Args& args() const { return args_; }
   void reset() {
@@ -67,6 +98,7 @@ class KernelCase<Router> {
   Router::Problem problem_;
   std::mt19937_64 random_;
   Rows logits_, expert_, weight_;
+  std::vector<float> correction_;
   Router::Args args_;
 };
 
@@ -86,10 +118,20 @@ class RandomExperts {
           code_sums_.insert(code_sums_.end(), one.code_sums, one.code_sums + plane.elements);
         }
       }
+      if (problem.bias) {
+        std::uniform_real_distribution<float> real(-1, 1);
+        std::vector<float> own(static_cast<size_t>(problem.n));
+        for (float& value : own) value = real(random);
+        const std::vector<float> packed = pack_bias(panel16, problem.weight(), own);
+        bias_.insert(bias_.end(), own.begin(), own.end());
+        packed_bias_.insert(packed_bias_.end(), packed.begin(), packed.end());
+      }
     }
   }
   PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), nullptr}; }
   const PackedShape& shape() const { return shape_; }
+  const float* packed_bias() const { return packed_bias_.empty() ? nullptr : packed_bias_.data(); }
+  float bias(int64_t output) const { return bias_.empty() ? 0 : bias_[static_cast<size_t>(output)]; }
   /// W[expert] as floats, [n, k].
   const std::vector<float>& rows(int32_t expert) const { return experts_[static_cast<size_t>(expert)].rows(); }
 
@@ -98,6 +140,7 @@ class RandomExperts {
   std::vector<RandomWeight> experts_;
   GuardedBytes codes_;
   std::vector<std::byte> scales_;
+  std::vector<float> bias_, packed_bias_;
   std::vector<int32_t> code_sums_;
 };
 
@@ -109,9 +152,10 @@ class KernelCase<ExpertLinear> {
     using A = Activation;
     for (const auto& [format, input] : linear_formats) {
       const auto add = [&, f = format, i = input](int32_t experts, int32_t top_k, int32_t n, int32_t k, DType output,
-                                                  bool shared, A a) {
+                                                  bool shared, A a, bool bias = false) {
         problems.push_back({experts, top_k, n, k, f, i, output, shared, a});
         if (i == DType::i8 && !shared) problems.back().slot_scales = k != 70;
+        problems.back().bias = bias;
       };
       add(4, 2, 2 * 40, 64, DType::f32, true, A::silu_gate);
       add(4, 2, 37, 100, DType::f32, false, A::none);
@@ -119,6 +163,8 @@ class KernelCase<ExpertLinear> {
       add(1, 1, 16, 1, DType::f32, false, A::silu);
       add(16, 4, 150, 70, DType::bf16, false, A::none);
       add(2, 2, 300, 65, DType::f32, true, A::none);
+      add(5, 2, 2 * 150, 64, DType::f32, true, A::clamped_silu_gate, true);
+      add(3, 2, 333, 90, DType::bf16, false, A::none, true);
     }
     return problems;
   }
@@ -179,7 +225,8 @@ class KernelCase<ExpertLinear> {
              experts_.packed(),
              output_.data(),
              output_.stride,
-             is_whole(output_)};
+             is_whole(output_),
+             experts_.packed_bias()};
   }
   const ExpertLinear::Args& args() const { return args_; }
   Rows& output() { return output_; }
@@ -211,7 +258,7 @@ class KernelCase<ExpertLinear> {
               problem_.input, problem_.k,
               problem_.input == DType::i8 ? scales_.get(row, problem_.slot_scales ? slot : 0) : 1,
               [&](int64_t k) { return input_.get(row, input_slot * problem_.k + k); },
-              experts_.rows(expert).data() + output * problem_.k, 0);
+              experts_.rows(expert).data() + output * problem_.k, experts_.bias(int64_t{expert} * problem_.n + output));
         };
         tolerance_[static_cast<size_t>(row * output_.width + column)] = bound_output(
             problem_.activation, problem_.output, sum(column % width), [&] { return sum(width + column % width); }, 0,

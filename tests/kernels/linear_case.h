@@ -100,14 +100,19 @@ BoundedSum bound_product(DType dtype, int64_t count, double scale, Input input, 
 template <typename Up>
 double bound_output(Activation activation, DType output, BoundedSum value, Up up, double residual, double expected) {
   const double u = half_ulp_f32;
-  if (activation != Activation::none) {
+  if (activation == Activation::sigmoid) {
+    value = {1, 0.25 * value.error + 8 * u};
+  } else if (activation != Activation::none) {
     // The activations' slopes stay below 1.2 and their own errors, some units in the last place of the factors of
     // x, below 16·u·|x|; |activation(x)| <= |x|.
     value.error = 1.2 * value.error + 16 * u * std::abs(value.value);
     value.value = std::abs(value.value);
   }
   if (is_gated(activation)) {
-    const BoundedSum factor = up();
+    BoundedSum factor = up();
+    if (activation == Activation::clamped_silu_gate) {
+      factor = {std::abs(factor.value) + 1, factor.error + u * (std::abs(factor.value) + 1)};
+    }
     value.error = value.error * std::abs(factor.value) + std::abs(value.value) * factor.error +
                   value.error * factor.error + u * std::abs(value.value * factor.value);
     value.value = std::abs(value.value * factor.value);
@@ -137,6 +142,8 @@ class KernelCase<Linear> {
       add(2 * 40, 129, DType::bf16, false, false, A::silu_gate);
       add(2 * 64, 64, DType::f32, true, true, A::gelu_tanh_gate);
       add(2 * 17, 192, DType::f32, true, false, A::gelu_erf_gate);
+      add(1, 80, DType::f32, true, false, A::sigmoid);
+      add(2 * 24, 96, DType::bf16, true, false, A::clamped_silu_gate);
     }
     return problems;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "gather_case.h"
@@ -175,6 +176,21 @@ class KernelCase<KvWrite> {
   KvWrite::Args args_;
 };
 
+/// Slopes as ALiBi's, and sinks of which some outweigh all scores and some are nothing beside them.
+struct HeadNumbers {
+  explicit HeadNumbers(int32_t heads) {
+    for (int32_t head = 0; head < heads; ++head) {
+      slopes.push_back(std::exp2(-8.0f * static_cast<float>(head) / static_cast<float>(heads) - 0.5f));
+      sinks.push_back(std::array{0.5f, -300.0f, 3.0f, 40.0f}[static_cast<size_t>(head % 4)]);
+    }
+  }
+  /// What they add to the size of scores.
+  double largest(const Attention::Problem& problem, int32_t context) const {
+    return (problem.slopes ? double{slopes[0]} * context : 0) + (problem.sinks ? 300 : 0);
+  }
+  std::vector<float> slopes, sinks;
+};
+
 template <>
 class KernelCase<Attention> {
  public:
@@ -183,10 +199,12 @@ class KernelCase<Attention> {
     constexpr DType f32 = DType::f32, bf16 = DType::bf16, f16 = DType::f16;
     const auto add = [&](int32_t heads, int32_t kv_heads, int32_t head_dim, int32_t page_tokens, int32_t window,
                          float soft_cap, bool over_rows, DType query, DType cache, DType output,
-                         int32_t rotary_pairs = 0, bool interleaved = false) {
+                         int32_t rotary_pairs = 0, bool interleaved = false, bool slopes = false, bool sinks = false) {
       const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
       problems.push_back({heads, kv_heads, head_dim, page_tokens, window, scale, soft_cap, over_rows, query, cache,
                           output, rotary_pairs, interleaved});
+      problems.back().slopes = slopes;
+      problems.back().sinks = sinks;
     };
     for (const DType cache : {f32, bf16, f16}) {
       add(2, 2, 2, 32, 0, 0, false, f32, cache, f32);
@@ -202,6 +220,10 @@ class KernelCase<Attention> {
       add(2, 2, 64, 32, 70, 0.7f, false, bf16, cache, f32);
       add(2, 1, 34, 32, 1, 0, false, f32, cache, f32);
       add(2, 1, 64, 32, 0, 30, true, bf16, cache, f32);
+      add(6, 2, 64, 32, 0, 0, false, bf16, cache, f32, 0, false, true);
+      add(4, 4, 48, 16, 0, 5, true, f32, cache, bf16, 0, false, true);
+      add(6, 3, 64, 32, 40, 0, false, f32, cache, f32, 32, false, false, true);
+      add(6, 2, 64, 32, 0, 0, true, bf16, cache, bf16, 0, false, true, true);
       for (const DType query : {f32, bf16}) {
         add(4, 2, 64, 32, 0, 0, false, query, cache, f32, 32);
         add(4, 2, 64, 32, 0, 0, true, query, cache, f32, 32, true);
@@ -232,7 +254,7 @@ class KernelCase<Attention> {
   }
 
   KernelCase(const Attention::Problem& problem, int32_t rows, uint64_t seed)
-      : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)) {
+      : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)), heads_of_(problem.heads) {
     const int64_t width = int64_t{problem.heads} * problem.head_dim;
     int32_t row = 0;
     for (SequenceSpan& span : batch_.spans()) {
@@ -264,6 +286,8 @@ class KernelCase<Attention> {
              is_whole(output_),
              reinterpret_cast<const float*>(table_.data()),
              table_.stride};
+    args_.slopes = heads_of_.slopes.data();
+    args_.sinks = heads_of_.sinks.data();
   }
   const Attention::Args& args() const { return args_; }
   Rows& output() { return output_; }
@@ -289,7 +313,8 @@ class KernelCase<Attention> {
       const bool rotates = problem_.rotary_pairs > 0;
       const bool rounds_query = problem_.cache == DType::bf16 && (problem_.query == DType::f32 || rotates);
       const double score_error = ((problem_.head_dim + (rotates ? 18 : 12)) * u + (rounds_query ? 0x1p-9 : 0)) * score +
-                                 8 * u * static_cast<double>(problem_.soft_cap);
+                                 8 * u * static_cast<double>(problem_.soft_cap) +
+                                 8 * u * heads_of_.largest(problem_, longest_);
       // Then the exponential, the sums over the context with a rescaling every block, and bf16 weights.
       const double weight_error = score_error + (longest_ + 16) * u + (problem_.cache == DType::bf16 ? 0x1p-9 : 0);
       const double value = std::abs(expected_.get(row, column));
@@ -344,6 +369,7 @@ class KernelCase<Attention> {
   Attention::Problem problem_;
   std::mt19937_64 random_;
   PagedBatch batch_;
+  HeadNumbers heads_of_;
   std::vector<int32_t> positions_;
   Rows query_, table_, output_, expected_;
   std::vector<double> query_norms_;  // [rows][heads], once there is expected_

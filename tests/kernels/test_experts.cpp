@@ -121,7 +121,7 @@ TEST(Experts, NumbersThatNoExpertHasReadAndWriteNothing) {
 }
 
 TEST(Experts, TheRouterChoosesDistinctExpertsFromAnything) {
-  const Router::Problem problem{5, 3, true};
+  const Router::Problem problem{{5, 3, true}};
   const float nan = std::nanf(""), infinity = HUGE_VALF;
   const float rows[][5] = {{nan, nan, nan, nan, nan},
                            {1, nan, 2, nan, 3},

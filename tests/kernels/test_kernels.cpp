@@ -42,8 +42,8 @@ TEST(ElementwiseKernels, KeepNaN) {
   std::vector<Elementwise::Problem> problems{
       {ElementwiseOp::soft_cap, Activation::none, width, DType::f32, DType::f32, DType::f32, 30, false},
       {ElementwiseOp::xielu, Activation::none, width, DType::f32, DType::f32, DType::f32, 1, true}};
-  for (const Activation activation :
-       {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu, Activation::relu_squared}) {
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu,
+                                      Activation::relu_squared, Activation::sigmoid}) {
     for (const ElementwiseOp op : {ElementwiseOp::activate, ElementwiseOp::gate}) {
       problems.push_back({op, activation, width, DType::f32, DType::f32, DType::f32, 1, false});
     }

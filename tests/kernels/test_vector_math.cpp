@@ -67,6 +67,21 @@ TEST(VectorMath, ActivationsAreWithinSixteenRoundingsOfTheirArgument) {
   }
 }
 
+TEST(VectorMath, SigmoidAndClampedGate) {
+  for (int i = -20000; i <= 20000; ++i) {
+    const float x = static_cast<float>(i) * 1e-3f, up = static_cast<float>(i * 7 % 20000) * 1e-3f;
+    ASSERT_NEAR(activate_lanes(Activation::sigmoid, x + Floats{})[0], activate(Activation::sigmoid, x), 8 * 0x1p-24);
+    const double want = gated(Activation::clamped_silu_gate, x, up);
+    ASSERT_NEAR(gate_lanes(Activation::clamped_silu_gate, x + Floats{}, up + Floats{})[1], want,
+                20 * 0x1p-24 * std::min(std::abs(x), 7.0f) * 8)
+        << x << ", " << up;
+  }
+  const Floats nan = std::numeric_limits<float>::quiet_NaN() + Floats{}, one = 1.0f + Floats{};
+  EXPECT_TRUE(std::isnan(gate_lanes(Activation::clamped_silu_gate, nan, one)[0]));
+  EXPECT_TRUE(std::isnan(gate_lanes(Activation::clamped_silu_gate, one, nan)[0]));
+  EXPECT_TRUE(std::isnan(activate_lanes(Activation::sigmoid, nan)[0]));
+}
+
 TEST(VectorMath, RoundsToBf16AsTheScalarDoes) {
   for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 40503) {
     const float x = std::bit_cast<float>(static_cast<uint32_t>(bits));

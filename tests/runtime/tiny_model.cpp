@@ -299,7 +299,7 @@ plan::PlanT TinyModel::plan() const {
     problem.scale = 1 / std::sqrt(static_cast<float>(head_dim));
     problem.over_rows = axis == Axis::rows;
     const plan::OperandT out = builder.buffer(name, axis, queries);
-    builder.step(name, problem, axis, {q, {{}, Space::cache, 0, layer}, table}, {out});
+    builder.step(name, problem, axis, {q, {{}, Space::cache, 0, layer}, table, {}, {}}, {out});
     return out;
   };
   const auto mlp = [&](const std::string& prefix, Axis axis, const plan::OperandT& x) {

@@ -91,8 +91,11 @@ void attention(Lowering& plan, const Node& node, const ops::Attention& op) {
   const plan::OperandT table = plan.optional_operand(node, 3);
   problem.rotary_pairs = narrow(table.width / 2);
   problem.interleaved = op.interleaved;
-  plan.add_step(node.name, to_text(problem), plan.axis_of(q), {plan.at(q), plan.at(node.inputs[2]), table},
-                {plan.new_buffer(node.outputs[0])});
+  const plan::OperandT slopes = plan.gain_of(node, 4), sinks = plan.gain_of(node, 5);
+  problem.slopes = slopes.space != plan::Space::absent;
+  problem.sinks = sinks.space != plan::Space::absent;
+  plan.add_step(node.name, to_text(problem), plan.axis_of(q),
+                {plan.at(q), plan.at(node.inputs[2]), table, slopes, sinks}, {plan.new_buffer(node.outputs[0])});
 }
 
 constexpr LowerRule attention_table[] = {

@@ -66,7 +66,7 @@ Linear::Problem product_problem(const Lowering& plan, const Node& node, Activati
   problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
   problem.input = plan.dtype_of(node.inputs[0]);
   problem.output = plan.dtype_of(node.outputs[0]);
-  problem.bias = bias != none;
+  problem.bias = weight.bias != none;
   problem.residual = residual != none;
   return problem;
 }
@@ -114,6 +114,7 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation
   problem.format = format;
   problem.output = plan.dtype_of(out);
   problem.activation = activation;
+  problem.bias = bias != none;
   problem.shared = plan.width_of(x) == problem.k;
   problem.slot_scales = scales != none && !problem.shared && plan.width_of(scales) == top_k;
   std::vector<plan::OperandT> inputs{plan.at(x)};
@@ -125,21 +126,23 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation
 
 void expert_linear(Lowering& plan, const Node& node, const ops::ExpertLinear& op) {
   const WeightFormat format = format_for(plan.dtype_of(node.inputs[0]), plan.dtype_of(node.inputs[2]));
-  experts_product(plan, node, op.top_k, op.activation, {none, node.inputs[1], {.values = node.inputs[2]}, format});
+  experts_product(plan, node, op.top_k, op.activation,
+                  {none, node.inputs[1], {.values = node.inputs[2], .bias = optional_input(node, 3)}, format});
 }
 
 void quantized_expert_linear(Lowering& plan, const Node& node, const ops::QuantizedExpertLinear& op) {
   experts_product(plan, node, op.top_k, op.activation,
                   {node.inputs[1],
                    node.inputs[2],
-                   {node.inputs[3], node.inputs[4], optional_input(node, 5), none},
+                   {node.inputs[3], node.inputs[4], optional_input(node, 5), optional_input(node, 6)},
                    op.weight_format()});
 }
 
 void router(Lowering& plan, const Node& node, const ops::Router& op) {
   const ValueId logits = node.inputs[0];
-  Router::Problem problem{narrow(plan.width_of(logits)), narrow(op.top_k), op.normalize};
-  plan.add_step(node.name, to_text(problem), plan.axis_of(logits), {plan.at(logits)},
+  const plan::OperandT correction = plan.gain_of(node, 1);
+  const Router::Problem problem{op.routing(plan.width_of(logits)), correction.space != plan::Space::absent};
+  plan.add_step(node.name, to_text(problem), plan.axis_of(logits), {plan.at(logits), correction},
                 {plan.new_buffer(node.outputs[0]), plan.new_buffer(node.outputs[1])});
 }
 

@@ -6,7 +6,7 @@
 
 namespace incipit::ops {
 
-/// x f32 or bf16 [N, H] → f32[N, H] = kind(x): silu, gelu_tanh, gelu_erf, relu or relu_squared.
+/// x f32 or bf16 [N, H] → f32[N, H] = kind(x): silu, gelu_tanh, gelu_erf, relu, relu_squared or sigmoid.
 struct Activate : OpBase<Activate> {
   static constexpr std::string_view op_name = "Activate";
   Activation kind = Activation::silu;

@@ -9,7 +9,7 @@
 namespace incipit::ops {
 
 std::vector<ValueType> Attention::infer(std::span<const ValueType> inputs) const {
-  const Rule rule(op_name, inputs, {"q", "position", "cache", "table"}, 3);
+  const Rule rule(op_name, inputs, {"q", "position", "cache", "table", "slopes", "sinks"}, 3);
   const ValueType& q = rule.tensor(0, 2, kernel_floats);
   rule.tensor(1, 1, {DType::i32});
   rule.extent_is(1, 0, q.shape[0]);
@@ -23,6 +23,9 @@ std::vector<ValueType> Attention::infer(std::span<const ValueType> inputs) const
   rule.dtype("cache", cache, any_float);
   rule.extent_is(0, 1, Dim(heads) * Dim(head_dim));
   if (rule.has(3)) check_rotary_table(rule, 3, q.shape[0], head_dim);
+  for (const size_t of_heads : {4U, 5U}) {
+    if (rule.has(of_heads)) rule.vector_of(of_heads, heads);
+  }
   return {{rule.dtype("output", output, kernel_floats), q.shape}};
 }
 
@@ -32,6 +35,7 @@ void Attention::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor
   if (const Tensor* table = optional(inputs, 3)) {
     rotate(q, table->as<float>(), inputs[0]->shape()[0], heads, head_dim, table->shape()[1] / 2, interleaved);
   }
+  const std::vector<float> slopes = optional_floats(inputs, 4), sinks = optional_floats(inputs, 5);
   const auto positions = inputs[1]->as<int32_t>();
   INCIPIT_ASSERT(static_cast<size_t>(layer) < state.layers.size());
   const ReferenceCache::Layer& mine = state.layers[static_cast<size_t>(layer)];
@@ -55,10 +59,16 @@ void Attention::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor
         for (size_t i = 0; i < dim; ++i) score += static_cast<double>(query[i]) * key[i];
         score *= scale;
         if (soft_cap > 0) score = soft_capped<double>(score, soft_cap);
+        if (!slopes.empty())
+          score += static_cast<double>(slopes[static_cast<size_t>(h)]) * static_cast<double>(p - last);
         scores.push_back(score);
       }
-      const double largest = *std::max_element(scores.begin(), scores.end());
-      double total = 0;
+      double largest = *std::max_element(scores.begin(), scores.end()), total = 0;
+      if (!sinks.empty()) {
+        const double sink = sinks[static_cast<size_t>(h)];
+        largest = std::max(largest, sink);
+        total = std::exp(sink - largest);
+      }
       std::fill(sums.begin(), sums.end(), 0.0);
       for (int64_t p = first; p <= last; ++p) {
         const double share = std::exp(scores[static_cast<size_t>(p - first)] - largest);

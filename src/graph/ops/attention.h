@@ -5,11 +5,13 @@
 
 namespace incipit::ops {
 
-/// q [N, heads·head_dim] f32 or bf16, position i32[N], cache, table f32[N, 2·pairs]? → [N, heads·head_dim] in `output`
-/// (f32 or bf16). With a table the queries are first rotated as ApplyRotary does it.
+/// q [N, heads·head_dim] f32 or bf16, position i32[N], cache, table f32[N, 2·pairs]?, slopes [heads]?, sinks [heads]? →
+/// [N, heads·head_dim] in `output` (f32 or bf16). With a table the queries are first rotated as ApplyRotary does it.
 /// A query at position p sees cached positions (p − window, p] (window 0: all up to p). Scores: scale · q·k, then
-/// soft_cap·tanh(score / soft_cap) when soft_cap > 0. Query head h reads KV head h / (heads / kv_heads).
-/// `layer` and `cache` as the KvWrite that made the cache value. Row-wise given the cache.
+/// soft_cap·tanh(score / soft_cap) when soft_cap > 0, then less slope · distance with slopes, one a head (Press et al.:
+/// ALiBi, 2022). A sink is a head's further score, of nothing: it takes its share of the softmax (OpenAI: gpt-oss,
+/// 2025). Query head h reads KV head h / (heads / kv_heads). `layer` and `cache` as the KvWrite that made the cache
+/// value. Row-wise given the cache.
 struct Attention : OpBase<Attention> {
   static constexpr std::string_view op_name = "Attention";
   int64_t layer = 0, heads = 0, kv_heads = 0, head_dim = 0, window = 0;

@@ -6,10 +6,10 @@
 
 namespace incipit::ops {
 
-/// x [N, K] for all slots or [N, top_k·K] for each its own, expert i32[N, top_k], weight [E, M, K] → [N, top_k·M']:
-/// slot j of row n is activation(W[expert[n, j]]·x). `activation`, `output`, M' and the dtypes of x and weight are as
-/// Linear's; gated, an expert's rows are first all gate rows, then all up rows. No row of an expert that is not chosen
-/// is read.
+/// x [N, K] for all slots or [N, top_k·K] for each its own, expert i32[N, top_k], weight [E, M, K], bias [E, M]? →
+/// [N, top_k·M']: slot j of row n is activation(W[expert[n, j]]·x + bias[expert[n, j]]). `activation`, `output`, M' and
+/// the dtypes of x and weight are as Linear's; gated, an expert's rows are first all gate rows, then all up rows. No
+/// row of an expert that is not chosen is read.
 struct ExpertLinear : OpBase<ExpertLinear> {
   static constexpr std::string_view op_name = "ExpertLinear";
   int64_t top_k = 1;

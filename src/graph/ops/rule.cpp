@@ -89,6 +89,11 @@ const Tensor* optional(std::span<const Tensor* const> inputs, size_t i) {
   return i < inputs.size() ? inputs[i] : nullptr;
 }
 
+std::vector<float> optional_floats(std::span<const Tensor* const> inputs, size_t i) {
+  const Tensor* tensor = optional(inputs, i);
+  return tensor ? floats(*tensor) : std::vector<float>();
+}
+
 std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns) {
   rows.back() = columns;
   return rows;
@@ -136,17 +141,17 @@ Dim product_width(const Rule& rule, Activation activation, size_t weight, size_t
 void finish_product_row(Activation activation, std::span<const double> sums, const float* bias, const float* residual,
                         float* out) {
   const auto product = [&](size_t i) { return sums[i] + (bias ? bias[i] : 0.0F); };
-  const bool gated = is_gated(activation);
-  const size_t width = gated ? sums.size() / 2 : sums.size();
+  const bool has_gate = is_gated(activation);
+  const size_t width = has_gate ? sums.size() / 2 : sums.size();
   for (size_t i = 0; i < width; ++i) {
-    double value = activate(activation, product(i));
-    if (gated) value *= product(width + i);
+    double value = has_gate ? gated(activation, product(i), product(width + i)) : activate(activation, product(i));
     if (residual) value += residual[i];
     out[i] = static_cast<float>(value);
   }
 }
 
-Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight) {
+Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight,
+                         size_t bias) {
   const Dim& rows = rule.extent(0, 0);
   const int64_t experts = rule.constant_extent(weight, 0), products = rule.constant_extent(weight, 1);
   const int64_t depth = rule.constant_extent(weight, 2), columns = rule.constant_extent(0, 1);
@@ -156,6 +161,11 @@ Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k,
   rule.tensor(expert, 2, {DType::i32});
   rule.extent_is(expert, 0, rows);
   rule.extent_is(expert, 1, top_k);
+  if (rule.has(bias)) {
+    rule.tensor(bias, 2, any_float);
+    rule.extent_is(bias, 0, experts);
+    rule.extent_is(bias, 1, products);
+  }
   rule.require(columns == depth || (columns % top_k == 0 && columns / top_k == depth),
                "input x has " + std::to_string(columns) + " columns, neither " + std::to_string(depth) +
                    " nor as many for each of " + std::to_string(top_k) + " slots");

@@ -52,6 +52,8 @@ std::vector<float> floats(const Tensor& tensor);
 void store(std::span<const float> values, Tensor& tensor);
 /// Input i, or nullptr when it is absent.
 const Tensor* optional(std::span<const Tensor* const> inputs, size_t i);
+/// Its elements as floats; none when it is absent.
+std::vector<float> optional_floats(std::span<const Tensor* const> inputs, size_t i);
 
 /// Rows of another width.
 std::vector<Dim> with_columns(std::vector<Dim> rows, const Dim& columns);
@@ -70,8 +72,10 @@ Dim product_width(const Rule& rule, Activation activation, size_t weight, size_t
 void finish_product_row(Activation activation, std::span<const double> sums, const float* bias, const float* residual,
                         float* out);
 
-/// ExpertLinear's and QuantizedExpertLinear's common part: checks of x (input 0), expert and weight; returns top_k·M'.
-Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight);
+/// ExpertLinear's and QuantizedExpertLinear's common part: checks of x (input 0), expert, weight and bias; returns
+/// top_k·M'.
+Dim expert_product_width(const Rule& rule, Activation activation, int64_t top_k, size_t expert, size_t weight,
+                         size_t bias);
 /// Where what is in their operands.
 struct ExpertShape {
   size_t rows, slots, experts, products, depth, width, x_width;
@@ -80,6 +84,10 @@ struct ExpertShape {
   size_t expert(const Tensor& chosen, size_t row, size_t slot) const;
   /// Index of the first element of x that a row's slot reads.
   size_t first_input(size_t row, size_t slot) const;
+  /// An expert's biases among those of all; null where there are none.
+  const float* bias(const std::vector<float>& all, size_t expert) const {
+    return all.empty() ? nullptr : all.data() + expert * products;
+  }
 };
 
 /// Checks that input 0 has so many equal groups of columns; returns a group's width.

@@ -42,7 +42,7 @@ namespace incipit {
 
 Kernel<Attention> attention_amx() {
   return {"attention/amx_bf16",
-          5,
+          6,
           CpuFeatures{}
               .with(CpuFeature::avx2)
               .with(CpuFeature::avx512)

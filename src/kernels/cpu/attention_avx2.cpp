@@ -36,7 +36,7 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Attention> attention_avx2() {
-  return {"attention/avx2",   3,       CpuFeatures{}.with(CpuFeature::avx2),
+  return {"attention/avx2",   4,       CpuFeatures{}.with(CpuFeature::avx2),
           accepts_attention,  configs, {attention_scratch<float>, attention_tiles, run_attention_f32},
           attention_workspace};
 }

@@ -36,7 +36,7 @@ INCIPIT_END_TARGET
 namespace incipit {
 
 Kernel<Attention> attention_avx512() {
-  return {"attention/avx512", 3,       CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512),
+  return {"attention/avx512", 4,       CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512),
           accepts_attention,  configs, {attention_scratch<float>, attention_tiles, run_attention_f32},
           attention_workspace};
 }

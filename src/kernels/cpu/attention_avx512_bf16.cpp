@@ -58,7 +58,7 @@ Kernel<Attention> attention_avx512_bf16() {
     return accepts_attention(problem) && problem.cache == DType::bf16;
   };
   return {"attention/avx512_bf16",
-          4,
+          5,
           CpuFeatures{}.with(CpuFeature::avx2).with(CpuFeature::avx512).with(CpuFeature::avx512_bf16),
           accepts,
           configs,

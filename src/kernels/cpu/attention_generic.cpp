@@ -25,7 +25,7 @@ constexpr KernelConfig configs[] = {{"rows32_block128", {32, 128, 1024}}, {"rows
 }  // namespace
 
 Kernel<Attention> attention_generic() {
-  return {"attention/generic", 3,       {},
+  return {"attention/generic", 4,       {},
           accepts_attention,   configs, {attention_scratch<float>, attention_tiles, run_attention_f32},
           attention_workspace};
 }

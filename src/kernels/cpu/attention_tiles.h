@@ -163,7 +163,7 @@ struct AttentionScratch {
   int64_t block_tokens;  // of a key block
   int64_t score_row;     // floats of a row of scores
   int64_t weight_row;    // elements of a row of weights
-  size_t queries, scores, weights, positions, last_values;
+  size_t queries, scores, weights, positions, slopes, last_values;
   size_t lane_totals;  // [rows][lanes of a vector]
   size_t part, sums;   // PartialRows of a part of the context, and of all parts so far
   size_t bytes;
@@ -186,6 +186,7 @@ struct AttentionScratch {
     weights = take(rows * weight_row * operand_bytes);
     lane_totals = take(rows * 64);
     positions = take(rows * 4);
+    slopes = take(problem.slopes ? rows * 4 : 0);
     part = take(PartialRows::bytes(rows, problem.head_dim));
     sums = take(PartialRows::bytes(rows, problem.head_dim));
     last_values = take(problem.geometry().half_bytes());

@@ -151,6 +151,7 @@ void elementwise_activation(const Elementwise::Problem& problem, const Elementwi
     case Activation::relu: return elementwise_rows<Operation<op, Activation::relu>>(problem, args, range);
     case Activation::relu_squared:
       return elementwise_rows<Operation<op, Activation::relu_squared>>(problem, args, range);
+    case Activation::sigmoid: return elementwise_rows<Operation<op, Activation::sigmoid>>(problem, args, range);
     default: return elementwise_rows<Operation<op, Activation::none>>(problem, args, range);
   }
 }

@@ -47,7 +47,7 @@ inline ExpertTile expert_tile(const ExpertLinear::Problem& problem, const Kernel
                    problem.format,
                    problem.input,
                    problem.output,
-                   false,
+                   problem.bias,
                    false,
                    problem.activation};
   return share;
@@ -121,6 +121,8 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
   product.output_stride = scratch.output_stride;
   product.weight = expert_weight(args.weight, panel16, problem.weight(), share.expert);
   product.weight.codes += share.first_panel * shape.panel_bytes;
+  product.bias = expert_bias(args.bias, panel16, problem.weight(), share.expert);
+  if (product.bias != nullptr) product.bias += share.first_panel * panel_width;
   if (product.weight.scales != nullptr) product.weight.scales += share.first_panel * panel_width * sizeof(float);
   if (product.weight.code_sums != nullptr) product.weight.code_sums += share.first_panel * panel_width;
 
@@ -157,13 +159,13 @@ Kernel<ExpertLinear> expert_linear() {
   static const std::string name = "expert_" + std::string(linear.name);
   Kernel<ExpertLinear> kernel;
   kernel.name = name;
-  kernel.abi = linear.abi;
+  kernel.abi = linear.abi + 1;
   kernel.needs = linear.needs;
   kernel.accepts = [](const ExpertLinear::Problem& p) {
     return p.experts > 0 && p.top_k > 0 && p.n > 0 && p.k > 0 && int64_t{p.top_k} * p.n <= INT32_MAX &&
            int64_t{p.top_k} * p.k <= INT32_MAX && (!p.slot_scales || (!p.shared && p.input == DType::i8)) &&
            p.input == p.format.activation &&
-           linear.accepts({p.n, p.k, p.format, p.input, p.output, false, false, p.activation});
+           linear.accepts({p.n, p.k, p.format, p.input, p.output, p.bias, false, p.activation});
   };
   kernel.configs = linear.configs;
   kernel.layout = linear.layout;

@@ -36,10 +36,15 @@ void Attention::reference(const Problem& problem, const Args& args) {
           }
           score *= problem.scale;
           if (problem.soft_cap > 0) score = soft_capped<double>(score, problem.soft_cap);
+          if (problem.slopes) score += static_cast<double>(args.slopes[head]) * (at - position);
           weights[static_cast<size_t>(at - first)] = score;
           largest = std::max(largest, score);
         }
         double total = 0;
+        if (problem.sinks) {
+          largest = std::max(largest, static_cast<double>(args.sinks[head]));
+          total = std::exp(args.sinks[head] - largest);
+        }
         for (double& weight : weights) total += weight = std::exp(weight - largest);
         for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
           double sum = 0;

@@ -5,8 +5,8 @@
 namespace incipit {
 
 void ExpertLinear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
-  const Linear::Problem one{problem.n,      problem.k, problem.format, problem.input,
-                            problem.output, false,     false,          problem.activation};
+  const Linear::Problem one{problem.n,      problem.k,    problem.format, problem.input,
+                            problem.output, problem.bias, false,          problem.activation};
   const auto input_bytes = static_cast<int64_t>(size_of(problem.input));
   const auto output_bytes = static_cast<int64_t>(size_of(problem.output));
   for (int64_t row = 0; row < args.rows; ++row) {
@@ -20,6 +20,7 @@ void ExpertLinear::reference(const Problem& problem, const Args& args, const Wei
       if (problem.input == DType::i8)
         linear.input_scales = args.input_scales + row * args.input_scale_stride + (problem.slot_scales ? slot : 0);
       linear.weight = expert_weight(args.weight, layout, problem.weight(), expert);
+      linear.bias = expert_bias(args.bias, layout, problem.weight(), expert);
       linear.output = args.output + (row * args.output_stride + slot * problem.output_width()) * output_bytes;
       Linear::reference(one, linear, layout);
     }

@@ -26,7 +26,7 @@ void quantized_reference(Linear::Problem problem, Linear::Args args, const Weigh
 
 void Linear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
   if (problem.quantizes()) return quantized_reference(problem, args, layout);
-  const bool gated = is_gated(problem.activation);
+  const bool has_gate = is_gated(problem.activation);
   const int64_t width = problem.output_width();
   const WeightReader weight(layout, problem.weight(), args.weight);
   // An output's codes are read once for all rows.
@@ -47,10 +47,11 @@ void Linear::reference(const Problem& problem, const Args& args, const WeightLay
   std::vector<double> sums(static_cast<size_t>(args.rows)), up(sums);
   for (int64_t column = 0; column < width; ++column) {
     sum_outputs(column, sums);
-    if (gated) sum_outputs(width + column, up);
+    if (has_gate) sum_outputs(width + column, up);
     for (int64_t row = 0; row < args.rows; ++row) {
-      double value = activate(problem.activation, sums[static_cast<size_t>(row)]);
-      if (gated) value *= up[static_cast<size_t>(row)];
+      const double first = sums[static_cast<size_t>(row)];
+      double value = has_gate ? gated(problem.activation, first, up[static_cast<size_t>(row)])
+                              : activate(problem.activation, first);
       if (problem.residual) value += args.residual[row * args.residual_stride + column];
       store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
     }

@@ -16,6 +16,8 @@ class AttentionBinding {
     cache_ = operands.cache_input("cache", problem.geometry());
     operands.require_window(cache_, problem.window);
     table_ = operands.rotary_table_input(problem.rotary_pairs, problem.head_dim);
+    slopes_ = operands.floats_if(problem.slopes, "slopes", problem.heads);
+    sinks_ = operands.floats_if(problem.sinks, "sinks", problem.heads);
     output_ = operands.output("output", problem.output, width);
   }
 
@@ -33,11 +35,14 @@ class AttentionBinding {
     args.pad_output = output_.whole;
     args.table = table_.data_as<float>(view);
     args.table_stride = table_.stride;
+    args.slopes = slopes_;
+    args.sinks = sinks_;
   }
 
  private:
   BufferView query_, table_, output_;
   CacheView cache_;
+  const float *slopes_, *sinks_;
 };
 
 }  // namespace

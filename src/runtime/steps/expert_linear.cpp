@@ -14,8 +14,8 @@ class ExpertLinearBinding {
     }
     expert_ = operands.input("experts", DType::i32, problem.top_k);
     operands.require(problem.experts > 0, "has no experts");
-    weight_ =
-        operands.packed_input("weight", problem.weight(), is_gated(problem.activation), false, problem.experts).weight;
+    weight_ = operands.packed_input("weight", problem.weight(), is_gated(problem.activation), problem.bias,
+                                    problem.experts);
     output_ = operands.output("output", problem.output, problem.slots_width());
   }
 
@@ -26,7 +26,8 @@ class ExpertLinearBinding {
     args.input_scale_stride = scales_.stride;
     args.expert = expert_.data_as<int32_t>(view);
     args.expert_stride = expert_.stride;
-    args.weight = weight_;
+    args.weight = weight_.weight;
+    args.bias = weight_.bias;
     args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
@@ -34,7 +35,7 @@ class ExpertLinearBinding {
 
  private:
   BufferView input_, scales_, expert_, output_;
-  PackedWeight weight_;
+  PackedView weight_;
 };
 
 }  // namespace

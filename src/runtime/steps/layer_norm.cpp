@@ -10,8 +10,8 @@ class LayerNormBinding {
   LayerNormBinding(const LayerNorm::Problem& problem, StepOperands& operands) {
     input_ = operands.input("input", DType::f32, problem.width);
     operands.require(problem.groups > 0 && problem.width % problem.groups == 0, "has groups that do not fit its width");
-    gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.width);
-    bias_ = operands.dense_input_if(problem.bias, "bias", DType::f32, problem.width);
+    gain_ = operands.floats_if(problem.gain, "gain", problem.width);
+    bias_ = operands.floats_if(problem.bias, "bias", problem.width);
     output_ = operands.output("output", problem.output, problem.width);
     scales_ = operands.output_if(problem.output == DType::i8, "output scales", DType::f32, 1);
   }
@@ -19,8 +19,8 @@ class LayerNormBinding {
   void bind(const StepView& view, LayerNorm::Args& args) const {
     args.input = input_.data_as<float>(view);
     args.input_stride = input_.stride;
-    args.gain = reinterpret_cast<const float*>(gain_);
-    args.bias = reinterpret_cast<const float*>(bias_);
+    args.gain = gain_;
+    args.bias = bias_;
     args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.output_scales = scales_.data_as<float>(view);
@@ -29,8 +29,7 @@ class LayerNormBinding {
 
  private:
   BufferView input_, output_, scales_;
-  const std::byte* gain_;
-  const std::byte* bias_;
+  const float *gain_, *bias_;
 };
 
 }  // namespace

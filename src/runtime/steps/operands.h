@@ -12,8 +12,8 @@
 //   rotary_table      positions or row_positions, frequencies (dense)         buffer
 //   rotary            buffer, table                                           buffer
 //   kv_write          keys, values, cache, table?                             none
-//   attention         queries, cache, table?                                  buffer
-//   router            logits                                                  experts, their weights
+//   attention         queries, cache, table?, slopes (dense)?, sinks (dense)? buffer
+//   router            logits, correction (dense)?                             experts, their weights
 //   expert_linear     buffer [, scales when i8], experts, weight (packed)     buffer
 //   weighted_sum      buffer, weights, residual?                              buffer
 //   resolve_tokens, sample: none
@@ -89,6 +89,9 @@ class StepOperands {
   const std::byte* dense_input_if(bool expected, std::string_view role, DType dtype, int64_t values);
   const std::byte* dense_input(std::string_view role, DType dtype, int64_t values) {
     return dense_input_if(true, role, dtype, values);
+  }
+  const float* floats_if(bool expected, std::string_view role, int64_t values) {
+    return reinterpret_cast<const float*>(dense_input_if(expected, role, DType::f32, values));
   }
   /// Without `bias` the view has none. Several experts lie one after the other in every plane.
   PackedView packed_input(std::string_view role, const WeightShape& shape, bool gated, bool bias, int64_t experts = 1);

@@ -11,7 +11,7 @@ class RmsNormBinding {
     input_ = operands.input("input", DType::f32, problem.width);
     addend_ = operands.input_if(problem.add, "addend", DType::f32, problem.width);
     operands.require(problem.groups > 0 && problem.width % problem.groups == 0, "has groups that do not fit its width");
-    gain_ = operands.dense_input_if(problem.gain, "gain", DType::f32, problem.group_width());
+    gain_ = operands.floats_if(problem.gain, "gain", problem.group_width());
     output_ = operands.output("output", problem.output, problem.width);
     scales_ = operands.output_if(problem.output == DType::i8, "output scales", DType::f32, 1);
     sum_ = operands.output_if(problem.add, "sum", DType::f32, problem.width);
@@ -23,7 +23,7 @@ class RmsNormBinding {
     args.input_stride = input_.stride;
     args.addend = addend_.data_as<float>(view);
     args.addend_stride = addend_.stride;
-    args.gain = reinterpret_cast<const float*>(gain_);
+    args.gain = gain_;
     args.sum = sum_.data_as<float>(view);
     args.sum_stride = sum_.stride;
     args.output = output_.data(view);
@@ -34,7 +34,7 @@ class RmsNormBinding {
 
  private:
   BufferView input_, addend_, output_, scales_, sum_;
-  const std::byte* gain_;
+  const float* gain_;
 };
 
 }  // namespace

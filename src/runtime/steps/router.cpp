@@ -9,6 +9,7 @@ class RouterBinding {
  public:
   RouterBinding(const Router::Problem& problem, StepOperands& operands) {
     logits_ = operands.input("logits", DType::f32, problem.experts);
+    correction_ = operands.floats_if(problem.correction, "correction", problem.experts);
     expert_ = operands.output("experts", DType::i32, problem.top_k);
     weight_ = operands.output("weights", DType::f32, problem.top_k);
     operands.require(expert_.whole == weight_.whole, "has a whole and a partial result");
@@ -22,10 +23,12 @@ class RouterBinding {
     args.weight = weight_.data_as<float>(view);
     args.weight_stride = weight_.stride;
     args.pad_output = expert_.whole;
+    args.correction = correction_;
   }
 
  private:
   BufferView logits_, expert_, weight_;
+  const float* correction_;
 };
 
 }  // namespace
