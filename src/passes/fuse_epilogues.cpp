@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <optional>
+
 #include "graph/graph.h"
 #include "graph/ops/activate.h"
 #include "graph/ops/add.h"
@@ -72,24 +75,34 @@ bool absorb_residual(Graph& graph, NodeId node) {
   return true;
 }
 
-/// Attention and MLP side by side: where the residual of a Linear is another Linear's result, the next sum goes into
-/// that one, for a + (b + x) is (a + x) + b.
+/// The input for a residual of an op that takes one.
+std::optional<size_t> place_of_residual(const Graph& graph, NodeId node) {
+  if (const auto* linear = graph.op_as<ops::Linear>(node); linear && linear->output == DType::f32)
+    return residual_input;
+  if (graph.op_as<ops::WeightedSum>(node)) return 2;
+  return std::nullopt;
+}
+
+/// Attention and MLP side by side, or experts and a shared MLP: where the residual of a product or of the experts' sum
+/// is another one's result, the next sum goes into that one, for a + (b + x) is (a + x) + b.
 bool pass_on_residual(Graph& graph, NodeId node) {
   const ValueId result = graph.node(node).outputs[0];
   const NodeId sum = residual_sum(graph, result);
-  if (sum == none) return false;
-  ValueId residual = input_of(graph, node, residual_input);
+  const std::optional<size_t> own_place = place_of_residual(graph, node);
+  if (sum == none || !own_place) return false;
+  ValueId residual = input_of(graph, node, *own_place);
   while (residual != none) {
-    const auto* linear = graph.producer_as<ops::Linear>(residual);
-    if (linear == nullptr || linear->output != DType::f32 || graph.use_count(residual) != 1) return false;
     const NodeId other = graph.value(residual).producer;
-    residual = input_of(graph, other, residual_input);
+    if (other == none || graph.use_count(residual) != 1) return false;
+    const std::optional<size_t> place = place_of_residual(graph, other);
+    if (!place) return false;
+    residual = input_of(graph, other, *place);
     if (residual != none) continue;
     std::vector<ValueId> inputs = graph.node(other).inputs;
-    inputs.resize(4, none);
-    inputs[residual_input] = other_operand(graph, sum, result);
-    const ops::Linear op = *graph.op_as<ops::Linear>(other);
-    const ValueId fused = graph.insert(other, graph.node(other).name, op, std::move(inputs));
+    inputs.resize(std::max(inputs.size(), *place + 1), none);
+    inputs[*place] = other_operand(graph, sum, result);
+    const ValueId fused =
+        graph.insert_node(other, graph.node(other).name, graph.node(other).op->clone(), std::move(inputs))[0];
     substitute(graph, graph.node(other).outputs[0], fused);
     substitute(graph, graph.node(sum).outputs[0], result);
     graph.sort();
@@ -104,13 +117,10 @@ void fuse_epilogues(Graph& graph, const PassContext&) {
   // A fused node takes the place of its user, later in the order: it is met again there.
   for (size_t i = 0; i < graph.order().size();) {
     const NodeId n = graph.order()[i];
-    if (graph.op_as<ops::Linear>(n)) {
-      if (absorb_user(graph, n)) continue;
-      if (pass_on_residual(graph, n)) {
-        i = 0;  // what was not met yet may stand earlier now
-        continue;
-      }
-    } else if (graph.op_as<ops::WeightedSum>(n) && absorb_residual(graph, n)) {
+    if (graph.op_as<ops::Linear>(n) && absorb_user(graph, n)) continue;
+    if (graph.op_as<ops::WeightedSum>(n) && absorb_residual(graph, n)) continue;
+    if (pass_on_residual(graph, n)) {
+      i = 0;  // what was not met yet may stand earlier now
       continue;
     }
     ++i;

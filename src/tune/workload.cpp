@@ -158,7 +158,7 @@ AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, const We
   query_ = filled(problem.query, {rows, row_stride(width)}, 2);
   output_ = Tensor(problem.output, {rows, row_stride(width)});
   table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.rotary_pairs})}, 3);
-  slopes_ = scales({problem.heads}, 4);
+  slopes_ = scales(DType::f32, {problem.heads}, 4);
   for (float& slope : slopes_.as<float>()) slope = std::abs(slope);
   sinks_ = filled(DType::f32, {problem.heads}, 5);
   pages_.resize(static_cast<size_t>(pages));

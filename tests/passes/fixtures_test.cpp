@@ -34,7 +34,8 @@ class Fixture : public ::testing::TestWithParam<Architecture> {
     const std::filesystem::path source = INCIPIT_SOURCE_DIR, name = GetParam().name;
     std::filesystem::path directory = source / "tests/fixtures/reference" / name;
     if (!exists(directory)) directory = source / "../shared/reference" / name;
-    if (!exists(directory)) GTEST_SKIP() << name << ": neither in tests/fixtures/reference nor in ../shared/reference";
+    if (!exists(directory)) directory = source / "../shared/reference-2026" / name;
+    if (!exists(directory)) GTEST_SKIP() << name << ": neither in tests/fixtures/reference nor in ../shared";
     model_ = import_model(directory);
     const SafetensorsFile golden = SafetensorsFile::open(directory / "golden.safetensors");
     ids_ = golden.load("input_ids");
@@ -181,32 +182,40 @@ const OpCounts gpt_neox = layer({{"LayerNorm", 2}, {"Linear", 4}});
 const OpCounts mixtral = layer({{"RmsNorm", 2}, {"Linear", 3}, {"Router", 1}, {"ExpertLinear", 2}, {"WeightedSum", 1}});
 const OpCounts qwen3_moe =
     layer({{"RmsNorm", 4}, {"Linear", 3}, {"Router", 1}, {"ExpertLinear", 2}, {"WeightedSum", 1}});
+// The shared MLP: gate and up, down, and its gate, which weighs it in a sum of its own.
+const OpCounts qwen2_moe =
+    layer({{"RmsNorm", 2}, {"Linear", 6}, {"Router", 1}, {"ExpertLinear", 2}, {"WeightedSum", 2}});
+const OpCounts hunyuan_moe =
+    layer({{"RmsNorm", 4}, {"ApplyRotary", 2}, {"Linear", 5}, {"Router", 1}, {"ExpertLinear", 2}, {"WeightedSum", 1}});
+const OpCounts falcon = layer({{"LayerNorm", 2}, {"Linear", 4}});
+const OpCounts bloom{{"LayerNorm", 2}, {"Linear", 4}, {"SliceColumns", 3}, {"KvWrite", 1}, {"Attention", 1}};
 
 const OpCounts apertus = layer({{"RmsNorm", 4}, {"Linear", 4}, {"Xielu", 1}});
 const OpCounts cohere = layer({{"LayerNorm", 3}, {"Linear", 4}});  // one of the stream, two of heads
 const OpCounts nemotron = layer({{"LayerNorm", 2}, {"Linear", 4}});
 const OpCounts phi = layer({{"LayerNorm", 1}, {"Linear", 4}});
 
-INSTANTIATE_TEST_SUITE_P(Passes, Fixture,
-                         ::testing::Values(Architecture{"llama-mha", llama}, Architecture{"llama-gqa-tied", llama},
-                                           Architecture{"llama-bias-hd", llama}, Architecture{"llama-linear", llama},
-                                           Architecture{"llama-yarn", llama}, Architecture{"llama3-rope", llama},
-                                           Architecture{"mistral-window", llama}, Architecture{"qwen2", llama},
-                                           Architecture{"qwen3", qwen3}, Architecture{"phi3", llama},
-                                           Architecture{"phi3-longrope", llama}, Architecture{"olmo2", olmo2},
-                                           Architecture{"granite", llama}, Architecture{"gpt2", gpt2},
-                                           Architecture{"gpt-neox", gpt_neox}, Architecture{"gemma2", gemma2},
-                                           Architecture{"gemma3", gemma3}, Architecture{"mixtral", mixtral},
-                                           Architecture{"qwen3-moe", qwen3_moe}, Architecture{"apertus-tiny", apertus},
-                                           Architecture{"cohere-tiny", cohere}, Architecture{"exaone4-tiny", olmo2},
-                                           Architecture{"glm4-tiny", gemma2}, Architecture{"ministral3-tiny", llama},
-                                           Architecture{"mistral3-wrapper-tiny", llama},
-                                           Architecture{"nemotron-tiny", nemotron}, Architecture{"phi-tiny", phi}),
-                         [](const auto& test) {
-                           std::string name = test.param.name;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Passes, Fixture,
+    ::testing::Values(
+        Architecture{"llama-mha", llama}, Architecture{"llama-gqa-tied", llama}, Architecture{"llama-bias-hd", llama},
+        Architecture{"llama-linear", llama}, Architecture{"llama-yarn", llama}, Architecture{"llama3-rope", llama},
+        Architecture{"mistral-window", llama}, Architecture{"qwen2", llama}, Architecture{"qwen3", qwen3},
+        Architecture{"phi3", llama}, Architecture{"phi3-longrope", llama}, Architecture{"olmo2", olmo2},
+        Architecture{"granite", llama}, Architecture{"gpt2", gpt2}, Architecture{"gpt-neox", gpt_neox},
+        Architecture{"gemma2", gemma2}, Architecture{"gemma3", gemma3}, Architecture{"mixtral", mixtral},
+        Architecture{"qwen3-moe", qwen3_moe}, Architecture{"apertus-tiny", apertus},
+        Architecture{"cohere-tiny", cohere}, Architecture{"exaone4-tiny", olmo2}, Architecture{"glm4-tiny", gemma2},
+        Architecture{"ministral3-tiny", llama}, Architecture{"mistral3-wrapper-tiny", llama},
+        Architecture{"nemotron-tiny", nemotron}, Architecture{"phi-tiny", phi}, Architecture{"gpt-oss", mixtral},
+        Architecture{"granite-moe", mixtral}, Architecture{"olmoe", qwen3_moe}, Architecture{"minimax-m2", qwen3_moe},
+        Architecture{"qwen2-moe", qwen2_moe}, Architecture{"hunyuan-moe", hunyuan_moe}, Architecture{"falcon", falcon},
+        Architecture{"bloom", bloom}),
+    [](const auto& test) {
+      std::string name = test.param.name;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace incipit

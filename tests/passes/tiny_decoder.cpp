@@ -137,7 +137,11 @@ class Builder {
     op.window = g_.window;
     op.soft_cap = g_.soft_cap;
     op.scale = 1 / std::sqrt(static_cast<float>(g_.head_dim));
-    const ValueId attended = graph_.add(module + ".attention", op, {rotated_q, position_, cache});
+    const auto of_heads = [&](const char* name) {
+      return g_.slopes_and_sinks ? weight(module + name, {g_.heads}, 0.5F) : none;
+    };
+    const ValueId attended = graph_.add(module + ".attention", op,
+                                        {rotated_q, position_, cache, none, of_heads(".slopes"), of_heads(".sinks")});
     return linear(module + ".o_proj", attended, queries, g_.hidden, g_.other_bias);
   }
   ValueId mlp(const std::string& module, ValueId x) {
@@ -163,20 +167,31 @@ class Builder {
     ops::Router router;
     router.top_k = g_.top_k;
     router.normalize = g_.normalize;
-    const std::vector<ValueId> chosen = graph_.add_node(module + ".router", router.clone(), {logits});
+    if (g_.shared) router.scores = RoutingScores::sigmoid;
+    const ValueId correction = g_.shared ? weight(module + ".correction", {g_.experts}, 0.1F) : none;
+    const std::vector<ValueId> chosen = graph_.add_node(module + ".router", router.clone(), {logits, correction});
     ops::ExpertLinear op;
     op.top_k = g_.top_k;
     const auto product = [&](const std::string& name, ValueId in, int64_t inputs, int64_t outputs) {
       const ValueId w = weight(module + "." + name + ".weight", {g_.experts, outputs, inputs},
                                1 / std::sqrt(static_cast<float>(inputs)));
-      return graph_.add(module + "." + name, op, {in, chosen[0], w});
+      const bool has_bias = g_.shared && name == "down_proj";
+      const ValueId bias = has_bias ? weight(module + "." + name + ".bias", {g_.experts, outputs}, 1) : none;
+      return graph_.add(module + "." + name, op, {in, chosen[0], w, bias});
     };
     const ValueId gate = product("gate_proj", x, hidden, width), up = product("up_proj", x, hidden, width);
     ops::Activate activate;
     activate.kind = g_.activation;
     const ValueId gated =
         graph_.add(module + ".gated", ops::Multiply{}, {graph_.add(module + ".act", activate, {gate}), up});
-    return graph_.add(module + ".sum", ops::WeightedSum{}, {product("down_proj", gated, width, hidden), chosen[1]});
+    const ValueId sum =
+        graph_.add(module + ".sum", ops::WeightedSum{}, {product("down_proj", gated, width, hidden), chosen[1]});
+    if (!g_.shared) return sum;
+    ops::Activate sigmoid;
+    sigmoid.kind = Activation::sigmoid;
+    const ValueId share = graph_.add(module + ".share", sigmoid, {linear(module + ".share_gate", x, hidden, 1, false)});
+    return add(module + ".both", sum,
+               graph_.add(module + ".shared", ops::WeightedSum{}, {mlp(module + ".mlp", x), share}));
   }
 
   const TinyDecoder& g_;
@@ -190,10 +205,10 @@ class Builder {
 std::string TinyDecoder::text() const {
   return fmt::format(
       "layers {} heads {}/{} biases {}{} tied {} again {} window {} {} {} norms {}{}{} parallel {} q/k norms {} "
-      "multipliers {} gated {} positions {} pairs {} cap {} experts {} seed {}",
+      "multipliers {} gated {} positions {} pairs {} cap {} experts {} {} heads {} seed {}",
       layers, heads, kv_heads, query_key_value_bias, other_bias, tied, two_residual_inputs, window, name_of(activation),
       name_of(dtype), pre_norm, post_norm, layer_norm, parallel, query_key_norms, multipliers, gated, learned_positions,
-      rotary_pairs, soft_cap, experts, seed);
+      rotary_pairs, soft_cap, experts, shared, slopes_and_sinks, seed);
 }
 
 Graph tiny_decoder(const TinyDecoder& geometry) { return Builder(geometry).build(); }
@@ -258,7 +273,10 @@ std::vector<TinyDecoder> tiny_architectures() {
   qwen3_moe.normalize = false;
   qwen3_moe.multipliers = true;
   qwen3_moe.dtype = DType::bf16;
-  std::vector<TinyDecoder> all{qwen3, olmo2, granite, tied_granite, gpt2, gpt_neox, gemma2, gemma3, mixtral, qwen3_moe};
+  TinyDecoder qwen2_moe = mixtral;
+  qwen2_moe.shared = qwen2_moe.slopes_and_sinks = qwen2_moe.multipliers = true;
+  std::vector<TinyDecoder> all{qwen3,  olmo2,  granite, tied_granite, gpt2,     gpt_neox,
+                               gemma2, gemma3, mixtral, qwen3_moe,    qwen2_moe};
   for (size_t i = 0; i < all.size(); ++i) all[i].seed = 100 + i;
   return all;
 }

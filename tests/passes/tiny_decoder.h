@@ -34,6 +34,9 @@ struct TinyDecoder {
   float soft_cap = 0;                       // of scores and logits
   int64_t experts = 0, top_k = 2;           // experts > 0: a mixture of them instead of the MLP
   bool normalize = true;                    // the router's weights
+  bool shared = false;                      // and an MLP beside them, with a gate; experts have biases, the router
+                                            // sigmoids and a correction
+  bool slopes_and_sinks = false;            // of attention's heads
   std::string text() const;                 // for messages
 };
 

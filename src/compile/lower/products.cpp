@@ -66,7 +66,7 @@ Linear::Problem product_problem(const Lowering& plan, const Node& node, Activati
   problem.k = narrow(plan.graph().value(weight).type.shape.at(1).constant());
   problem.input = plan.dtype_of(node.inputs[0]);
   problem.output = plan.dtype_of(node.outputs[0]);
-  problem.bias = weight.bias != none;
+  problem.bias = bias != none;
   problem.residual = residual != none;
   return problem;
 }
@@ -114,7 +114,7 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation
   problem.format = format;
   problem.output = plan.dtype_of(out);
   problem.activation = activation;
-  problem.bias = bias != none;
+  problem.bias = weight.bias != none;
   problem.shared = plan.width_of(x) == problem.k;
   problem.slot_scales = scales != none && !problem.shared && plan.width_of(scales) == top_k;
   std::vector<plan::OperandT> inputs{plan.at(x)};

@@ -188,6 +188,11 @@ bool HfConfig::is_object(std::string_view key) const {
   return value != nullptr && value->is_object();
 }
 
+bool HfConfig::is_list(std::string_view key) const {
+  const boost::json::value* value = find(key);
+  return value != nullptr && value->is_array();
+}
+
 std::vector<std::string> HfConfig::keys() const {
   std::vector<std::string> names;
   for (const auto& [key, value] : *config_) {

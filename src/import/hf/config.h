@@ -48,6 +48,7 @@ class HfConfig {
   /// An object as a config of its own, whose errors say "KEY.…"; an empty one where absent.
   HfConfig object(std::string_view key) const;
   bool is_object(std::string_view key) const;
+  bool is_list(std::string_view key) const;
   /// What has a value, in the file's order.
   std::vector<std::string> keys() const;
   /// Whether both say the same.

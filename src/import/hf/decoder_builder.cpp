@@ -15,7 +15,6 @@
 #include "graph/ops/add.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/embedding.h"
-#include "graph/ops/expert_linear.h"
 #include "graph/ops/gather_rows.h"
 #include "graph/ops/kv_write.h"
 #include "graph/ops/layer_norm.h"
@@ -23,17 +22,12 @@
 #include "graph/ops/multiply.h"
 #include "graph/ops/rms_norm.h"
 #include "graph/ops/rotary.h"
-#include "graph/ops/router.h"
 #include "graph/ops/scale.h"
 #include "graph/ops/soft_cap.h"
-#include "graph/ops/weighted_sum.h"
 #include "graph/ops/xielu.h"
 #include "graph/same_contents.h"
 
 namespace incipit {
-namespace {
-
-/// Rows of all parts; as f32 where a checkpoint mixes element types.
 ConstantPtr concatenate_mixed(std::vector<ConstantPtr> parts) {
   const bool same =
       std::ranges::all_of(parts, [&](const ConstantPtr& part) { return part->dtype() == parts.front()->dtype(); });
@@ -42,8 +36,6 @@ ConstantPtr concatenate_mixed(std::vector<ConstantPtr> parts) {
   }
   return concatenate_rows(std::move(parts));
 }
-
-}  // namespace
 
 DecoderBuilder::DecoderBuilder(const DecoderGeometry& geometry, TensorSource& weights)
     : geometry_(geometry), weights_(weights) {
@@ -57,15 +49,18 @@ int64_t DecoderBuilder::width_of(ValueId x) const { return graph_.value(x).type.
 
 ValueId DecoderBuilder::embedding(const std::string& module, float scale) {
   const std::string tensor = module + ".weight";
-  table_ = graph_.add_constant(tensor, take(tensor, {geometry_.vocabulary, geometry_.hidden}));
+  table_ = graph_.add_constant(tensor, take(tensor, {geometry_.vocabulary, table_width()}));
   ops::Embedding op;
   op.scale = scale;
   return graph_.add(module, std::move(op), {ids_, table_});
 }
 
-ValueId DecoderBuilder::position_embedding(const std::string& module) {
+ValueId DecoderBuilder::position_embedding(const std::string& module, int64_t first) {
   const std::string tensor = module + ".weight";
-  const ValueId table = graph_.add_constant(tensor, take(tensor, {geometry_.max_position, geometry_.hidden}));
+  const int64_t positions = geometry_.max_position;
+  ConstantPtr rows = take(tensor, {first + positions, geometry_.hidden});
+  if (first > 0) rows = slice_rows(std::move(rows), first, positions);
+  const ValueId table = graph_.add_constant(tensor, std::move(rows));
   return graph_.add(module, ops::Embedding{}, {position_, table});
 }
 
@@ -165,6 +160,20 @@ RotaryValue DecoderBuilder::rotary(const std::string& name, const Rope& rope) {
   return rotary;
 }
 
+ValueId DecoderBuilder::alibi(float scale) {
+  const auto heads = static_cast<double>(geometry_.heads);
+  const double whole = std::exp2(std::floor(std::log2(heads)));
+  std::vector<float> slopes;
+  for (int64_t head = 0; head < geometry_.heads; ++head) {
+    // Heads beyond a power of two lie between those of the next power's row.
+    const auto place = static_cast<double>(head);
+    const double exponent = place < whole ? 8 * (place + 1) / whole : 4 * (2 * (place - whole) + 1) / whole;
+    slopes.push_back(static_cast<float>(scale * std::exp2(-exponent)));
+  }
+  return graph_.add_constant("alibi.slopes",
+                             make_constant(Tensor::of({geometry_.heads}, std::span<const float>(slopes))));
+}
+
 AttentionSpec DecoderBuilder::plain_attention(const RotaryValue& rotary) const {
   AttentionSpec spec;
   spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(geometry_.head_dim)));
@@ -200,6 +209,21 @@ Projections DecoderBuilder::project_merged(const std::string& module, ValueId x,
   projections.key = part("k_proj", query, kv);
   projections.value = part("v_proj", query + kv, kv);
   return projections;
+}
+
+Projections DecoderBuilder::project_grouped(const std::string& module, ValueId x, Bias bias) {
+  const int64_t dim = geometry_.head_dim, queries = geometry_.heads / geometry_.kv_heads * dim,
+                group = queries + 2 * dim;
+  const int64_t rows = group * geometry_.kv_heads;
+  const ConstantPtr weight = take(module + ".weight", {rows, width_of(x)});
+  const ConstantPtr biases = bias == Bias::present ? take(module + ".bias", {rows}) : nullptr;
+  const std::string parent = module.substr(0, module.rfind('.') + 1);
+  const auto part = [&](std::string_view name, int64_t first, int64_t count) {
+    const RowBlocks blocks{first, count, group, geometry_.kv_heads};
+    return product(parent + std::string(name), x, select_rows(weight, blocks),
+                   biases == nullptr ? nullptr : select_rows(biases, blocks));
+  };
+  return {part("q_proj", 0, queries), part("k_proj", queries, dim), part("v_proj", queries + dim, dim)};
 }
 
 ValueId DecoderBuilder::rotate(const std::string& name, ValueId x, const RotaryValue& rotary, bool is_query) {
@@ -251,7 +275,10 @@ ValueId DecoderBuilder::attend(const std::string& module, int64_t layer, const P
   op.window = spec.window;
   op.scale = spec.scale;
   op.soft_cap = spec.soft_cap;
-  return graph_.add(module + ".attention", std::move(op), {query, position_, cache});
+  const std::string sinks = module + ".sinks";
+  return graph_.add(module + ".attention", std::move(op),
+                    {query, position_, cache, none, spec.slopes,
+                     spec.sinks ? graph_.add_constant(sinks, take(sinks, {geometry_.heads})) : none});
 }
 
 ValueId DecoderBuilder::self_attention(const std::string& module, int64_t layer, ValueId x, const AttentionSpec& spec,
@@ -271,16 +298,16 @@ ValueId DecoderBuilder::gated(const std::string& module, ValueId gate, ValueId u
   return graph_.add(module + ".gated", ops::Multiply{}, {activate(module + ".act_fn", gate), up});
 }
 
-ValueId DecoderBuilder::gated_mlp(const std::string& module, ValueId x, Bias bias) {
-  if (is_merged(module, ".gate_proj", ".gate_up_proj")) return merged_gated_mlp(module, x, bias);
-  const ValueId gate = linear(module + ".gate_proj", x, geometry_.feed_forward, bias);
-  const ValueId up = linear(module + ".up_proj", x, geometry_.feed_forward, bias);
+ValueId DecoderBuilder::gated_mlp(const std::string& module, ValueId x, Bias bias, int64_t width) {
+  if (is_merged(module, ".gate_proj", ".gate_up_proj")) return merged_gated_mlp(module, x, bias, width);
+  if (width == 0) width = geometry_.feed_forward;
+  const ValueId gate = linear(module + ".gate_proj", x, width, bias), up = linear(module + ".up_proj", x, width, bias);
   return linear(module + ".down_proj", gated(module, gate, up), geometry_.hidden, bias);
 }
 
-ValueId DecoderBuilder::merged_gated_mlp(const std::string& module, ValueId x, Bias bias) {
+ValueId DecoderBuilder::merged_gated_mlp(const std::string& module, ValueId x, Bias bias, int64_t width) {
   const std::string merged = module + ".gate_up_proj";
-  const int64_t width = geometry_.feed_forward;
+  if (width == 0) width = geometry_.feed_forward;
   const ConstantPtr weight = take(merged + ".weight", {2 * width, width_of(x)});
   const ConstantPtr biases = bias == Bias::present ? take(merged + ".bias", {2 * width}) : nullptr;
   const auto half = [&](const std::string& name, int64_t first) {
@@ -315,45 +342,6 @@ ValueId DecoderBuilder::xielu(const std::string& module, ValueId x) {
   return graph_.add(module, ops::Xielu{}, {x, numbers});
 }
 
-ConstantPtr DecoderBuilder::stack_experts(const std::string& module, const ExpertSpec& experts,
-                                          std::initializer_list<std::string_view> names, const Shape& shape) {
-  const Shape each{shape.at(1) / static_cast<int64_t>(names.size()), shape.at(2)};
-  std::vector<ConstantPtr> parts;
-  for (int64_t expert = 0; expert < experts.count; ++expert) {
-    for (const std::string_view name : names) {
-      parts.push_back(take(fmt::format("{}.{}.{}.weight", module, expert, name), each));
-    }
-  }
-  return reshape(concatenate_mixed(std::move(parts)), shape);
-}
-
-ValueId DecoderBuilder::sparse_mlp(const std::string& module, ValueId x, const ExpertSpec& experts) {
-  ops::Router router;
-  router.top_k = experts.chosen;
-  router.normalize = experts.normalize;
-  const ValueId logits = linear(module + ".gate", x, experts.count);
-  const std::vector<ValueId> choice =
-      graph_.add_node(module + ".router", std::make_unique<ops::Router>(std::move(router)), {logits});
-
-  const std::string all = module + ".experts", gate_up_name = all + ".gate_up_proj", down_name = all + ".down_proj";
-  const Shape gate_up_shape{experts.count, 2 * experts.width, geometry_.hidden};
-  const Shape down_shape{experts.count, geometry_.hidden, experts.width};
-  const bool is_stacked = weights_.contains(gate_up_name);
-  const ValueId gate_up = graph_.add_constant(
-      gate_up_name + ".weight", is_stacked ? take(gate_up_name, gate_up_shape)
-                                           : stack_experts(all, experts, {experts.gate, experts.up}, gate_up_shape));
-  const ValueId down =
-      graph_.add_constant(down_name + ".weight", is_stacked ? take(down_name, down_shape)
-                                                            : stack_experts(all, experts, {experts.down}, down_shape));
-  ops::ExpertLinear product;
-  product.top_k = experts.chosen;
-  product.activation = gate_of(geometry_.activation).value();
-  const ValueId inner = graph_.add(gate_up_name, product, {x, choice[0], gate_up});
-  product.activation = Activation::none;
-  const ValueId outer = graph_.add(down_name, std::move(product), {inner, choice[0], down});
-  return graph_.add(module + ".weighted_sum", ops::WeightedSum{}, {outer, choice[1]});
-}
-
 ValueId DecoderBuilder::sampled_rows(ValueId x) { return graph_.add("sampled_rows", ops::GatherRows{}, {x, rows_}); }
 
 ValueId DecoderBuilder::output_head(const std::string& module, ValueId x, Bias bias) {
@@ -362,7 +350,7 @@ ValueId DecoderBuilder::output_head(const std::string& module, ValueId x, Bias b
   const Value& table = graph_.value(table_);
   ValueId weight = table_;
   if (!geometry_.tied || weights_.contains(tensor)) {
-    const ConstantPtr own = take(tensor, {geometry_.vocabulary, geometry_.hidden});
+    const ConstantPtr own = take(tensor, {geometry_.vocabulary, table_width()});
     const bool same = same_contents(*own, *table.constant);
     if (geometry_.tied && !same) {
       throw Error(tensor, fmt::format("differs from {}, but config.json has tie_word_embeddings true", table.name),

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "graph/model.h"
+#include "graph/ops/router.h"
 #include "import/hf/decoder_geometry.h"
 #include "import/hf/tensor_source.h"
 
@@ -38,15 +39,33 @@ struct AttentionSpec {
   RotaryValue rotary;
   HeadNorm norm = HeadNorm::absent;
   bool norm_after_rotary = false;
+  ValueId slopes = none;  // DecoderBuilder::alibi
+  bool sinks = false;     // MODULE.sinks [heads]
   std::string_view query_norm = "q_norm", key_norm = "k_norm", output = "o_proj";
 };
 
-/// A sparse MLP: gated ones, of which a router chooses some for each token.
+/// A sparse MLP: gated ones, of which a router chooses some for each token, and one that all tokens take. Names are of
+/// tensors and modules within the MLP's; one that is empty stands for what is not there.
 struct ExpertSpec {
-  int64_t count = 0, chosen = 0, width = 0;
-  bool normalize = false;           // whether the chosen ones' weights are made to sum to 1
-  std::string_view gate, up, down;  // what the checkpoint calls an expert's products
+  int64_t count = 0, width = 0;
+  ops::Router router;  // how many are chosen, and by what rule
+  std::string_view router_module = "gate";
+  std::string_view correction = {};  // [count], or [1, count]: added to the scores for the choice alone
+  bool correction_is_row = false;
+  Bias bias = Bias::absent;  // of the router and of the experts' products
+  bool clamped = false;      // gpt-oss's activation, not the geometry's
+  /// An expert's products, as MODULE.experts.N.NAME.weight; or all experts' in one tensor:
+  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";
+  std::string_view all_gate_up = "experts.gate_up_proj";  // [count, 2·width, hidden]
+  std::string_view all_down = "experts.down_proj";        // [count, hidden, width]
+  bool transposed = false;  // [count, hidden, 2·width], gate and up by turns, and [count, width, hidden]
+  std::string_view shared = {};
+  int64_t shared_width = 0;
+  std::string_view shared_gate = {};  // a product of one output, whose sigmoid multiplies the shared MLP's result
 };
+
+/// Rows of all parts; as f32 where a checkpoint mixes element types.
+ConstantPtr concatenate_mixed(std::vector<ConstantPtr> parts);
 
 class DecoderBuilder {
  public:
@@ -55,8 +74,8 @@ class DecoderBuilder {
 
   /// ids → f32[T, hidden], times `scale`.
   ValueId embedding(const std::string& module, float scale = 1);
-  /// position → f32[T, hidden]: a learned row for each of max_position positions.
-  ValueId position_embedding(const std::string& module);
+  /// position → f32[T, hidden]: a learned row for each of max_position positions, behind `first` rows of no position.
+  ValueId position_embedding(const std::string& module, int64_t first = 0);
 
   /// x [N, W] → RmsNorm(x), for each of `groups` equal groups of columns (heads) with the same gain.
   ValueId rms_norm(const std::string& module, ValueId x, int64_t groups = 1);
@@ -82,12 +101,16 @@ class DecoderBuilder {
   ValueId activate(const std::string& name, ValueId x);
 
   RotaryValue rotary(const std::string& name, const Rope& rope);
+  /// A slope for every head, halving in a geometric row (Press et al.: ALiBi, 2022), times `scale`.
+  ValueId alibi(float scale = 1);
   /// The usual attention: scores divided by √head_dim.
   AttentionSpec plain_attention(const RotaryValue& rotary) const;
   /// q_proj, k_proj and v_proj; or where the checkpoint has them in one, qkv_proj.
   Projections project(const std::string& module, ValueId x, Bias bias = Bias::absent);
   /// Their rows in one tensor: MODULE.qkv_proj.
   Projections project_merged(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// The same of a tensor whose rows lie by KV head: its query heads', its own, its values'.
+  Projections project_grouped(const std::string& module, ValueId x, Bias bias = Bias::absent);
   /// Norms and rotates query and key, writes the cache, attends: → f32[T, heads · head_dim].
   ValueId attend(const std::string& module, int64_t layer, const Projections& projections, const AttentionSpec& spec);
   /// project, attend and the output's product: f32[T, hidden] → f32[T, hidden].
@@ -101,17 +124,16 @@ class DecoderBuilder {
   /// activation(gate) · up.
   ValueId gated(const std::string& module, ValueId gate, ValueId up);
   /// down_proj(activation(gate_proj(x)) · up_proj(x)); gate_up_proj in place of both where the checkpoint has it.
-  ValueId gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  /// Of the geometry's width, where none is given.
+  ValueId gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent, int64_t width = 0);
   /// The same of MODULE.gate_up_proj.
-  ValueId merged_gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent);
+  ValueId merged_gated_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent, int64_t width = 0);
   /// down(activation(up(x))).
   ValueId plain_mlp(const std::string& module, ValueId x, Bias bias = Bias::absent, std::string_view up = "up_proj",
                     std::string_view down = "down_proj");
   /// xIELU with the curve of MODULE.alpha_p, alpha_n, beta and eps.
   ValueId xielu(const std::string& module, ValueId x);
-  /// The sum of the chosen experts' gated MLPs, weighed by the router MODULE.gate. An expert's tensors are
-  /// MODULE.experts.N.NAME.weight, or all experts' are stacked: MODULE.experts.gate_up_proj [count, 2·width, hidden]
-  /// and MODULE.experts.down_proj [count, hidden, width].
+  /// The sum of the chosen experts' gated MLPs, weighed by the router, and of the shared one's.
   ValueId sparse_mlp(const std::string& module, ValueId x, const ExpertSpec& experts);
 
   /// The sampled rows of x f32[T, hidden].
@@ -129,8 +151,11 @@ class DecoderBuilder {
   bool is_merged(const std::string& module, std::string_view part, std::string_view merged) const;
   ValueId rotate(const std::string& name, ValueId x, const RotaryValue& rotary, bool is_query);
   ValueId norm_heads(const std::string& module, ValueId x, int64_t heads, HeadNorm norm);
-  ConstantPtr stack_experts(const std::string& module, const ExpertSpec& experts,
-                            std::initializer_list<std::string_view> names, const Shape& shape);
+  int64_t table_width() const { return geometry_.table_width == 0 ? geometry_.hidden : geometry_.table_width; }
+  ConstantPtr take_experts(const std::string& module, const ExpertSpec& experts, bool inner);
+  ConstantPtr take_expert_biases(const std::string& module, const ExpertSpec& experts, bool inner);
+  ValueId expert_product(const std::string& module, ValueId x, ValueId choice, const ExpertSpec& experts, bool inner);
+  ValueId shared_mlp(const std::string& module, ValueId x, const ExpertSpec& experts, ValueId sum);
 
   const DecoderGeometry& geometry_;
   TensorSource& weights_;

@@ -79,10 +79,10 @@ void refuse_unsupported_options(const HfConfig& config, const std::vector<std::s
     config.fail(fmt::format("quantization_config is present: the checkpoint is already quantised ({})", method),
                 "give the unquantised checkpoint and choose --precision");
   }
-  if (config.number_or("pretraining_tp", 1) != 1) {
+  const auto is_honoured = [&](std::string_view key) { return std::ranges::count(honoured, key) > 0; };
+  if (!is_honoured("pretraining_tp") && config.number_or("pretraining_tp", 1) != 1) {
     config.fail(fmt::format("pretraining_tp {} is not supported", config.shown("pretraining_tp")), "only 1 is");
   }
-  const auto is_honoured = [&](std::string_view key) { return std::ranges::count(honoured, key) > 0; };
   for (const std::string& type : config.texts("layer_types")) {
     if (type == "full_attention" || (type == "sliding_attention" && is_honoured("layer_types"))) continue;
     config.fail(fmt::format("layer_types has '{}', which is not supported", type));
@@ -124,10 +124,16 @@ DecoderGeometry read_decoder_geometry(const HfConfig& config, const ImportOption
       reading.feed_forward_multiple == 0
           ? config.integer(reading.feed_forward, 1, width_limit)
           : config.integer_or(reading.feed_forward, reading.feed_forward_multiple * geometry.hidden, 1, width_limit);
-  geometry.max_position = stretched_max_position(config, config.integer(reading.max_position, 1, position_limit));
+  const int64_t max_position =
+      reading.default_max_position == 0
+          ? config.integer(reading.max_position, 1, position_limit)
+          : config.integer_or(reading.max_position, reading.default_max_position, 1, position_limit);
+  geometry.max_position = stretched_max_position(config, max_position);
   geometry.max_context = options.max_context > 0 ? options.max_context : geometry.max_position;
   refuse_foreign_window(config, reading, geometry.max_context);
-  const double epsilon = config.number(reading.norm_epsilon);
+  const double epsilon = reading.default_norm_epsilon == 0
+                             ? config.number(reading.norm_epsilon)
+                             : config.number_or(reading.norm_epsilon, reading.default_norm_epsilon);
   if (epsilon < 0 || epsilon > 1) {
     config.fail(fmt::format("{} is {}", reading.norm_epsilon, config.shown(reading.norm_epsilon)),
                 "it must lie in [0, 1]");

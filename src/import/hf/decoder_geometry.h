@@ -27,7 +27,8 @@ struct DecoderGeometry {
   float norm_epsilon = 1e-5F;
   float gain_offset = 0;  // added to the norms' stored gains
   Activation activation = Activation::silu;
-  bool tied = false;  // the output product uses the embedding table
+  bool tied = false;        // the output product uses the embedding table
+  int64_t table_width = 0;  // of the embedding table; 0: hidden
 
   int64_t query_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }
@@ -42,6 +43,8 @@ struct GeometryReading {
   NormKind norm = NormKind::rms;
   int64_t feed_forward_multiple = 0;  // of the hidden size; 0: the option must be there
   int64_t head_dim = 0;               // 0: hidden size / heads
+  int64_t default_max_position = 0;   // 0: the option must be there
+  double default_norm_epsilon = 0;    // likewise
   std::string_view default_activation = "silu";
   bool tied = false;
   float gain_offset = 0;

@@ -1,7 +1,5 @@
 // GPT-NeoX and Pythia: LayerNorm, biases, a part of every head that turns, attention and MLP side by side; the rows of
 // query, key and value alternate by head.
-#include <fmt/format.h>
-
 #include "import/hf/architectures.h"
 #include "import/hf/decoder_frame.h"
 
@@ -14,7 +12,7 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   if (geometry.kv_heads != geometry.heads || geometry.query_width() != geometry.hidden) {
     config.fail("query, key and value are not as wide as hidden_size", "GPT-NeoX has heads of one kind");
   }
-  const int64_t hidden = geometry.hidden, head_dim = geometry.head_dim;
+  const int64_t hidden = geometry.hidden;
   const bool has_bias = config.flag("attention_bias", true), is_parallel = config.flag("use_parallel_residual", true);
   RopeContext context = rope_context(geometry);
   context.theta_key = "rotary_emb_base";
@@ -25,15 +23,8 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   const AttentionSpec spec =
       decoder.plain_attention(decoder.rotary("gpt_neox.rotary_emb.inv_freq", read_rope(config, context)));
   const auto attention = [&](int64_t layer, const std::string& layer_module, ValueId x) {
-    const std::string module = layer_module + ".attention", merged = module + ".query_key_value";
-    const ConstantPtr weight = weights.take(merged + ".weight", {3 * hidden, hidden});
-    const ConstantPtr bias = has_bias ? weights.take(merged + ".bias", {3 * hidden}) : nullptr;
-    const auto part = [&](std::string_view name, int64_t index) {
-      const RowBlocks rows{index * head_dim, head_dim, 3 * head_dim, geometry.heads};
-      return decoder.product(fmt::format("{}.{}", module, name), x, select_rows(weight, rows),
-                             has_bias ? select_rows(bias, rows) : nullptr);
-    };
-    const Projections heads{part("q_proj", 0), part("k_proj", 1), part("v_proj", 2)};
+    const std::string module = layer_module + ".attention";
+    const Projections heads = decoder.project_grouped(module + ".query_key_value", x, bias_if(has_bias));
     return decoder.linear(module + ".dense", decoder.attend(module, layer, heads, spec), hidden, bias_if(has_bias));
   };
   const auto mlp = [&](int64_t, const std::string& module, ValueId x) {

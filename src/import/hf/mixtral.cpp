@@ -9,7 +9,7 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "num_experts", "sliding_window"}});
   ExpertSpec experts = read_experts(config, geometry);
-  experts.normalize = true;
+  experts.router.normalize = true;
   experts.gate = "w1";
   experts.up = "w3";
   experts.down = "w2";

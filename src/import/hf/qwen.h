@@ -9,4 +9,7 @@ namespace incipit {
 /// where `layer_types` says.
 std::vector<int64_t> read_qwen_windows(const HfConfig& config, const DecoderGeometry& geometry);
 
+/// Which layers are sparse: every `decoder_sparse_step`th but those of `mlp_only_layers`.
+std::vector<bool> read_qwen_sparse_layers(const HfConfig& config, const DecoderGeometry& geometry);
+
 }  // namespace incipit

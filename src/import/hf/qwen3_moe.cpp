@@ -1,8 +1,7 @@
 // Qwen3-MoE: Qwen3's attention; a router chooses among gated MLPs in the layers that the config makes sparse.
-#include <algorithm>
-
 #include "import/hf/architectures.h"
 #include "import/hf/experts.h"
+#include "import/hf/qwen.h"
 
 namespace incipit {
 namespace {
@@ -11,13 +10,8 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "num_experts", "sliding_window"}});
   ExpertSpec experts = read_experts(config, geometry);
-  experts.width = config.integer("moe_intermediate_size", 1, 1 << 20);
-  experts.normalize = config.flag("norm_topk_prob", false);
-  experts.gate = "gate_proj";
-  experts.up = "up_proj";
-  experts.down = "down_proj";
-  const int64_t sparse_step = config.integer_or("decoder_sparse_step", 1, 1, INT64_MAX);
-  const std::vector<double> dense_layers = config.numbers("mlp_only_layers");
+  experts.width = read_expert_width(config);
+  experts.router.normalize = config.flag("norm_topk_prob", false);
   const Bias bias = bias_if(config.flag("attention_bias", false));
 
   DecoderBuilder decoder(geometry, weights);
@@ -27,9 +21,10 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   const auto attention = [&](int64_t layer, const std::string& module, ValueId x) {
     return decoder.normed_self_attention(module + ".self_attn", layer, x, spec, bias);
   };
+  const std::vector<bool> is_sparse = read_qwen_sparse_layers(config, geometry);
   const auto mlp = [&](int64_t layer, const std::string& module, ValueId x) {
-    const bool is_dense = (layer + 1) % sparse_step != 0 || std::ranges::count(dense_layers, layer) > 0;
-    return is_dense ? decoder.gated_mlp(module + ".mlp", x) : decoder.sparse_mlp(module + ".mlp", x, experts);
+    return is_sparse.at(static_cast<size_t>(layer)) ? decoder.sparse_mlp(module + ".mlp", x, experts)
+                                                    : decoder.gated_mlp(module + ".mlp", x);
   };
   decoder.finish(build_pre_norm_decoder(decoder, geometry, attention, mlp), model);
 }

@@ -143,6 +143,8 @@ Rope long_rope(const RopeOptions& options) {
     rope.factor = static_cast<float>(std::sqrt(1 + std::log(factor) / std::log(original)));
   }
   const bool is_long = static_cast<double>(options.context.max_context) > original;
+  const std::string_view scale_key = is_long ? "long_mscale" : "short_mscale";  // Phi-3.5-MoE's
+  if (own.has(scale_key)) rope.factor = static_cast<float>(ratio(own, scale_key));
   const std::string_view key = is_long ? "long_factor" : "short_factor";
   const std::vector<float> period = periods(options.theta, options.dim);
   const std::vector<double> stretch = own.numbers(key);
