@@ -191,7 +191,9 @@ class ShadowDevice final : public Device {
     auto launch = std::make_unique<ShadowLaunch>();
     INCIPIT_ASSERT(request.arguments.size() <= sizeof launch->arguments);
     launch->code = request.code;
-    launch->scratch = HostMemory(request.code->scratch_bytes(request.rows), "scratch");
+    if (const size_t scratch = request.code->scratch_bytes(request.rows); scratch > 0) {
+      launch->scratch = HostMemory(scratch, "scratch");
+    }
     if (!request.arguments.empty()) {
       std::memcpy(launch->arguments, request.arguments.data(), request.arguments.size());
     }

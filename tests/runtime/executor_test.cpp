@@ -399,7 +399,7 @@ TEST_P(ExecutorTest, NothingIsAllocatedInAStep) {
       before = next;
     }
     executor->truncate(a.slot, 55);
-    executor->copy_page(0, a.pages[0][0], b.pages[0][7]);
+    executor->copy_page(0, a.pages[0][0], b.pages[0].back());
     executor->collect(before);
     // References on the shadow's own thread may allocate.
     EXPECT_EQ(executor->device().target().backend == Backend::shadow ? allocations.count_here() : allocations.count(),
