@@ -27,6 +27,10 @@ TYPED_TEST_SUITE(EveryKernel, TypesOf<KernelFamilies>::Types, FamilyNames);
 
 TYPED_TEST(EveryKernel, MatchesTheReference) { check_kernels<TypeParam>(TypeParam::kernels()); }
 
+TYPED_TEST(EveryKernel, HasOneOfItsFamilyOnTheShadow) {
+  EXPECT_EQ(kernels_for<TypeParam>(Target(Backend::shadow, 0)).size(), 1U);
+}
+
 TYPED_TEST(EveryKernel, HasABenchmark) {
   for (const Kernel<TypeParam>& kernel : TypeParam::kernels()) {
     if (kernel.needs.backend != Backend::cpu) continue;
