@@ -200,6 +200,8 @@ TEST(PublishedOptions, WhatIsNotSupportedIsNamed) {
   };
   EXPECT_THAT(error("ApertusForCausalLM", R"("hidden_act":"silu")"), HasSubstr("hidden_act 'silu'"));
   EXPECT_THAT(error("ApertusForCausalLM", R"("post_norm":true)"), HasSubstr("post_norm"));
+  EXPECT_THAT(error("GemmaForCausalLM", R"("hidden_act":"silu")"), HasSubstr("hidden_act 'silu'"));
+  EXPECT_THAT(error("CohereForCausalLM", R"("sliding_window":24)"), HasSubstr("sliding_window"));
   EXPECT_THAT(error("CohereForCausalLM", R"("use_parallel_block":false)"), HasSubstr("use_parallel_block"));
   EXPECT_THAT(error("Cohere2ForCausalLM", R"("use_qk_norm":true)"), HasSubstr("use_qk_norm"));
   EXPECT_THAT(error("HunYuanDenseV1ForCausalLM", R"("use_cla":true)"), HasSubstr("use_cla"));

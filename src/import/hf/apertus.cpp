@@ -16,6 +16,7 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   if (!config.flag("qk_norm", true)) config.fail("qk_norm false is not supported");
   if (config.flag("post_norm", false)) config.fail("post_norm is not supported");
   const Bias bias = bias_if(config.flag("attention_bias", false));
+  const Bias mlp_bias = bias_if(config.flag("mlp_bias", false));
   RopeContext context = rope_context(geometry);
   context.default_theta = 12e6;
 
@@ -27,8 +28,8 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
   };
   const auto mlp = [&](int64_t, const std::string& layer_module, ValueId x) {
     const std::string module = layer_module + ".mlp";
-    const ValueId inner = decoder.linear(module + ".up_proj", x, geometry.feed_forward);
-    return decoder.linear(module + ".down_proj", decoder.xielu(module + ".act_fn", inner), geometry.hidden);
+    const ValueId inner = decoder.linear(module + ".up_proj", x, geometry.feed_forward, mlp_bias);
+    return decoder.linear(module + ".down_proj", decoder.xielu(module + ".act_fn", inner), geometry.hidden, mlp_bias);
   };
   const DecoderFrame frame{.attention_input_norm = "attention_layernorm", .mlp_input_norm = "feedforward_layernorm"};
   decoder.finish(build_decoder(decoder, geometry, frame, attention, mlp), model);

@@ -15,7 +15,7 @@ GeometryReading CohereDecoder::reading(const HfConfig& config) {
   return {.norm_epsilon = "layer_norm_eps",
           .norm = NormKind::layer_without_bias,
           .tied = true,
-          .honoured = {"logit_scale", "use_qk_norm", "sliding_window", "layer_types"}};
+          .honoured = {"logit_scale", "use_qk_norm"}};
 }
 
 AttentionSpec CohereDecoder::attention_spec() const {

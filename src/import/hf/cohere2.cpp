@@ -6,7 +6,9 @@ namespace incipit {
 namespace {
 
 void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
-  const DecoderGeometry geometry = read_decoder_geometry(config, options, CohereDecoder::reading(config));
+  GeometryReading reading = CohereDecoder::reading(config);
+  reading.honoured.insert(reading.honoured.end(), {"sliding_window", "layer_types"});
+  const DecoderGeometry geometry = read_decoder_geometry(config, options, reading);
   if (config.flag("use_qk_norm", false)) config.fail("use_qk_norm is not supported for this architecture");
   const int64_t period = config.integer_or("sliding_window_pattern", 4, 1, INT64_MAX);
   const std::vector<bool> is_sliding =
