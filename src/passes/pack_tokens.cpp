@@ -23,7 +23,6 @@
 #include "graph/ops/scale.h"
 #include "graph/ops/slice_columns.h"
 #include "graph/ops/soft_cap.h"
-#include "graph/same_contents.h"
 #include "passes/causal_mask.h"
 #include "passes/decoder_inputs.h"
 #include "passes/pass.h"
@@ -32,28 +31,17 @@
 #include "passes/rewrite.h"
 #include "passes/rotary_fit.h"
 #include "passes/token_axes.h"
+#include "passes/token_rows.h"
 
 namespace incipit {
 namespace {
 
 using Kind = TokenAxes::Kind;
 
-/// A value of the graph as rows of the packed one.
-struct Packed {
-  ValueId value = none;     // [T, width], or [T] for ids and positions
-  TokenAxes axes;           // what its axes are in the graph it comes from
-  bool holds_past = false;  // keys or values of earlier tokens stand before these
-};
-
-/// Why an op is not row-wise.
-struct Refusal {
-  std::string fault;
-};
-
-class Packer {
+class Packer : TokenRows {
  public:
   Packer(const Graph& graph, const DecoderInputs& inputs)
-      : graph_(graph), inputs_(inputs), rotary_fits_(graph, inputs) {
+      : TokenRows(graph), inputs_(inputs), rotary_fits_(graph, inputs) {
     const Dim tokens = Dim::symbol("T");
     ids_ = packed_.add_input("ids", {DType::i32, {tokens}});
     position_ = packed_.add_input("position", {DType::i32, {tokens}});
@@ -140,68 +128,6 @@ class Packer {
     if (const auto* op = graph_.op_as<ops::RotaryEmbedding>(n)) return rotary(node, *op);
     if (const auto* op = graph_.op_as<ops::Sdpa>(n)) return attention(node, *op);
     throw Refusal{"has no row-wise form"};
-  }
-
-  // ---- operands
-
-  const Packed* find(ValueId value) const {
-    const auto found = values_.find(value);
-    return found == values_.end() ? nullptr : &found->second;
-  }
-  const Packed& tokens(ValueId value) const {
-    const Packed* found = find(value);
-    if (found == nullptr) throw Refusal{"reads " + called(value) + ", which is no value of one token each"};
-    return *found;
-  }
-  /// … and of new tokens only.
-  const Packed& rows_of(ValueId value) const {
-    const Packed& found = tokens(value);
-    if (found.holds_past) throw Refusal{"works on the keys or values of all tokens at once"};
-    return found;
-  }
-  std::string called(ValueId value) const { return value == none ? "nothing" : graph_.value(value).name; }
-
-  static size_t axis_of(int64_t axis, const Packed& x) {
-    return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(x.axes.rank()) : axis);
-  }
-
-  /// A weight: a constant, or one that the graph transposes or converts as it runs.
-  ConstantPtr weight_of(ValueId value) const {
-    if (value == none) return nullptr;
-    if (graph_.value(value).constant) return graph_.value(value).constant;
-    if (past_casts(graph_, value) != value) return weight_of(past_casts(graph_, value));
-    const auto* turn = graph_.producer_as<ops::Transpose>(value);
-    if (turn == nullptr || rank_of(graph_, value) != 2 || (!turn->perm.empty() && turn->perm[0] != 1)) return nullptr;
-    const ConstantPtr source = weight_of(graph_.node(graph_.value(value).producer).inputs[0]);
-    return source == nullptr ? nullptr : transpose(source);
-  }
-  /// The same as a product takes it, [outputs, inputs]: where it was transposed for the graph, what it was before.
-  ConstantPtr weight_rows(ValueId value) const {
-    const ValueId source = past_casts(graph_, value);
-    if (graph_.producer_as<ops::Transpose>(source) != nullptr) {
-      return weight_of(graph_.node(graph_.value(source).producer).inputs[0]);
-    }
-    return transpose(weight_of(value));
-  }
-  /// Weights are found by content: a tied head reads the embedding's table.
-  ValueId add_weight(const std::string& name, const ConstantPtr& constant) {
-    for (const ValueId known : weights_) {
-      if (same_contents(*packed_.value(known).constant, *constant)) return known;
-    }
-    weights_.push_back(packed_.add_constant(name, constant));
-    return weights_.back();
-  }
-  /// Elements along the last axis as a vector over all features of `x`.
-  ConstantPtr vector_for(ValueId value, const Packed& x) const {
-    const std::vector<int64_t> features = x.axes.features();
-    if (features.empty() || !is_last_axis_vector(graph_, value, Dim(features.back()))) return nullptr;
-    ConstantPtr vector = reshape(graph_.value(value).constant, {features.back()});
-    const int64_t repeats = x.axes.width() / features.back();
-    return repeats == 1 ? vector : concatenate_rows(std::vector<ConstantPtr>(static_cast<size_t>(repeats), vector));
-  }
-
-  void put(ValueId output, ValueId value, TokenAxes axes, bool holds_past = false) {
-    values_[output] = {value, std::move(axes), holds_past};
   }
 
   // ---- elements
@@ -379,26 +305,6 @@ class Packer {
     put(output, part, x.axes.with_extent(axis, count));
   }
 
-  /// Columns of a value; of a product, the product with those rows of its weight.
-  ValueId columns(const std::string& name, ValueId value, const RowBlocks& blocks) {
-    const NodeId producer = packed_.value(value).producer;
-    const std::vector<ValueId> inputs = producer == none ? std::vector<ValueId>{} : packed_.node(producer).inputs;
-    if (packed_.producer_as<ops::Linear>(value) != nullptr) {
-      const ConstantPtr rows = select_rows(packed_.value(inputs[1]).constant, blocks);
-      return packed_.add(name, ops::Linear{}, {inputs[0], packed_.add_constant(name + ".weight", rows)});
-    }
-    if (packed_.producer_as<ops::Add>(value) != nullptr && is_constant_vector(packed_, inputs[1])) {
-      const ConstantPtr part = select_rows(packed_.value(inputs[1]).constant, blocks);
-      const ValueId x = columns(name, inputs[0], blocks);
-      return packed_.add(name + ".add_bias", ops::Add{}, {x, packed_.add_constant(name + ".bias", part)});
-    }
-    if (blocks.blocks != 1) throw Refusal{"cuts the features of tokens that no product made"};
-    ops::SliceColumns op;
-    op.first = blocks.first;
-    op.count = blocks.rows;
-    return packed_.add(name, std::move(op), {value});
-  }
-
   // Keys or values of earlier tokens, and of these.
   void join(const Node& node, const ops::Concat& op) {
     const bool has_past =
@@ -525,15 +431,11 @@ class Packer {
     put(node.outputs[0], packed_.add(node.name, std::move(attend), {query.value, position_, cache}), query.axes);
   }
 
-  const Graph& graph_;
   const DecoderInputs& inputs_;
   RotaryFits rotary_fits_;
-  Graph packed_;
   ValueId ids_ = none, position_ = none, rows_ = none;
   int64_t layers_ = 0, tokens_ = 0;                                 // tokens_: that have an embedding
-  std::map<ValueId, Packed> values_;                                // by the value of graph_
   std::map<ValueId, std::pair<std::string, std::string>> reasons_;  // why a value has no rows: node, fault
-  std::vector<ValueId> weights_;                                    // of packed_
   std::vector<std::pair<std::vector<float>, ValueId>> frequencies_;
   std::map<std::pair<ValueId, bool>, std::optional<int64_t>> windows_;  // by mask, and whether attention is causal
 };

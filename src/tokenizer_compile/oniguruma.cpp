@@ -10,58 +10,12 @@
 #include "base/ascii.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer_compile/oniguruma_classes.h"
 
 namespace incipit {
 namespace {
 
-// Members of classes. Unicode's White_Space, which PCRE2's \s exceeds by U+180E.
-constexpr std::string_view spaces =
-    R"(\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-// Oniguruma's word characters, and those that it takes for such outside of classes only.
-constexpr std::string_view words = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-constexpr std::string_view more_words = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
-constexpr std::string_view hexadecimals = "0-9A-Fa-f";
-
-/// What a POSIX bracket or a property of that name holds; nothing for other names.
-std::optional<std::string_view> members_of_name(std::string_view name) {
-  constexpr std::pair<std::string_view, std::string_view> known[] = {
-      {"alpha", R"(\p{Alphabetic})"},
-      {"alphabetic", R"(\p{Alphabetic})"},
-      {"digit", R"(\p{Nd})"},
-      {"lower", R"(\p{Lowercase})"},
-      {"lowercase", R"(\p{Lowercase})"},
-      {"upper", R"(\p{Uppercase})"},
-      {"uppercase", R"(\p{Uppercase})"},
-      {"alnum", R"(\p{Alphabetic}\p{Nd})"},
-      {"punct", R"(\p{P}\p{S})"},
-      {"space", spaces},
-      {"whitespace", spaces},
-      {"word", words},
-      {"xdigit", hexadecimals},
-      {"letter", R"(\p{L})"},
-      {"mark", R"(\p{M})"},
-      {"number", R"(\p{N})"},
-      {"punctuation", R"(\p{P})"},
-      {"symbol", R"(\p{S})"},
-      {"separator", R"(\p{Z})"},
-      {"any", R"(\x{0}-\x{10ffff})"},
-      {"emoji", R"(\p{Emoji})"},
-      {"extendedpictographic", R"(\p{Extended_Pictographic})"},
-  };
-  for (const auto& [known_name, members] : known) {
-    if (known_name == name) return members;
-  }
-  return std::nullopt;
-}
-
-/// The names of general categories, each by its first letter.
-bool is_category(std::string_view name) {
-  constexpr std::string_view seconds[] = {"ccfnos", "llmotu", "mcen", "ndlo", "pcdefios", "sckmo", "zlps"};
-  return std::any_of(std::begin(seconds), std::end(seconds), [&](std::string_view group) {
-    if (name.empty() || name[0] != group[0]) return false;
-    return name.size() == 1 || (name.size() == 2 && group.substr(1).find(name[1]) != std::string_view::npos);
-  });
-}
+using namespace oniguruma;
 
 /// Characters of which one is meant.
 struct Set {
@@ -354,23 +308,9 @@ class Translator {
       result.negated = !result.negated;
       text.remove_prefix(1);
     }
-    std::string name;  // spaces, signs and case mean nothing
-    for (const char c : text) {
-      if (is_ascii_letter(c))
-        name += static_cast<char>(c | 0x20);
-      else if (c != ' ' && c != '_' && c != '-')
-        refuse(fmt::format("\\p{{{}}}", text));
-    }
-    if (name == "punct") name = "punctuation";  // the bracket of that name holds more, and that of "word" less
-    if (is_category(name)) {
-      name[0] = static_cast<char>(name[0] - 32);
-      result.members = fmt::format("\\p{{{}}}", name);
-    } else if (const auto members = members_of_name(name)) {
-      result.members = *members;
-      if (name == "word") result.members += more_words;
-    } else {  // a script: alone PCRE2 would take its extensions for it, too
-      result.members = fmt::format("\\p{{sc:{}}}", name);
-    }
+    const std::optional<std::string> members = members_of_property(text);
+    if (!members) refuse(fmt::format("\\p{{{}}}", text));
+    result.members = *members;
     return result;
   }
 
