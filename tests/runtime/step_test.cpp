@@ -130,7 +130,7 @@ const Case cases[] = {
      [](plan::PlanT& p) { replaced(p.sample->problem, "vocabulary=80", "vocabulary=79"); }},
     {"cache_geometry", "operand 'cache' of another geometry",
      [](plan::PlanT& p) { replaced(step_named(p, "0.write").problem, "page_tokens=16", "page_tokens=32"); }},
-    {"cache_page_bytes", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].page_bytes -= 64; }},
+    {"cache_page_bytes", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].page_bytes += 64; }},
     {"cache_layout", "operand 'cache' of another geometry", [](plan::PlanT& p) { p.groups[0].layout = "kv-plain"; }},
     {"window", "looks further back than its cache group's window of 32",
      [](plan::PlanT& p) { p.groups[0].window = 32; }},
