@@ -58,15 +58,17 @@ double relative_distance(std::span<const float> found, std::span<const float> wa
   return worst / largest;
 }
 
-class AddedFormat : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+/// A format, and a target with the layout that its kernels read.
+class AddedFormat : public testing::TestWithParam<std::tuple<const char*, const char*, const char*>> {};
 
 TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
   ASSERT_TRUE(added_formats);
-  const auto& [precision, layout] = GetParam();
+  const auto& [precision, target, layout] = GetParam();
   const NamedWeightFormat& format = weight_format(precision);
   const TemporaryDirectory directory;
   CompileOptions options;
   options.precision = precision;
+  options.target = target;
   options.tune = false;
   const std::filesystem::path checkpoint = reference_checkpoint("llama-mha");
   const auto engine = compile_for_test(checkpoint, directory / "added.engine", options);
@@ -84,7 +86,7 @@ TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
   const Tensor ids = golden.load("input_ids"), wanted = golden.load("logits");
   const auto prompt = ids.as<int32_t>().first(static_cast<size_t>(ids.shape().at(1)));
   const std::vector<int32_t> tokens(prompt.begin(), prompt.end());
-  Driver driver(engine, make_test_device("cpu"));
+  Driver driver(engine, 2);
   driver.start(0);
   const std::vector<float> found = driver.logits({{0, tokens, {}}});
   // Caches and, of one format, rows are bf16: a few roundings of 2^-9 each are the engine's own.
@@ -93,9 +95,12 @@ TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, AddedFormat,
-                         testing::Values(std::tuple("grouped-i8", "panel16"), std::tuple("asymmetric-u8", "k_major8")),
+                         testing::Values(std::tuple("grouped-i8", "native", "panel16"),
+                                         std::tuple("grouped-i8", "shadow", "k_major8"),
+                                         std::tuple("asymmetric-u8", "native", "k_major8")),
                          [](const auto& instance) {
-                           std::string name = std::get<0>(instance.param);
+                           std::string name =
+                               std::get<0>(instance.param) + std::string("_") + std::get<1>(instance.param);
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
