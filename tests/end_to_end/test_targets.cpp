@@ -60,7 +60,7 @@ std::string model_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Targets, testing::ValuesIn(reference_models), model_name);
+INSTANTIATE_TEST_SUITE_P(All, Targets, testing::ValuesIn(tested_models(reference_models)), model_name);
 
 }  // namespace
 }  // namespace incipit

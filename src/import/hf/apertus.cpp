@@ -7,7 +7,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_apertus(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.activation = {}});
   if (const std::string name = config.text_or("hidden_act", "xielu"); name != "xielu") {
     config.fail(fmt::format("hidden_act '{}' is not supported", name),
@@ -37,6 +37,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture apertus_architecture{"ApertusForCausalLM", build};
+const HfArchitecture apertus_architecture{"ApertusForCausalLM", build_apertus};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_arcee(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.default_activation = "relu2"});
   const Bias attention_bias = bias_if(config.flag("attention_bias", false));
   const Bias mlp_bias = bias_if(config.flag("mlp_bias", false));
@@ -24,6 +24,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture arcee_architecture{"ArceeForCausalLM", build};
+const HfArchitecture arcee_architecture{"ArceeForCausalLM", build_arcee};
 
 }  // namespace incipit

@@ -13,7 +13,7 @@ std::string_view either(const HfConfig& config, std::string_view newer, std::str
   return config.has(older) ? older : newer;
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_bloom(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   GeometryReading reading{.hidden = either(config, "hidden_size", "n_embed"),
                           .layers = either(config, "n_layer", "num_hidden_layers"),
                           .heads = either(config, "n_head", "num_attention_heads"),
@@ -50,6 +50,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture bloom_architecture{"BloomForCausalLM", build};
+const HfArchitecture bloom_architecture{"BloomForCausalLM", build_bloom};
 
 }  // namespace incipit

@@ -38,7 +38,7 @@ void CohereDecoder::build(const std::function<AttentionSpec(int64_t layer)>& spe
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_cohere(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, CohereDecoder::reading(config));
   DecoderBuilder decoder(geometry, weights);
   const CohereDecoder cohere{config, geometry, decoder};
@@ -49,6 +49,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture cohere_architecture{"CohereForCausalLM", build};
+const HfArchitecture cohere_architecture{"CohereForCausalLM", build_cohere};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_cohere2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   GeometryReading reading = CohereDecoder::reading(config);
   reading.honoured.insert(reading.honoured.end(), {"sliding_window", "layer_types"});
   const DecoderGeometry geometry = read_decoder_geometry(config, options, reading);
@@ -24,6 +24,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture cohere2_architecture{"Cohere2ForCausalLM", build};
+const HfArchitecture cohere2_architecture{"Cohere2ForCausalLM", build_cohere2};
 
 }  // namespace incipit

@@ -12,7 +12,6 @@ namespace {
 
 // Far above any published model, and small enough that no product of three of them overflows 64 bits.
 constexpr int64_t vocabulary_limit = 1 << 24;
-constexpr int64_t width_limit = 1 << 20;
 constexpr int64_t layer_limit = 1 << 10;
 constexpr int64_t head_limit = 1 << 14;
 constexpr int64_t head_dim_limit = 256;               // what the attention kernels take

@@ -14,6 +14,10 @@
 
 namespace incipit {
 
+/// Widths of layers: far above any published model, and small enough that no product of three of them overflows 64
+/// bits.
+constexpr int64_t width_limit = 1 << 20;
+
 /// What norms a decoder has. Layer norms may be stored without a bias.
 enum class NormKind : uint8_t { rms, layer, layer_without_bias };
 

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_dots1(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
   const ExpertSpec experts = read_sigmoid_experts(config, geometry);
@@ -33,6 +33,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture dots1_architecture{"Dots1ForCausalLM", build};
+const HfArchitecture dots1_architecture{"Dots1ForCausalLM", build_dots1};
 
 }  // namespace incipit

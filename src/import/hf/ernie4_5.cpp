@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_ernie4_5(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.tied = true});
   const Bias bias = bias_if(config.flag("use_bias", false));
   RopeContext context = rope_context(geometry);
@@ -17,6 +17,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture ernie4_5_architecture{"Ernie4_5ForCausalLM", build};
+const HfArchitecture ernie4_5_architecture{"Ernie4_5ForCausalLM", build_ernie4_5};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_ernie4_5_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.tied = true});
   ExpertSpec experts = read_experts(config, geometry, "moe_num_experts", "moe_k", read_expert_width(config));
   experts.router.normalize = true;
@@ -39,6 +39,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture ernie4_5_moe_architecture{"Ernie4_5_MoeForCausalLM", build};
+const HfArchitecture ernie4_5_moe_architecture{"Ernie4_5_MoeForCausalLM", build_ernie4_5_moe};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_exaone4(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
   const bool is_hybrid = config.has("sliding_window");
@@ -38,6 +38,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture exaone4_architecture{"Exaone4ForCausalLM", build};
+const HfArchitecture exaone4_architecture{"Exaone4ForCausalLM", build_exaone4};
 
 }  // namespace incipit

@@ -14,8 +14,6 @@
 namespace incipit {
 namespace {
 
-constexpr int64_t width_limit = 1 << 20;
-
 /// Gate and up by turns → all of the gate, then all of up.
 void append_halves(const ConstantPtr& rows, std::vector<ConstantPtr>& parts) {
   const int64_t width = rows->rows() / 2;

@@ -17,7 +17,7 @@ int64_t read_kv_heads(const HfConfig& config, const DecoderGeometry& geometry) {
   return kv_heads;
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_falcon(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   DecoderGeometry geometry = read_decoder_geometry(config, options,
                                                    {.feed_forward = "ffn_hidden_size",
                                                     .norm_epsilon = "layer_norm_epsilon",
@@ -63,6 +63,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture falcon_architecture{"FalconForCausalLM", build};
+const HfArchitecture falcon_architecture{"FalconForCausalLM", build_falcon};
 
 }  // namespace incipit

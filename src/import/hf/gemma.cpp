@@ -48,7 +48,7 @@ void GemmaDecoder::build(const LayerPart& attention, float unmentioned_logit_cap
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gemma(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   GeometryReading reading = GemmaDecoder::reading();
   reading.honoured = {};
   // The first files have "gelu" there, and mean its approximation; the newest have no other option.
@@ -71,6 +71,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gemma_architecture{"GemmaForCausalLM", build};
+const HfArchitecture gemma_architecture{"GemmaForCausalLM", build_gemma};
 
 }  // namespace incipit

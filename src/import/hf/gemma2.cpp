@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gemma2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, GemmaDecoder::reading());
   const std::vector<int64_t> windows = read_layer_windows(config, geometry, read_window(config, geometry, 4096),
                                                           [](int64_t layer) { return layer % 2 == 0; });
@@ -24,6 +24,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gemma2_architecture{"Gemma2ForCausalLM", build};
+const HfArchitecture gemma2_architecture{"Gemma2ForCausalLM", build_gemma2};
 
 }  // namespace incipit

@@ -32,7 +32,7 @@ constexpr std::string_view defaults = R"({"vocab_size":262208,"hidden_size":2304
   "num_hidden_layers":26,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":256,
   "max_position_embeddings":131072,"rms_norm_eps":1e-6})";
 
-void build(const HfConfig& given, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gemma3(const HfConfig& given, const ImportOptions& options, TensorSource& weights, Model& model) {
   const HfConfig config = given.with_defaults(defaults);
   const DecoderGeometry geometry = read_decoder_geometry(config, options, GemmaDecoder::reading());
   const std::vector<bool> is_local = read_local_layers(config, geometry);
@@ -54,6 +54,6 @@ void build(const HfConfig& given, const ImportOptions& options, TensorSource& we
 
 }  // namespace
 
-const HfArchitecture gemma3_architecture{"Gemma3ForCausalLM", build};
+const HfArchitecture gemma3_architecture{"Gemma3ForCausalLM", build_gemma3};
 
 }  // namespace incipit

@@ -28,12 +28,12 @@ void build_glm_decoder(const HfConfig& config, const ImportOptions& options, con
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_glm(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   build_glm_decoder(config, options, {}, weights, model);
 }
 
 }  // namespace
 
-const HfArchitecture glm_architecture{"GlmForCausalLM", build};
+const HfArchitecture glm_architecture{"GlmForCausalLM", build_glm};
 
 }  // namespace incipit

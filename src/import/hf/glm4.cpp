@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_glm4(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderFrame frame{.attention_output_norm = "post_self_attn_layernorm",
                            .mlp_input_norm = "post_attention_layernorm",
                            .mlp_output_norm = "post_mlp_layernorm"};
@@ -14,6 +14,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture glm4_architecture{"Glm4ForCausalLM", build};
+const HfArchitecture glm4_architecture{"Glm4ForCausalLM", build_glm4};
 
 }  // namespace incipit

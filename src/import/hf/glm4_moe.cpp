@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_glm4_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"use_qk_norm"}});
   const ExpertSpec experts = read_sigmoid_experts(config, geometry);
   const int64_t dense_layers = config.integer_or("first_k_dense_replace", 1, 0, geometry.layers);
@@ -30,6 +30,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture glm4_moe_architecture{"Glm4MoeForCausalLM", build};
+const HfArchitecture glm4_moe_architecture{"Glm4MoeForCausalLM", build_glm4_moe};
 
 }  // namespace incipit

@@ -13,7 +13,7 @@ ConstantPtr take_transposed(TensorSource& weights, const std::string& module, in
   return transpose(weights.take(module + ".weight", {inputs, outputs}));
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gpt2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options,
                                                          {.hidden = "n_embd",
                                                           .layers = "n_layer",
@@ -63,6 +63,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gpt2_architecture{"GPT2LMHeadModel", build};
+const HfArchitecture gpt2_architecture{"GPT2LMHeadModel", build_gpt2};
 
 }  // namespace incipit

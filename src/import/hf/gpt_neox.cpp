@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gpt_neox(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(
       config, options, {.norm_epsilon = "layer_norm_eps", .norm = NormKind::layer, .default_activation = "gelu"});
   if (geometry.kv_heads != geometry.heads || geometry.query_width() != geometry.hidden) {
@@ -40,6 +40,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gpt_neox_architecture{"GPTNeoXForCausalLM", build};
+const HfArchitecture gpt_neox_architecture{"GPTNeoXForCausalLM", build_gpt_neox};
 
 }  // namespace incipit

@@ -8,7 +8,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gpt_oss(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "sliding_window", "layer_types"}});
   if (config.number_or("swiglu_limit", 7) != 7) {
@@ -41,6 +41,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gpt_oss_architecture{"GptOssForCausalLM", build};
+const HfArchitecture gpt_oss_architecture{"GptOssForCausalLM", build_gpt_oss};
 
 }  // namespace incipit

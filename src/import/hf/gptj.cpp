@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_gptj(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options,
                                                          {.hidden = "n_embd",
                                                           .layers = "n_layer",
@@ -45,6 +45,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture gptj_architecture{"GPTJForCausalLM", build};
+const HfArchitecture gptj_architecture{"GPTJForCausalLM", build_gptj};
 
 }  // namespace incipit

@@ -23,7 +23,7 @@ void build_granite_decoder(const HfConfig& config, const DecoderGeometry& geomet
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_granite(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = granite_multipliers});
   const Bias bias = bias_if(config.flag("mlp_bias", false));
   DecoderBuilder decoder(geometry, weights);
@@ -35,6 +35,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture granite_architecture{"GraniteForCausalLM", build};
+const HfArchitecture granite_architecture{"GraniteForCausalLM", build_granite};
 
 }  // namespace incipit

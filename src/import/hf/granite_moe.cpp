@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_granite_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   GeometryReading reading{.honoured = granite_multipliers};
   reading.honoured.push_back("num_local_experts");
   const DecoderGeometry geometry = read_decoder_geometry(config, options, reading);
@@ -25,6 +25,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture granite_moe_architecture{"GraniteMoeForCausalLM", build};
+const HfArchitecture granite_moe_architecture{"GraniteMoeForCausalLM", build_granite_moe};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_helium(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.head_dim = 128});
   LlamaBiases biases;
   biases.query_key_value = bias_if(config.flag("attention_bias", false));
@@ -19,6 +19,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture helium_architecture{"HeliumForCausalLM", build};
+const HfArchitecture helium_architecture{"HeliumForCausalLM", build_helium};
 
 }  // namespace incipit

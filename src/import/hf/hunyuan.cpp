@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_hunyuan(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"use_qk_norm"}});
   if (!config.flag("use_qk_norm", true)) config.fail("use_qk_norm false is not supported");
   if (config.flag("use_cla", false)) config.fail("use_cla is not supported");
@@ -28,6 +28,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture hunyuan_architecture{"HunYuanDenseV1ForCausalLM", build};
+const HfArchitecture hunyuan_architecture{"HunYuanDenseV1ForCausalLM", build_hunyuan};
 
 }  // namespace incipit

@@ -21,7 +21,7 @@ int64_t read_for_all_layers(const HfConfig& config, std::string_view key, int64_
   return static_cast<int64_t>(values[0]);
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_hunyuan_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"num_experts", "use_qk_norm"}});
   if (config.flag("use_cla", false)) config.fail("use_cla is not supported");
   ExpertSpec experts;
@@ -51,6 +51,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture hunyuan_moe_architecture{"HunYuanMoEV1ForCausalLM", build};
+const HfArchitecture hunyuan_moe_architecture{"HunYuanMoEV1ForCausalLM", build_hunyuan_moe};
 
 }  // namespace incipit

@@ -23,7 +23,7 @@ void build_llama_decoder(const DecoderGeometry& geometry, const Rope& rope, cons
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_llama(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options);
   LlamaBiases biases;
   biases.query_key_value = biases.attention_output = bias_if(config.flag("attention_bias", false));
@@ -33,6 +33,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture llama_architecture{"LlamaForCausalLM", build};
+const HfArchitecture llama_architecture{"LlamaForCausalLM", build_llama};
 
 }  // namespace incipit

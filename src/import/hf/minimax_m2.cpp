@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_minimax_m2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "use_qk_norm"}});
   require_only(config, "scoring_func", "sigmoid");
@@ -39,6 +39,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture minimax_m2_architecture{"MiniMaxM2ForCausalLM", build};
+const HfArchitecture minimax_m2_architecture{"MiniMaxM2ForCausalLM", build_minimax_m2};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_ministral(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
   const std::vector<int64_t> windows =
@@ -15,6 +15,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture ministral_architecture{"MinistralForCausalLM", build};
+const HfArchitecture ministral_architecture{"MinistralForCausalLM", build_ministral};
 
 }  // namespace incipit

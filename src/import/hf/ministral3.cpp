@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_ministral3(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"sliding_window"}});
   const std::vector<int64_t> windows(static_cast<size_t>(geometry.layers), read_window(config, geometry));
   RopeContext context = rope_context(geometry);
@@ -15,6 +15,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture ministral3_architecture{"Ministral3ForCausalLM", build};
+const HfArchitecture ministral3_architecture{"Ministral3ForCausalLM", build_ministral3};
 
 }  // namespace incipit

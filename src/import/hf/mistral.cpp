@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_mistral(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   constexpr int64_t first_version_window = 4096;
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"sliding_window"}});
   const std::vector<int64_t> windows(static_cast<size_t>(geometry.layers),
@@ -15,6 +15,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture mistral_architecture{"MistralForCausalLM", build};
+const HfArchitecture mistral_architecture{"MistralForCausalLM", build_mistral};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_mixtral(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "num_experts", "sliding_window"}});
   ExpertSpec experts = read_experts(config, geometry);
@@ -30,6 +30,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture mixtral_architecture{"MixtralForCausalLM", build};
+const HfArchitecture mixtral_architecture{"MixtralForCausalLM", build_mixtral};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_nemotron(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(
       config, options,
       {.norm_epsilon = "norm_eps", .norm = NormKind::layer, .default_activation = "relu2", .gain_offset = 1});
@@ -30,6 +30,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture nemotron_architecture{"NemotronForCausalLM", build};
+const HfArchitecture nemotron_architecture{"NemotronForCausalLM", build_nemotron};
 
 }  // namespace incipit

@@ -22,7 +22,7 @@ void build_olmo_decoder(const HfConfig& config, const DecoderGeometry& geometry,
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_olmo2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options);
   DecoderBuilder decoder(geometry, weights);
   const AttentionSpec spec =
@@ -33,6 +33,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture olmo2_architecture{"Olmo2ForCausalLM", build};
+const HfArchitecture olmo2_architecture{"Olmo2ForCausalLM", build_olmo2};
 
 }  // namespace incipit

@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_olmo3(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
   const std::vector<bool> is_sliding =
@@ -27,6 +27,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture olmo3_architecture{"Olmo3ForCausalLM", build};
+const HfArchitecture olmo3_architecture{"Olmo3ForCausalLM", build_olmo3};
 
 }  // namespace incipit

@@ -7,7 +7,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_olmoe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"num_experts"}});
   if (config.has("clip_qkv")) config.fail(fmt::format("clip_qkv {} is not supported", config.shown("clip_qkv")));
   ExpertSpec experts = read_experts(config, geometry);
@@ -29,6 +29,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture olmoe_architecture{"OlmoeForCausalLM", build};
+const HfArchitecture olmoe_architecture{"OlmoeForCausalLM", build_olmoe};
 
 }  // namespace incipit

@@ -8,7 +8,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_opt(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   DecoderGeometry geometry = read_decoder_geometry(config, options,
                                                    {.feed_forward = "ffn_dim",
                                                     .norm_epsilon = "layer_norm_eps",
@@ -52,6 +52,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture opt_architecture{"OPTForCausalLM", build};
+const HfArchitecture opt_architecture{"OPTForCausalLM", build_opt};
 
 }  // namespace incipit

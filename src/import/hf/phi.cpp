@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_phi(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(
       config, options, {.norm_epsilon = "layer_norm_eps", .norm = NormKind::layer, .default_activation = "gelu_new"});
   RopeContext context = rope_context(geometry);
@@ -29,6 +29,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture phi_architecture{"PhiForCausalLM", build};
+const HfArchitecture phi_architecture{"PhiForCausalLM", build_phi};
 
 }  // namespace incipit

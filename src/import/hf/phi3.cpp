@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_phi3(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.honoured = {"sliding_window"}});
   RopeContext context = rope_context(geometry);
   context.partial_key = "partial_rotary_factor";
@@ -27,6 +27,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture phi3_architecture{"Phi3ForCausalLM", build};
+const HfArchitecture phi3_architecture{"Phi3ForCausalLM", build_phi3};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_phimoe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(
       config, options, {.norm = NormKind::layer, .honoured = {"num_local_experts", "sliding_window"}});
   ExpertSpec experts = read_experts(config, geometry);
@@ -34,6 +34,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture phimoe_architecture{"PhimoeForCausalLM", build};
+const HfArchitecture phimoe_architecture{"PhimoeForCausalLM", build_phimoe};
 
 }  // namespace incipit

@@ -25,7 +25,7 @@ std::vector<bool> read_qwen_sparse_layers(const HfConfig& config, const DecoderG
 
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_qwen2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"sliding_window", "layer_types"}});
   LlamaBiases biases;
@@ -36,6 +36,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture qwen2_architecture{"Qwen2ForCausalLM", build};
+const HfArchitecture qwen2_architecture{"Qwen2ForCausalLM", build_qwen2};
 
 }  // namespace incipit

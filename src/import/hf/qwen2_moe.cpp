@@ -7,7 +7,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_qwen2_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_experts", "sliding_window", "layer_types"}});
   ExpertSpec experts = read_experts(config, geometry, "num_experts", "num_experts_per_tok", read_expert_width(config));
@@ -35,6 +35,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture qwen2_moe_architecture{"Qwen2MoeForCausalLM", build};
+const HfArchitecture qwen2_moe_architecture{"Qwen2MoeForCausalLM", build_qwen2_moe};
 
 }  // namespace incipit

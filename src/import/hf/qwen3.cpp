@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_qwen3(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.head_dim = 128, .honoured = {"sliding_window", "layer_types"}});
   const std::vector<int64_t> windows = read_qwen_windows(config, geometry);
@@ -25,6 +25,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture qwen3_architecture{"Qwen3ForCausalLM", build};
+const HfArchitecture qwen3_architecture{"Qwen3ForCausalLM", build_qwen3};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_qwen3_moe(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.honoured = {"num_local_experts", "num_experts", "sliding_window"}});
   ExpertSpec experts = read_experts(config, geometry);
@@ -31,6 +31,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture qwen3_moe_architecture{"Qwen3MoeForCausalLM", build};
+const HfArchitecture qwen3_moe_architecture{"Qwen3MoeForCausalLM", build_qwen3_moe};
 
 }  // namespace incipit

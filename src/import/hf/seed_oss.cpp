@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_seed_oss(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options, {.head_dim = 128});
   const LlamaBiases biases{bias_if(config.flag("attention_bias", true)),
                            bias_if(config.flag("attention_out_bias", false)), bias_if(config.flag("mlp_bias", false))};
@@ -14,6 +14,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture seed_oss_architecture{"SeedOssForCausalLM", build};
+const HfArchitecture seed_oss_architecture{"SeedOssForCausalLM", build_seed_oss};
 
 }  // namespace incipit

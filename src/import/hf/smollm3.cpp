@@ -22,7 +22,7 @@ std::vector<bool> read_rotating_layers(const HfConfig& config, const DecoderGeom
   return rotating;
 }
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_smollm3(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry =
       read_decoder_geometry(config, options, {.tied = true, .honoured = {"sliding_window", "layer_types"}});
   const std::vector<bool> rotating = read_rotating_layers(config, geometry);
@@ -51,6 +51,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture smollm3_architecture{"SmolLM3ForCausalLM", build};
+const HfArchitecture smollm3_architecture{"SmolLM3ForCausalLM", build_smollm3};
 
 }  // namespace incipit

@@ -6,7 +6,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_stablelm(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const bool has_head_norms = config.flag("qk_layernorm", false);
   const bool is_parallel = config.flag("use_parallel_residual", false);
   const DecoderGeometry geometry = read_decoder_geometry(
@@ -33,6 +33,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture stablelm_architecture{"StableLmForCausalLM", build};
+const HfArchitecture stablelm_architecture{"StableLmForCausalLM", build_stablelm};
 
 }  // namespace incipit

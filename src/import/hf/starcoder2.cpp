@@ -5,7 +5,7 @@
 namespace incipit {
 namespace {
 
-void build(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
+void build_starcoder2(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   const DecoderGeometry geometry = read_decoder_geometry(config, options,
                                                          {.norm_epsilon = "norm_epsilon",
                                                           .norm = NormKind::layer,
@@ -29,6 +29,6 @@ void build(const HfConfig& config, const ImportOptions& options, TensorSource& w
 
 }  // namespace
 
-const HfArchitecture starcoder2_architecture{"Starcoder2ForCausalLM", build};
+const HfArchitecture starcoder2_architecture{"Starcoder2ForCausalLM", build_starcoder2};
 
 }  // namespace incipit
