@@ -136,7 +136,7 @@ class Packer : TokenRows {
     const ConstantPtr table = weight_of(node.inputs[0]);
     if (op.axis == 0 && table != nullptr && table->shape().size() == 2) return embed(node, table);
     // The last token's alone: `rows` chooses among all of them.
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     const size_t axis = axis_of(op.axis, x);
     const auto index = known_integers(graph_, node.inputs[1]);
     if (x.axes.kind(axis) != Kind::seq || !index || index->size() != 1 || index->front() != -1) {
@@ -147,8 +147,8 @@ class Packer : TokenRows {
   }
 
   void embed(const Node& node, const ConstantPtr& table) {
-    Packed index;
-    if (const Packed* found = find(node.inputs[1])) {
+    PackedValue index;
+    if (const PackedValue* found = find(node.inputs[1])) {
       index = *found;
     } else if (is_position(graph_, inputs_, node.inputs[1])) {
       index = {position_, id_axes()};
@@ -164,7 +164,7 @@ class Packer : TokenRows {
 
   // Conversions among floating types are the build's to choose; ids may be converted among integers.
   void convert(const Node& node) {
-    const Packed& x = tokens(node.inputs[0]);
+    const PackedValue& x = tokens(node.inputs[0]);
     const auto is_index = [](DType dtype) { return dtype == DType::i32 || dtype == DType::i64; };
     const DType from = graph_.value(node.inputs[0]).type.dtype, to = graph_.value(node.outputs[0]).type.dtype;
     if (!(is_floating(from) && is_floating(to)) && !(is_index(from) && is_index(to))) {
@@ -174,7 +174,7 @@ class Packer : TokenRows {
   }
 
   void unary(const Node& node, const ops::Unary& op) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     if (op.function == op.neg) return put(node.outputs[0], scaled(node.name, x.value, -1), x.axes);
     const std::optional<Activation> kind = activation_of(op);
     if (!kind) throw Refusal{std::string(name_of(op.function)) + " is no activation of decoders"};
@@ -189,7 +189,7 @@ class Packer : TokenRows {
     const ValueId inner = outer ? match_unary(graph_, past_casts(graph_, outer->value), ops::Unary::tanh) : none;
     const auto divided = inner == none ? std::nullopt : match_with_number(graph_, inner, ops::Binary::div);
     if (!divided || divided->number != outer->number) return false;
-    const Packed& x = rows_of(divided->value);
+    const PackedValue& x = rows_of(divided->value);
     ops::SoftCap op;
     op.cap = static_cast<float>(outer->number);
     put(node.outputs[0], packed_.add(node.name, std::move(op), {x.value}), x.axes);
@@ -209,7 +209,7 @@ class Packer : TokenRows {
     for (const auto function : {op.mul, op.div}) {
       const auto factor = match_with_number(graph_, result, function);
       if (!factor || find(factor->value) == nullptr) continue;
-      const Packed& x = rows_of(factor->value);
+      const PackedValue& x = rows_of(factor->value);
       const double number = function == op.mul ? factor->number : 1 / factor->number;
       return put(result, scaled(node.name, x.value, number), x.axes);
     }
@@ -217,12 +217,12 @@ class Packer : TokenRows {
       throw Refusal{std::string(name_of(op.function)) + " of two values has no row-wise form"};
     }
     if (find(node.inputs[0]) != nullptr && find(node.inputs[1]) != nullptr) {
-      const Packed &x = rows_of(node.inputs[0]), &y = rows_of(node.inputs[1]);
+      const PackedValue &x = rows_of(node.inputs[0]), &y = rows_of(node.inputs[1]);
       if (!x.axes.same_rows(y.axes)) throw Refusal{"combines values of different shape"};
       return put(result, combined(node.name, op.function, x.value, y.value), x.axes);
     }
     const bool constant_first = find(node.inputs[0]) == nullptr;
-    const Packed& x = rows_of(node.inputs[constant_first ? 1 : 0]);
+    const PackedValue& x = rows_of(node.inputs[constant_first ? 1 : 0]);
     const ValueId operand = node.inputs[constant_first ? 0 : 1];
     const ConstantPtr vector = vector_for(operand, x);
     if (vector == nullptr || (op.function == op.sub && constant_first)) {
@@ -238,7 +238,7 @@ class Packer : TokenRows {
   }
 
   void product(const Node& node) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     if (find(node.inputs[1]) != nullptr) throw Refusal{"multiplies tokens with one another"};
     const ConstantPtr weight = weight_of(node.inputs[1]);
     if (weight == nullptr || weight->shape().size() != 2) throw Refusal{"multiplies by what is no constant matrix"};
@@ -251,7 +251,7 @@ class Packer : TokenRows {
   // ---- axes
 
   void reshape_axes(const Node& node) {
-    const Packed& x = tokens(node.inputs[0]);
+    const PackedValue& x = tokens(node.inputs[0]);
     const auto axes = x.axes.reshaped(graph_.value(node.outputs[0]).type.shape);
     if (!axes) {
       throw Refusal{"mixes tokens: " + graph_.value(node.inputs[0]).type.text() + " becomes " +
@@ -261,14 +261,14 @@ class Packer : TokenRows {
   }
 
   void transpose_axes(const Node& node, const ops::Transpose& op) {
-    const Packed& x = tokens(node.inputs[0]);
+    const PackedValue& x = tokens(node.inputs[0]);
     const auto axes = x.axes.transposed(op.perm);
     if (!axes) throw Refusal{"reorders the features of a token"};
     put(node.outputs[0], x.value, *axes, x.holds_past);
   }
 
   void slice(const Node& node) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     const auto single = [&](size_t i) -> std::optional<int64_t> {
       const auto numbers = i < node.inputs.size() ? known_integers(graph_, node.inputs[i]) : std::nullopt;
       return numbers && numbers->size() == 1 ? std::optional(numbers->front()) : std::nullopt;
@@ -287,7 +287,7 @@ class Packer : TokenRows {
   }
 
   void split(const Node& node, const ops::Split& op) {
-    const Packed x = rows_of(node.inputs[0]);
+    const PackedValue x = rows_of(node.inputs[0]);
     const size_t axis = axis_of(op.axis, x);
     if (x.axes.kind(axis) != Kind::feature) throw Refusal{"cuts the axis of tokens"};
     int64_t start = 0;
@@ -299,7 +299,7 @@ class Packer : TokenRows {
     }
   }
 
-  void put_columns(ValueId output, const Packed& x, size_t axis, int64_t start, int64_t count) {
+  void put_columns(ValueId output, const PackedValue& x, size_t axis, int64_t start, int64_t count) {
     if (count < 1) throw Refusal{"takes nothing of a token"};
     const ValueId part = columns(called(output), x.value, x.axes.columns(axis, start, count));
     put(output, part, x.axes.with_extent(axis, count));
@@ -310,7 +310,7 @@ class Packer : TokenRows {
     const bool has_past =
         node.inputs.size() == 2 &&
         std::find(inputs_.past.begin(), inputs_.past.end(), past_casts(graph_, node.inputs[0])) != inputs_.past.end();
-    const Packed& x = rows_of(node.inputs.back());
+    const PackedValue& x = rows_of(node.inputs.back());
     const size_t axis = axis_of(op.axis, x);
     if (!has_past || x.axes.kind(axis) != Kind::seq) throw Refusal{"joins values of tokens"};
     put(node.outputs[0], x.value, x.axes.with_past(axis, graph_.value(node.outputs[0]).type.shape.at(axis)), true);
@@ -328,7 +328,7 @@ class Packer : TokenRows {
     return packed_.add_constant(called(source), reshape(graph_.value(source).constant, {width}));
   }
   /// The extent that a norm is taken over.
-  int64_t normed_width(const Packed& x, int64_t axis) const {
+  int64_t normed_width(const PackedValue& x, int64_t axis) const {
     const std::vector<int64_t> features = x.axes.features();
     if (!is_last_axis(axis, x.axes.rank()) || x.axes.kind(x.axes.rank() - 1) != Kind::feature) {
       throw Refusal{"normalises over more than the last axis"};
@@ -337,7 +337,7 @@ class Packer : TokenRows {
   }
 
   void rms_norm(const Node& node, const ops::RmsNormalization& op) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     const int64_t width = normed_width(x, op.axis);
     ops::RmsNorm norm;
     norm.epsilon = op.epsilon;
@@ -346,7 +346,7 @@ class Packer : TokenRows {
   }
 
   void layer_norm(const Node& node, const ops::LayerNormalization& op) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     const int64_t width = normed_width(x, op.axis);
     if (width != x.axes.width()) throw Refusal{"normalises parts of tokens"};
     ops::LayerNorm norm;
@@ -357,7 +357,7 @@ class Packer : TokenRows {
 
   /// Heads and their width, of [batch, heads, tokens, width].
   std::pair<int64_t, int64_t> heads_of(ValueId value) const {
-    const Packed& x = tokens(value);
+    const PackedValue& x = tokens(value);
     const auto within = [&](size_t axis) {
       return x.axes.kind(axis) == Kind::feature || x.axes.kind(axis) == Kind::one;
     };
@@ -367,7 +367,7 @@ class Packer : TokenRows {
   }
 
   void rotary(const Node& node, const ops::RotaryEmbedding& op) {
-    const Packed& x = rows_of(node.inputs[0]);
+    const PackedValue& x = rows_of(node.inputs[0]);
     const RotaryFit* const fit = rotary_fits_.of(node);
     if (fit == nullptr) throw Refusal{"rotates by angles that are not proportional to the positions"};
     ops::Rotary rotary;
@@ -408,7 +408,7 @@ class Packer : TokenRows {
         (operand(5) != none && !counts_tokens(graph_, inputs_, operand(5), 1))) {
       throw Refusal{"does not begin behind the earlier tokens"};
     }
-    const Packed &query = rows_of(node.inputs[0]), &key = tokens(node.inputs[1]), &value = tokens(node.inputs[2]);
+    const PackedValue &query = rows_of(node.inputs[0]), &key = tokens(node.inputs[1]), &value = tokens(node.inputs[2]);
     const bool has_past = !inputs_.past.empty();
     if (key.holds_past != has_past || value.holds_past != has_past) {
       throw Refusal{"does not read the earlier tokens' keys and values"};

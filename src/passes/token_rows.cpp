@@ -8,26 +8,26 @@
 
 namespace incipit {
 
-const Packed* TokenRows::find(ValueId value) const {
+const PackedValue* TokenRows::find(ValueId value) const {
   const auto found = values_.find(value);
   return found == values_.end() ? nullptr : &found->second;
 }
 
-const Packed& TokenRows::tokens(ValueId value) const {
-  const Packed* found = find(value);
+const PackedValue& TokenRows::tokens(ValueId value) const {
+  const PackedValue* found = find(value);
   if (found == nullptr) throw Refusal{"reads " + called(value) + ", which is no value of one token each"};
   return *found;
 }
 
-const Packed& TokenRows::rows_of(ValueId value) const {
-  const Packed& found = tokens(value);
+const PackedValue& TokenRows::rows_of(ValueId value) const {
+  const PackedValue& found = tokens(value);
   if (found.holds_past) throw Refusal{"works on the keys or values of all tokens at once"};
   return found;
 }
 
 std::string TokenRows::called(ValueId value) const { return value == none ? "nothing" : graph_.value(value).name; }
 
-size_t TokenRows::axis_of(int64_t axis, const Packed& x) {
+size_t TokenRows::axis_of(int64_t axis, const PackedValue& x) {
   return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(x.axes.rank()) : axis);
 }
 
@@ -57,7 +57,7 @@ ValueId TokenRows::add_weight(const std::string& name, const ConstantPtr& consta
   return weights_.back();
 }
 
-ConstantPtr TokenRows::vector_for(ValueId value, const Packed& x) const {
+ConstantPtr TokenRows::vector_for(ValueId value, const PackedValue& x) const {
   const std::vector<int64_t> features = x.axes.features();
   if (features.empty() || !is_last_axis_vector(graph_, value, Dim(features.back()))) return nullptr;
   ConstantPtr vector = reshape(graph_.value(value).constant, {features.back()});

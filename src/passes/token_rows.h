@@ -12,7 +12,7 @@
 namespace incipit {
 
 /// A value of the graph as rows of the packed one.
-struct Packed {
+struct PackedValue {
   ValueId value = none;     // [T, width], or [T] for ids and positions
   TokenAxes axes;           // what its axes are in the graph it comes from
   bool holds_past = false;  // keys or values of earlier tokens stand before these
@@ -29,12 +29,12 @@ class TokenRows {
   explicit TokenRows(const Graph& graph) : graph_(graph) {}
 
   /// Null where a value of the graph has no rows.
-  const Packed* find(ValueId value) const;
-  const Packed& tokens(ValueId value) const;
+  const PackedValue* find(ValueId value) const;
+  const PackedValue& tokens(ValueId value) const;
   /// … and of new tokens only.
-  const Packed& rows_of(ValueId value) const;
+  const PackedValue& rows_of(ValueId value) const;
   std::string called(ValueId value) const;
-  static size_t axis_of(int64_t axis, const Packed& x);
+  static size_t axis_of(int64_t axis, const PackedValue& x);
   /// A weight: a constant, or one that the graph transposes or converts as it runs.
   ConstantPtr weight_of(ValueId value) const;
   /// The same as a product takes it, [outputs, inputs]: where it was transposed for the graph, what it was before.
@@ -42,7 +42,7 @@ class TokenRows {
   /// Weights are found by content: a tied head reads the embedding's table.
   ValueId add_weight(const std::string& name, const ConstantPtr& constant);
   /// Elements along the last axis as a vector over all features of `x`.
-  ConstantPtr vector_for(ValueId value, const Packed& x) const;
+  ConstantPtr vector_for(ValueId value, const PackedValue& x) const;
   /// Says which rows a value of the graph is.
   void put(ValueId output, ValueId value, TokenAxes axes, bool holds_past = false);
   /// Columns of a value; of a product, the product with those rows of its weight.
@@ -50,7 +50,7 @@ class TokenRows {
 
   const Graph& graph_;
   Graph packed_;
-  std::map<ValueId, Packed> values_;  // by the value of graph_
+  std::map<ValueId, PackedValue> values_;  // by the value of graph_
 
  private:
   std::vector<ValueId> weights_;  // of packed_
