@@ -140,7 +140,7 @@ HWY_INLINE FloatVec activate_vector(FloatVec x) {
     const auto e = error_function(hn::Mul(x, hn::Set(d, 0.70710678f)));
     return hn::Mul(hn::Mul(x, hn::Set(d, 0.5f)), hn::Add(hn::Set(d, 1.0f), e));
   }
-  if constexpr (activation == Activation::sigmoid) return hn::IfThenElse(hn::Ne(x, x), x, logistic(x));  // NaN stays
+  if constexpr (activation == Activation::sigmoid) return hn::IfThenElse(hn::IsNaN(x), x, logistic(x));
   if constexpr (activation == Activation::relu) return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);  // NaN stays
   if constexpr (activation == Activation::relu_squared) {
     return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, x));
