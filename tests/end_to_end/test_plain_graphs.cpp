@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "compile/lower_plain_graph.h"
 #include "import/import.h"
-#include "support/onnx_backend_test.h"
 #include "plain_engine.h"
 #include "primitives/primitive.h"
 #include "runtime/plain/plain_graph.h"
+#include "support/onnx_backend_test.h"
 #include "support/shared_files.h"
 
 namespace incipit {

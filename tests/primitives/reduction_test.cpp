@@ -84,7 +84,8 @@ TEST(Reduce, AnyAxesOfAnyShape) {
     for (const auto& [place, group] : groups) expected.push_back(plain(kind, group));
     const Tensor list = axes_of(axes);
     const Tensor result = compute(Reduce{kind}, {&data, &list});
-    EXPECT_THAT(values_of(result), Pointwise(DoubleNear(1e-9 * (1 + std::abs(expected[0]))), expected)) << name_of(kind);
+    EXPECT_THAT(values_of(result), Pointwise(DoubleNear(1e-9 * (1 + std::abs(expected[0]))), expected))
+        << name_of(kind);
     for (size_t axis = 0; axis < shape.size(); ++axis) EXPECT_EQ(result.shape()[axis], gone[axis] ? 1 : shape[axis]);
   }
 }

@@ -10,8 +10,8 @@ constexpr CodedInputs expert_weight_inputs{3, 4, 5};
 }  // namespace
 
 std::vector<ValueType> QuantizedExpertLinear::infer(std::span<const ValueType> inputs) const {
-  const Rule rule(op_name, inputs, {"codes", "scales", "expert", "weight_codes", "weight_scales", "weight_zero_points", "bias"},
-                  1);
+  const Rule rule(op_name, inputs,
+                  {"codes", "scales", "expert", "weight_codes", "weight_scales", "weight_zero_points", "bias"}, 1);
   rule.require(rule.has(2) && rule.has(3) && rule.has(4), "lacks its experts' numbers, codes or scales");
   rule.require(rule.type(3).shape.size() == 3, "has weights that are no matrices of experts");
   const WeightFormat weight = coded_format(rule, format, expert_weight_inputs);

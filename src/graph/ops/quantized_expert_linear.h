@@ -8,10 +8,10 @@
 namespace incipit::ops {
 
 /// x [N, K] or [N, top_k·K], scales?, expert i32[N, top_k], weight_codes [E, M, K], weight_scales [E, M] or
-/// [E, M / block, K / block], weight_zero_points as these?, bias [E, M]? → [N, top_k·M']: as ExpertLinear on x·scales and
-/// the weights, which are (codes − zero points)·scales. `format` says which (base/weight_format.h). Where its activation
-/// is i8, x is codes with scales f32[N] or, of as many columns as slots, f32[N, top_k] too; otherwise of that dtype,
-/// without scales.
+/// [E, M / block, K / block], weight_zero_points as these?, bias [E, M]? → [N, top_k·M']: as ExpertLinear on x·scales
+/// and the weights, which are (codes − zero points)·scales. `format` says which (base/weight_format.h). Where its
+/// activation is i8, x is codes with scales f32[N] or, of as many columns as slots, f32[N, top_k] too; otherwise of
+/// that dtype, without scales.
 struct QuantizedExpertLinear : OpBase<QuantizedExpertLinear> {
   static constexpr std::string_view op_name = "QuantizedExpertLinear";
   int64_t top_k = 1;

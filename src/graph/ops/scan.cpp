@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "primitives/rule.h"
 #include "primitives/primitive.h"
+#include "primitives/rule.h"
 
 namespace incipit::ops {
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-
 namespace incipit::onnx {
 namespace {
 

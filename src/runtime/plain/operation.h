@@ -26,9 +26,9 @@ std::unique_ptr<PlainOperation> resolve_primitive(const plan::Operation& operati
 /// Sdpa, of one output, on all the device's threads; else as `attention` computes it.
 std::unique_ptr<PlainOperation> spread_heads(std::unique_ptr<PlainOperation> attention, Device& device);
 
-/// The launch of the plan's step that the operation names, over as many rows at a time as the plan's largest bucket has.
-/// `source` is that step's; the device outlives the operation. Throws Error as resolve_step does, and for families that
-/// need a decoder's batch.
+/// The launch of the plan's step that the operation names, over as many rows at a time as the plan's largest bucket
+/// has. `source` is that step's; the device outlives the operation. Throws Error as resolve_step does, and for families
+/// that need a decoder's batch.
 std::unique_ptr<PlainOperation> resolve_launch(const StepSource& source, Device& device);
 
 }  // namespace incipit
