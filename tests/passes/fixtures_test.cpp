@@ -139,8 +139,12 @@ TEST_P(Fixture, EachPassCanBeOff) {
 
 // The formats' own errors, as in property_test.cpp: about four roundings a layer, each of 2⁻⁸ relative in bf16, 2⁻¹¹ in
 // fp16, 1/254 of the largest of a row in int8, summed as independent ones. The median row: some have small logits, and
-// a token whose second and third expert are nearly equal may get the other one, whatever the precision.
+// a token whose second and third expert are nearly equal may get the other one, whatever the precision. The bounds are
+// of two layers; independent errors grow with the root of their number. YaRN's factor of gpt-oss makes scores, and what
+// their rounding does to the softmax, (0.1 · ln 32 + 1)² times as large.
 TEST_P(Fixture, LowerPrecisionsStayNear) {
+  const double deeper = std::sqrt(static_cast<double>(model_.layers) / 2);
+  const double steeper = GetParam().name == std::string_view("gpt-oss") ? 1.81 : 1;
   for (const auto& [precision, bound] :
        {std::pair<const char*, double>{"bf16", 0.02}, {"fp16", 0.002}, {"int8", 0.07}}) {
     SCOPED_TRACE(precision);
@@ -148,7 +152,7 @@ TEST_P(Fixture, LowerPrecisionsStayNear) {
     PassOptions options;
     options.precision = precision;
     run_passes(graph, options);
-    EXPECT_LE(median_row_error(graph), bound);
+    EXPECT_LE(median_row_error(graph), bound * deeper * steeper);
   }
 }
 
