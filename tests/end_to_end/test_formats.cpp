@@ -89,8 +89,11 @@ TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
   Driver driver(engine, 2);
   driver.start(0);
   const std::vector<float> found = driver.logits({{0, tokens, {}}});
-  // Caches and, of one format, rows are bf16: a few roundings of 2^-9 each are the engine's own.
-  EXPECT_LT(relative_distance(found, interpreted_logits(checkpoint, precision, tokens)), 8e-3);
+  // Caches are bf16, and a softmax's weights may be: a few roundings are the engine's own. Where rows are bf16 too,
+  // sums in another order round some of them to the next number, 2^-8 away, some dozens of times. What is wrong is off
+  // by a logit.
+  const double own_rounding = format.format.activation == DType::bf16 ? 3e-2 : 8e-3;
+  EXPECT_LT(relative_distance(found, interpreted_logits(checkpoint, precision, tokens)), own_rounding);
   EXPECT_LT(relative_distance(found, wanted.as<float>().first(found.size())), format.tolerance);
 }
 
