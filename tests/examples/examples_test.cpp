@@ -48,7 +48,7 @@ TEST(AddedPass, RunsWhereItStandsInTheList) {
   EXPECT_EQ(after,
             "graph (x: f32[N, 4]) -> (z)\n"
             "const b : f32[4] = {1, 2, 3, 4}\n"
-            "y : f32[N, 4] = Add(x, b)\n"
+            "y : f32[N, 4] = Add(x, b)  # w\n"
             "z : f32[N, 4] = Add(y, b)\n");
 }
 
