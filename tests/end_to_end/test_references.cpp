@@ -373,8 +373,8 @@ INSTANTIATE_TEST_SUITE_P(Shadow, References,
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(ShadowOnnx, References,
-                         testing::Combine(testing::ValuesIn(own_exports), testing::Values("shadow"),
-                                          testing::Values("f32")),
+                         testing::Combine(testing::ValuesIn(sanitized ? own_exports : reference_exports()),
+                                          testing::Values("shadow"), testing::Values("f32")),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Shadow, RoundedReferences,
