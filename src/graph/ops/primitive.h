@@ -22,7 +22,7 @@ struct Primitive final : OpBase<Primitive<P>>, P {
 };
 
 // ops::Concat is Primitive<primitives::Concat>, and so on.
-#define INCIPIT_OP(NAME) using NAME = Primitive<primitives::NAME>;
+#define INCIPIT_OP(NAME) using NAME = Primitive<primitives::NAME>;  // NOLINT(bugprone-macro-parentheses): a type
 INCIPIT_PRIMITIVES(INCIPIT_OP)
 #undef INCIPIT_OP
 
