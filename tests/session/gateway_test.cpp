@@ -123,9 +123,9 @@ TEST_P(GatewayTest, RefusesMoreThanItTakes) {
   GatewayOptions few = options();
   few.most_requests = 2;
   Gateway gateway(engine(), few);
-  // The first one holds the engine's thread until the third has been refused.
+  // The first one, which goes on behind its first token, holds the engine's thread until the third has been refused.
   std::promise<void> go_on;
-  gateway.submit(request_of(golden.prompt(0), 1),
+  gateway.submit(request_of(golden.prompt(0), 2),
                  [held = go_on.get_future().share()](const TokenEvent&) { held.wait(); });
   TokenStream second(gateway, request_of(golden.prompt(0), 16));
   EXPECT_THROW(TokenStream(gateway, request_of(golden.prompt(0), 1)), Overloaded);
