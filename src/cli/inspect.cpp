@@ -182,12 +182,12 @@ void print_trailer(const Engine& engine) {
 }
 
 int inspect_engine(const InspectOptions& options) {
+  Engine::OpenOptions open;
+  open.check_target = false;
+  const auto engine = Engine::open(options.path, open);  // first: what is no engine is refused as what it is
   if (options.graph || options.passes || !options.after.empty()) {
     throw Error(options.path.string(), "is an engine, whose graph is gone", "give the model directory");
   }
-  Engine::OpenOptions open;
-  open.check_target = false;
-  const auto engine = Engine::open(options.path, open);
   if (options.plan) print(describe_plan(engine->plan()));
   if (options.manifest) print(std::string(engine->manifest()) + "\n");
   if (options.trailer) print_trailer(*engine);

@@ -163,6 +163,13 @@ TEST(CommandLine, NamesMissingFilesInOneLine) {
   EXPECT_FALSE(std::filesystem::exists(directory / "x.engine"));
 }
 
+TEST(Inspect, SaysWhatAFileIsBeforeWhatAnEngineHasNot) {
+  expect_refused(run_program({"inspect", tiny_engine(), "--passes"}), 1, "is an engine, whose graph is gone");
+  const Ran ran = run_program({"inspect", classics / "config.json", "--passes"});
+  expect_refused(ran, 1, "config.json");
+  EXPECT_THAT(ran.err, Not(HasSubstr("whose graph is gone")));
+}
+
 TEST(Run, ContinuesAPromptAndTellsWhereTheTimeWent) {
   const Ran ran = run_program({"run", classics_engine(), "Call me Ishmael.", "--greedy", "--max-tokens", "12"});
   ASSERT_EQ(ran.status, 0) << ran.err;
