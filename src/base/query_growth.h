@@ -8,7 +8,8 @@ namespace incipit {
 
 /// 1 + growth · ln(1 + ⌊position / length⌋).
 inline double query_growth(double growth, int64_t length, int64_t position) {
-  return growth == 0 ? 1 : 1 + growth * std::log(1 + static_cast<double>(position / length));
+  const int64_t lengths = position / length;
+  return growth == 0 ? 1 : 1 + growth * std::log(1 + static_cast<double>(lengths));
 }
 
 }  // namespace incipit

@@ -190,7 +190,7 @@ void read_growth(const RopeOptions& options, Rope& rope) {
   if (growth == 0) return;
   const std::string fault = fmt::format("{} is {}", key, options.own.shown(key));
   if (!options.context.grows) options.own.fail(fault + ", which is not supported for this architecture");
-  if (!(growth > 0 && growth <= 1e3)) options.own.fail(fault, "it must lie in [0, 1000]");
+  if (growth < 0 || growth > 1e3) options.own.fail(fault, "it must lie in [0, 1000]");
   rope.growth = static_cast<float>(growth);
   rope.growth_length = options.own.integer("original_max_position_embeddings", 1, 1 << 28);
 }
