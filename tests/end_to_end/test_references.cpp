@@ -368,7 +368,7 @@ std::vector<std::string> rounded_on_the_shadow() {
 
 // An accelerator's layouts, queue and programs, with scalar kernels.
 INSTANTIATE_TEST_SUITE_P(Shadow, References,
-                         testing::Combine(testing::ValuesIn(tested_models(reference_models)), testing::Values("shadow"),
+                         testing::Combine(testing::ValuesIn(all_reference_models()), testing::Values("shadow"),
                                           testing::Values("f32")),
                          case_name);
 
