@@ -157,25 +157,6 @@ std::string to_string(CpuFeatures features) {
   return text.empty() ? std::string(no_features) : text;
 }
 
-CpuFeatures cpu_features_from_string(std::string_view text) {
-  CpuFeatures features;
-  if (text.empty() || text == no_features) return features;
-  while (true) {
-    const size_t comma = text.find(',');
-    const std::string_view name = text.substr(0, comma);
-    const auto* row = std::find_if(feature_names.begin(), feature_names.end(),
-                                   [name](const FeatureName& candidate) { return candidate.name == name; });
-    if (row == feature_names.end()) {
-      throw Error("processor features", "unknown feature '" + std::string(name) + "'",
-                  "a newer incipit may know it; the known ones are avx2, avx512, avx512-bf16, avx512-vnni, amx-bf16, "
-                  "amx-int8, avx-vnni");
-    }
-    features = features.with(row->feature);
-    if (comma == std::string_view::npos) return features;
-    text.remove_prefix(comma + 1);
-  }
-}
-
 std::string machine_fingerprint() {
   // Not available_cores(): pinning one run to some cores does not make another machine. A container's quota does.
   int cores = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));

@@ -32,10 +32,8 @@ constexpr CpuFeatures all_cpu_features{(1u << 7) - 1};
 
 /// This machine's features. The first call asks the system for the AMX tiles (once a process).
 CpuFeatures cpu_features();
-/// "avx2,avx512,avx512-bf16" ("generic" for none) for messages, manifests and the engine's requirements, and its
-/// inverse, which throws Error for an unknown feature.
+/// "avx2,avx512,avx512-bf16" ("generic" for none) for messages, manifests and the tuning cache.
 std::string to_string(CpuFeatures features);
-CpuFeatures cpu_features_from_string(std::string_view text);
 
 /// Model name, feature set and core count of this machine, for baselines:
 /// "AMD EPYC | avx2,avx512,… | 2 cores". The same machine always gives the same text; a container with a quota
