@@ -78,22 +78,6 @@ struct Kernel {
   std::vector<TensorMap> (*tensor_maps)(const Problem&, const typename Family::Args&, int32_t rows) = nullptr;
 };
 
-/// Kernels that a program adds to a family, behind those of its table, before it builds or opens an engine.
-template <typename Family>
-std::vector<Kernel<Family>>& added_kernels() {
-  static std::vector<Kernel<Family>> added;
-  return added;
-}
-
-/// A family's table with what was added.
-template <typename Family>
-std::span<const Kernel<Family>> with_added(std::vector<Kernel<Family>>& table) {
-  std::vector<Kernel<Family>>& added = added_kernels<Family>();
-  table.insert(table.end(), added.begin(), added.end());
-  added.clear();
-  return table;
-}
-
 /// The kernel of that name, or nullptr.
 template <typename Family>
 const Kernel<Family>* find_kernel(std::string_view name) {

@@ -1,6 +1,6 @@
 // The kernels: one section a family, one line a kernel, a backend's best guess first. The line is all that a kernel
 // needs to be chosen, tested (tests/kernels) and measured (bench).
-#include <vector>
+#include <span>
 
 #include "kernels/cpu/expert_linear.h"
 #include "kernels/cpu/linear_kernels.h"
@@ -14,7 +14,7 @@ namespace incipit {
 
 // ---- Linear
 std::span<const Kernel<Linear>> Linear::kernels() {
-  static std::vector<Kernel<Linear>> table{
+  static const Kernel<Linear> table[] = {
 #if defined(__x86_64__)
       linear_amx_bf16(),
       linear_amx_i8(),
@@ -35,12 +35,12 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_i8(),
       shadow_kernel<Linear>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Embedding
 std::span<const Kernel<Embedding>> Embedding::kernels() {
-  static std::vector<Kernel<Embedding>> table{
+  static const Kernel<Embedding> table[] = {
 #if defined(__x86_64__)
       embedding_highway(HighwayTarget::avx3),
       embedding_highway(HighwayTarget::avx2),
@@ -48,21 +48,21 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
       embedding_highway(HighwayTarget::baseline),
       shadow_kernel<Embedding>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- PackedEmbedding
 std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
-  static std::vector<Kernel<PackedEmbedding>> table{
+  static const Kernel<PackedEmbedding> table[] = {
       packed_embedding_generic(),
       shadow_kernel<PackedEmbedding>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- RmsNorm
 std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
-  static std::vector<Kernel<RmsNorm>> table{
+  static const Kernel<RmsNorm> table[] = {
 #if defined(__x86_64__)
       rms_norm_highway(HighwayTarget::avx3),
       rms_norm_highway(HighwayTarget::avx2),
@@ -70,12 +70,12 @@ std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
       rms_norm_highway(HighwayTarget::baseline),
       shadow_kernel<RmsNorm>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- LayerNorm
 std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
-  static std::vector<Kernel<LayerNorm>> table{
+  static const Kernel<LayerNorm> table[] = {
 #if defined(__x86_64__)
       layer_norm_highway(HighwayTarget::avx3),
       layer_norm_highway(HighwayTarget::avx2),
@@ -83,12 +83,12 @@ std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
       layer_norm_highway(HighwayTarget::baseline),
       shadow_kernel<LayerNorm>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- QuantizeRows
 std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
-  static std::vector<Kernel<QuantizeRows>> table{
+  static const Kernel<QuantizeRows> table[] = {
 #if defined(__x86_64__)
       quantize_rows_highway(HighwayTarget::avx3),
       quantize_rows_highway(HighwayTarget::avx2),
@@ -96,12 +96,12 @@ std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
       quantize_rows_highway(HighwayTarget::baseline),
       shadow_kernel<QuantizeRows>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Elementwise
 std::span<const Kernel<Elementwise>> Elementwise::kernels() {
-  static std::vector<Kernel<Elementwise>> table{
+  static const Kernel<Elementwise> table[] = {
 #if defined(__x86_64__)
       elementwise_highway(HighwayTarget::avx3),
       elementwise_highway(HighwayTarget::avx2),
@@ -109,30 +109,30 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
       elementwise_highway(HighwayTarget::baseline),
       shadow_kernel<Elementwise>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- GatherRows
 std::span<const Kernel<GatherRows>> GatherRows::kernels() {
-  static std::vector<Kernel<GatherRows>> table{
+  static const Kernel<GatherRows> table[] = {
       gather_rows_generic(),
       shadow_kernel<GatherRows>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- RotaryTable
 std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
-  static std::vector<Kernel<RotaryTable>> table{
+  static const Kernel<RotaryTable> table[] = {
       rotary_table_generic(),
       shadow_kernel<RotaryTable>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Rotary
 std::span<const Kernel<Rotary>> Rotary::kernels() {
-  static std::vector<Kernel<Rotary>> table{
+  static const Kernel<Rotary> table[] = {
 #if defined(__x86_64__)
       rotary_highway(HighwayTarget::avx3),
       rotary_highway(HighwayTarget::avx2),
@@ -140,12 +140,12 @@ std::span<const Kernel<Rotary>> Rotary::kernels() {
       rotary_highway(HighwayTarget::baseline),
       shadow_kernel<Rotary>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- KvWrite
 std::span<const Kernel<KvWrite>> KvWrite::kernels() {
-  static std::vector<Kernel<KvWrite>> table{
+  static const Kernel<KvWrite> table[] = {
 #if defined(__x86_64__)
       kv_write_highway(HighwayTarget::avx3),
       kv_write_highway(HighwayTarget::avx2),
@@ -153,12 +153,12 @@ std::span<const Kernel<KvWrite>> KvWrite::kernels() {
       kv_write_highway(HighwayTarget::baseline),
       shadow_kernel<KvWrite>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Attention
 std::span<const Kernel<Attention>> Attention::kernels() {
-  static std::vector<Kernel<Attention>> table{
+  static const Kernel<Attention> table[] = {
 #if defined(__x86_64__)
       attention_amx(),
       attention_avx512_bf16(),
@@ -168,21 +168,21 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_generic(),
       shadow_kernel<Attention>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Router
 std::span<const Kernel<Router>> Router::kernels() {
-  static std::vector<Kernel<Router>> table{
+  static const Kernel<Router> table[] = {
       router_generic(),
       shadow_kernel<Router>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- ExpertLinear: a kernel over each of Linear's
 std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
-  static std::vector<Kernel<ExpertLinear>> table{
+  static const Kernel<ExpertLinear> table[] = {
 #if defined(__x86_64__)
       expert_linear<linear_amx_bf16>(),
       expert_linear<linear_amx_i8>(),
@@ -202,12 +202,12 @@ std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
       expert_linear<linear_generic_i8>(),
       shadow_kernel<ExpertLinear>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- WeightedSum
 std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
-  static std::vector<Kernel<WeightedSum>> table{
+  static const Kernel<WeightedSum> table[] = {
 #if defined(__x86_64__)
       weighted_sum_highway(HighwayTarget::avx3),
       weighted_sum_highway(HighwayTarget::avx2),
@@ -215,21 +215,21 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
       weighted_sum_highway(HighwayTarget::baseline),
       shadow_kernel<WeightedSum>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- ResolveTokens
 std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
-  static std::vector<Kernel<ResolveTokens>> table{
+  static const Kernel<ResolveTokens> table[] = {
       resolve_tokens_generic(),
       shadow_kernel<ResolveTokens>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- Sample
 std::span<const Kernel<Sample>> Sample::kernels() {
-  static std::vector<Kernel<Sample>> table{
+  static const Kernel<Sample> table[] = {
 #if defined(__x86_64__)
       sample_highway(HighwayTarget::avx3),
       sample_highway(HighwayTarget::avx2),
@@ -237,32 +237,32 @@ std::span<const Kernel<Sample>> Sample::kernels() {
       sample_highway(HighwayTarget::baseline),
       shadow_kernel<Sample>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // ---- What happens to slots between steps, and how a step's end is told
 std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
-  static std::vector<Kernel<ResetSlot>> table{
+  static const Kernel<ResetSlot> table[] = {
       reset_slot_generic(),
       shadow_kernel<ResetSlot>(),
   };
-  return with_added(table);
+  return table;
 }
 
 std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
-  static std::vector<Kernel<TruncateSlot>> table{
+  static const Kernel<TruncateSlot> table[] = {
       truncate_slot_generic(),
       shadow_kernel<TruncateSlot>(),
   };
-  return with_added(table);
+  return table;
 }
 
 std::span<const Kernel<Publish>> Publish::kernels() {
-  static std::vector<Kernel<Publish>> table{
+  static const Kernel<Publish> table[] = {
       publish_generic(),
       shadow_kernel<Publish>(),
   };
-  return with_added(table);
+  return table;
 }
 
 // clang-format on

@@ -4,10 +4,8 @@
 #include "quant/formats.h"
 
 namespace incipit {
-namespace {
-
-std::vector<NamedWeightFormat>& list() {
-  static std::vector<NamedWeightFormat> formats{
+std::span<const NamedWeightFormat> weight_formats() {
+  static const NamedWeightFormat formats[] = {
       f32_format,
       bf16_format,
       f16_format,
@@ -15,10 +13,6 @@ std::vector<NamedWeightFormat>& list() {
   };
   return formats;
 }
-
-}  // namespace
-
-std::span<const NamedWeightFormat> weight_formats() { return list(); }
 
 std::vector<std::string> weight_format_names() {
   std::vector<std::string> names;
@@ -35,7 +29,5 @@ const NamedWeightFormat& weight_format(std::string_view name) {
   }
   throw Error("precision " + std::string(name), "unknown weight format", "use one of " + known);
 }
-
-void add_weight_format(const NamedWeightFormat& format) { list().push_back(format); }
 
 }  // namespace incipit

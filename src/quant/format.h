@@ -34,12 +34,10 @@ struct NamedWeightFormat {
   double tolerance;
 };
 
-/// All of them, widest first, and behind them those that were added.
+/// All of them, widest first.
 std::span<const NamedWeightFormat> weight_formats();
 std::vector<std::string> weight_format_names();
 /// Throws Error naming the formats there are.
 const NamedWeightFormat& weight_format(std::string_view name);
-/// A format beyond the list's, which a program adds before it builds anything.
-void add_weight_format(const NamedWeightFormat& format);
 
 }  // namespace incipit

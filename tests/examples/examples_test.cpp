@@ -95,7 +95,7 @@ TEST(AddedPrimitive, ComputesInEnginesAndInGraphs) {
 }
 
 TEST(AddedFormat, QuantisesProducts) {
-  EXPECT_THAT(weight_format_names(), testing::Contains("example"));
+  EXPECT_THAT(weight_format_names(), testing::Contains("grouped-i8"));
   Graph graph = parse_graph(
       "graph (x: f32[N, 96]) -> (y)\n"
       "const w : f32[3, 96] = random(1, 0.5)\n"
@@ -106,9 +106,9 @@ TEST(AddedFormat, QuantisesProducts) {
   ReferenceCache cache;
   const std::vector<Tensor> exact = interpret(graph, inputs, cache);
   PassOptions options;
-  options.precision = "example";
+  options.precision = "grouped-i8";
   run_passes(graph, options);
-  EXPECT_THAT(to_text(graph), testing::HasSubstr("{format = \"i8:f32:1x64:f16\"}"));
+  EXPECT_THAT(to_text(graph), testing::HasSubstr("{format = \"i8:f32:1x32:bf16\"}"));
   const std::vector<Tensor> made = interpret(graph, inputs, cache);
   for (size_t i = 0; i < 6; ++i) {
     const float wanted = exact.at(0).as<float>()[i];

@@ -1,5 +1,5 @@
-// A weight format is data: ones that the product has never heard of, added by their file and their line, are built into
-// engines, read by a kernel in the layout that it states, and computed as the graph's interpreter does.
+// A weight format is data: the examples' are built into engines, read by a kernel in the layout that it states, and
+// computed as the graph's interpreter does.
 
 #include <gtest/gtest.h>
 
@@ -7,26 +7,17 @@
 #include <cmath>
 #include <numeric>
 
-#include "added_formats.h"
 #include "engine/plan_items.h"
 #include "graph/graph.h"
 #include "import/safetensors.h"
 #include "passes/pass.h"
+#include "quant/format.h"
 #include "support/driver.h"
 #include "support/reference_models.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {
 namespace {
-
-/// Before any test builds or opens an engine.
-const bool added_formats = [] {
-  add_weight_format(grouped_i8);
-  add_weight_format(asymmetric_u8);
-  added_kernels<Linear>().push_back(scalar_product<grouped_i8_format, panel16>("linear/scalar_grouped_i8"));
-  added_kernels<Linear>().push_back(scalar_product<asymmetric_u8_format, k_major8>("linear/scalar_asymmetric_u8"));
-  return true;
-}();
 
 std::vector<float> interpreted_logits(const std::filesystem::path& checkpoint, const std::string& precision,
                                       const std::vector<int32_t>& ids) {
@@ -59,10 +50,9 @@ double relative_distance(std::span<const float> found, std::span<const float> wa
 }
 
 /// A format, and a target with the layout that its kernels read.
-class AddedFormat : public testing::TestWithParam<std::tuple<const char*, const char*, const char*>> {};
+class AddedFormats : public testing::TestWithParam<std::tuple<const char*, const char*, const char*>> {};
 
-TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
-  ASSERT_TRUE(added_formats);
+TEST_P(AddedFormats, IsBuiltAndComputesWhatItsGraphDoes) {
   const auto& [precision, target, layout] = GetParam();
   const NamedWeightFormat& format = weight_format(precision);
   const TemporaryDirectory directory;
@@ -97,7 +87,7 @@ TEST_P(AddedFormat, IsBuiltAndComputesWhatItsGraphDoes) {
   EXPECT_LT(relative_distance(found, wanted.as<float>().first(found.size())), format.tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, AddedFormat,
+INSTANTIATE_TEST_SUITE_P(All, AddedFormats,
                          testing::Values(std::tuple("grouped-i8", "native", "panel16"),
                                          std::tuple("grouped-i8", "shadow", "k_major8"),
                                          std::tuple("asymmetric-u8", "native", "k_major8")),

@@ -1,16 +1,18 @@
+// Codes u8 in groups of 16 inputs, with f16 scales and zero points; activations are bf16.
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "added_formats.h"
 #include "base/codes.h"
+#include "quant/formats.h"
 
 namespace incipit {
 namespace {
 
+constexpr WeightFormat format{DType::u8, DType::bf16, 1, 16, DType::f16, DType::u8};
+
 /// All at once: only tests quantise by it.
 QuantizedConstant quantize_asymmetric(ConstantPtr weight) {
-  const WeightFormat& format = asymmetric_u8_format;
   const int64_t group = format.block_k, n = weight->rows(), k = weight->row_elements(), blocks = format.blocks_of_k(k);
   std::vector<float> values(static_cast<size_t>(n * k));
   weight->read_floats(0, n, values.data());
@@ -38,6 +40,6 @@ QuantizedConstant quantize_asymmetric(ConstantPtr weight) {
 
 }  // namespace
 
-const NamedWeightFormat asymmetric_u8{"asymmetric-u8", asymmetric_u8_format, quantize_asymmetric, 0.1};
+const NamedWeightFormat asymmetric_u8_format{"asymmetric-u8", format, quantize_asymmetric, 0.1};
 
 }  // namespace incipit
