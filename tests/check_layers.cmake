@@ -1,4 +1,5 @@
-# Rejects an #include, and a library, that goes around the table of layers.
+# Rejects an #include, and a library, that goes around the table of layers; and two types of one name, of whose functions the
+# linker would keep one.
 #
 #   cmake -DLAYERS=base:/graph:base/import:graph,base… -DLINKS=base:/graph:base… -DSOURCE=src -P check_layers.cmake
 #
@@ -30,6 +31,19 @@ foreach(entry IN LISTS layers)
   foreach(file IN LISTS files)
     math(EXPR checked "${checked} + 1")
     file(RELATIVE_PATH shown ${SOURCE} ${file})
+    if(file MATCHES "\\.h$")
+      file(STRINGS ${file} spaces REGEX "^namespace incipit[a-z_:]* {")
+      file(STRINGS ${file} types REGEX "^(struct|class|enum class) [A-Za-z0-9]+[^;]*{")
+      string(REGEX MATCH "incipit[a-z_:]*" space "${spaces}")
+      foreach(line IN LISTS types)
+        string(REGEX MATCH "^[a-z ]+ ([A-Za-z0-9]+)" unused "${line}")
+        set(type ${space}::${CMAKE_MATCH_1})
+        if(DEFINED place_of_${type} AND NOT place_of_${type} STREQUAL shown)
+          list(APPEND faults "src/${shown}: ${type} is a type of src/${place_of_${type}} too")
+        endif()
+        set(place_of_${type} ${shown})
+      endforeach()
+    endif()
     file(STRINGS ${file} includes REGEX "^[ \t]*#[ \t]*include[ \t]*[\"<]")
     foreach(line IN LISTS includes)
       string(REGEX MATCH "[\"<]([^\">]*)[\">]" quoted "${line}")

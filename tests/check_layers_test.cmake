@@ -58,6 +58,13 @@ plant()
 accepts("a good tree")
 
 plant()
+put(base/a.h "namespace incipit {\nstruct Twice {\n};\n}\n")
+put(engine/b.h "namespace incipit::engine {\nstruct Twice {\n};\n}\n")
+accepts("types of one name in two namespaces")
+put(graph/c.h "namespace incipit {\nclass Twice final : Once {\n};\n}\n")
+rejects("two types of one name" "src/graph/c.h: incipit::Twice is a type of src/base/a.h too")
+
+plant()
 put(runtime/plan.cpp "#include \"base/error.h\"\n#include \"graph/graph.h\"\n")
 rejects("upwards" "src/runtime/plan.cpp: \"graph/graph.h\" is not below the layer runtime")
 
