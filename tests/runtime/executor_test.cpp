@@ -15,20 +15,11 @@
 namespace incipit {
 namespace {
 
-const Target shadow(Backend::shadow, 0);
-
 /// An executor on the device that the engine is for.
 std::unique_ptr<Executor> open_executor(const TinyEngine& tiny, int threads, const ExecutorOptions& options = {}) {
   auto engine = tiny.open();
   auto device = make_device(engine->target(), threads);
   return std::make_unique<Executor>(std::move(engine), std::move(device), options);
-}
-
-std::vector<int32_t> some_text(size_t length, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<int32_t> text(length);
-  for (int32_t& token : text) token = static_cast<int32_t>(random() % TinyModel::vocabulary);
-  return text;
 }
 
 float largest(std::span<const float> values) {
@@ -472,48 +463,6 @@ TEST(Executors, TheShadowComputesWhatTheProcessorDoes) {
     logits.push_back(logits_in_chunks(*executor, sequence, some_text(40, 2), {9, 1}));
   }
   expect_close(logits[1], logits[0]);
-}
-
-TEST(Executors, AnEngineOfAnotherTargetIsRefused) {
-  const TinyEngine tiny({}, shadow);
-  try {
-    Executor executor(tiny.open(), make_cpu_device(1));
-    FAIL() << "loaded";
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("was built for shadow"));
-  }
-}
-
-class ExecutorDeathTest : public ::testing::Test {
- protected:
-  ExecutorDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-  TinyEngine tiny;
-};
-
-TEST_F(ExecutorDeathTest, ABatchThatBreaksARuleAsserts) {
-  Executor executor(tiny.open(), make_cpu_device(1));
-  Sequences sequences(executor.limits());
-  Sequence sequence = sequences.add();
-  const auto run = [&](const std::vector<Share>& shares) { submit(executor, shares); };
-  EXPECT_DEATH(run({{&sequence, {TinyModel::vocabulary}, {0}, {}}}), "vocabulary");
-  EXPECT_DEATH(run({{&sequence, {1, 2}, {1, 0}, {}}}), "rows");
-  EXPECT_DEATH(run({{&sequence, {1}, {1}, {}}}), "tokens");
-  EXPECT_DEATH(run({{&sequence, {1}, {0}, {}}, {&sequence, {1}, {0}, {}}}), "slot_ticket");
-  EXPECT_DEATH(run({{&sequence, some_text(TinyModel::max_tokens + 1, 1), {}, {}}}), "max_tokens");
-  sequence.pages[0][0] = executor.limits().groups[0].pages;
-  EXPECT_DEATH(run({{&sequence, {1}, {0}, {}}}), "page");
-  sequence.position = TinyModel::max_context;
-  EXPECT_DEATH(run({{&sequence, {1}, {0}, {}}}), "max_context");
-}
-
-TEST_F(ExecutorDeathTest, AThirdTicketInFlightAsserts) {
-  Executor executor(tiny.open(), make_cpu_device(1));
-  Sequences sequences(executor.limits());
-  Sequence sequence = sequences.add();
-  const auto run = [&] { submit(executor, std::vector<Share>{{&sequence, {1}, {0}, {}}}); };
-  run();
-  run();
-  EXPECT_DEATH(run(), "collected");
 }
 
 }  // namespace

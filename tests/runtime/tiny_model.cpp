@@ -377,4 +377,11 @@ void TinyModel::write(const std::filesystem::path& path, const std::function<voi
   writer.commit();
 }
 
+std::vector<int32_t> some_text(size_t length, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> text(length);
+  for (int32_t& token : text) token = static_cast<int32_t>(random() % TinyModel::vocabulary);
+  return text;
+}
+
 }  // namespace incipit

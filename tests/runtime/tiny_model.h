@@ -75,4 +75,9 @@ class TinyEngine {
   TemporaryDirectory directory;
 };
 
+/// Random tokens of the model's vocabulary.
+std::vector<int32_t> some_text(size_t length, uint32_t seed);
+
+inline const Target shadow(Backend::shadow, 0);
+
 }  // namespace incipit
