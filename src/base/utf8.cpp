@@ -1,6 +1,10 @@
 #include "base/utf8.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
+
+#include "base/error.h"
 
 namespace incipit {
 namespace {
@@ -48,6 +52,11 @@ size_t valid_utf8_prefix(std::string_view text) {
     position += unit.size;
   }
   return position;
+}
+
+void check_utf8(std::string_view text, const std::string& thing) {
+  const size_t valid = valid_utf8_prefix(text);
+  if (valid != text.size()) throw Error(thing, fmt::format("is not UTF-8 at byte {}", valid + 1), "give UTF-8 text");
 }
 
 bool is_one_character(std::string_view text) {

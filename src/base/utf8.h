@@ -26,6 +26,9 @@ Utf8Unit utf8_unit_at(std::string_view text, size_t position);
 /// Bytes of the longest prefix that is well-formed UTF-8.
 size_t valid_utf8_prefix(std::string_view text);
 
+/// Throws Error that names `thing` and the first byte that belongs to no character.
+void check_utf8(std::string_view text, const std::string& thing);
+
 /// Whether `text` is one well-formed character.
 bool is_one_character(std::string_view text);
 

@@ -105,6 +105,7 @@ class BatchInput {
   void check_lines() const {
     std::unordered_map<std::string, int64_t> seen;
     bool requests = false;
+    std::string first_fault = "is another value";
     for (const Line& line : lines_) {
       std::string id;
       try {
@@ -114,7 +115,8 @@ class BatchInput {
         const boost::json::value* found = object == nullptr ? nullptr : object->if_contains("custom_id");
         if (found == nullptr || !found->is_string()) continue;
         id = std::string(found->get_string());
-      } catch (const Error&) {
+      } catch (const Error& error) {
+        if (&line == &lines_.front()) first_fault = error.fault();
         continue;
       }
       const auto [first, fresh] = seen.emplace(std::move(id), line.number);
@@ -124,7 +126,9 @@ class BatchInput {
                   "give each request its own");
     }
     if (!requests) {
-      throw Error(name_, fmt::format("is no file of requests: none of its {} lines is a JSON object", lines_.size()),
+      throw Error(name_,
+                  fmt::format("is no file of requests: none of its {} lines is a JSON object (line {}: {})",
+                              lines_.size(), lines_.empty() ? 1 : lines_.front().number, first_fault),
                   "give one a line, in the OpenAI API's batch format");
     }
   }

@@ -143,9 +143,7 @@ int build(const BuildOptions& options) {
   compiled.memory = parse_size(options.memory, "--memory");
   compiled.tuning_cache = options.tuning_cache.value_or("");
   compiled.tune = !options.no_tune;
-  if (valid_utf8_prefix(compiled.version_tag) != compiled.version_tag.size()) {
-    throw Error("--tag", "is not UTF-8, as the manifest must be", "give other characters");
-  }
+  check_utf8(compiled.version_tag, "--tag");  // the manifest is JSON
   warn_of_foreign_target(options);
   const auto start = std::chrono::steady_clock::now();
   Progress progress = Progress::for_long_work();
@@ -203,7 +201,8 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--max-batch", options->to_compile.max_batch, "Sequences at once")
       ->transform(integer_in(1, largest_batch))
       ->capture_default_str();
-  command->add_option("--memory", options->memory, "Most memory at run time, such as 1500M or 2G (default: no bound)");
+  command->add_option("--memory", options->memory,
+                      "Most memory at run time, such as 1500M or 2G (default and 0: no bound)");
   command
       ->add_option("--without", options->to_compile.without,
                    "A pass to leave out (see: incipit inspect MODEL --passes)")

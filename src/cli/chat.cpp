@@ -73,7 +73,7 @@ class Chat {
  private:
   /// A system prompt that leaves no room for the shortest message is refused before anything is said.
   void begin_with(const std::string& system) {
-    if (valid_utf8_prefix(system) != system.size()) throw Error("--system", "is not UTF-8", "give UTF-8 text");
+    check_utf8(system, "--system");
     messages_.push_back({{"role", "system"}, {"content", system}});
     first_turn_ = messages_.size();
     messages_.push_back({{"role", "user"}, {"content", "."}});

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "cli/answer.h"
 #include "cli/arguments.h"
 #include "cli/batch.h"
@@ -161,6 +162,7 @@ int run(const RunOptions& options) {
   if (!options.batch.input.empty()) return run_files(options);
   Outcome outcome;
   const std::string text = options.ids ? std::string() : prompt_text(options);
+  check_utf8(text, "the prompt");
   outcome.begun = Answer::Clock::now();
   Progress progress;
   progress.stage("loading", 0);

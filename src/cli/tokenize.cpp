@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -33,6 +34,7 @@ void answer(const Tokenizer& tokenizer, std::string_view text, const std::string
 int tokenize(const TokenizeOptions& options) {
   const auto tokenizer = open_tokenizer(options.path);
   const std::string input = read_standard_input();
+  check_utf8(input, "standard input");
   if (!options.jsonl) {
     answer(*tokenizer, input, "standard input", options);
     return 0;

@@ -206,7 +206,7 @@ int verify(const VerifyOptions& options) {
   if (passed) return 0;
   throw Error(options.engine.string(),
               fmt::format("its logits are {:.3g} off, beyond the tolerance {:.3g}", error, tolerance),
-              "build it again, with a higher --precision if need be");
+              "make sure that the goldens are this model's, or build it with a higher --precision");
 }
 
 }  // namespace

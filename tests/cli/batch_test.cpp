@@ -300,6 +300,10 @@ TEST(Batch, RefusesABadLineAndServesTheOthers) {
 TEST(Batch, SaysWhichLineIsBadAndWhyInOne) {
   const TemporaryDirectory directory;
   const auto line = [](const std::string& text) { return R"({"body": {"prompt": ")" + text + "\"}}\n"; };
+  write(directory / "broken", "{\"prompt\": \"h\xff\"}\n");
+  const Ran none = run_batch(directory / "broken", directory / "none");
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("(line 1: is not valid JSON: no UTF-8 at byte 14)"));
   write(directory / "in", request("good", {{"prompt", "x"}, {"max_tokens", 1}}) + line(R"(\ud83d)") + line("\xff"));
   ASSERT_EQ(run_batch(directory / "in", directory / "out").status, 0);
   std::set<std::string> messages;

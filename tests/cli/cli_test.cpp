@@ -245,6 +245,9 @@ TEST(Run, RefusesBadRequests) {
   expect_refused(run_program({"run", tiny_engine(), "text"}), 1, "no tokenizer");
   expect_refused(run_program({"run", tiny_engine(), "--ids", "1,x"}), 1, "--ids");
   expect_refused(run_program({"run", classics_engine(), "Once", "--stop", "\xff"}), 1, "UTF-8");
+  expect_refused(run_program({"run", classics_engine(), "On\xff"}), 1, "the prompt: is not UTF-8 at byte 3");
+  expect_refused(run_program({"run", classics_engine()}, "Once\xe2\x82"), 1, "the prompt: is not UTF-8 at byte 5");
+  expect_refused(run_program({"tokenize", classics}, "a\xff"), 1, "standard input: is not UTF-8 at byte 2");
   expect_refused(run_program({"run", tiny_engine(), "--ids", "99999"}), 1, "outside the vocabulary");
   expect_refused(run_program({"run", classics_engine(), "--raw"}, ""), 1, "no tokens");
   expect_refused(run_program({"run", classics / "config.json", "x"}), 1, "config.json");
