@@ -223,7 +223,7 @@ HfConfig HfConfig::with_defaults(std::string_view defaults) const {
 
 HfConfig HfConfig::text_part(std::string_view architecture, std::optional<bool> tied) const {
   HfConfig result = object("text_config");
-  (*result.config_)["architectures"] = {boost::json::string(architecture.data(), architecture.size())};
+  (*result.config_)["architectures"] = boost::json::array{boost::json::string(architecture)};
   if (tied) (*result.config_)["tie_word_embeddings"] = *tied;
   for (const char* key : {"eos_token_id", "bos_token_id", "quantization_config"}) {
     if (const boost::json::value* value = find(key)) (*result.config_)[key] = *value;
