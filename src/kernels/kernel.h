@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/target.h"
+#include "kernels/cuda/cuda_entry.h"
 #include "kernels/tensor_map.h"
 
 namespace incipit {
@@ -76,6 +77,8 @@ struct Kernel {
   const WeightLayout* layout = nullptr;
   /// What it loads in boxes (tensor_map.h), in launches of up to `rows` rows; null: nothing.
   std::vector<TensorMap> (*tensor_maps)(const Problem&, const typename Family::Args&, int32_t rows) = nullptr;
+  /// How a GPU runs it; in place of the processor's entry.
+  CudaEntry<Family> cuda;
 };
 
 /// The kernel of that name, or nullptr.

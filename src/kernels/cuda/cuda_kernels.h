@@ -1,0 +1,12 @@
+// The CUDA kernels of every family, one function each; table.cpp lists them.
+#pragma once
+
+#include "kernels/families.h"
+#include "kernels/kernel.h"
+#include "kernels/sampling.h"
+
+namespace incipit {
+
+Kernel<GatherRows> gather_rows_cuda();
+
+}  // namespace incipit
