@@ -78,7 +78,7 @@ struct Kernel {
   /// What it loads in boxes (tensor_map.h), in launches of up to `rows` rows; null: nothing.
   std::vector<TensorMap> (*tensor_maps)(const Problem&, const typename Family::Args&, int32_t rows) = nullptr;
   /// How a GPU runs it; in place of the processor's entry.
-  CudaEntry<Family> cuda;
+  CudaEntry<Family> cuda{};
 };
 
 /// The kernel of that name, or nullptr.
