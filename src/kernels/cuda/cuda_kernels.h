@@ -8,5 +8,6 @@
 namespace incipit {
 
 Kernel<GatherRows> gather_rows_cuda();
+Kernel<Attention> attention_generic_cuda();
 
 }  // namespace incipit
