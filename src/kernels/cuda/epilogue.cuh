@@ -1,0 +1,277 @@
+// From a product's sums to its outputs: scales, bias, activation, gate, residual, rounding, bounds, pads. The same for
+// every kernel of Linear, so that all of them round alike.
+//
+// Defines: WEIGHT, OUTPUT (element types), BIAS, RESIDUAL (0 or 1), ACTIVATION (an enumerator).
+//
+// A packed row is a row of the packed weight: an output, or with a gate the gate or the up of one, which alternate
+// by 8.
+#pragma once
+
+#include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/linear_params.h"
+#include "kernels/cuda/prelude.cuh"
+
+namespace incipit {
+
+template <typename Weight>
+struct SumsOf {
+  using Sum = float;
+};
+template <>
+struct SumsOf<i8> {
+  using Sum = i32;
+};
+using LinearSum = SumsOf<WEIGHT>::Sum;  // exact, of codes
+
+constexpr Activation linear_activation = Activation::ACTIVATION;
+constexpr bool linear_gated = is_gated(linear_activation);
+constexpr bool linear_codes = sizeof(WEIGHT) == 1;
+constexpr bool linear_narrow = sizeof(OUTPUT) == 2;
+
+/// Scales of an i8 format's input rows, from row `first` on; other formats have none.
+struct RowScales {
+  const float* scales;
+  int32_t first;
+  float of(int32_t row, int32_t rows) const { return linear_codes && row < rows ? scales[row - first] : 1.0f; }
+};
+
+/// The first column of the output that a group of eight packed rows has; with a gate, of a pair of groups.
+inline int32_t column_of_packed(int32_t packed) { return linear_gated ? packed / 16 * 8 + packed % 8 : packed; }
+
+// ---- from a sum to a value
+struct PackedFactors {
+  float scale, bias;
+};
+inline PackedFactors factors_of(const LinearFinish& finish, int32_t packed) {
+  const int32_t at = min(packed, finish.packed_rows - 1);  // what is beyond is dropped later
+  PackedFactors factors{1, 0};
+  if constexpr (linear_codes) factors.scale = __ldg(finish.weight_scales + at);
+  if constexpr (BIAS) factors.bias = __ldg(finish.bias + at);
+  return factors;
+}
+
+inline float value_of(float sum, const PackedFactors& factors, float) {
+  return BIAS ? __fadd_rn(sum, factors.bias) : sum;
+}
+inline float value_of(int32_t sum, const PackedFactors& factors, float row_scale) {
+  const float product = __fmul_rn(__int2float_rn(sum), __fmul_rn(factors.scale, row_scale));
+  return BIAS ? __fadd_rn(product, factors.bias) : product;
+}
+
+/// The output of a value; with a gate, of gate and up.
+inline float activated(float value) { return activate<linear_activation>(value); }
+inline float activated(float gate, float up) { return gated<linear_activation>(gate, up); }
+
+// ---- single elements
+inline float residual_at(const LinearFinish& finish, int32_t row, int32_t column) {
+  return finish.residual[row * finish.residual_stride + column];
+}
+inline OUTPUT* output_at(const LinearFinish& finish, int32_t row, int32_t column) {
+  return static_cast<OUTPUT*>(finish.output) + row * finish.output_stride + column;
+}
+
+/// Finishes one output of a row: of packed row `packed`, with a gate of it and the one 8 behind.
+inline void finish_one(const LinearFinish& finish, int32_t row, float row_scale, int32_t packed, LinearSum first,
+                       LinearSum up) {
+  const int32_t column = column_of_packed(packed);
+  if (column >= finish.width) return;
+  float value = value_of(first, factors_of(finish, packed), row_scale);
+  value = linear_gated ? activated(value, value_of(up, factors_of(finish, packed + 8), row_scale)) : activated(value);
+  if constexpr (RESIDUAL) value += residual_at(finish, row, column);
+  *output_at(finish, row, column) = from_float<OUTPUT>(value);
+}
+
+/// Zeros behind the width of rows [first, end): by all threads of the block that has the last columns.
+inline void store_pads(const LinearFinish& finish, int32_t first, int32_t end) {
+  const int32_t pads = finish.padded_width - finish.width;
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < pads * (end - first); i += static_cast<int32_t>(blockDim.x)) {
+    *output_at(finish, first + i / pads, finish.width + i % pads) = from_float<OUTPUT>(0);
+  }
+}
+
+// ---- fragments, as mma and wgmma leave them: of each group of eight columns a lane has columns 2·(lane % 4) + {0, 1}
+// of rows lane / 4 and lane / 4 + 8, in this order
+inline int32_t lane_of_warp() { return static_cast<int32_t>(threadIdx.x % warp_size); }
+
+/// Where a warp's fragments begin, and how many rows of activations there are. Fragments are `step` rows apart: rows of
+/// activations, or packed rows when swapped.
+struct FragmentPlace {
+  int32_t row, packed;
+  int32_t rows;
+  int32_t step = 16;
+};
+
+/// Four words that each lane of a quad has of four groups become the four of one group: of the lane's number.
+inline void transpose_quad(uint32_t (&words)[4]) {
+  const bool odd = lane_of_warp() & 1, high = lane_of_warp() & 2;
+  for (int i = 0; i < 4; i += 2) {
+    const uint32_t got = __shfl_xor_sync(all_lanes, odd ? words[i] : words[i + 1], 1);
+    (odd ? words[i] : words[i + 1]) = got;
+  }
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t got = __shfl_xor_sync(all_lanes, high ? words[i] : words[i + 2], 2);
+    (high ? words[i] : words[i + 2]) = got;
+  }
+}
+
+/// Rows of activations on the fragments' rows, packed rows on their columns: `groups` of eight (an even number, of
+/// which the first is even, with a gate). `whole`: all columns are the output's, and vectors can be stored.
+template <bool whole, int fragments, int groups>
+inline void finish_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                                 const FragmentPlace& place, const RowScales& scales) {
+  constexpr int parts = linear_gated ? 2 : 1, outputs = groups / parts;
+  constexpr int batch = outputs < 8 ? outputs : 8;  // groups whose residuals are loaded together
+  const int32_t lane = lane_of_warp(), within = lane % 4 * 2;
+  const int32_t first_column = column_of_packed(place.packed);
+#pragma unroll
+  for (int base = 0; base < outputs; base += batch) {
+    PackedFactors factors[batch][2 * parts];
+#pragma unroll
+    for (int g = 0; g < batch; ++g) {
+#pragma unroll
+      for (int i = 0; i < 2 * parts; ++i) {
+        if (base + g >= outputs) continue;
+        factors[g][i] = factors_of(finish, place.packed + ((base + g) * parts + i / 2) * 8 + within + i % 2);
+      }
+    }
+#pragma unroll
+    for (int fragment = 0; fragment < fragments; ++fragment) {
+      const int32_t rows[2]{place.row + fragment * place.step + lane / 4,
+                            place.row + fragment * place.step + lane / 4 + 8};
+      float residual[2][batch][2] = {};
+      if constexpr (RESIDUAL) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+#pragma unroll
+          for (int g = 0; g < batch; ++g) {
+            const int32_t column = first_column + (base + g) * 8 + within;
+            if (base + g >= outputs || rows[h] >= place.rows) continue;
+            const float* at = finish.residual + rows[h] * finish.residual_stride + column;
+            if constexpr (whole) {
+              const float2 two = *reinterpret_cast<const float2*>(at);
+              residual[h][g][0] = two.x, residual[h][g][1] = two.y;
+            } else {
+              if (column < finish.width) residual[h][g][0] = at[0];
+              if (column + 1 < finish.width) residual[h][g][1] = at[1];
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const float row_scale = scales.of(rows[h], place.rows);
+        float values[batch][2];
+#pragma unroll
+        for (int g = 0; g < batch; ++g) {
+          if (base + g >= outputs) continue;
+#pragma unroll
+          for (int i = 0; i < 2; ++i) {
+            const int at = (base + g) * parts * 4 + h * 2 + i;
+            const float first = value_of(sums[fragment][at], factors[g][i], row_scale);
+            if constexpr (linear_gated) {
+              values[g][i] =
+                  activated(first, value_of(sums[fragment][at + 4], factors[g][i + 2 * (parts - 1)], row_scale));
+            } else {
+              values[g][i] = activated(first);
+            }
+            if constexpr (RESIDUAL) values[g][i] += residual[h][g][i];
+          }
+        }
+        OUTPUT* to = output_at(finish, min(rows[h], place.rows - 1), first_column + base * 8);
+        const bool valid = rows[h] < place.rows;
+#pragma unroll
+        for (int g = 0; g < batch; ++g) {
+          if (base + g >= outputs) continue;
+          if constexpr (whole && linear_narrow) {
+            if (base + g / 4 * 4 + 4 <= outputs) {  // four groups together: 16 bytes a lane
+              if (g % 4 != 0) continue;
+              uint32_t words[4];
+#pragma unroll
+              for (int i = 0; i < 4; ++i) {
+                const int from = g + i < batch ? g + i : g;
+                words[i] = pack_bf16(values[from][0], values[from][1]);
+              }
+              transpose_quad(words);
+              if (valid) {
+                *reinterpret_cast<uint4*>(to + (g + lane % 4) * 8) = uint4{words[0], words[1], words[2], words[3]};
+              }
+            } else if (valid) {
+              *reinterpret_cast<uint32_t*>(to + g * 8 + within) = pack_bf16(values[g][0], values[g][1]);
+            }
+          } else if constexpr (whole) {
+            if (valid) *reinterpret_cast<float2*>(to + g * 8 + within) = float2{values[g][0], values[g][1]};
+          } else {
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+              const bool has = first_column + (base + g) * 8 + within + i < finish.width;
+              if (valid && has) to[g * 8 + within + i] = from_float<OUTPUT>(values[g][i]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+template <int fragments, int groups>
+inline void finish_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                             const FragmentPlace& place, const RowScales& scales) {
+  const int32_t end = column_of_packed(place.packed) + (linear_gated ? groups / 2 : groups) * 8;
+  if (finish.vectors && end <= finish.width) {
+    finish_fragment_rows<true, fragments, groups>(finish, sums, place, scales);
+  } else {
+    finish_fragment_rows<false, fragments, groups>(finish, sums, place, scales);
+  }
+}
+
+/// Swapped: packed rows on the fragments' rows (gate and up in one, with a gate), rows of activations on their columns,
+/// in `groups` of eight.
+template <int fragments, int groups>
+inline void finish_swapped_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                                     const FragmentPlace& place, const RowScales& scales) {
+  constexpr int halves = linear_gated ? 1 : 2;  // of a fragment's rows, which are outputs of their own
+  const int32_t lane = lane_of_warp();
+#pragma unroll
+  for (int fragment = 0; fragment < fragments; ++fragment) {
+    const int32_t packed = place.packed + fragment * place.step + lane / 4;
+    const PackedFactors factors[2]{factors_of(finish, packed), factors_of(finish, packed + 8)};
+    const int32_t column = column_of_packed(packed);
+    float residual[groups][2][halves] = {};
+    if constexpr (RESIDUAL) {
+#pragma unroll
+      for (int g = 0; g < groups; ++g) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+#pragma unroll
+          for (int h = 0; h < halves; ++h) {
+            const int32_t row = place.row + g * 8 + lane % 4 * 2 + i;
+            if (row < place.rows && column + 8 * h < finish.width) {
+              residual[g][i][h] = residual_at(finish, row, column + 8 * h);
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int g = 0; g < groups; ++g) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int32_t row = place.row + g * 8 + lane % 4 * 2 + i;
+        const float row_scale = scales.of(row, place.rows);
+        float values[2];
+#pragma unroll
+        for (int h = 0; h < 2; ++h) values[h] = value_of(sums[fragment][g * 4 + 2 * h + i], factors[h], row_scale);
+#pragma unroll
+        for (int h = 0; h < halves; ++h) {
+          float value = linear_gated ? activated(values[0], values[1]) : activated(values[h]);
+          if constexpr (RESIDUAL) value += residual[g][i][h];
+          if (row < place.rows && column + 8 * h < finish.width) {
+            *output_at(finish, row, column + 8 * h) = from_float<OUTPUT>(value);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace incipit
