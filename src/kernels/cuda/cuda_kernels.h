@@ -7,7 +7,18 @@
 
 namespace incipit {
 
+Kernel<Embedding> embedding_cuda();
+Kernel<PackedEmbedding> packed_embedding_cuda();
+Kernel<RmsNorm> rms_norm_cuda();
+Kernel<LayerNorm> layer_norm_cuda();
+Kernel<QuantizeRows> quantize_rows_cuda();
+Kernel<Elementwise> elementwise_cuda();
 Kernel<GatherRows> gather_rows_cuda();
+Kernel<RotaryTable> rotary_table_cuda();
+Kernel<Rotary> rotary_cuda();
+Kernel<KvWrite> kv_write_cuda();
+Kernel<Router> router_cuda();
+Kernel<WeightedSum> weighted_sum_cuda();
 Kernel<Attention> attention_generic_cuda();
 
 }  // namespace incipit
