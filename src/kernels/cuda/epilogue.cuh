@@ -213,14 +213,86 @@ inline void finish_fragment_rows(const LinearFinish& finish, const LinearSum (&s
   }
 }
 
+/// The same of whole f32 columns: two lanes exchange what they have of two groups, so that each loads and stores 16 bytes.
+/// Residuals come in batches, each while the one before is finished where there are registers for both: a residual may be
+/// the output, so that the compiler moves no load before a store.
+template <int fragments, int groups>
+inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                                      const FragmentPlace& place, const RowScales& scales) {
+  constexpr int parts = linear_gated ? 2 : 1, pairs = groups / parts / 2;
+  constexpr int batch = fragments * groups * 4 > 160 ? 2 : 8, batches = (pairs + batch - 1) / batch;
+  constexpr int steps = fragments * 2 * batches;
+  constexpr bool ahead = RESIDUAL && fragments * groups * 4 <= 128;
+  const int32_t lane = lane_of_warp();
+  const bool odd = lane & 1;
+  const int32_t first_column = column_of_packed(place.packed) + lane % 2 * 8 + lane % 4 / 2 * 4;
+  const auto row_of = [&](int step) {
+    return place.row + step / batches / 2 * place.step + lane / 4 + step / batches % 2 * 8;
+  };
+  const auto load = [&](int step, float4(&residual)[batch]) {
+    if (row_of(step) >= place.rows) return;
+    const float* at = finish.residual + row_of(step) * finish.residual_stride + first_column;
+#pragma unroll
+    for (int p = 0; p < batch; ++p) {
+      const int pair = step % batches * batch + p;
+      if (pair < pairs) residual[p] = *reinterpret_cast<const float4*>(at + pair * 16);
+    }
+  };
+  const auto value = [&](int step, int group, int i, float row_scale) {
+    const int at = group * parts * 4 + step / batches % 2 * 2 + i;
+    const int32_t packed = place.packed + group * parts * 8 + lane % 4 * 2 + i;
+    const LinearSum(&row)[groups * 4] = sums[step / batches / 2];
+    const float first = value_of(row[at], factors_of(finish, packed), row_scale);
+    if constexpr (linear_gated) {
+      return activated(first, value_of(row[at + 4], factors_of(finish, packed + 8), row_scale));
+    } else {
+      return activated(first);
+    }
+  };
+  float4 residual[ahead ? 2 : 1][batch] = {};
+  if constexpr (ahead) load(0, residual[0]);
+#pragma unroll
+  for (int step = 0; step < steps; ++step) {
+    float4(&mine)[batch] = residual[ahead ? step % 2 : 0];
+    if constexpr (ahead) {
+      if (step + 1 < steps) load(step + 1, residual[(step + 1) % 2]);
+    } else if constexpr (RESIDUAL) {
+      load(step, mine);
+    }
+    const float row_scale = scales.of(row_of(step), place.rows);
+    OUTPUT* const to = output_at(finish, min(row_of(step), place.rows - 1), first_column);
+#pragma unroll
+    for (int p = 0; p < batch; ++p) {
+      const int pair = step % batches * batch + p;
+      if (pair >= pairs) continue;
+      float v[2][2];
+#pragma unroll
+      for (int g = 0; g < 2; ++g) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) v[g][i] = value(step, 2 * pair + g, i, row_scale);
+      }
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const float got = __shfl_xor_sync(all_lanes, odd ? v[0][i] : v[1][i], 1);
+        (odd ? v[0][i] : v[1][i]) = got;
+      }
+      float4 out{v[0][0], v[0][1], v[1][0], v[1][1]};
+      if constexpr (RESIDUAL) out.x += mine[p].x, out.y += mine[p].y, out.z += mine[p].z, out.w += mine[p].w;
+      if (row_of(step) < place.rows) *reinterpret_cast<float4*>(to + pair * 16) = out;
+    }
+  }
+}
+
 template <int fragments, int groups>
 inline void finish_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                              const FragmentPlace& place, const RowScales& scales) {
   const int32_t end = column_of_packed(place.packed) + (linear_gated ? groups / 2 : groups) * 8;
-  if (finish.vectors && end <= finish.width) {
-    finish_fragment_rows<true, fragments, groups>(finish, sums, place, scales);
-  } else {
+  if (!finish.vectors || end > finish.width) {
     finish_fragment_rows<false, fragments, groups>(finish, sums, place, scales);
+  } else if constexpr (!linear_narrow && groups / (linear_gated ? 2 : 1) % 2 == 0) {
+    finish_wide_fragment_rows<fragments, groups>(finish, sums, place, scales);
+  } else {
+    finish_fragment_rows<true, fragments, groups>(finish, sums, place, scales);
   }
 }
 

@@ -24,9 +24,6 @@ inline void multiply_add(int32_t* sums, const uint32_t* first, const uint32_t* s
       : "r"(first[0]), "r"(first[1]), "r"(first[2]), "r"(first[3]), "r"(second[0]), "r"(second[1]));
 }
 
-/// An address in shared memory, as instructions take it.
-inline uint32_t shared_address(const void* at) { return static_cast<uint32_t>(__cvta_generic_to_shared(at)); }
-
 /// Four matrices of 8 rows × 16 bytes; lane i gives the address of row i % 8 of matrix i / 8.
 inline void load_matrices(uint32_t* words, uint32_t shared) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"

@@ -58,6 +58,9 @@ inline uint32_t pack_bf16(float first, float second) {
   return pair;
 }
 
+/// An address in shared memory, as instructions take it.
+inline uint32_t shared_address(const void* at) { return static_cast<uint32_t>(__cvta_generic_to_shared(at)); }
+
 // ---- sums over a warp, the same bits in every lane: the order of additions is fixed
 inline float warp_sum(float x) {
   for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(all_lanes, x, distance);
