@@ -213,9 +213,9 @@ inline void finish_fragment_rows(const LinearFinish& finish, const LinearSum (&s
   }
 }
 
-/// The same of whole f32 columns: two lanes exchange what they have of two groups, so that each loads and stores 16 bytes.
-/// Residuals come in batches, each while the one before is finished where there are registers for both: a residual may be
-/// the output, so that the compiler moves no load before a store.
+/// The same of whole f32 columns: two lanes exchange what they have of two groups, so that each loads and stores 16
+/// bytes. Residuals come in batches, each while the one before is finished where there are registers for both: a
+/// residual may be the output, so that the compiler moves no load before a store.
 template <int fragments, int groups>
 inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                                       const FragmentPlace& place, const RowScales& scales) {
@@ -296,53 +296,75 @@ inline void finish_fragments(const LinearFinish& finish, const LinearSum (&sums)
   }
 }
 
-/// Swapped: packed rows on the fragments' rows (gate and up in one, with a gate), rows of activations on their columns,
-/// in `groups` of eight.
+/// Swapped: packed rows on a fragment's rows (gate and up in one, with a gate), rows of activations on its columns, in
+/// `groups` of eight. What the outputs of a fragment need can be loaded before its sums are there.
+template <int groups>
+struct SwappedOperands {
+  static constexpr int halves = linear_gated ? 1 : 2;  // of a fragment's rows, which are outputs of their own
+  PackedFactors factors[2];
+  float residual[groups][2][halves];
+};
+
+template <int groups>
+inline void load_factors(SwappedOperands<groups>& operands, const LinearFinish& finish, const FragmentPlace& place) {
+  for (int h = 0; h < 2; ++h) operands.factors[h] = factors_of(finish, place.packed + lane_of_warp() / 4 + 8 * h);
+}
+
+template <int groups>
+inline void load_residual(SwappedOperands<groups>& operands, const LinearFinish& finish, const FragmentPlace& place) {
+  if constexpr (!RESIDUAL) return;
+  const int32_t column = column_of_packed(place.packed + lane_of_warp() / 4);
+#pragma unroll
+  for (int g = 0; g < groups; ++g) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int32_t row = place.row + g * 8 + lane_of_warp() % 4 * 2 + i;
+#pragma unroll
+      for (int h = 0; h < operands.halves; ++h) {
+        const bool has = row < place.rows && column + 8 * h < finish.width;
+        operands.residual[g][i][h] = has ? residual_at(finish, row, column + 8 * h) : 0;
+      }
+    }
+  }
+}
+
+template <int groups>
+inline void finish_swapped_fragment(const LinearFinish& finish, const LinearSum (&sums)[groups * 4],
+                                    const SwappedOperands<groups>& operands, const FragmentPlace& place,
+                                    const RowScales& scales) {
+  const int32_t column = column_of_packed(place.packed + lane_of_warp() / 4);
+#pragma unroll
+  for (int g = 0; g < groups; ++g) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int32_t row = place.row + g * 8 + lane_of_warp() % 4 * 2 + i;
+      const float row_scale = scales.of(row, place.rows);
+      const float first = value_of(sums[g * 4 + i], operands.factors[0], row_scale);
+      const float second = value_of(sums[g * 4 + 2 + i], operands.factors[1], row_scale);
+#pragma unroll
+      for (int h = 0; h < operands.halves; ++h) {
+        float value = linear_gated ? activated(first, second) : activated(h == 0 ? first : second);
+        if constexpr (RESIDUAL) value += operands.residual[g][i][h];
+        if (row < place.rows && column + 8 * h < finish.width) {
+          *output_at(finish, row, column + 8 * h) = from_float<OUTPUT>(value);
+        }
+      }
+    }
+  }
+}
+
+/// `fragments` of them, one after the other along the packed rows.
 template <int fragments, int groups>
 inline void finish_swapped_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                                      const FragmentPlace& place, const RowScales& scales) {
-  constexpr int halves = linear_gated ? 1 : 2;  // of a fragment's rows, which are outputs of their own
-  const int32_t lane = lane_of_warp();
 #pragma unroll
   for (int fragment = 0; fragment < fragments; ++fragment) {
-    const int32_t packed = place.packed + fragment * place.step + lane / 4;
-    const PackedFactors factors[2]{factors_of(finish, packed), factors_of(finish, packed + 8)};
-    const int32_t column = column_of_packed(packed);
-    float residual[groups][2][halves] = {};
-    if constexpr (RESIDUAL) {
-#pragma unroll
-      for (int g = 0; g < groups; ++g) {
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-#pragma unroll
-          for (int h = 0; h < halves; ++h) {
-            const int32_t row = place.row + g * 8 + lane % 4 * 2 + i;
-            if (row < place.rows && column + 8 * h < finish.width) {
-              residual[g][i][h] = residual_at(finish, row, column + 8 * h);
-            }
-          }
-        }
-      }
-    }
-#pragma unroll
-    for (int g = 0; g < groups; ++g) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const int32_t row = place.row + g * 8 + lane % 4 * 2 + i;
-        const float row_scale = scales.of(row, place.rows);
-        float values[2];
-#pragma unroll
-        for (int h = 0; h < 2; ++h) values[h] = value_of(sums[fragment][g * 4 + 2 * h + i], factors[h], row_scale);
-#pragma unroll
-        for (int h = 0; h < halves; ++h) {
-          float value = linear_gated ? activated(values[0], values[1]) : activated(values[h]);
-          if constexpr (RESIDUAL) value += residual[g][i][h];
-          if (row < place.rows && column + 8 * h < finish.width) {
-            *output_at(finish, row, column + 8 * h) = from_float<OUTPUT>(value);
-          }
-        }
-      }
-    }
+    FragmentPlace own = place;
+    own.packed += fragment * place.step;
+    SwappedOperands<groups> operands;
+    load_factors(operands, finish, own);
+    load_residual(operands, finish, own);
+    finish_swapped_fragment<groups>(finish, sums[fragment], operands, own, scales);
   }
 }
 
