@@ -81,10 +81,11 @@ inline void finish_one(const LinearFinish& finish, int32_t row, float row_scale,
   *output_at(finish, row, column) = from_float<OUTPUT>(value);
 }
 
-/// Zeros behind the width of rows [first, end): by all threads of the block that has the last columns.
-inline void store_pads(const LinearFinish& finish, int32_t first, int32_t end) {
+/// Zeros behind the width of rows [first, end): by all threads of the block that has the last columns, or by some.
+inline void store_pads(const LinearFinish& finish, int32_t first, int32_t end, unsigned thread = threadIdx.x,
+                       unsigned threads = blockDim.x) {
   const int32_t pads = finish.padded_width - finish.width;
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < pads * (end - first); i += static_cast<int32_t>(blockDim.x)) {
+  for (int32_t i = static_cast<int32_t>(thread); i < pads * (end - first); i += static_cast<int32_t>(threads)) {
     *output_at(finish, first + i / pads, finish.width + i % pads) = from_float<OUTPUT>(0);
   }
 }

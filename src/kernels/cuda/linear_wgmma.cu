@@ -35,7 +35,9 @@ using Sums = float[FRAGMENTS][TILE_N / 2];
 struct RingPlace {
   int stage = 0;
   uint32_t parity = 0;
-  void next() { advance(1); }
+  void next() {
+    if (++stage == STAGES) stage = 0, parity ^= 1;
+  }
   void advance(int count) {
     stage += count;
     parity ^= stage / STAGES & 1;
@@ -73,32 +75,32 @@ struct Work {
 
 /// The producer: one thread.
 void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& work) {
-  const auto load_weight = [&](int tile, int k, int stage) {
-    load_box(ring.stage(stage) + weight_at, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k,
-             work.first_packed(tile));
-  };
-  const auto load_input = [&](int tile, int k, int stage) {
-    load_box(ring.stage(stage) + input_at, params.input_map, ring.filled(stage), (work.first_k + k) * block_k,
-             work.first_row(tile));
+  const auto load_weight = [&](int packed, int k, int stage) {
+    load_box(ring.stage(stage) + weight_at, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
   };
   int ahead = 0;  // stages whose weights come before the launch may read what others write
-  for (; ahead < STAGES && ahead < work.k_count && work.first_tile < work.tiles; ++ahead) {
-    expect_bytes(ring.filled(ahead), stage_bytes);
-    load_weight(work.first_tile, ahead, ahead);
+  if (work.first_tile < work.tiles) {
+    const int32_t packed = work.first_packed(work.first_tile);
+    for (; ahead < STAGES && ahead < work.k_count; ++ahead) {
+      expect_bytes(ring.filled(ahead), stage_bytes);
+      load_weight(packed, ahead, ahead);
+    }
   }
   wait_for_predecessors();
   RingPlace place;
   place.parity = 1;  // all stages are free
   for (int tile = work.first_tile; tile < work.tiles; tile += work.step) {
+    const int32_t row = work.first_row(tile), packed = work.first_packed(tile);
     for (int k = 0; k < work.k_count; ++k, place.next()) {
       if (ahead > 0) {
         --ahead;
       } else {
         wait_for_phase(ring.free(place.stage), place.parity);
         expect_bytes(ring.filled(place.stage), stage_bytes);
-        load_weight(tile, k, place.stage);
+        load_weight(packed, k, place.stage);
       }
-      load_input(tile, k, place.stage);
+      load_box(ring.stage(place.stage) + input_at, params.input_map, ring.filled(place.stage),
+               (work.first_k + k) * block_k, row);
     }
   }
 }
@@ -223,7 +225,12 @@ extern "C" __global__ void __launch_bounds__(384, 1) linear_wgmma(const __grid_c
   const int group = static_cast<int>(threadIdx.x) / 128;
   if (group == 0) {
     shrink_registers<40>();
-    if (threadIdx.x == 0) fill_ring(params, ring, work);
+    if (threadIdx.x == 0) {
+      fill_ring(params, ring, work);
+    } else if (threadIdx.x >= warp_size && blockIdx.x == 0) {
+      wait_for_predecessors();
+      store_pads(params.finish, 0, work.rows, threadIdx.x - warp_size, 128 - warp_size);
+    }
     __syncwarp();
     if (SPLIT > 1 && work.first_tile < work.tiles) {  // the consumers' two meetings
       sync_cluster();
