@@ -24,5 +24,11 @@ Kernel<Linear> linear_gemv_cuda();
 Kernel<Linear> linear_gemv_fma_cuda();
 Kernel<Linear> linear_generic_cuda();
 Kernel<Attention> attention_generic_cuda();
+Kernel<ResolveTokens> resolve_tokens_cuda();
+Kernel<Sample> sample_cuda_cluster();  // of sm_90
+Kernel<Sample> sample_cuda();
+Kernel<ResetSlot> reset_slot_cuda();
+Kernel<TruncateSlot> truncate_slot_cuda();
+Kernel<Publish> publish_cuda();
 
 }  // namespace incipit
