@@ -107,108 +107,86 @@ inline void transpose_quad(uint32_t (&words)[4]) {
   const bool odd = lane_of_warp() & 1, high = lane_of_warp() & 2;
   for (int i = 0; i < 4; i += 2) {
     const uint32_t got = __shfl_xor_sync(all_lanes, odd ? words[i] : words[i + 1], 1);
-    (odd ? words[i] : words[i + 1]) = got;
+    words[i] = odd ? got : words[i];
+    words[i + 1] = odd ? words[i + 1] : got;
   }
   for (int i = 0; i < 2; ++i) {
     const uint32_t got = __shfl_xor_sync(all_lanes, high ? words[i] : words[i + 2], 2);
-    (high ? words[i] : words[i + 2]) = got;
+    words[i] = high ? got : words[i];
+    words[i + 2] = high ? words[i + 2] : got;
   }
 }
 
 /// Rows of activations on the fragments' rows, packed rows on their columns: `groups` of eight (an even number, of
-/// which the first is even, with a gate). `whole`: all columns are the output's, and vectors can be stored.
-template <bool whole, int fragments, int groups>
-inline void finish_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
-                                 const FragmentPlace& place, const RowScales& scales) {
+/// which the first is even, with a gate). One element after the other: for a tile that hangs over an edge.
+template <int fragments, int groups>
+inline void finish_edge_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                                      const FragmentPlace& place, const RowScales& scales) {
   constexpr int parts = linear_gated ? 2 : 1, outputs = groups / parts;
-  constexpr int batch = outputs < 8 ? outputs : 8;  // groups whose residuals are loaded together
+  const int32_t lane = lane_of_warp();
+#pragma unroll
+  for (int fragment = 0; fragment < fragments; ++fragment) {
+#pragma unroll
+    for (int i = 0; i < outputs * 4; ++i) {
+      const int32_t row = place.row + fragment * place.step + lane / 4 + i % 4 / 2 * 8;
+      const int32_t packed = place.packed + i / 4 * parts * 8 + lane % 4 * 2 + i % 2;
+      const int at = i / 4 * parts * 4 + i % 4;
+      if (row < place.rows) {
+        finish_one(finish, row, scales.of(row, place.rows), packed, sums[fragment][at],
+                   sums[fragment][at + (parts - 1) * 4]);
+      }
+    }
+  }
+}
+
+/// The same of whole bf16 columns: a quad's lanes exchange what they have of four groups, so that each stores 16 bytes.
+template <int fragments, int groups>
+inline void finish_narrow_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
+                                        const FragmentPlace& place, const RowScales& scales) {
+  constexpr int parts = linear_gated ? 2 : 1, outputs = groups / parts, fours = outputs / 4 * 4;
   const int32_t lane = lane_of_warp(), within = lane % 4 * 2;
   const int32_t first_column = column_of_packed(place.packed);
 #pragma unroll
-  for (int base = 0; base < outputs; base += batch) {
-    PackedFactors factors[batch][2 * parts];
+  for (int fragment = 0; fragment < fragments; ++fragment) {
 #pragma unroll
-    for (int g = 0; g < batch; ++g) {
+    for (int half = 0; half < 2; ++half) {
+      const int32_t row = place.row + fragment * place.step + half * 8 + lane / 4;
+      const bool valid = row < place.rows;
+      const float row_scale = scales.of(row, place.rows);
+      OUTPUT* const to = output_at(finish, row, first_column);
+      const auto word = [&](int group) {
+        float v[2];
 #pragma unroll
-      for (int i = 0; i < 2 * parts; ++i) {
-        if (base + g >= outputs) continue;
-        factors[g][i] = factors_of(finish, place.packed + ((base + g) * parts + i / 2) * 8 + within + i % 2);
-      }
-    }
-#pragma unroll
-    for (int fragment = 0; fragment < fragments; ++fragment) {
-      const int32_t rows[2]{place.row + fragment * place.step + lane / 4,
-                            place.row + fragment * place.step + lane / 4 + 8};
-      float residual[2][batch][2] = {};
-      if constexpr (RESIDUAL) {
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-#pragma unroll
-          for (int g = 0; g < batch; ++g) {
-            const int32_t column = first_column + (base + g) * 8 + within;
-            if (base + g >= outputs || rows[h] >= place.rows) continue;
-            const float* at = finish.residual + rows[h] * finish.residual_stride + column;
-            if constexpr (whole) {
-              const float2 two = *reinterpret_cast<const float2*>(at);
-              residual[h][g][0] = two.x, residual[h][g][1] = two.y;
-            } else {
-              if (column < finish.width) residual[h][g][0] = at[0];
-              if (column + 1 < finish.width) residual[h][g][1] = at[1];
-            }
-          }
-        }
-      }
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const float row_scale = scales.of(rows[h], place.rows);
-        float values[batch][2];
-#pragma unroll
-        for (int g = 0; g < batch; ++g) {
-          if (base + g >= outputs) continue;
-#pragma unroll
-          for (int i = 0; i < 2; ++i) {
-            const int at = (base + g) * parts * 4 + h * 2 + i;
-            const float first = value_of(sums[fragment][at], factors[g][i], row_scale);
-            if constexpr (linear_gated) {
-              values[g][i] =
-                  activated(first, value_of(sums[fragment][at + 4], factors[g][i + 2 * (parts - 1)], row_scale));
-            } else {
-              values[g][i] = activated(first);
-            }
-            if constexpr (RESIDUAL) values[g][i] += residual[h][g][i];
-          }
-        }
-        OUTPUT* to = output_at(finish, min(rows[h], place.rows - 1), first_column + base * 8);
-        const bool valid = rows[h] < place.rows;
-#pragma unroll
-        for (int g = 0; g < batch; ++g) {
-          if (base + g >= outputs) continue;
-          if constexpr (whole && linear_narrow) {
-            if (base + g / 4 * 4 + 4 <= outputs) {  // four groups together: 16 bytes a lane
-              if (g % 4 != 0) continue;
-              uint32_t words[4];
-#pragma unroll
-              for (int i = 0; i < 4; ++i) {
-                const int from = g + i < batch ? g + i : g;
-                words[i] = pack_bf16(values[from][0], values[from][1]);
-              }
-              transpose_quad(words);
-              if (valid) {
-                *reinterpret_cast<uint4*>(to + (g + lane % 4) * 8) = uint4{words[0], words[1], words[2], words[3]};
-              }
-            } else if (valid) {
-              *reinterpret_cast<uint32_t*>(to + g * 8 + within) = pack_bf16(values[g][0], values[g][1]);
-            }
-          } else if constexpr (whole) {
-            if (valid) *reinterpret_cast<float2*>(to + g * 8 + within) = float2{values[g][0], values[g][1]};
+        for (int i = 0; i < 2; ++i) {
+          const int at = group * parts * 4 + half * 2 + i;
+          const int32_t packed = place.packed + group * parts * 8 + within + i;
+          v[i] = value_of(sums[fragment][at], factors_of(finish, packed), row_scale);
+          if constexpr (linear_gated) {
+            v[i] = activated(v[i], value_of(sums[fragment][at + 4], factors_of(finish, packed + 8), row_scale));
           } else {
-#pragma unroll
-            for (int i = 0; i < 2; ++i) {
-              const bool has = first_column + (base + g) * 8 + within + i < finish.width;
-              if (valid && has) to[g * 8 + within + i] = from_float<OUTPUT>(values[g][i]);
-            }
+            v[i] = activated(v[i]);
           }
         }
+        if constexpr (RESIDUAL) {
+          if (valid) {
+            const int32_t column = first_column + group * 8 + within;
+            v[0] += residual_at(finish, row, column), v[1] += residual_at(finish, row, column + 1);
+          }
+        }
+        return pack_bf16(v[0], v[1]);
+      };
+#pragma unroll
+      for (int group = 0; group < fours; group += 4) {
+        uint32_t words[4]{word(group), word(group + 1), word(group + 2), word(group + 3)};
+        transpose_quad(words);
+        if (valid) {
+          *reinterpret_cast<uint4*>(to + (group + lane % 4) * 8) = uint4{words[0], words[1], words[2], words[3]};
+        }
+      }
+#pragma unroll
+      for (int group = fours; group < outputs; ++group) {
+        const uint32_t two = word(group);
+        if (valid) *reinterpret_cast<uint32_t*>(to + group * 8 + within) = two;
       }
     }
   }
@@ -275,7 +253,8 @@ inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSu
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const float got = __shfl_xor_sync(all_lanes, odd ? v[0][i] : v[1][i], 1);
-        (odd ? v[0][i] : v[1][i]) = got;
+        v[0][i] = odd ? got : v[0][i];
+        v[1][i] = odd ? v[1][i] : got;
       }
       float4 out{v[0][0], v[0][1], v[1][0], v[1][1]};
       if constexpr (RESIDUAL) out.x += mine[p].x, out.y += mine[p].y, out.z += mine[p].z, out.w += mine[p].w;
@@ -287,14 +266,14 @@ inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSu
 template <int fragments, int groups>
 inline void finish_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                              const FragmentPlace& place, const RowScales& scales) {
-  const int32_t end = column_of_packed(place.packed) + (linear_gated ? groups / 2 : groups) * 8;
-  if (!finish.vectors || end > finish.width) {
-    finish_fragment_rows<false, fragments, groups>(finish, sums, place, scales);
-  } else if constexpr (!linear_narrow && groups / (linear_gated ? 2 : 1) % 2 == 0) {
-    finish_wide_fragment_rows<fragments, groups>(finish, sums, place, scales);
-  } else {
-    finish_fragment_rows<true, fragments, groups>(finish, sums, place, scales);
+  constexpr int outputs = linear_gated ? groups / 2 : groups;
+  const bool whole = finish.vectors && column_of_packed(place.packed) + outputs * 8 <= finish.width;
+  if constexpr (linear_narrow) {
+    if (whole) return finish_narrow_fragment_rows<fragments, groups>(finish, sums, place, scales);
+  } else if constexpr (outputs % 2 == 0) {
+    if (whole) return finish_wide_fragment_rows<fragments, groups>(finish, sums, place, scales);
   }
+  finish_edge_fragment_rows<fragments, groups>(finish, sums, place, scales);
 }
 
 /// Swapped: packed rows on a fragment's rows (gate and up in one, with a gate), rows of activations on its columns, in
