@@ -14,9 +14,10 @@ namespace incipit {
 namespace {
 
 /// Up to how many rows of an axis a step may have other kernels: ascending, the last for the largest step.
-std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis) {
+std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis, const Target& target) {
   const plan::BucketT& largest = plan.buckets.back();
-  if (!plan.graph) return row_edges(static_cast<int32_t>(axis == plan::Axis::tokens ? largest.tokens : largest.rows));
+  const auto most = static_cast<int32_t>(axis == plan::Axis::tokens ? largest.tokens : largest.rows);
+  if (!plan.graph) return target.backend == Backend::cpu ? row_edges(most) : accelerator_row_edges(most);
   std::vector<int32_t> edges;  // a plain graph's are few: it launches all of its rows at once
   for (const plan::BucketT& bucket : plan.buckets) edges.push_back(static_cast<int32_t>(bucket.tokens));
   return edges;
@@ -40,7 +41,7 @@ class KernelChooser {
       : tuner_(tuner), target_(target), kept_(kept) {
     for (const plan::Axis axis : {plan::Axis::tokens, plan::Axis::rows}) {
       std::vector<int32_t>& edges = edges_[axis];
-      edges = edges_of(plan, axis);
+      edges = edges_of(plan, axis, target);
       if (one_for_all) edges.erase(edges.begin(), edges.end() - 1);
     }
   }
