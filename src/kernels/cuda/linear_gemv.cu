@@ -58,31 +58,30 @@ inline void multiply_step(LinearSum (&sums)[UNITS][GROUPS * 4], const Step& step
 template <typename Input>
 void quantize_rows(const Input* input, int64_t input_stride, int32_t rows, int32_t k, std::byte* codes, int32_t stride,
                    float* scales) {
-  __shared__ float largest_of_warps[warps][group_rows];
-  float largest[group_rows] = {};
+  __shared__ float largest_numbers[warps][group_rows];
+  __shared__ uint32_t largest_bits[warps][group_rows];
+  Largest largest[group_rows];
   for (int32_t at = static_cast<int32_t>(threadIdx.x) * 4; at < k; at += 4 * threads) {
 #pragma unroll
     for (int r = 0; r < group_rows; ++r) {
-      if (r < rows) largest[r] = largest_of(largest[r], load_four(input + r * input_stride + at));
+      if (r < rows) largest[r].see(load_four(input + r * input_stride + at));
     }
   }
 #pragma unroll
   for (int r = 0; r < group_rows; ++r) {
     if (r >= rows) continue;
-    largest[r] = warp_max(largest[r]);
-    if (lane_of_warp() == 0) largest_of_warps[threadIdx.x / warp_size][r] = largest[r];
-  }
-  __syncthreads();
-  if (static_cast<int32_t>(threadIdx.x) < rows) {
-    float most = 0;
-    for (int w = 0; w < warps; ++w) most = fmaxf(most, largest_of_warps[w][threadIdx.x]);
-    scales[threadIdx.x] = code_scale(most);
+    const Largest of_warp = largest[r].of_warp();
+    const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
+    if (lane_of_warp() == 0) largest_numbers[warp][r] = of_warp.number, largest_bits[warp][r] = of_warp.bits;
   }
   __syncthreads();
   for (int32_t r = 0; r < rows; ++r) {
-    const float scale = scales[r];
+    Largest of_row;
+    for (int w = 0; w < warps; ++w) of_row.see(Largest{largest_numbers[w][r], largest_bits[w][r]});
+    const RowQuantizer quantizer(of_row);
+    if (threadIdx.x == 0) scales[r] = quantizer.scale;
     for (int32_t at = static_cast<int32_t>(threadIdx.x) * 4; at < k; at += 4 * threads) {
-      *reinterpret_cast<uint32_t*>(codes + r * stride + at) = codes_of(load_four(input + r * input_stride + at), scale);
+      *reinterpret_cast<uint32_t*>(codes + r * stride + at) = quantizer.codes(load_four(input + r * input_stride + at));
     }
     // A piece's codes behind the last four.
     const int32_t end = (k + piece_bytes - 1) / piece_bytes * piece_bytes;

@@ -45,11 +45,11 @@ inline Words load_words(const i8* from) {
 
 /// A row's words from `element` on.
 template <typename Input>
-Words input_words(const Input* row, int32_t element, float scale) {
+Words input_words(const Input* row, int32_t element, const RowQuantizer& quantizer) {
   if constexpr (quantizes) {
     Words words;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) words.of[i] = static_cast<Word>(codes_of(load_four(row + element + 4 * i), scale));
+    for (int i = 0; i < 4; ++i) words.of[i] = static_cast<Word>(quantizer.codes(load_four(row + element + 4 * i)));
     return words;
   } else {
     return load_words(row + element);
@@ -98,7 +98,7 @@ inline int32_t place_of_packed(int32_t packed) {
 extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __grid_constant__ LinearParams params) {
   __shared__ Tile<TILE_ROWS> inputs;
   __shared__ Tile<TILE_PACKED> weights;
-  __shared__ float own_scales[quantizes ? TILE_ROWS : 1];
+  __shared__ float own_scales[quantizes ? TILE_ROWS : 1], own_reciprocals[quantizes ? TILE_ROWS : 1];
   wait_for_predecessors();
   let_successor_start();
   const int32_t rows = rows_of(params.counts);
@@ -112,18 +112,21 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __
   if constexpr (quantizes) {
     const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
     for (int32_t row = warp; row < TILE_ROWS && first_row + row < rows; row += threads / warp_size) {
-      const float scale = row_scale_by_warp(input_row(row), params.k);
-      if (lane_of_warp() == 0) own_scales[row] = scale;
+      const RowQuantizer quantizer = quantizer_by_warp(input_row(row), params.k);
+      if (lane_of_warp() == 0) own_scales[row] = quantizer.scale, own_reciprocals[row] = quantizer.reciprocal;
     }
     __syncthreads();
   }
 
   const INPUT* from_input[inputs.loads];
-  float scales[inputs.loads];
+  RowQuantizer quantizers[inputs.loads];
 #pragma unroll
   for (int i = 0; i < inputs.loads; ++i) {
     from_input[i] = input_row(inputs.row(i)) + inputs.quad() * 4 * word_elements;
-    scales[i] = quantizes ? own_scales[min(inputs.row(i), rows - 1 - first_row)] : 1.0f;
+    if constexpr (quantizes) {
+      const int32_t row = min(inputs.row(i), rows - 1 - first_row);
+      quantizers[i].scale = own_scales[row], quantizers[i].reciprocal = own_reciprocals[row];
+    }
   }
   const WEIGHT* from_weight[weights.loads];
 #pragma unroll
@@ -137,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __
   const auto load = [&](int32_t tile) {
 #pragma unroll
     for (int i = 0; i < inputs.loads; ++i) {
-      input_next[i] = input_words(from_input[i], tile * tile_elements, scales[i]);
+      input_next[i] = input_words(from_input[i], tile * tile_elements, quantizers[i]);
     }
 #pragma unroll
     for (int i = 0; i < weights.loads; ++i) weight_next[i] = load_words(from_weight[i] + tile * tile_elements);
