@@ -57,7 +57,7 @@ class KernelChooser {
       use.kernel = choice.kernel;
       use.abi = choice.abi;
       use.config = choice.config;
-      if (target_.backend != Backend::cpu) use.function = choice.kernel;
+      if (target_.backend != Backend::cpu) use.function = function_of(step.problem, use.kernel, use.config).name;
       const bool same =
           !step.kernels.empty() && step.kernels.back().kernel == use.kernel && step.kernels.back().config == use.config;
       if (same) step.kernels.pop_back();
@@ -109,10 +109,10 @@ void tell_portable_fallbacks(const std::vector<PortableFallback>& fallbacks, con
 }  // namespace
 
 Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
-                     Progress& progress) {
+                     CudaCompiler* compiler, Progress& progress) {
   Tuned tuned(std::move(planned));
   plan::PlanT& plan = tuned.draft.plan;
-  Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});
+  Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune, compiler});
   KernelChooser chooser(tuner, target, kept, plan, options.deterministic);
   std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
   const auto choose = [&](plan::StepT& step) {

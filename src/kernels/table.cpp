@@ -5,6 +5,7 @@
 #include "kernels/cpu/expert_linear.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cuda/cuda_kernels.h"
 #include "kernels/kernel.h"
 #include "kernels/shadow/shadow_kernel.h"
 
@@ -116,6 +117,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
 std::span<const Kernel<GatherRows>> GatherRows::kernels() {
   static const Kernel<GatherRows> table[] = {
       gather_rows_generic(),
+      gather_rows_cuda(),
       shadow_kernel<GatherRows>(),
   };
   return table;

@@ -10,6 +10,7 @@
 #include "device/launch.h"
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
+#include "tune/cuda_compiler.h"
 #include "tune/workload.h"
 
 namespace incipit {
@@ -24,6 +25,8 @@ struct Candidate {
   const Kernel<Family>* kernel;
   const KernelConfig* config;
   double best = std::numeric_limits<double>::infinity();  // seconds
+  std::byte* workspace = nullptr;
+  size_t workspace_bytes = 0;
 };
 
 template <typename Family>
@@ -62,26 +65,52 @@ struct Tuner::State {
     if (o.measure && runs_here(o.target)) device = make_device(o.target, o.threads);
   }
 
+  template <typename Family>
+  void load_code(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem) {
+    if (options.target.backend != Backend::cuda) return;
+    std::set<DeviceFunction> functions;
+    for (const Candidate<Family>& candidate : list) {
+      functions.insert(incipit::function_of(*candidate.kernel, problem, *candidate.config));
+    }
+    device->load_code(options.compiler->code_of(functions));
+  }
+
   /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
   template <typename Workload, typename Family = typename Workload::Family>
   void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
-    Workload workload(problem, list.front().kernel->layout, rows);
+    load_code(list, problem);
+    Workload workload(*device, problem, list.front().kernel->layout, rows);
+    DeviceOperands workspaces(*device);
+    const bool is_cpu = options.target.backend == Backend::cpu;
+    if constexpr (requires(typename Family::Args args) { args.workspace; }) {
+      for (Candidate<Family>& candidate : list) {
+        if (is_cpu || candidate.kernel->workspace_bytes == nullptr) continue;
+        candidate.workspace_bytes = candidate.kernel->workspace_bytes(problem, *candidate.config, workload.context());
+        candidate.workspace = workspaces.output(candidate.workspace_bytes);
+      }
+    }
     double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
-        const auto launch =
-            prepare(*device, *candidate.kernel, *candidate.config, problem, workload.next(of_rows), rows);
+        typename Family::Args args = workload.next(of_rows);
+        if constexpr (requires { args.workspace; }) {
+          args.workspace = candidate.workspace;
+          args.workspace_bytes = static_cast<int64_t>(candidate.workspace_bytes);
+        }
+        const auto launch = prepare(*device, *candidate.kernel, *candidate.config, problem, args, of_rows);
         const double seconds = device->time(*launch);
         candidate.best = std::min(candidate.best, seconds);
         spent += seconds;
       }
     };
-    round(std::min(rows, screening_rows));
-    round(std::min(rows, screening_rows));
+    // A GPU is not busy with few rows, so that they say nothing of many.
+    const int32_t first_rows = is_cpu ? std::min(rows, screening_rows) : rows;
+    round(first_rows);
+    round(first_rows);
     double best = std::numeric_limits<double>::infinity();
     for (const Candidate<Family>& candidate : list) best = std::min(best, candidate.best);
     std::erase_if(list, [&](const Candidate<Family>& candidate) { return candidate.best > hopeless * best; });
-    if (rows > screening_rows) {
+    if (rows > first_rows) {
       for (Candidate<Family>& candidate : list) candidate.best = std::numeric_limits<double>::infinity();
     }
     spent = 0;
@@ -145,6 +174,19 @@ std::vector<const WeightLayout*> layouts_read(std::string_view problem_text, con
   });
   if (!found) throw no_kernel(problem_text, target);
   return layouts;
+}
+
+DeviceFunction function_of(std::string_view problem, std::string_view kernel_name, std::string_view config_name) {
+  DeviceFunction function;
+  with_family(family_of(problem), [&](auto tag) {
+    using Family = typename decltype(tag)::type;
+    const Kernel<Family>* kernel = find_kernel<Family>(kernel_name);
+    INCIPIT_ASSERT(kernel != nullptr);
+    const KernelConfig* config = find_config(*kernel, config_name);
+    INCIPIT_ASSERT(config != nullptr);
+    function = incipit::function_of(*kernel, problem_from_text<typename Family::Problem>(problem), *config);
+  });
+  return function;
 }
 
 bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, const Target& target) {

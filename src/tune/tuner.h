@@ -12,9 +12,12 @@
 #include <vector>
 
 #include "base/target.h"
+#include "kernels/device_function.h"
 #include "kernels/weight_layout.h"
 
 namespace incipit {
+
+class CudaCompiler;
 
 /// A kernel for one problem and so many rows.
 struct KernelChoice {
@@ -50,6 +53,9 @@ class TuningCache {
   int32_t changes_ = 0;
 };
 
+/// What a device that loads code knows the choice by (function_of).
+DeviceFunction function_of(std::string_view problem, std::string_view kernel, std::string_view config);
+
 struct TuneRequest {
   std::string problem;                   // kernels/problem.h
   int32_t rows = 0;                      // of the step (tokens for attention: queries of one sequence at that context)
@@ -61,6 +67,7 @@ struct TunerOptions {
   int threads = 0;                    // for measuring; 0: all
   double seconds_per_problem = 0.15;  // of kernels running, for all candidates of one problem, about
   bool measure = true;                // false: best guess of the table, nothing runs
+  CudaCompiler* compiler = nullptr;   // of candidates for a GPU; it must be there when they are measured
 };
 
 /// The layouts that a target's kernels for the problem read, best guess first; none for a family without weights.

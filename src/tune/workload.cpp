@@ -11,8 +11,9 @@
 namespace incipit {
 namespace {
 
-constexpr int64_t cold_bytes = int64_t{96} << 20;  // more than the caches of most machines
-constexpr int32_t few_rows = 16;                   // up to here a product is bound by reading its weights
+constexpr int64_t cold_bytes = int64_t{96} << 20;            // more than the caches of most processors,
+constexpr int64_t cold_bytes_of_a_gpu = int64_t{256} << 20;  // and of GPUs
+constexpr int32_t few_rows = 16;                             // up to here a product is bound by reading its weights
 
 /// Fills with values of an ordinary size: NaNs or denormals would be timed otherwise.
 void fill(Tensor& tensor, uint32_t seed) {
@@ -49,6 +50,13 @@ Tensor scales(DType dtype, Shape shape, uint32_t seed) {
   return tensor;
 }
 
+/// How many copies of a weight are more than the caches hold; one where weights are evicted.
+int64_t copies_of(const Device& device, bool evicts, int32_t rows, int64_t weight_bytes) {
+  const bool is_cpu = device.target().backend == Backend::cpu;
+  if (evicts || (is_cpu && rows > few_rows)) return 1;
+  return std::clamp<int64_t>((is_cpu ? cold_bytes : cold_bytes_of_a_gpu) / weight_bytes, 1, 64);
+}
+
 /// Enough to be cold in the caches, and a different one for every slot of a row.
 int32_t present_experts(const ExpertLinear::Problem& problem, int64_t expert_bytes) {
   constexpr int64_t weight_bytes = int64_t{256} << 20;
@@ -58,7 +66,8 @@ int32_t present_experts(const ExpertLinear::Problem& problem, int64_t expert_byt
 
 }  // namespace
 
-WeightWorkload::WeightWorkload(const WeightLayout& layout, const WeightShape& weight, int64_t count)
+WeightWorkload::WeightWorkload(DeviceOperands& operands, const WeightLayout& layout, const WeightShape& weight,
+                               int64_t count)
     : bytes_(packed_shape(layout, weight).bytes()) {
   for (const PlaneShape& plane : planes_of(layout, weight, false)) {
     const Shape shape{count, plane.elements};
@@ -71,122 +80,132 @@ WeightWorkload::WeightWorkload(const WeightLayout& layout, const WeightShape& we
       case PlaneRole::bias: break;
     }
   }
+  packed_.codes = operands.input(codes_);
+  packed_.scales = operands.input(scales_);
+  packed_.zero_points = operands.input(zero_points_);
+  packed_.code_sums = operands.input_as<int32_t>(code_sums_);
 }
 
 PackedWeight WeightWorkload::packed(int64_t first) const {
-  PackedWeight weight;
-  weight.codes = codes_.data() + first * bytes_;
-  weight.scales = scales_.data();
-  weight.zero_points = zero_points_.data();
-  weight.code_sums = reinterpret_cast<const int32_t*>(code_sums_.data());
+  PackedWeight weight = packed_;
+  weight.codes += first * bytes_;
   return weight;
 }
 
-LinearWorkload::LinearWorkload(const Linear::Problem& problem, const WeightLayout* layout, int32_t rows)
+LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows)
     : problem_(problem),
-      copies_(rows <= few_rows && !can_evict()
-                  ? std::clamp<int64_t>(cold_bytes / packed_shape(*layout, problem.weight()).bytes(), 1, 64)
-                  : 1),
-      weight_(*layout, problem.weight(), copies_) {
+      evicts_(device.target().backend == Backend::cpu && can_evict()),
+      copies_(copies_of(device, evicts_, rows, packed_shape(*layout, problem.weight()).bytes())),
+      operands_(device),
+      weight_(operands_, *layout, problem.weight(), copies_) {
+  const int64_t width = problem.output_width();
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
   input_scales_ = scales(DType::f32, {rows}, 2);
   bias_ = filled(DType::f32, {OutputOrder(*layout, problem.n, problem.weight().pairs).packed_rows()}, 5);
-  residual_ = filled(DType::f32, {rows, row_stride(problem.output_width())}, 6);
-  output_ = Tensor(problem.output, {rows, row_stride(problem.output_width())});
+  residual_ = filled(DType::f32, {rows, row_stride(width)}, 6);
+  args_.input = operands_.input(input_);
+  args_.input_stride = row_stride(problem.k);
+  args_.input_scales = operands_.input_as<float>(input_scales_);
+  args_.bias = problem.bias ? operands_.input_as<float>(bias_) : nullptr;
+  args_.residual = problem.residual ? operands_.input_as<float>(residual_) : nullptr;
+  args_.residual_stride = row_stride(width);
+  args_.output = operands_.output(static_cast<size_t>(rows * row_stride(width)) * size_of(problem.output));
+  args_.output_stride = row_stride(width);
+  args_.pad_output = true;
 }
 
 Linear::Args LinearWorkload::next(int32_t rows) {
-  Linear::Args args{};
-  args.rows = rows;
-  args.input = input_.data();
-  args.input_stride = row_stride(problem_.k);
-  args.input_scales = input_scales_.as<float>().data();
-  args.weight = weight_.packed(turn_);
-  args.bias = problem_.bias ? bias_.as<float>().data() : nullptr;
-  args.residual = problem_.residual ? residual_.as<float>().data() : nullptr;
-  args.residual_stride = row_stride(problem_.output_width());
-  args.output = output_.data();
-  args.output_stride = row_stride(problem_.output_width());
-  args.pad_output = true;
+  args_.rows = rows;
+  args_.weight = weight_.packed(turn_);
   turn_ = (turn_ + 1) % copies_;
-  if (can_evict()) evict({args.weight.codes, static_cast<size_t>(weight_.bytes())});
-  return args;
+  if (evicts_) evict({args_.weight.codes, static_cast<size_t>(weight_.bytes())});
+  return args_;
 }
 
-ExpertLinearWorkload::ExpertLinearWorkload(const ExpertLinear::Problem& problem, const WeightLayout* layout,
-                                           int32_t rows)
+ExpertLinearWorkload::ExpertLinearWorkload(Device& device, const ExpertLinear::Problem& problem,
+                                           const WeightLayout* layout, int32_t rows)
     : problem_(problem),
       present_(present_experts(problem, packed_shape(*layout, problem.weight()).bytes())),
-      weight_(*layout, problem.weight(), present_) {
+      operands_(device),
+      weight_(operands_, *layout, problem.weight(), present_) {
   input_ = filled(problem.input, {rows, row_stride(problem.input_width())}, 1);
   input_scales_ = scales(DType::f32, {rows, problem.top_k}, 2);
-  expert_ = Tensor(DType::i32, {rows, problem.top_k});
+  expert_.resize(static_cast<size_t>(rows) * static_cast<size_t>(problem.top_k));
+  expert_place_ = operands_.output_of<int32_t>(expert_.size());
   const int64_t outputs = OutputOrder(*layout, problem.n, problem.weight().pairs).packed_rows();
   bias_ = filled(DType::f32, {present_, outputs}, 5);
-  output_ = Tensor(problem.output, {rows, row_stride(problem.slots_width())});
+  args_.input = operands_.input(input_);
+  args_.input_stride = row_stride(problem.input_width());
+  args_.input_scales = operands_.input_as<float>(input_scales_);
+  args_.input_scale_stride = problem.top_k;
+  args_.expert = expert_place_;
+  args_.expert_stride = problem.top_k;
+  args_.weight = weight_.packed(0);
+  args_.output =
+      operands_.output(static_cast<size_t>(rows * row_stride(problem.slots_width())) * size_of(problem.output));
+  args_.output_stride = row_stride(problem.slots_width());
+  args_.bias = problem.bias ? operands_.input_as<float>(bias_) : nullptr;
+  args_.pad_output = true;
 }
 
 ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
-  int32_t* expert = expert_.as<int32_t>().data();
-  for (int64_t i = 0; i < int64_t{rows} * problem_.top_k; ++i) {
-    expert[i] = turn_;
+  const auto chosen = std::span(expert_).first(static_cast<size_t>(rows) * static_cast<size_t>(problem_.top_k));
+  for (int32_t& expert : chosen) {
+    expert = turn_;
     turn_ = (turn_ + 1) % present_;
   }
-  ExpertLinear::Args args{};
-  args.rows = rows;
-  args.input = input_.data();
-  args.input_stride = row_stride(problem_.input_width());
-  args.input_scales = input_scales_.as<float>().data();
-  args.input_scale_stride = problem_.top_k;
-  args.expert = expert;
-  args.expert_stride = problem_.top_k;
-  args.weight = weight_.packed(0);
-  args.output = output_.data();
-  args.output_stride = row_stride(problem_.slots_width());
-  args.bias = problem_.bias ? bias_.as<float>().data() : nullptr;
-  args.pad_output = true;
-  return args;
+  operands_.set<int32_t>(expert_place_, chosen);
+  args_.rows = rows;
+  return args_;
 }
 
-AttentionWorkload::AttentionWorkload(const Attention::Problem& problem, const WeightLayout*, int32_t rows)
-    : problem_(problem), context_(std::max(rows, 512)) {
+AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout*,
+                                     int32_t rows)
+    : problem_(problem), context_(std::max(rows, 512)), operands_(device) {
   const KvGeometry geometry = problem.geometry();
   const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;
-  pool_ = filled(problem.cache,
-                 {pages, kv_page_pitch(geometry.page_bytes()) / static_cast<int64_t>(size_of(problem.cache))}, 1);
-  const int64_t width = int64_t{problem.heads} * problem.head_dim;
-  query_ = filled(problem.query, {rows, row_stride(width)}, 2);
-  output_ = Tensor(problem.output, {rows, row_stride(width)});
+  const int64_t page_bytes = kv_page_pitch(geometry.page_bytes());
+  pool_ = filled(problem.cache, {pages, page_bytes / static_cast<int64_t>(size_of(problem.cache))}, 1);
+  const int64_t stride = row_stride(int64_t{problem.heads} * problem.head_dim);
+  query_ = filled(problem.query, {rows, stride}, 2);
   table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.rotary_pairs})}, 3);
   slopes_ = scales(DType::f32, {problem.heads}, 4);
   for (float& slope : slopes_.as<float>()) slope = std::abs(slope);
   sinks_ = filled(DType::f32, {problem.heads}, 5);
-  pages_.resize(static_cast<size_t>(pages));
-  std::iota(pages_.begin(), pages_.end(), 0);
   positions_.resize(static_cast<size_t>(rows));
+  positions_place_ = operands_.output_of<int32_t>(positions_.size());
+  span_place_ = operands_.output_of<SequenceSpan>(1);
+  std::vector<int32_t> numbers(static_cast<size_t>(pages));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  auto* const table = operands_.output_of<int32_t>(numbers.size());
+  operands_.set<int32_t>(table, numbers);
+  device.wait(device.record_event());
+  args_.sequences = 1;
+  args_.spans = span_place_;
+  args_.cache = {operands_.output(pool_.bytes()), page_bytes, 0, table, pages, pages};
+  operands_.set<std::byte>(args_.cache.pool, {pool_.data(), pool_.bytes()});
+  args_.positions = positions_place_;
+  args_.query = operands_.input(query_);
+  args_.query_stride = stride;
+  args_.output = operands_.output(static_cast<size_t>(rows * stride) * size_of(problem.output));
+  args_.output_stride = stride;
+  args_.table = operands_.input_as<float>(table_);
+  args_.table_stride = row_stride(2 * int64_t{problem.rotary_pairs});
+  args_.slopes = operands_.input_as<float>(slopes_);
+  args_.sinks = operands_.input_as<float>(sinks_);
+  args_.pad_output = true;
 }
 
 Attention::Args AttentionWorkload::next(int32_t rows) {
-  const int64_t stride = row_stride(int64_t{problem_.heads} * problem_.head_dim);
-  std::iota(positions_.begin(), positions_.begin() + rows, context_ - rows);
+  const auto positions = std::span(positions_).first(static_cast<size_t>(rows));
+  std::iota(positions.begin(), positions.end(), context_ - rows);
   span_ = {0, 0, rows, context_ - rows, 0, rows};
-  Attention::Args args{};
-  args.sequences = 1;
-  args.spans = &span_;
-  args.cache = {pool_.data(), kv_page_pitch(problem_.geometry().page_bytes()), 0, pages_.data(),
-                static_cast<int32_t>(pages_.size())};
-  args.positions = positions_.data();
-  args.query = query_.data();
-  args.query_stride = stride;
-  args.output = output_.data();
-  args.output_stride = stride;
-  args.rows = rows;
-  args.table = table_.as<float>().data();
-  args.table_stride = row_stride(2 * int64_t{problem_.rotary_pairs});
-  args.slopes = slopes_.as<float>().data();
-  args.sinks = sinks_.as<float>().data();
-  args.pad_output = true;
-  return args;
+  operands_.set<int32_t>(positions_place_, positions);
+  operands_.set<SequenceSpan>(span_place_, {&span_, 1});
+  args_.rows = rows;
+  args_.longest_context = context_;
+  args_.most_queries = rows;
+  return args_;
 }
 
 }  // namespace incipit

@@ -1,4 +1,4 @@
-// Random data of a problem's real shape, to measure kernels on.
+// Random data of a problem's real shape, in a device's memory, to measure kernels on.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,14 @@
 #include "base/tensor.h"
 #include "kernels/families.h"
 #include "kernels/weight_layout.h"
+#include "tune/device_operands.h"
 
 namespace incipit {
 
 /// Packed weights, one after the other in every plane.
 class WeightWorkload {
  public:
-  WeightWorkload(const WeightLayout& layout, const WeightShape& weight, int64_t count);
+  WeightWorkload(DeviceOperands& operands, const WeightLayout& layout, const WeightShape& weight, int64_t count);
   /// Bytes of the codes of one.
   int64_t bytes() const { return bytes_; }
   /// From the codes of weight `first` on, with the other planes of the first.
@@ -23,22 +24,26 @@ class WeightWorkload {
  private:
   int64_t bytes_;
   Tensor codes_, scales_, zero_points_, code_sums_;
+  PackedWeight packed_;
 };
 
 /// A product's operands. Weights are cold in every run, as they are in a model that is larger than the caches: they are
-/// evicted before it or, where a processor cannot, few rows use copies in turn.
+/// evicted before it; where a processor cannot, few rows use copies in turn, and on other devices all do.
 class LinearWorkload {
  public:
   using Family = Linear;
-  LinearWorkload(const Linear::Problem& problem, const WeightLayout* layout, int32_t rows);
+  LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows);
   /// Arguments for the next run, on at most `rows` rows.
   Linear::Args next(int32_t rows);
 
  private:
   Linear::Problem problem_;
+  bool evicts_;
   int64_t copies_ = 1;
+  DeviceOperands operands_;
   WeightWorkload weight_;
-  Tensor input_, input_scales_, bias_, residual_, output_;
+  Tensor input_, input_scales_, bias_, residual_;
+  Linear::Args args_{};
   int64_t turn_ = 0;
 };
 
@@ -47,14 +52,18 @@ class LinearWorkload {
 class ExpertLinearWorkload {
  public:
   using Family = ExpertLinear;
-  ExpertLinearWorkload(const ExpertLinear::Problem& problem, const WeightLayout* layout, int32_t rows);
+  ExpertLinearWorkload(Device& device, const ExpertLinear::Problem& problem, const WeightLayout* layout, int32_t rows);
   ExpertLinear::Args next(int32_t rows);
 
  private:
   ExpertLinear::Problem problem_;
   int32_t present_;  // experts with weights
+  DeviceOperands operands_;
   WeightWorkload weight_;
-  Tensor input_, input_scales_, expert_, bias_, output_;
+  Tensor input_, input_scales_, bias_;
+  std::vector<int32_t> expert_;
+  int32_t* expert_place_ = nullptr;
+  ExpertLinear::Args args_{};
   int32_t turn_ = 0;
 };
 
@@ -62,15 +71,20 @@ class ExpertLinearWorkload {
 class AttentionWorkload {
  public:
   using Family = Attention;
-  AttentionWorkload(const Attention::Problem& problem, const WeightLayout* layout, int32_t rows);
+  AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout* layout, int32_t rows);
   Attention::Args next(int32_t rows);
+  int32_t context() const { return context_; }
 
  private:
   Attention::Problem problem_;
   int32_t context_;
-  Tensor pool_, query_, table_, slopes_, sinks_, output_;
-  std::vector<int32_t> pages_, positions_;
+  DeviceOperands operands_;
+  Tensor pool_, query_, table_, slopes_, sinks_;
+  std::vector<int32_t> positions_;
   SequenceSpan span_;
+  int32_t* positions_place_ = nullptr;
+  SequenceSpan* span_place_ = nullptr;
+  Attention::Args args_{};
 };
 
 }  // namespace incipit
