@@ -34,6 +34,10 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_bf16(),
       linear_generic_f16(),
       linear_generic_i8(),
+      linear_wgmma_cuda(),
+      linear_gemv_cuda(),
+      linear_gemv_fma_cuda(),
+      linear_generic_cuda(),
       shadow_kernel<Linear>(),
   };
   return table;
@@ -47,6 +51,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
       embedding_highway(HighwayTarget::avx2),
 #endif
       embedding_highway(HighwayTarget::baseline),
+      embedding_cuda(),
       shadow_kernel<Embedding>(),
   };
   return table;
@@ -56,6 +61,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
 std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
   static const Kernel<PackedEmbedding> table[] = {
       packed_embedding_generic(),
+      packed_embedding_cuda(),
       shadow_kernel<PackedEmbedding>(),
   };
   return table;
@@ -69,6 +75,7 @@ std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
       rms_norm_highway(HighwayTarget::avx2),
 #endif
       rms_norm_highway(HighwayTarget::baseline),
+      rms_norm_cuda(),
       shadow_kernel<RmsNorm>(),
   };
   return table;
@@ -82,6 +89,7 @@ std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
       layer_norm_highway(HighwayTarget::avx2),
 #endif
       layer_norm_highway(HighwayTarget::baseline),
+      layer_norm_cuda(),
       shadow_kernel<LayerNorm>(),
   };
   return table;
@@ -95,6 +103,7 @@ std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
       quantize_rows_highway(HighwayTarget::avx2),
 #endif
       quantize_rows_highway(HighwayTarget::baseline),
+      quantize_rows_cuda(),
       shadow_kernel<QuantizeRows>(),
   };
   return table;
@@ -108,6 +117,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
       elementwise_highway(HighwayTarget::avx2),
 #endif
       elementwise_highway(HighwayTarget::baseline),
+      elementwise_cuda(),
       shadow_kernel<Elementwise>(),
   };
   return table;
@@ -127,6 +137,7 @@ std::span<const Kernel<GatherRows>> GatherRows::kernels() {
 std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
   static const Kernel<RotaryTable> table[] = {
       rotary_table_generic(),
+      rotary_table_cuda(),
       shadow_kernel<RotaryTable>(),
   };
   return table;
@@ -140,6 +151,7 @@ std::span<const Kernel<Rotary>> Rotary::kernels() {
       rotary_highway(HighwayTarget::avx2),
 #endif
       rotary_highway(HighwayTarget::baseline),
+      rotary_cuda(),
       shadow_kernel<Rotary>(),
   };
   return table;
@@ -153,6 +165,7 @@ std::span<const Kernel<KvWrite>> KvWrite::kernels() {
       kv_write_highway(HighwayTarget::avx2),
 #endif
       kv_write_highway(HighwayTarget::baseline),
+      kv_write_cuda(),
       shadow_kernel<KvWrite>(),
   };
   return table;
@@ -168,6 +181,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+      attention_generic_cuda(),
       shadow_kernel<Attention>(),
   };
   return table;
@@ -177,6 +191,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
 std::span<const Kernel<Router>> Router::kernels() {
   static const Kernel<Router> table[] = {
       router_generic(),
+      router_cuda(),
       shadow_kernel<Router>(),
   };
   return table;
@@ -215,6 +230,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
       weighted_sum_highway(HighwayTarget::avx2),
 #endif
       weighted_sum_highway(HighwayTarget::baseline),
+      weighted_sum_cuda(),
       shadow_kernel<WeightedSum>(),
   };
   return table;
@@ -224,6 +240,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
 std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
   static const Kernel<ResolveTokens> table[] = {
       resolve_tokens_generic(),
+      resolve_tokens_cuda(),
       shadow_kernel<ResolveTokens>(),
   };
   return table;
@@ -237,6 +254,8 @@ std::span<const Kernel<Sample>> Sample::kernels() {
       sample_highway(HighwayTarget::avx2),
 #endif
       sample_highway(HighwayTarget::baseline),
+      sample_cuda_cluster(),
+      sample_cuda(),
       shadow_kernel<Sample>(),
   };
   return table;
@@ -246,6 +265,7 @@ std::span<const Kernel<Sample>> Sample::kernels() {
 std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
   static const Kernel<ResetSlot> table[] = {
       reset_slot_generic(),
+      reset_slot_cuda(),
       shadow_kernel<ResetSlot>(),
   };
   return table;
@@ -254,6 +274,7 @@ std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
 std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
   static const Kernel<TruncateSlot> table[] = {
       truncate_slot_generic(),
+      truncate_slot_cuda(),
       shadow_kernel<TruncateSlot>(),
   };
   return table;
@@ -262,6 +283,7 @@ std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
 std::span<const Kernel<Publish>> Publish::kernels() {
   static const Kernel<Publish> table[] = {
       publish_generic(),
+      publish_cuda(),
       shadow_kernel<Publish>(),
   };
   return table;

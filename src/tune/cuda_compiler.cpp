@@ -52,9 +52,9 @@ std::string_view first_error(std::string_view log) {
 }
 
 /// A program of NVRTC's.
-class Program {
+class NvrtcProgram {
  public:
-  explicit Program(const CudaSource& source) : name_(source.name) {
+  explicit NvrtcProgram(const CudaSource& source) : name_(source.name) {
     std::vector<const char*> texts, names;
     for (const CudaSource* included : included_by(source)) {
       texts.push_back(included->text.data());
@@ -63,9 +63,9 @@ class Program {
     check(library_.create(&program_, source.text.data(), name_.c_str(), static_cast<int>(texts.size()), texts.data(),
                           names.data()));
   }
-  ~Program() { library_.destroy(&program_); }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
+  ~NvrtcProgram() { library_.destroy(&program_); }
+  NvrtcProgram(const NvrtcProgram&) = delete;
+  NvrtcProgram& operator=(const NvrtcProgram&) = delete;
 
   void compile(const std::vector<std::string>& options) {
     std::vector<const char*> list;
@@ -146,7 +146,7 @@ CudaObject compile_cuda(std::string_view function, const Target& target, bool ve
   const Specialisation specialisation(function);
   std::vector<std::string> options = options_of(specialisation, target);
   if (verbose) options.insert(options.end(), {"--ptxas-options=-v"});
-  Program program(*specialisation.source);
+  NvrtcProgram program(*specialisation.source);
   program.compile(options);
   CudaObject object;
   object.cubin = program.cubin();
