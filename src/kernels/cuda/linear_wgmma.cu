@@ -1,10 +1,11 @@
 // Linear on sm_90a (kernels/families.h), of bf16: a persistent grid. One warpgroup has the copy engine fill a ring of
-// stages, each with 64 of k of both operands; two multiply.
+// stages, each with 64 of k of both operands; others multiply.
 //
 // Defines, beside those of epilogue.cuh:
 //   TILE_N     columns of a tile: of the weight's packed rows, or swapped of the activations' rows
 //   FRAGMENTS  blocks of 64 rows that a warpgroup multiplies with them
-//   TURNS      1: the warpgroups have a tile each, and while one finishes the other multiplies; 0: they share one
+//   CONSUMERS  warpgroups that multiply: 1 or 2
+//   TURNS      1: the two have a tile each, and while one finishes the other multiplies; 0: they share one
 //   STAGES     of the ring
 //   SPLIT      parts of k, a block of a cluster each, whose sums meet in its order (a tile a cluster); 1: none
 //   SWAPPED    1: the weight is on the rows, for few rows of activations
@@ -23,11 +24,11 @@ namespace {
 
 constexpr int block_k = 64, row_bytes = 128;
 constexpr int group_rows = 64 * FRAGMENTS;
-constexpr int tile_m = TURNS ? group_rows : 2 * group_rows;
+constexpr int sharers = TURNS ? 1 : CONSUMERS;  // warpgroups that multiply a tile
+constexpr int tile_m = sharers * group_rows;
 constexpr int m_bytes = tile_m * row_bytes, stage_bytes = m_bytes + TILE_N * row_bytes;
 constexpr int input_rows = SWAPPED ? TILE_N : tile_m, weight_rows = SWAPPED ? tile_m : TILE_N;
 constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_bytes;  // within a stage
-constexpr int consumer_warps = TURNS ? 4 : 8;                                      // that read a stage
 
 using Sums = float[FRAGMENTS][TILE_N / 2];
 
@@ -153,7 +154,7 @@ void finish(const LinearWgmmaParams& params, const Work& work, int tile, int fir
 void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
   constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
   const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
-  asm volatile("bar.sync 1, 256;" ::: "memory");  // both warpgroups have read the ring
+  asm volatile("bar.sync 1, %0;" ::"n"(128 * CONSUMERS) : "memory");  // all have read the ring
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -209,7 +210,7 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(384, 1) linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
+extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1) linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const Ring ring{shared_address(shared)};
   let_successor_start();
@@ -217,7 +218,7 @@ extern "C" __global__ void __launch_bounds__(384, 1) linear_wgmma(const __grid_c
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < STAGES; ++stage) {
       init_barrier(ring.filled(stage), 1);
-      init_barrier(ring.free(stage), consumer_warps);
+      init_barrier(ring.free(stage), 4 * sharers);
     }
     publish_barriers();
   }
