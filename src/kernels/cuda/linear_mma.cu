@@ -78,10 +78,11 @@ struct QuantizedStage {
       for (int j = 0; j < chunk_bytes / 4; ++j) values[i % most][j] = load_four(from + 4 * j);
     });
   }
-  void store(std::byte* to, const RowQuantizer* quantizers, int half) const {
+  void store(std::byte* to, const float* scales, const float* reciprocals, int half) const {
     for_own_chunks<input_rows>([&](int i, int32_t row, int32_t chunk) {
       if (!is_in(i, half)) return;
-      const RowQuantizer quantizer = quantizers[row];
+      RowQuantizer quantizer;
+      quantizer.scale = scales[row], quantizer.reciprocal = reciprocals[row];
       const float4(&x)[chunk_bytes / 4] = values[i % most];
       *reinterpret_cast<uint4*>(to + chunk_at(row, chunk)) =
           uint4{quantizer.codes(x[0]), quantizer.codes(x[1]), quantizer.codes(x[2]), quantizer.codes(x[3])};
@@ -89,20 +90,30 @@ struct QuantizedStage {
   }
 };
 
-/// One product's 32 bytes of k: the first or second half of a stage.
-inline void multiply_half(LinearSum (&sums)[fragments][groups * 4], uint32_t stage, int half) {
-  const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
-  const int32_t lane = lane_of_warp(), first_m = warp / WARPS_N * warp_m, first_n = warp % WARPS_N * warp_n;
+/// Where a lane's rows of matrices lie in a stage, of its warp's share of both operands. The other half of a stage's k
+/// is 32 bytes away, either way.
+struct MatrixPlace {
+  uint32_t m, n;
+  MatrixPlace() {
+    const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
+    const int32_t lane = lane_of_warp();
+    m = warp / WARPS_N * warp_m * row_bytes + chunk_at(lane % 16, lane / 16);
+    n = (TILE_M + warp % WARPS_N * warp_n) * row_bytes + chunk_at(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+  }
+};
+
+/// Half a stage: 32 bytes of k.
+inline void multiply_half(LinearSum (&sums)[fragments][groups * 4], uint32_t stage, const MatrixPlace& place,
+                          int half) {
   uint32_t m[fragments][4], n[groups][2];
 #pragma unroll
   for (int f = 0; f < fragments; ++f) {
-    load_matrices(m[f], stage + chunk_at(first_m + f * 16 + lane % 16, half * 2 + lane / 16));
+    load_matrices(m[f], stage + (place.m ^ static_cast<uint32_t>(half * 32)) + f * 16 * row_bytes);
   }
 #pragma unroll
   for (int g = 0; g < groups; g += 2) {
     uint32_t words[4];
-    load_matrices(words, stage + TILE_M * row_bytes +
-                             chunk_at(first_n + g * 8 + lane / 16 * 8 + lane % 8, half * 2 + lane / 8 % 2));
+    load_matrices(words, stage + (place.n ^ static_cast<uint32_t>(half * 32)) + g * 8 * row_bytes);
 #pragma unroll
     for (int i = 0; i < 4; ++i) n[g + i / 2][i % 2] = words[i];
   }
@@ -118,8 +129,7 @@ inline void multiply_half(LinearSum (&sums)[fragments][groups * 4], uint32_t sta
 extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
     linear_mma(const __grid_constant__ LinearParams params) {
   extern __shared__ __align__(128) std::byte ring[];
-  __shared__ RowQuantizer quantizers[quantizes ? input_rows : 1];
-  __shared__ float own_scales[quantizes ? input_rows : 1];
+  __shared__ float own_scales[quantizes ? input_rows : 1], own_reciprocals[quantizes ? input_rows : 1];
   const LinearFinish& finish = params.finish;
   const int32_t rows = rows_of(params.counts);
   const auto first_row = static_cast<int32_t>(blockIdx.x) * input_rows;
@@ -147,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
     const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
     for (int32_t row = warp; row < input_rows; row += warps) {
       const RowQuantizer quantizer = quantizer_by_warp(reinterpret_cast<const INPUT*>(input.at(row, 0)), params.k);
-      if (lane_of_warp() == 0) quantizers[row] = quantizer, own_scales[row] = quantizer.scale;
+      if (lane_of_warp() == 0) own_scales[row] = quantizer.scale, own_reciprocals[row] = quantizer.reciprocal;
     }
     __syncthreads();
   }
@@ -157,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
       if constexpr (quantizes) {
         for (int half = 0; half < 2; ++half) {
           quantized.load(input, stage, half);
-          quantized.store(ring + stage * stage_bytes + input_at, quantizers, half);
+          quantized.store(ring + stage * stage_bytes + input_at, own_scales, own_reciprocals, half);
         }
       } else {
         copy_stage<input_rows>(ring_at + stage * stage_bytes + input_at, input, stage);
@@ -167,6 +177,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
   }
 
   LinearSum sums[fragments][groups * 4] = {};
+  const MatrixPlace matrices;
   int here = 0, free = STAGES - 1;  // where this stage lies in the ring, and where the one that is loaded next
   for (int32_t stage = 0; stage < stages; ++stage) {
     wait_for_copy_groups<STAGES - 2>();
@@ -183,9 +194,9 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
       if constexpr (quantizes) {
         if (has_next) quantized.load(input, next, half);
       }
-      multiply_half(sums, ring_at + here * stage_bytes, half);
+      multiply_half(sums, ring_at + here * stage_bytes, matrices, half);
       if constexpr (quantizes) {
-        if (has_next) quantized.store(ring + free * stage_bytes + input_at, quantizers, half);
+        if (has_next) quantized.store(ring + free * stage_bytes + input_at, own_scales, own_reciprocals, half);
       }
     }
     here = here + 1 == STAGES ? 0 : here + 1;
