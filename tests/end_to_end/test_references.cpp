@@ -14,12 +14,12 @@
 #include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/genai_model.h"
+#include "support/gpu_targets.h"
 #include "support/margin.h"
 #include "support/reference_models.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
-#include "tune/cuda_compiler.h"
 
 namespace incipit {
 namespace {
@@ -366,12 +366,6 @@ INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
 std::vector<std::string> rounded_on_the_shadow() {
   if (sanitized) return {"int8"};
   return {"bf16", "fp16", "int8"};
-}
-
-/// The GPU of this machine, and what is built for any.
-std::vector<std::string> gpu_targets_here() {
-  if (this_machine(Backend::cuda).architecture == 0 || !nvrtc_fault().empty()) return {};
-  return {"cuda", "cuda-sm80"};
 }
 
 TEST(ReferencesOf, GpusNotHere) {
