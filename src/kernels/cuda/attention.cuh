@@ -10,6 +10,12 @@ constexpr int page_tokens = 64;
 constexpr float log2_e = 1.44269504f;
 constexpr float no_score = __builtin_bit_cast(float, 0xff800000U);  // −∞: of what is not seen
 
+/// Neighbouring elements, aligned as one.
+template <typename T, int count>
+struct alignas(sizeof(T) * count) Elements {
+  T values[count];
+};
+
 inline int32_t sequences_of(const AttentionParams& params) {
   return params.counts.counts == nullptr ? params.sequences : params.counts.counts->sequences;
 }

@@ -10,12 +10,6 @@ using namespace incipit;
 constexpr int warps = 4;
 constexpr int most_dims = 256;
 
-/// Neighbouring elements, aligned as one.
-template <typename T, int count>
-struct alignas(sizeof(T) * count) Elements {
-  T values[count];
-};
-
 struct RowOf {
   int32_t sequence = -1;
   SequenceSpan span;

@@ -17,6 +17,13 @@ inline void multiply_add(float* sums, const uint32_t* first, const uint32_t* sec
       : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
       : "r"(first[0]), "r"(first[1]), "r"(first[2]), "r"(first[3]), "r"(second[0]), "r"(second[1]));
 }
+/// The same of f16.
+inline void multiply_add_f16(float* sums, const uint32_t* first, const uint32_t* second) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(first[0]), "r"(first[1]), "r"(first[2]), "r"(first[3]), "r"(second[0]), "r"(second[1]));
+}
 inline void multiply_add(int32_t* sums, const uint32_t* first, const uint32_t* second) {
   asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
@@ -32,9 +39,21 @@ inline void load_matrices(uint32_t* words, uint32_t shared) {
                : "memory");
 }
 
+/// The same, each matrix transposed: a lane gets words of columns.
+inline void load_transposed_matrices(uint32_t* words, uint32_t shared) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(shared)
+               : "memory");
+}
+
 /// Starts a copy of 16 bytes, past the first-level cache.
 inline void copy_16(uint32_t shared, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+}
+/// The same of the first `bytes` of them, none or all; the others become zeros.
+inline void copy_16_or_zeros(uint32_t shared, const void* global, uint32_t bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
 }
 /// The copies started since the last group are a group.
 inline void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
