@@ -47,6 +47,17 @@ Error no_kernel(std::string_view problem, const Target& target) {
           "choose another --target or --precision"};
 }
 
+/// What is taken where nothing is measured: the first that does not leave these rows to another.
+template <typename Family>
+Candidate<Family> best_guess(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem,
+                             int32_t rows) {
+  for (const Candidate<Family>& candidate : list) {
+    if (candidate.kernel->guess == nullptr) return candidate;
+    if (const KernelConfig* config = candidate.kernel->guess(problem, rows)) return {candidate.kernel, config};
+  }
+  return list.front();
+}
+
 template <typename Family>
 KernelChoice choice_of(const Candidate<Family>& candidate) {
   const bool measured = candidate.best < std::numeric_limits<double>::infinity();
@@ -141,7 +152,8 @@ struct Tuner::State {
     } else if constexpr (std::is_same_v<Family, Attention>) {
       if (runnable && list.size() > 1) measure<AttentionWorkload>(list, problem, request.rows);
     }
-    KernelChoice choice = choice_of(list.front());
+    const bool measured = list.front().best < std::numeric_limits<double>::infinity();
+    KernelChoice choice = choice_of(measured ? list.front() : best_guess(list, problem, request.rows));
     // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
     if (choice.microseconds > 0) cache.set(options.target, request.problem, request.rows, choice);
     return choice;

@@ -66,7 +66,7 @@ struct TunerOptions {
   Target target;                      // only kernels whose needs it includes
   int threads = 0;                    // for measuring; 0: all
   double seconds_per_problem = 0.15;  // of kernels running, for all candidates of one problem, about
-  bool measure = true;                // false: best guess of the table, nothing runs
+  bool measure = true;                // false: best guess of the table (Kernel::guess), nothing runs
   CudaCompiler* compiler = nullptr;   // of candidates for a GPU; it must be there when they are measured
 };
 
@@ -78,8 +78,8 @@ std::vector<const WeightLayout*> layouts_read(std::string_view problem, const Ta
 /// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is. Else, when
 /// this machine runs the target, the families worth it (linear, attention) are measured: interleaved rounds over random
 /// data of the real shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice
-/// as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the
-/// first candidate of the table.
+/// as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the best
+/// guess of the table.
 class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);

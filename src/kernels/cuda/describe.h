@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,12 @@ namespace incipit {
 inline constexpr Target any_cuda(Backend::cuda, 80);     // mma.sync and cp.async
 inline constexpr Target hopper_cuda(Backend::cuda, 90);  // wgmma and tensor maps, of sm_90a alone
 inline constexpr KernelConfig plain_cuda_config[] = {{"plain", {}}};
+
+/// One setting of several.
+inline const KernelConfig* config_named(std::span<const KernelConfig> configs, std::string_view name) {
+  const auto found = std::ranges::find(configs, name, &KernelConfig::name);
+  return found == configs.end() ? nullptr : &*found;
+}
 
 /// "NAME=VALUE", with a space behind it.
 inline std::string define(std::string_view name, std::string_view value) {

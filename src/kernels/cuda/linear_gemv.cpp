@@ -70,15 +70,29 @@ CudaLaunch launch_gemv_fma(const Linear::Problem& problem, const Linear::Args& a
   return launch;
 }
 
+const KernelConfig* guess_gemv(const Linear::Problem&, int32_t rows) {
+  return rows <= 16 ? config_named(gemv_configs, rows <= 8 ? "rows8_units1" : "rows16_units1") : nullptr;
+}
+
+const KernelConfig* guess_gemv_fma(const Linear::Problem&, int32_t rows) {
+  if (rows > 8) return nullptr;
+  return config_named(gemv_fma_configs, rows <= 1 ? "rows1" : rows <= 2 ? "rows2" : rows <= 4 ? "rows4" : "rows8");
+}
+
 }  // namespace
 
 Kernel<Linear> linear_gemv_cuda() {
-  return cuda_linear("linear/cuda_gemv", accepts_gemv, {"linear_gemv.cu", defines_of_gemv, launch_gemv}, gemv_configs);
+  Kernel<Linear> kernel =
+      cuda_linear("linear/cuda_gemv", accepts_gemv, {"linear_gemv.cu", defines_of_gemv, launch_gemv}, gemv_configs);
+  kernel.guess = guess_gemv;
+  return kernel;
 }
 
 Kernel<Linear> linear_gemv_fma_cuda() {
-  return cuda_linear("linear/cuda_gemv_fma", accepts_gemv_fma,
-                     {"linear_gemv_fma.cu", defines_of_gemv_fma, launch_gemv_fma}, gemv_fma_configs);
+  Kernel<Linear> kernel = cuda_linear("linear/cuda_gemv_fma", accepts_gemv_fma,
+                                      {"linear_gemv_fma.cu", defines_of_gemv_fma, launch_gemv_fma}, gemv_fma_configs);
+  kernel.guess = guess_gemv_fma;
+  return kernel;
 }
 
 }  // namespace incipit

@@ -50,10 +50,21 @@ CudaLaunch launch_mma(const Linear::Problem& problem, const Linear::Args& args, 
   return launch;
 }
 
+const KernelConfig* guess_mma(const Linear::Problem&, int32_t rows) {
+  if (rows <= 8) return nullptr;
+  return config_named(mma_configs, rows <= 16    ? "swapped64x16"
+                                   : rows <= 32  ? "swapped64x32"
+                                   : rows <= 256 ? "64x64"
+                                                 : "128x128");
+}
+
 }  // namespace
 
 Kernel<Linear> linear_mma_cuda() {
-  return cuda_linear("linear/cuda_mma", accepts_mma, {"linear_mma.cu", defines_of_mma, launch_mma}, mma_configs);
+  Kernel<Linear> kernel =
+      cuda_linear("linear/cuda_mma", accepts_mma, {"linear_mma.cu", defines_of_mma, launch_mma}, mma_configs);
+  kernel.guess = guess_mma;
+  return kernel;
 }
 
 }  // namespace incipit

@@ -86,6 +86,16 @@ CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, cons
   return launch;
 }
 
+const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
+  if (rows <= 8) return nullptr;
+  return config_named(configs, rows <= 16    ? "w128x16_k2"
+                               : rows <= 32  ? "w128x32_k2"
+                               : rows <= 64  ? "w128x64_k2"
+                               : rows <= 256 ? "128x128_k2"
+                               : rows <= 512 ? "128x128"
+                                             : "128x256");
+}
+
 }  // namespace
 
 Kernel<Linear> linear_wgmma_cuda() {
@@ -95,6 +105,7 @@ Kernel<Linear> linear_wgmma_cuda() {
   Kernel<Linear> kernel =
       cuda_kernel<Linear>("linear/cuda_wgmma", hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, configs);
   kernel.layout = &k_major8;
+  kernel.guess = guess;
   return kernel;
 }
 
