@@ -41,7 +41,8 @@ CudaLaunch launch_gemv(const Linear::Problem& problem, const Linear::Args& args,
         static_cast<int32_t>(std::clamp<int64_t>(room / stride, 1, std::min(counts.rows, 8 * config.values[0])));
     own.kept_stride = static_cast<int32_t>(stride);
     launch.shared_bytes = static_cast<uint32_t>(own.kept_rows * stride);
-    const int32_t blocks_at_once = launch.shared_bytes * 2 <= static_cast<uint32_t>(room) ? 2 : 1;
+    const bool small = config.values[0] * config.values[1] == 1 && launch.shared_bytes * 2 <= room;
+    const int32_t blocks_at_once = small ? 2 : 1;
     launch.grid[0] = std::min(launch.grid[0], static_cast<uint32_t>(limits.multiprocessors * blocks_at_once));
   }
   launch.set_parameters(own);

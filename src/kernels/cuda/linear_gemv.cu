@@ -20,7 +20,7 @@ constexpr int group_rows = 8;    // of activations
 constexpr int piece_bytes = 64;  // of a row of k, which four lanes load together
 constexpr int step_pieces = 4;
 constexpr bool quantizes = linear_codes && sizeof(INPUT) != 1;
-constexpr int blocks_at_once = GROUPS * UNITS > 2 ? 1 : 2;  // of a multiprocessor, by their registers
+constexpr int blocks_at_once = GROUPS * UNITS > (quantizes ? 1 : 2) ? 1 : 2;  // of a multiprocessor, by their registers
 
 /// Read once, by this block alone.
 inline uint4 load_weight(const std::byte* from) {
@@ -58,34 +58,41 @@ inline void multiply_step(LinearSum (&sums)[UNITS][GROUPS * 4], const Step& step
 template <typename Input>
 void quantize_rows(const Input* input, int64_t input_stride, int32_t rows, int32_t k, std::byte* codes, int32_t stride,
                    float* scales) {
-  __shared__ float largest_numbers[warps][group_rows];
-  __shared__ uint32_t largest_bits[warps][group_rows];
-  Largest largest[group_rows];
-  for (int32_t at = static_cast<int32_t>(threadIdx.x) * 4; at < k; at += 4 * threads) {
-#pragma unroll
-    for (int r = 0; r < group_rows; ++r) {
-      if (r < rows) largest[r].see(load_four(input + r * input_stride + at));
+  __shared__ uint32_t bits_of_warps[group_rows][warps];
+  const auto thread = static_cast<int32_t>(threadIdx.x);
+  for (int32_t r = 0; r < rows; ++r) {
+    uint32_t bits = 0;
+#pragma unroll 8
+    for (int32_t at = thread * values_of_16<Input>; at < k; at += threads * values_of_16<Input>) {
+      bits = largest_bits(bits, input + r * input_stride + at);
     }
-  }
-#pragma unroll
-  for (int r = 0; r < group_rows; ++r) {
-    if (r >= rows) continue;
-    const Largest of_warp = largest[r].of_warp();
-    const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
-    if (lane_of_warp() == 0) largest_numbers[warp][r] = of_warp.number, largest_bits[warp][r] = of_warp.bits;
+    bits = __reduce_max_sync(all_lanes, bits);
+    if (lane_of_warp() == 0) bits_of_warps[r][thread / warp_size] = bits;
   }
   __syncthreads();
+  constexpr int batch = 4;  // loads under way
   for (int32_t r = 0; r < rows; ++r) {
-    Largest of_row;
-    for (int w = 0; w < warps; ++w) of_row.see(Largest{largest_numbers[w][r], largest_bits[w][r]});
-    const RowQuantizer quantizer(of_row);
-    if (threadIdx.x == 0) scales[r] = quantizer.scale;
-    for (int32_t at = static_cast<int32_t>(threadIdx.x) * 4; at < k; at += 4 * threads) {
-      *reinterpret_cast<uint32_t*>(codes + r * stride + at) = quantizer.codes(load_four(input + r * input_stride + at));
+    uint32_t bits = 0;
+#pragma unroll
+    for (int w = 0; w < warps; ++w) bits = max(bits, bits_of_warps[r][w]);
+    const Input* row = input + r * input_stride;
+    const RowQuantizer quantizer(bits, row, k);
+    if (thread == 0) scales[r] = quantizer.scale;
+    for (int32_t first = thread * 4; first < k; first += 4 * threads * batch) {
+      float4 values[batch];
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        if (first + 4 * threads * i < k) values[i] = load_four(row + first + 4 * threads * i);
+      }
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int32_t at = first + 4 * threads * i;
+        if (at < k) *reinterpret_cast<uint32_t*>(codes + r * stride + at) = quantizer.codes(values[i]);
+      }
     }
     // A piece's codes behind the last four.
     const int32_t end = (k + piece_bytes - 1) / piece_bytes * piece_bytes;
-    for (int32_t at = (k + 3) / 4 * 4 + static_cast<int32_t>(threadIdx.x); at < end; at += threads) {
+    for (int32_t at = (k + 3) / 4 * 4 + thread; at < end; at += threads) {
       codes[r * stride + at] = std::byte{0};
     }
   }

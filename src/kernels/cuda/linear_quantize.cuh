@@ -14,29 +14,20 @@ inline float4 load_four(const bf16* from) {
           __uint_as_float(words.y & 0xffff0000U)};
 }
 
-/// The largest magnitudes that were seen: of numbers, and as bits, whose order is that of floats with NaNs last.
-struct Largest {
-  float number = 0;
-  uint32_t bits = 0;
-  void see(float x) {
-    number = fmaxf(number, fabsf(x));  // a NaN counts for nothing
-    bits = max(bits, __float_as_uint(x) & 0x7fffffffU);
-  }
-  void see(const float4& x) { see(x.x), see(x.y), see(x.z), see(x.w); }
-  void see(const Largest& other) {
-    number = fmaxf(number, other.number);
-    bits = max(bits, other.bits);
-  }
-  /// Of all lanes.
-  Largest of_warp() const {
-    Largest all = *this;
-    for (int distance = 16; distance > 0; distance /= 2) {
-      all.see(
-          Largest{__shfl_xor_sync(all_lanes, all.number, distance), __shfl_xor_sync(all_lanes, all.bits, distance)});
-    }
-    return all;
-  }
-};
+/// The bits of the largest magnitude of 16 bytes of values, and of what was seen before. Without their signs floats are
+/// ordered as their bits are, NaNs last.
+inline uint32_t largest_bits(uint32_t seen, const float* from) {
+  const uint4 x = *reinterpret_cast<const uint4*>(from);
+  constexpr uint32_t magnitude = 0x7fffffffU;
+  return max(max(max(seen, x.x & magnitude), max(x.y & magnitude, x.z & magnitude)), x.w & magnitude);
+}
+inline uint32_t largest_bits(uint32_t seen, const bf16* from) {
+  const uint4 x = *reinterpret_cast<const uint4*>(from);
+  const auto pair = [](uint32_t word) { return max(word << 16 & 0x7fff0000U, word & 0x7fff0000U); };
+  return max(max(max(seen, pair(x.x)), max(pair(x.y), pair(x.z))), pair(x.w));
+}
+template <typename Input>
+constexpr int values_of_16 = 16 / sizeof(Input);
 
 /// What makes codes of a row's values.
 struct RowQuantizer {
@@ -44,9 +35,19 @@ struct RowQuantizer {
   float reciprocal = 0;  // 0: a row of NaNs, infinities or magnitudes at the ends of the exponents
 
   RowQuantizer() = default;
-  explicit RowQuantizer(const Largest& largest) : scale(code_scale(largest.number)) {
-    const bool usual = largest.bits < 0x7f800000U && scale > 0x1p-90f && scale < 0x1p90f;
-    reciprocal = usual ? 1.0f / scale : 0.0f;
+  /// `bits`: of the largest magnitude of the row's `k` values. A warp makes it together.
+  template <typename Input>
+  RowQuantizer(uint32_t bits, const Input* row, int32_t k) {
+    float largest = __uint_as_float(bits);
+    if (bits > infinity) {  // a NaN counts for nothing
+      largest = 0;
+      for (int32_t i = static_cast<int32_t>(threadIdx.x % warp_size); i < k; i += warp_size) {
+        largest = fmaxf(largest, fabsf(to_float(row[i])));
+      }
+      largest = warp_max(largest);
+    }
+    scale = code_scale(largest);
+    if (bits < infinity && scale > 0x1p-90f && scale < 0x1p90f) reciprocal = 1.0f / scale;
   }
 
   /// The codes of four values, side by side. x / scale is rounded as a division rounds it, without dividing: one
@@ -63,6 +64,7 @@ struct RowQuantizer {
   }
 
  private:
+  static constexpr uint32_t infinity = 0x7f800000U;
   static uint32_t byte(int8_t code) { return static_cast<uint8_t>(code); }
   uint32_t rounded(float x) const {
     float quotient = __fmul_rn(x, reciprocal);
@@ -72,15 +74,16 @@ struct RowQuantizer {
   }
 };
 
-/// A warp finds a row's together. `k` values, behind which zeros fill the last four.
+/// A warp finds a row's together. Behind its `k` values zeros fill the last 16 bytes.
 template <typename Input>
 RowQuantizer quantizer_by_warp(const Input* row, int32_t k) {
-  Largest largest;
-#pragma unroll 4
-  for (int32_t at = static_cast<int32_t>(threadIdx.x % warp_size) * 4; at < k; at += 4 * warp_size) {
-    largest.see(load_four(row + at));
+  uint32_t bits = 0;
+#pragma unroll 8
+  for (int32_t at = static_cast<int32_t>(threadIdx.x % warp_size) * values_of_16<Input>; at < k;
+       at += warp_size * values_of_16<Input>) {
+    bits = largest_bits(bits, row + at);
   }
-  return RowQuantizer(largest.of_warp());
+  return {__reduce_max_sync(all_lanes, bits), row, k};
 }
 
 }  // namespace incipit
