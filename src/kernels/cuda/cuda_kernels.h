@@ -18,6 +18,8 @@ Kernel<RotaryTable> rotary_table_cuda();
 Kernel<Rotary> rotary_cuda();
 Kernel<KvWrite> kv_write_cuda();
 Kernel<Router> router_cuda();
+Kernel<ExpertLinear> expert_linear_gemv_cuda();
+Kernel<ExpertLinear> expert_linear_fma_cuda();
 Kernel<WeightedSum> weighted_sum_cuda();
 Kernel<Linear> linear_wgmma_cuda();
 Kernel<Linear> linear_gemv_cuda();

@@ -1,0 +1,125 @@
+// What the kernels of ExpertLinear have in common: which expert a block multiplies with, which slots chose it, and what
+// becomes of a slot's sums. Defines are those of epilogue.cuh, and INPUT.
+//
+// Blocks lie along x by expert, or by slot where there are fewer slots than experts: then the first slot of those that
+// chose the same expert has it. A block looks through the step's choice by itself, so that nothing is sorted before and
+// no byte is read of an expert that nothing chose.
+#pragma once
+
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/expert_linear_params.h"
+
+namespace incipit {
+
+/// A row's slot, as one number.
+struct ExpertSlot {
+  int32_t row, slot;
+
+  static int32_t number(int32_t row, int32_t slot) { return row * most_expert_slots + slot; }
+  explicit ExpertSlot(int32_t number) : row(number / most_expert_slots), slot(number % most_expert_slots) {}
+};
+
+/// The slots that chose a block's expert, of some rows.
+template <int threads>
+struct ChosenSlots {
+  static constexpr int32_t room = 4096;
+  int32_t numbers[room];
+  int32_t warp_counts[threads / warp_size];
+
+  /// Rows that are looked through at once.
+  static int32_t rows_at_once(const ExpertLinearParams& params) { return min(room / params.top_k, 4 * threads); }
+
+  /// Finds those of rows [first, end), which are at most rows_at_once(), in order; returns how many there are. All
+  /// threads of the block call it.
+  int32_t find(const ExpertLinearParams& params, int32_t expert, int32_t first, int32_t end) {
+    const auto thread = static_cast<int32_t>(threadIdx.x);
+    const int32_t share = (end - first + threads - 1) / threads;
+    const int32_t own = min(first + thread * share, end), own_end = min(own + share, end);
+    int32_t count = 0;
+    for (int32_t row = own; row < own_end; ++row) {
+      for (int32_t slot = 0; slot < params.top_k; ++slot) {
+        count += params.expert[row * params.expert_stride + slot] == expert ? 1 : 0;
+      }
+    }
+    int32_t running = count;
+    for (int distance = 1; distance < warp_size; distance *= 2) {
+      const int32_t other = __shfl_up_sync(all_lanes, running, distance);
+      if (lane_of_warp() >= distance) running += other;
+    }
+    __syncthreads();  // what was found before is not needed any more
+    if (lane_of_warp() == warp_size - 1) warp_counts[thread / warp_size] = running;
+    __syncthreads();
+    int32_t at = running - count, total = 0;
+    for (int32_t warp = 0; warp < threads / warp_size; ++warp) {
+      if (warp < thread / warp_size) at += warp_counts[warp];
+      total += warp_counts[warp];
+    }
+    for (int32_t row = own; count > 0 && row < own_end; ++row) {
+      for (int32_t slot = 0; slot < params.top_k; ++slot) {
+        if (params.expert[row * params.expert_stride + slot] == expert) numbers[at++] = ExpertSlot::number(row, slot);
+      }
+    }
+    __syncthreads();
+    return total;
+  }
+};
+
+/// The expert of this block, or -1. All threads of the block call it.
+inline int32_t expert_of_block(const ExpertLinearParams& params, int32_t rows) {
+  const int32_t slots = rows * params.top_k;
+  const auto block = static_cast<int32_t>(blockIdx.x);
+  if (slots >= params.experts) return block < params.experts ? block : -1;
+  if (block >= slots) return -1;
+  const auto expert_at = [&](int32_t i) {
+    return params.expert[i / params.top_k * params.expert_stride + i % params.top_k];
+  };
+  const int32_t expert = expert_at(block);
+  bool earlier = expert < 0 || expert >= params.experts;
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < block; i += static_cast<int32_t>(blockDim.x)) {
+    earlier = earlier || expert_at(i) == expert;
+  }
+  return __syncthreads_or(earlier) != 0 ? -1 : expert;
+}
+
+/// Zeros behind the slots of a share of the rows. All threads of the blocks along x call it.
+inline void store_expert_pads(const ExpertLinearParams& params, int32_t rows) {
+  const int32_t width = params.finish.width * params.top_k, pads = params.finish.padded_width - width;
+  if (blockIdx.y != 0 || pads <= 0) return;
+  for (auto row = static_cast<int32_t>(blockIdx.x); row < rows; row += static_cast<int32_t>(gridDim.x)) {
+    for (auto i = static_cast<int32_t>(threadIdx.x); i < pads; i += static_cast<int32_t>(blockDim.x)) {
+      *output_at(params.finish, row, width + i) = from_float<OUTPUT>(0);
+    }
+  }
+}
+
+inline const INPUT* expert_input(const ExpertLinearParams& params, const ExpertSlot& at) {
+  return static_cast<const INPUT*>(params.input) + at.row * params.input_stride + at.slot * params.input_slot_stride;
+}
+
+inline const WEIGHT* expert_weight(const ExpertLinearParams& params, int32_t expert) {
+  return static_cast<const WEIGHT*>(params.weight) + expert * params.expert_stride_of_weight;
+}
+
+/// Of one expert.
+inline LinearFinish expert_finish(const ExpertLinearParams& params, int32_t expert) {
+  LinearFinish finish = params.finish;
+  const int64_t first = int64_t{expert} * finish.packed_rows;
+  if constexpr (linear_codes) finish.weight_scales += first;
+  if constexpr (BIAS) finish.bias += first;
+  return finish;
+}
+
+/// Finishes one output of a slot, as finish_one does of a row.
+inline void finish_slot(const ExpertLinearParams& params, LinearFinish finish, int32_t number, int32_t packed,
+                        LinearSum first, LinearSum up) {
+  const ExpertSlot at(number);
+  float scale = 1;
+  if constexpr (linear_codes) {
+    scale = params.input_scales[at.row * params.input_scale_stride + at.slot * params.input_scale_slot_stride];
+  }
+  finish.output = static_cast<OUTPUT*>(finish.output) + at.row * finish.output_stride +
+                  static_cast<int64_t>(at.slot) * finish.width;
+  finish_one(finish, 0, scale, packed, first, up);
+}
+
+}  // namespace incipit
