@@ -19,6 +19,7 @@ Kernel<Rotary> rotary_cuda();
 Kernel<KvWrite> kv_write_cuda();
 Kernel<Router> router_cuda();
 Kernel<ExpertLinear> expert_linear_gemv_cuda();
+Kernel<ExpertLinear> expert_linear_mma_cuda();
 Kernel<ExpertLinear> expert_linear_fma_cuda();
 Kernel<WeightedSum> weighted_sum_cuda();
 Kernel<Linear> linear_wgmma_cuda();

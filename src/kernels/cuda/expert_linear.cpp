@@ -12,6 +12,9 @@ namespace {
 constexpr KernelConfig expert_gemv_configs[] = {
     {"slots8_units1", {1, 1}}, {"slots8_units2", {1, 2}}, {"slots16_units1", {2, 1}}, {"slots16_units2", {2, 2}}};
 
+/// {slots of a block}
+constexpr KernelConfig expert_mma_configs[] = {{"slots64", {64}}, {"slots32", {32}}};
+
 /// {slots at a time}
 constexpr KernelConfig expert_fma_configs[] = {{"slots4", {4}}, {"slots8", {8}}};
 
@@ -27,7 +30,7 @@ bool is_cuda_expert_linear(const ExpertLinear::Problem& problem) {
          problem.input == problem.format.activation && is_cuda_linear(product_of(problem));
 }
 
-bool accepts_expert_gemv(const ExpertLinear::Problem& problem) {
+bool accepts_expert_mma(const ExpertLinear::Problem& problem) {
   return is_cuda_expert_linear(problem) && (problem.format == WeightFormat::bf16 || problem.format == WeightFormat::i8);
 }
 bool accepts_expert_fma(const ExpertLinear::Problem& problem) {
@@ -36,6 +39,9 @@ bool accepts_expert_fma(const ExpertLinear::Problem& problem) {
 
 std::string defines_of_expert_gemv(const ExpertLinear::Problem& problem, const KernelConfig& config) {
   return linear_defines(product_of(problem)) + define("GROUPS", config.values[0]) + define("UNITS", config.values[1]);
+}
+std::string defines_of_expert_mma(const ExpertLinear::Problem& problem, const KernelConfig& config) {
+  return linear_defines(product_of(problem)) + define("TILE_SLOTS", config.values[0]);
 }
 std::string defines_of_expert_fma(const ExpertLinear::Problem& problem, const KernelConfig& config) {
   return linear_defines(product_of(problem)) + define("ROWS", config.values[0]);
@@ -89,6 +95,13 @@ CudaLaunch launch_expert_gemv(const ExpertLinear::Problem& problem, const Expert
                               const KernelConfig& config, const LaunchCounts& counts, const CudaLimits&) {
   return launch_experts(expert_linear_params(problem, args, counts), 16 * config.values[1], 128);
 }
+CudaLaunch launch_expert_mma(const ExpertLinear::Problem& problem, const ExpertLinear::Args& args,
+                             const KernelConfig& config, const LaunchCounts& counts, const CudaLimits&) {
+  constexpr int32_t packed = 128, stages = 3, step_bytes = 128;
+  CudaLaunch launch = launch_experts(expert_linear_params(problem, args, counts), packed, 256);
+  launch.shared_bytes = static_cast<uint32_t>(stages * (config.values[0] + packed) * step_bytes);
+  return launch;
+}
 CudaLaunch launch_expert_fma(const ExpertLinear::Problem& problem, const ExpertLinear::Args& args, const KernelConfig&,
                              const LaunchCounts& counts, const CudaLimits&) {
   return launch_experts(expert_linear_params(problem, args, counts), 16, 256);
@@ -104,8 +117,13 @@ Kernel<ExpertLinear> cuda_experts(std::string_view name, bool (*accepts)(const E
 }  // namespace
 
 Kernel<ExpertLinear> expert_linear_gemv_cuda() {
-  return cuda_experts("expert_linear/cuda_gemv", accepts_expert_gemv,
+  return cuda_experts("expert_linear/cuda_gemv", accepts_expert_mma,
                       {"expert_linear_gemv.cu", defines_of_expert_gemv, launch_expert_gemv}, expert_gemv_configs);
+}
+
+Kernel<ExpertLinear> expert_linear_mma_cuda() {
+  return cuda_experts("expert_linear/cuda_mma", accepts_expert_mma,
+                      {"expert_linear_mma.cu", defines_of_expert_mma, launch_expert_mma}, expert_mma_configs);
 }
 
 Kernel<ExpertLinear> expert_linear_fma_cuda() {

@@ -11,19 +11,15 @@
 
 namespace incipit {
 
-/// A row's slot, as one number.
 struct ExpertSlot {
   int32_t row, slot;
-
-  static int32_t number(int32_t row, int32_t slot) { return row * most_expert_slots + slot; }
-  explicit ExpertSlot(int32_t number) : row(number / most_expert_slots), slot(number % most_expert_slots) {}
 };
 
 /// The slots that chose a block's expert, of some rows.
-template <int threads>
+template <int threads, int room = 2048>
 struct ChosenSlots {
-  static constexpr int32_t room = 4096;
-  int32_t numbers[room];
+  static_assert(room >= most_expert_slots && room <= 65536);
+  uint16_t numbers[room];  // counted over all slots of the rows
   int32_t warp_counts[threads / warp_size];
 
   /// Rows that are looked through at once.
@@ -56,11 +52,17 @@ struct ChosenSlots {
     }
     for (int32_t row = own; count > 0 && row < own_end; ++row) {
       for (int32_t slot = 0; slot < params.top_k; ++slot) {
-        if (params.expert[row * params.expert_stride + slot] == expert) numbers[at++] = ExpertSlot::number(row, slot);
+        if (params.expert[row * params.expert_stride + slot] != expert) continue;
+        numbers[at++] = static_cast<uint16_t>((row - first) * params.top_k + slot);
       }
     }
     __syncthreads();
     return total;
+  }
+
+  /// The one of that number, of rows from `first` on.
+  ExpertSlot at(const ExpertLinearParams& params, int32_t first, int32_t i) const {
+    return {first + numbers[i] / params.top_k, numbers[i] % params.top_k};
   }
 };
 
@@ -109,17 +111,40 @@ inline LinearFinish expert_finish(const ExpertLinearParams& params, int32_t expe
   return finish;
 }
 
-/// Finishes one output of a slot, as finish_one does of a row.
-inline void finish_slot(const ExpertLinearParams& params, LinearFinish finish, int32_t number, int32_t packed,
-                        LinearSum first, LinearSum up) {
-  const ExpertSlot at(number);
+/// From the sums of a slot to its outputs, as from those of a row.
+struct SlotFinish {
+  LinearFinish finish;
   float scale = 1;
-  if constexpr (linear_codes) {
-    scale = params.input_scales[at.row * params.input_scale_stride + at.slot * params.input_scale_slot_stride];
+
+  SlotFinish(const ExpertLinearParams& params, const LinearFinish& of_expert, const ExpertSlot& at)
+      : finish(of_expert) {
+    if constexpr (linear_codes) {
+      scale = params.input_scales[at.row * params.input_scale_stride + at.slot * params.input_scale_slot_stride];
+    }
+    finish.output = static_cast<OUTPUT*>(finish.output) + at.row * finish.output_stride +
+                    static_cast<int64_t>(at.slot) * finish.width;
   }
-  finish.output = static_cast<OUTPUT*>(finish.output) + at.row * finish.output_stride +
-                  static_cast<int64_t>(at.slot) * finish.width;
-  finish_one(finish, 0, scale, packed, first, up);
+  /// Of packed rows that are eight apart: one output with a gate, else two.
+  void pair(int32_t packed, LinearSum first, LinearSum second) const {
+    finish_one(finish, 0, scale, packed, first, second);
+    if constexpr (!linear_gated) finish_one(finish, 0, scale, packed + 8, second, LinearSum{});
+  }
+};
+
+// ---- vectors of an input
+inline uint32_t bits_of(bf16 x) { return x.bits; }
+inline uint32_t bits_of(i8 x) { return static_cast<uint8_t>(x); }
+inline uint32_t bits_of(float x) { return __float_as_uint(x); }
+
+/// 16 bytes, zeros from `count` elements on.
+__noinline__ inline uint4 load_elements(const INPUT* from, int32_t count) {
+  constexpr int vector = 16 / sizeof(INPUT), word_elements = 4 / sizeof(INPUT);
+  uint32_t words[4] = {};
+#pragma unroll
+  for (int i = 0; i < vector; ++i) {
+    if (i < count) words[i / word_elements] |= bits_of(from[i]) << (i % word_elements * 8 * sizeof(INPUT));
+  }
+  return {words[0], words[1], words[2], words[3]};
 }
 
 }  // namespace incipit

@@ -56,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(threads)
       const float* inputs[ROWS];
 #pragma unroll
       for (int r = 0; r < ROWS; ++r) {
-        inputs[r] = expert_input(params, ExpertSlot(chosen.numbers[min(first + r, count - 1)]));
+        inputs[r] = expert_input(params, chosen.at(params, first_row, min(first + r, count - 1)));
       }
       float sums[ROWS][2] = {};
 #pragma unroll 2
@@ -74,10 +74,7 @@ extern "C" __global__ void __launch_bounds__(threads)
         sums[r][0] = warp_sum(sums[r][0]);
         sums[r][1] = warp_sum(sums[r][1]);
         if (lane_of_warp() != r || first + r >= count) continue;
-        finish_slot(params, finish, chosen.numbers[first + r], packed, sums[r][0], sums[r][1]);
-        if constexpr (!linear_gated) {
-          finish_slot(params, finish, chosen.numbers[first + r], packed + 8, sums[r][1], 0);
-        }
+        SlotFinish(params, finish, chosen.at(params, first_row, first + r)).pair(packed, sums[r][0], sums[r][1]);
       }
     }
   }

@@ -28,21 +28,6 @@ inline uint4 load_weight(const WEIGHT* from) {
   return x;
 }
 
-[[maybe_unused]] inline uint32_t bits_of(bf16 x) { return x.bits; }
-[[maybe_unused]] inline uint32_t bits_of(i8 x) { return static_cast<uint8_t>(x); }
-
-/// 16 bytes of an input, zeros from `count` elements on.
-__noinline__ uint4 load_elements(const INPUT* from, int32_t count) {
-  uint32_t words[4] = {};
-  constexpr int word_elements = 4 / sizeof(INPUT);
-#pragma unroll
-  for (int i = 0; i < vector; ++i) {
-    if (i >= count) continue;
-    words[i / word_elements] |= bits_of(from[i]) << (i % word_elements * 8 * sizeof(INPUT));
-  }
-  return {words[0], words[1], words[2], words[3]};
-}
-
 template <bool vectors>
 inline uint4 load_input(const INPUT* from, int32_t count) {
   if (count <= 0) return {};
@@ -128,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(threads)
 #pragma unroll
       for (int g = 0; g < GROUPS; ++g) {
         const int32_t at = first + g * group_slots + lane / 4;
-        inputs[g] = at < count ? expert_input(params, ExpertSlot(chosen.numbers[at])) : nullptr;
+        inputs[g] = at < count ? expert_input(params, chosen.at(params, first_row, at)) : nullptr;
       }
       Sums sums = {};
       if (params.vectors) {
@@ -154,9 +139,8 @@ extern "C" __global__ void __launch_bounds__(threads)
           pair[0] += part[column % 2];
           pair[1] += part[2 + column % 2];
         }
-        const int32_t packed = first_packed + unit * unit_rows + row, number = chosen.numbers[first + slot];
-        finish_slot(params, finish, number, packed, pair[0], pair[1]);
-        if constexpr (!linear_gated) finish_slot(params, finish, number, packed + 8, pair[1], LinearSum{});
+        const int32_t packed = first_packed + unit * unit_rows + row;
+        SlotFinish(params, finish, chosen.at(params, first_row, first + slot)).pair(packed, pair[0], pair[1]);
       }
       __syncthreads();  // before the next sums
     }

@@ -23,7 +23,7 @@ struct ExpertLinearParams {
   LinearFinish finish;  // of expert 0 and of slot 0; `padded_width` is that of all slots
 };
 
-/// So many slots a row can be told apart.
+/// Of a row, at most: a block looks through whole rows.
 constexpr int32_t most_expert_slots = 1024;
 
 }  // namespace incipit

@@ -16,7 +16,9 @@ struct Weighing {
   float best;
   bool model;  // the model's own logits, where every token is a candidate; else the adjusted ones
 
-  float logit(int32_t id, float ordered) const { return model ? ordered : row.adjust(id, ordered); }
+  float logit(int32_t id, float ordered) const {
+    return model || !row.is_adjusted() ? ordered : row.adjust(id, ordered);
+  }
   uint64_t exponent(float logit) const {
     return weight_exponent(model ? logit - best : below_best(*row.parameters, logit, best));
   }
