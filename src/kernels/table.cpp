@@ -219,6 +219,9 @@ std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
       expert_linear<linear_generic_bf16>(),
       expert_linear<linear_generic_f16>(),
       expert_linear<linear_generic_i8>(),
+      expert_linear_gemv_cuda(),
+      expert_linear_mma_cuda(),
+      expert_linear_fma_cuda(),
       shadow_kernel<ExpertLinear>(),
   };
   return table;
