@@ -52,10 +52,8 @@ using namespace incipit;
 using Operation = operations::OPERATION;
 
 extern "C" __global__ void elementwise(const __grid_constant__ ElementwiseParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (row >= rows_of(params.counts)) return;
+  if (!starts_row(params.counts, row)) return;
   const auto column = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x) * 8;
   float first[8], second[8] = {}, values[8];
   load_columns(static_cast<const FIRST*>(params.first) + row * params.first_stride, column, params.width,

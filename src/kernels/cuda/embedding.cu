@@ -6,10 +6,8 @@
 using namespace incipit;
 
 extern "C" __global__ void embedding(const __grid_constant__ EmbeddingParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (row >= rows_of(params.counts)) return;
+  if (!starts_row(params.counts, row)) return;
   const auto column = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x) * 8;
   const int32_t id = params.ids[row];
   const auto* from = static_cast<const TABLE*>(params.table) + id * params.table_stride;

@@ -18,33 +18,30 @@ inline int32_t sequence_of(const SequenceSpan* spans, int32_t sequences, int32_t
 }
 
 extern "C" __global__ void kv_write(const __grid_constant__ KvWriteParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (row >= rows_of(params.counts)) return;
-  const int32_t sequences = params.counts.counts == nullptr ? params.sequences : params.counts.counts->sequences;
-  const int32_t sequence = sequence_of(params.spans, sequences, row);
-  if (sequence < 0) return;
-  const SequenceSpan& span = params.spans[sequence];
-  const int32_t position = span.first_position + row - span.first_token;
-  std::byte* page = params.cache.page(sequence, position / params.page_tokens);
-  const int64_t token = position % params.page_tokens * params.head_dim;
-
+  if (!starts_row(params.counts, row)) return;
   const int32_t key_items = rotation_items(params.head_dim, params.rotary_pairs);
   const int32_t value_items = rotation_items(params.head_dim, 0);
   auto index = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x);
-  if (index < params.kv_heads * key_items) {
-    const int32_t head = index / key_items;
-    const auto* from = static_cast<const INPUT*>(params.keys) + row * params.key_stride + head * params.head_dim;
-    auto* to = reinterpret_cast<CACHE*>(page + head * params.head_bytes) + token;
-    rotate_item<INTERLEAVED>(from, to, params.table + row * params.table_stride, params.head_dim, params.rotary_pairs,
-                             index % key_items, params.aligned);
-    return;
+  const bool is_key = index < params.kv_heads * key_items;
+  if (!is_key) index -= params.kv_heads * key_items;
+  const int32_t items = is_key ? key_items : value_items, head = index / items;
+  const bool has_item = head < params.kv_heads;
+
+  // What is written is fetched before the place for it is looked up.
+  RotationItem item;
+  if (has_item) {
+    const auto* from = is_key ? static_cast<const INPUT*>(params.keys) + row * params.key_stride
+                              : static_cast<const INPUT*>(params.values) + row * params.value_stride;
+    item = load_rotated<INTERLEAVED>(from + head * params.head_dim, params.table + row * params.table_stride,
+                                     params.head_dim, is_key ? params.rotary_pairs : 0, index % items, params.aligned);
   }
-  index -= params.kv_heads * key_items;
-  const int32_t head = index / value_items;
-  if (head >= params.kv_heads) return;
-  const auto* from = static_cast<const INPUT*>(params.values) + row * params.value_stride + head * params.head_dim;
-  auto* to = reinterpret_cast<CACHE*>(page + head * params.head_bytes + params.half_bytes) + token;
-  rotate_item<INTERLEAVED>(from, to, nullptr, params.head_dim, 0, index % value_items, params.aligned);
+  const int32_t sequences = params.counts.counts == nullptr ? params.sequences : params.counts.counts->sequences;
+  const int32_t sequence = sequence_of(params.spans, sequences, row);
+  if (sequence < 0 || !has_item) return;
+  const SequenceSpan& span = params.spans[sequence];
+  const int32_t position = span.first_position + row - span.first_token;
+  std::byte* to = params.cache.page(sequence, position / params.page_tokens) + head * params.head_bytes +
+                  (is_key ? 0 : params.half_bytes);
+  item.store(reinterpret_cast<CACHE*>(to) + position % params.page_tokens * params.head_dim, params.aligned);
 }

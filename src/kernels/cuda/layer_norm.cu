@@ -7,10 +7,8 @@ using namespace incipit;
 
 extern "C" __global__ void __launch_bounds__(most_team_threads)
     layer_norm(const __grid_constant__ LayerNormParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const RowTeam team(params.team);
-  if (team.row >= rows_of(params.team.counts)) return;
+  if (!starts_row(params.team.counts, team.row)) return;
   const auto width = static_cast<float>(params.team.group_width);
 
   RowPacks row;

@@ -72,8 +72,8 @@ inline float warp_max(float x) {
 }
 
 // ---- the order of launches
-/// Waits until all that was launched before is done and can be seen. A kernel that is launched early (CudaLaunch::early)
-/// calls it in every thread before it reads or writes what other launches do.
+/// Waits until all that was launched before is done and can be seen. A kernel that is launched early
+/// (CudaLaunch::early) calls it in every thread before it reads or writes what other launches do.
 inline void wait_for_predecessors() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -89,6 +89,14 @@ inline void let_successor_start() {
 // ---- a step's counts
 inline int32_t rows_of(const LaunchCounts& launch) {
   return launch.counts == nullptr ? launch.rows : launch.counts->on(launch.axis);
+}
+/// Whether there is such a row; waits for predecessors and lets the successor start in any case. Counts are no launch's
+/// result: they are fetched before.
+inline bool starts_row(const LaunchCounts& launch, int32_t row) {
+  const bool is_there = row < rows_of(launch);
+  wait_for_predecessors();
+  let_successor_start();
+  return is_there;
 }
 
 }  // namespace incipit

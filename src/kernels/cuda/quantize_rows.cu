@@ -6,10 +6,8 @@ using namespace incipit;
 
 extern "C" __global__ void __launch_bounds__(most_team_threads)
     quantize_rows(const __grid_constant__ QuantizeRowsParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const RowTeam team(params.team);
-  if (team.row >= rows_of(params.team.counts)) return;
+  if (!starts_row(params.team.counts, team.row)) return;
   RowPacks row;
   load_packs(static_cast<const INPUT*>(params.input) + team.row * params.input_stride + team.first, params.team, team,
              row);

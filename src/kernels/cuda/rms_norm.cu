@@ -10,9 +10,7 @@ extern "C" __global__ void __launch_bounds__(most_team_threads) rms_norm(const _
   // The gain is no launch's result: it can be fetched while predecessors run.
   RowPacks gain;
   if constexpr (GAIN) load_packs(params.gain, params.team, team, gain);
-  wait_for_predecessors();
-  let_successor_start();
-  if (team.row >= rows_of(params.team.counts)) return;
+  if (!starts_row(params.team.counts, team.row)) return;
 
   RowPacks row;
   load_packs(params.input + team.row * params.input_stride + team.first, params.team, team, row);

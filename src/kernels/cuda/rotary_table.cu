@@ -7,11 +7,9 @@
 using namespace incipit;
 
 extern "C" __global__ void rotary_table(const __grid_constant__ RotaryTableParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
   const auto pair = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x);
-  if (row >= rows_of(params.counts) || pair >= params.pairs) return;
+  if (!starts_row(params.counts, row) || pair >= params.pairs) return;
   const int32_t position = params.positions[row];
   const double factor = params.factor * query_growth(params.growth, params.growth_length, position);
   const double angle = static_cast<double>(position) * static_cast<double>(params.inverse_frequencies[pair]);

@@ -111,10 +111,8 @@ inline double share_of_near(const Routing& routing, const float* logits, const W
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(32) router(const __grid_constant__ RouterParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (row >= rows_of(params.counts)) return;
+  if (!starts_row(params.counts, row)) return;
   extern __shared__ double memory[];
   const Routing& routing = params.routing;
   const Work work(routing, memory);

@@ -5,10 +5,8 @@
 using namespace incipit;
 
 extern "C" __global__ void weighted_sum(const __grid_constant__ WeightedSumParams params) {
-  wait_for_predecessors();
-  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (row >= rows_of(params.counts)) return;
+  if (!starts_row(params.counts, row)) return;
   const auto column = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x) * 4;
   const float* weight = params.weight + row * params.weight_stride;
   const float* input = params.input + row * params.input_stride;
