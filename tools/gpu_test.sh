@@ -241,9 +241,9 @@ fi
 # ---- kernels, and models step by step
 if wanted kernels; then
   run_tests test_base 'CudaDriver.*' 1
-  run_tests test_kernels 'EveryKernelOnAGpu*:CudaCode.*' 20
+  run_tests test_kernels 'EveryKernelOnAGpu*:Cuda*' 20
 fi
-wanted models && run_tests test_end_to_end 'Gpu*:*OnAGpu:*GpusNotHere' 16
+wanted models && run_tests test_end_to_end 'Gpu*:Cuda*:*OnAGpu:*GpusNotHere' 16
 
 # ---- the command line
 if wanted verify; then

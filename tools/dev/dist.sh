@@ -32,6 +32,8 @@ make_gpu_tarball() {
     cp -r "tests/fixtures/reference/$model" "$stage/tests/fixtures/reference/"
   done
   cp tests/fixtures/encoder/encoder.onnx "$stage/tests/fixtures/encoder/"
+  mkdir "$stage/tests/fixtures/reference/gpt-neox"
+  cp tests/fixtures/reference/gpt-neox/plain_dynamo.onnx "$stage/tests/fixtures/reference/gpt-neox/"
   cp tools/gpu_test.sh "$stage/gpu-test"
   tar -C build/dist -cf - --owner=0 --group=0 --sort=name incipit-gpu-test | gzip -9 >"$stage.tar.gz"
   bytes=$(stat -c %s "$stage.tar.gz")
