@@ -9,8 +9,7 @@ namespace {
 /// {fragments' rows, columns, warps along rows, along columns} of a block: rows of activations × packed rows, or with
 /// few columns the other way about.
 constexpr KernelConfig mma_configs[] = {{"128x128", {128, 128, 2, 2}},    {"128x256", {128, 256, 2, 4}},
-                                        {"128x64", {128, 64, 2, 2}},      {"64x128", {64, 128, 2, 2}},
-                                        {"64x64", {64, 64, 2, 2}},        {"swapped128x32", {128, 32, 4, 1}},
+                                        {"64x128", {64, 128, 2, 2}},      {"64x64", {64, 64, 2, 2}},
                                         {"swapped64x32", {64, 32, 4, 1}}, {"swapped64x16", {64, 16, 4, 1}}};
 
 struct MmaTile {
