@@ -19,11 +19,12 @@ struct Look {
     lowest = other.lowest < lowest ? other.lowest : lowest;
     const float most = fmaxf(largest, other.largest);
     if (most == no_logit) return;
-    sum = __fadd_rn(sum * expf(largest - most), other.sum * expf(other.largest - most));
+    sum = __fadd_rn(sum * __expf(largest - most), other.sum * __expf(other.largest - most));
     largest = most;
   }
   /// Of all lanes, in every lane.
   void add_lanes() {
+#pragma unroll 1
     for (int distance = 16; distance > 0; distance /= 2) {
       add({__shfl_xor_sync(all_lanes, best, distance), __shfl_xor_sync(all_lanes, largest, distance),
            __shfl_xor_sync(all_lanes, sum, distance), __shfl_xor_sync(all_lanes, lowest, distance)});
@@ -141,9 +142,9 @@ Look look_at(const SampledLogits& row, Batch batch) {
     float most = look.largest;
     batch.for_each(first, [&](int32_t, float logit) { most = fmaxf(most, logit); });
     if (most != no_logit) {
-      look.sum *= expf(look.largest - most);
+      look.sum *= __expf(look.largest - most);
       look.largest = most;
-      batch.for_each(first, [&](int32_t, float logit) { look.sum += expf(logit - most); });
+      batch.for_each(first, [&](int32_t, float logit) { look.sum += __expf(logit - most); });
     }
     if (!row.is_adjusted()) {
       batch.for_each(first, [&](int32_t id, float logit) {
@@ -151,7 +152,9 @@ Look look_at(const SampledLogits& row, Batch batch) {
       });
       continue;
     }
+#pragma unroll 1
     for (int32_t id = first; id < row.end && id < first + Batch::size * ids_at_once; id += ids_at_once) {
+#pragma unroll 1
       for (int32_t i = id; i < id + 4 && i < row.vocabulary; ++i) {
         if (row.mask != nullptr && i < look.lowest && row.allows(i)) look.lowest = i;
         const float logit = row.adjust(i, ordered_logit(row.logits[i]));
@@ -175,6 +178,7 @@ __noinline__ uint64_t weight_in_draw(const Weighing& weighing, uint64_t floor, i
 int32_t find_drawn(const Weighing& weighing, uint64_t floor, uint64_t wanted) {
   const SampledLogits& row = weighing.row;
   uint64_t before = 0;
+#pragma unroll 1
   for (int32_t first = row.first; first < row.end; first += ids_at_once) {
     const int32_t id = first + 4 * lane();
     const float4 x = row.load(id);

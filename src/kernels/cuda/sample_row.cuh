@@ -57,6 +57,7 @@ struct SampledLogits {
     if (logit == no_logit || !allows(id)) return no_logit;
     const bool listed = filter != nullptr && filter->has(id);
     if (listed) {
+#pragma unroll 1
       for (int32_t i = 0; i < parameters->biases; ++i) {
         if (parameters->bias_ids[i] == id) logit = ordered_logit(logit + parameters->bias_values[i]);
       }
@@ -64,6 +65,7 @@ struct SampledLogits {
     if (!penalties) return logit;
     int32_t prompt = prompt_counts[id], generated = generated_counts[id];
     if (listed) {
+#pragma unroll 1
       for (int32_t i = length - later; i < length; ++i) {
         if (history[i] == id) --(i >= generated_from ? generated : prompt);
       }
@@ -76,6 +78,7 @@ struct SampledLogits {
   void for_each(Take take) const {
     const int32_t lane_first = first + 4 * static_cast<int32_t>(threadIdx.x % warp_size);
     float4 next = load(lane_first);
+#pragma unroll 1
     for (int32_t id = lane_first; id < end; id += ids_at_once) {
       const float4 x = next;
       next = load(id + ids_at_once < end ? id + ids_at_once : vocabulary);

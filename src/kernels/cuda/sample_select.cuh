@@ -70,6 +70,7 @@ class Selection {
   /// The key of the last candidate of the smallest beginning that reaches `count`, or the share top_p of all weights; 0
   /// where all are needed. Candidates below `floor` do not count. All threads of the cluster call it.
   __noinline__ uint64_t threshold(int32_t count) {
+#pragma unroll 1
     for (int32_t level = -1;; ++level) {
       fill_bins(level);
       cluster_sync();
@@ -144,11 +145,13 @@ class Selection {
   void narrow(int32_t level, int32_t count) {
     const auto thread = static_cast<int32_t>(threadIdx.x);
     uint64_t own = 0;
+#pragma unroll 1
     for (int32_t i = 0; i < thread_bins; ++i) own += bin_sum(thread * thread_bins + i);
     const uint64_t running = warp_running_sum(own);
     if (thread % warp_size == warp_size - 1) memory_.warp_sums[thread / warp_size] = running;
     __syncthreads();
     uint64_t before = running - own, total = 0;
+#pragma unroll 4
     for (int32_t warp = 0; warp < block_warps; ++warp) {
       if (warp < thread / warp_size) before += memory_.warp_sums[warp];
       total += memory_.warp_sums[warp];
@@ -166,6 +169,7 @@ class Selection {
     }
     if (next.wanted <= before || next.wanted > before + own) return;
     int32_t bin = thread * thread_bins;
+#pragma unroll 1
     for (uint64_t sum = bin_sum(bin); before + sum < next.wanted; sum = bin_sum(++bin)) before += sum;
     next.before = before;
     next.count = bin_entries(bin);
@@ -180,17 +184,20 @@ class Selection {
 
   void tell(const Narrowed& next) {
     memory_.listed = 0;
+#pragma unroll 1
     for (int32_t rank = 0; rank < CLUSTER; ++rank) of_block(&memory_, rank)->narrowed = next;
   }
 
   /// The first block finds the listed candidate at which the sum is reached.
   void find() {
     const int32_t count = memory_.listed;
+#pragma unroll 1
     for (int32_t i = static_cast<int32_t>(threadIdx.x); i < count; i += THREADS) {
       const float logit = key_logit(memory_.keys[i]);
       memory_.measures[i] = measure_ == Measure::one ? 1 : weight_of_exponent(weighing_.exponent(logit));
     }
     __syncthreads();
+#pragma unroll 1
     for (int32_t i = static_cast<int32_t>(threadIdx.x); i < count; i += THREADS) {
       const uint64_t key = memory_.keys[i];
       uint64_t before = narrowed_.before;
