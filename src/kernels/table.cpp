@@ -182,6 +182,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+      attention_wgmma_cuda(),
       attention_mma_cuda(),
       attention_generic_cuda(),
       shadow_kernel<Attention>(),

@@ -56,4 +56,24 @@ inline AttentionParams attention_params(const Attention::Problem& problem, const
   return params;
 }
 
+/// Of the kernels that compute it by matrix products (attention_page.cuh).
+inline std::string defines_of_attention_products(const Attention::Problem& problem, const KernelConfig&) {
+  return define_attention_types(problem) + define("HEAD_DIM", problem.head_dim) +
+         define("SOFT_CAP", problem.soft_cap > 0 ? 1 : 0) + define("SLOPES", problem.slopes ? 1 : 0);
+}
+
+/// With what they may load and store together.
+inline AttentionParams aligned_attention_params(const Attention::Problem& problem, const Attention::Args& args,
+                                                const LaunchCounts& counts) {
+  const auto is_aligned = [](const void* address, DType dtype, int64_t stride, size_t bytes) {
+    return (reinterpret_cast<uintptr_t>(address) | static_cast<uintptr_t>(stride) * size_of(dtype)) % bytes == 0;
+  };
+  AttentionParams params = attention_params(problem, args, counts);
+  params.query_in_chunks = is_aligned(args.query, problem.query, args.query_stride, 16) &&
+                           (problem.rotary_pairs == 0 || (problem.rotary_pairs % (problem.interleaved ? 4 : 8) == 0 &&
+                                                          is_aligned(args.table, DType::f32, args.table_stride, 16)));
+  params.output_in_pairs = is_aligned(args.output, problem.output, args.output_stride, 2 * size_of(problem.output));
+  return params;
+}
+
 }  // namespace incipit

@@ -14,27 +14,10 @@ bool accepts_mma_attention(const Attention::Problem& problem) {
          problem.heads / problem.kv_heads <= shape_of(problem).tile_rows();
 }
 
-std::string defines_of_mma_attention(const Attention::Problem& problem, const KernelConfig&) {
-  return define_attention_types(problem) + define("HEAD_DIM", problem.head_dim) +
-         define("SOFT_CAP", problem.soft_cap > 0 ? 1 : 0) + define("SLOPES", problem.slopes ? 1 : 0);
-}
-
-bool is_aligned(const void* address, int64_t stride_bytes, size_t bytes) {
-  return (reinterpret_cast<uintptr_t>(address) | static_cast<uintptr_t>(stride_bytes)) % bytes == 0;
-}
-
 CudaLaunch launch_mma_attention(const Attention::Problem& problem, const Attention::Args& args, const KernelConfig&,
                                 const LaunchCounts& counts, const CudaLimits& limits) {
   const AttentionShape shape = shape_of(problem);
-  const auto stride_bytes = [](DType dtype, int64_t stride) { return stride * static_cast<int64_t>(size_of(dtype)); };
-  AttentionParams params = attention_params(problem, args, counts);
-  params.query_in_chunks =
-      is_aligned(args.query, stride_bytes(problem.query, args.query_stride), 16) &&
-      (problem.rotary_pairs == 0 || (problem.rotary_pairs % (problem.interleaved ? 4 : 8) == 0 &&
-                                     is_aligned(args.table, stride_bytes(DType::f32, args.table_stride), 16)));
-  params.output_in_pairs =
-      is_aligned(args.output, stride_bytes(problem.output, args.output_stride), 2 * size_of(problem.output));
-
+  AttentionParams params = aligned_attention_params(problem, args, counts);
   // Two blocks a multiprocessor, where it has room for them.
   constexpr int32_t most_bytes = 112 * 1024,
                     reserved_bytes = 1024 + 64;  // those: of a block, by the driver and by name
@@ -65,7 +48,7 @@ size_t mma_attention_workspace(const Attention::Problem& problem, const KernelCo
 Kernel<Attention> attention_mma_cuda() {
   Kernel<Attention> kernel =
       cuda_kernel<Attention>("attention/cuda_mma", any_cuda, accepts_mma_attention,
-                             {"attention_mma.cu", defines_of_mma_attention, launch_mma_attention});
+                             {"attention_mma.cu", defines_of_attention_products, launch_mma_attention});
   kernel.workspace_bytes = mma_attention_workspace;
   return kernel;
 }

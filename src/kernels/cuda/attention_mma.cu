@@ -3,170 +3,11 @@
 // "Flash-Decoding for long-context inference", 2023), in one launch (attention_work.cuh).
 //
 // QUERY, CACHE, OUTPUT are element types, HEAD_DIM a multiple of 16; SOFT_CAP and SLOPES say whether there are any.
-#include "kernels/cuda/attention_work.cuh"
+#include "kernels/cuda/attention_rows.cuh"
 
 using namespace incipit;
 
 constexpr int threads = shape.warps() * warp_size;
-
-/// Query rows for one KV head, of one sequence.
-struct RowBlock {
-  SequenceSpan span;
-  int32_t sequence, kv_head;
-  int32_t first, queries;  // on the launch's axis
-  Group group;
-
-  int32_t rows() const { return queries * group.heads; }
-  int32_t position(const AttentionParams& params, int32_t row) const {
-    return position_of(params, span, query_of(row));
-  }
-  int32_t head(int32_t row) const { return kv_head * group.heads + row - group.query_of(row) * group.heads; }
-  int32_t query_of(int32_t row) const { return first + group.query_of(row); }
-  const QUERY* query(const AttentionParams& params, int32_t row) const {
-    return static_cast<const QUERY*>(params.query) + query_of(row) * params.query_stride + head(row) * head_dim;
-  }
-};
-
-/// Copies queries into shared memory, dim by dim.
-template <int rows, int threads_of>
-__noinline__ static void load_queries_by_dims(const AttentionParams& params, const RowBlock& block, char* shared,
-                                              int32_t thread) {
-#pragma unroll 1
-  for (int32_t index = thread; index < block.rows() * head_dim; index += threads_of) {
-    const int32_t row = index / head_dim, dim = index % head_dim;
-    const int64_t query = block.query_of(row);
-    const auto* head = block.query(params, row);
-    uint32_t words[terms];
-    Unit::split(rotated_dim(params, head, params.table + query * params.table_stride, dim), 0, words);
-#pragma unroll
-    for (int term = 0; term < terms; ++term) {
-      char* to = shared + term * rows * row_bytes + chunk_at(row, dim / 8) + dim % 8 * 2;
-      *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(words[term]);
-    }
-  }
-}
-
-/// Copies queries into shared memory; rows behind the last are zeros.
-template <int rows, int threads_of>
-static void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
-  constexpr int32_t term_bytes = rows * row_bytes;
-  if (!params.query_in_chunks) load_queries_by_dims<rows, threads_of>(params, block, shared, thread);
-#pragma unroll 2
-  for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
-    const int32_t row = index / row_chunks, chunk = index % row_chunks;
-    float values[8] = {};
-    if (row < block.rows()) {
-      if (!params.query_in_chunks) continue;
-      const int64_t query = block.query_of(row);
-      load_query_chunk(params, block.query(params, row), params.table + query * params.table_stride, 8 * chunk, values);
-    }
-    store_query_chunk(values, shared, term_bytes, chunk_at(row, chunk));
-  }
-}
-
-template <int tiles>
-static WarpRows<tiles> rows_of_warp(const AttentionParams& params, const RowBlock& block, int32_t first, int32_t lane) {
-  WarpRows<tiles> rows;
-#pragma unroll
-  for (int tile = 0; tile < tiles; ++tile) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int32_t row = first + 16 * tile + 8 * half + lane / 4;
-      const bool is_row = row < block.rows();
-      rows.position[tile][half] = is_row ? block.position(params, row) : -1;
-      rows.slope[tile][half] = 0;
-#if SLOPES
-      if (is_row) rows.slope[tile][half] = params.slopes[block.head(row)] * log2_e;
-#endif
-    }
-  }
-  const int32_t end = min(first + 16 * tiles, block.rows());
-  if (first < end) {
-    rows.earliest = block.position(params, first);
-    rows.last = block.position(params, end - 1);
-  }
-  return rows;
-}
-
-/// The pages of a sequence's context for one KV head. A lane holds the number of one in 32.
-class Pages {
- public:
-  Pages(const AttentionParams& params, const RowBlock& block, int32_t first)
-      : params_(params),
-        table_(params.cache.page_tables + int64_t{block.sequence} * params.cache.table_stride),
-        first_byte_(params.cache.layer_offset + int64_t{block.kv_head} * 4 * page_tokens * head_dim),
-        written_(block.span.first_position + block.span.tokens),
-        end_(written_ / page_tokens + 1) {
-    load(first);
-  }
-
-  /// Copies a page's keys or values; what was not written becomes zeros.
-  template <int threads_of>
-  void copy(int32_t page, bool values, uint32_t shared, int32_t thread) {
-    if (page >= loaded_ + warp_size) load(page);
-    const int32_t number = __shfl_sync(all_lanes, number_, page - loaded_);
-    const auto* from =
-        reinterpret_cast<const CACHE*>(params_.cache.pool + number * params_.cache.page_bytes + first_byte_);
-    copy_page<threads_of>(shared, from + (values ? page_tokens * head_dim : 0), written_ - page * page_tokens, thread);
-  }
-
- private:
-  void load(int32_t first) {
-    const int32_t page = first + static_cast<int32_t>(threadIdx.x) % warp_size;
-    loaded_ = first;
-    number_ = page < end_ && page < params_.cache.table_stride ? table_[page] : 0;
-  }
-
-  const AttentionParams& params_;
-  const int32_t* table_;
-  int64_t first_byte_;
-  int32_t written_, end_;
-  int32_t loaded_, number_;
-};
-
-static void store_pair(const AttentionParams& params, int64_t row, int32_t column, float first, float second) {
-  auto* to = static_cast<OUTPUT*>(params.output) + row * params.output_stride + column;
-  const Elements<OUTPUT, 2> pair{from_float<OUTPUT>(first), from_float<OUTPUT>(second)};
-  if (params.output_in_pairs) {
-    *reinterpret_cast<Elements<OUTPUT, 2>*>(to) = pair;
-  } else {
-    to[0] = pair.values[0];
-    to[1] = pair.values[1];
-  }
-}
-
-static float factor_of(const AttentionParams& params, float total, float largest, int32_t head) {
-  return params.sinks == nullptr ? inverse_total(total, largest)
-                                 : inverse_total(total, largest, params.sinks[head] * log2_e);
-}
-
-template <int tiles>
-static void store_rows(const AttentionParams& params, const RowBlock& block, int32_t first, int32_t lane,
-                       const RowSums<tiles>& sums) {
-#pragma unroll
-  for (int tile = 0; tile < tiles; ++tile) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int32_t row = first + 16 * tile + 8 * half + lane / 4;
-      if (row >= block.rows()) continue;
-      const int32_t head = block.head(row);
-      const float factor = factor_of(params, sums.total[tile][half], sums.largest[tile][half], head);
-#pragma unroll
-      for (int dim = 0; dim < dim_tiles; ++dim) {
-        store_pair(params, block.query_of(row), head * head_dim + 8 * dim + 2 * (lane & 3),
-                   sums.values[tile][dim][2 * half] * factor, sums.values[tile][dim][2 * half + 1] * factor);
-      }
-    }
-  }
-}
-
-/// Zeros behind the last head of some queries.
-static void store_pads(const AttentionParams& params, int32_t first, int32_t queries, int32_t thread, int32_t step) {
-  const int32_t width = params.heads * head_dim, pads = params.padded_width - width;
-  for (int32_t i = thread; i < queries * pads; i += step) {
-    static_cast<OUTPUT*>(params.output)[(first + i / pads) * params.output_stride + width + i % pads] = OUTPUT{};
-  }
-}
 
 /// A tile: a block's warps have rows each, and share the pages that go through a ring of buffers, keys and values in
 /// turn.
@@ -175,14 +16,7 @@ static void compute_tile(const AttentionParams& params, Sharing sharing, int32_t
   constexpr int rows_of_tile = 16 * tiles * shape.warps();
   constexpr int buffers = shape.buffers();
   const int32_t thread = static_cast<int32_t>(threadIdx.x), lane = thread % warp_size, warp = thread / warp_size;
-  const Place place = sharing.find(item, [&](const Share& share) { return share.tiles * params.kv_heads; });
-  RowBlock block{params.spans[place.sequence], place.sequence, place.index % params.kv_heads, 0, 0, sharing.group()};
-  const Share share = share_of(params, sharing.group(), block.span);
-  // The last queries first, which see most.
-  const int32_t first_query = (share.tiles - 1 - place.index / params.kv_heads) * sharing.group().tile_queries;
-  block.first = share.queries.first + first_query;
-  block.queries = min(sharing.group().tile_queries, share.queries.count - first_query);
-
+  const RowBlock block = tile_of(params, sharing, item);
   const int32_t first_page = first_seen(params, block.position(params, 0)) / page_tokens;
   const int32_t end_page = block.position(params, block.rows() - 1) / page_tokens + 1;
   const uint32_t queries = shared_address(shared), ring = queries + shape.query_bytes(shape.tile_rows());
@@ -190,7 +24,7 @@ static void compute_tile(const AttentionParams& params, Sharing sharing, int32_t
   int32_t copied = 2 * first_page, copied_buffer = 0;  // halves of pages
   const auto copy_next = [&] {
     if (copied < 2 * end_page) {
-      pages.copy<threads>(copied / 2, copied % 2 != 0, ring + copied_buffer * shape.page_bytes(), thread);
+      pages.copy<PageRows, threads>(copied / 2, copied % 2 != 0, ring + copied_buffer * shape.page_bytes(), thread);
     }
     end_copy_group();
     ++copied;
@@ -198,7 +32,7 @@ static void compute_tile(const AttentionParams& params, Sharing sharing, int32_t
   };
 #pragma unroll
   for (int i = 0; i < buffers - 1; ++i) copy_next();
-  load_queries<rows_of_tile, threads>(params, block, shared, thread);
+  load_queries<PageRows, rows_of_tile, threads>(params, block, shared, thread);
 
   const int32_t first_row = warp * 16 * tiles;
   const WarpRows<tiles> rows = rows_of_warp<tiles>(params, block, first_row, lane);
@@ -288,11 +122,11 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
   const uint32_t queries = shared_address(shared);
   const uint32_t keys = queries + shape.query_bytes(shape.piece_rows), values = keys + shape.page_bytes();
   Pages pages(params, block, first_page);
-  pages.copy<warp_size>(first_page, false, keys, lane);
+  pages.copy<PageRows, warp_size>(first_page, false, keys, lane);
   end_copy_group();
-  pages.copy<warp_size>(first_page, true, values, lane);
+  pages.copy<PageRows, warp_size>(first_page, true, values, lane);
   end_copy_group();
-  load_queries<shape.piece_rows, warp_size>(params, block, shared, lane);
+  load_queries<PageRows, shape.piece_rows, warp_size>(params, block, shared, lane);
 
   const WarpRows<1> rows = rows_of_warp<1>(params, block, 0, lane);
   const int32_t rows_of_share = share.queries.count * block.group.heads;
@@ -306,7 +140,7 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
       float scores[1][key_tiles][4];
       multiply_keys<1>(queries, shape.piece_rows * row_bytes, keys, scores);
       __syncwarp();
-      if (page + 1 < end_page) pages.copy<warp_size>(page + 1, false, keys, lane);
+      if (page + 1 < end_page) pages.copy<PageRows, warp_size>(page + 1, false, keys, lane);
       end_copy_group();
       weigh<1>(params, rows, page * page_tokens, scores, weights);
     }
@@ -314,7 +148,7 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
     __syncwarp();
     add_page<1>(weights, values, sums);
     __syncwarp();
-    if (page + 1 < end_page) pages.copy<warp_size>(page + 1, true, values, lane);
+    if (page + 1 < end_page) pages.copy<PageRows, warp_size>(page + 1, true, values, lane);
     end_copy_group();
     if (!is_split) continue;
     leave_sums(params, block,

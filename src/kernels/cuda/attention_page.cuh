@@ -57,9 +57,12 @@ constexpr int row_bytes = shape.row_bytes();
 constexpr int row_chunks = head_dim / 8;  // of 16 bytes
 
 /// A chunk's place among the rows of shared memory.
-inline uint32_t chunk_at(int32_t row, int32_t chunk) {
-  return static_cast<uint32_t>(row * row_bytes + (shape.permuted() ? chunk ^ (row & 7) : chunk) * 16);
-}
+struct PageRows {
+  static constexpr int row_bytes = shape.row_bytes();
+  static uint32_t at(int32_t row, int32_t chunk) {
+    return static_cast<uint32_t>(row * row_bytes + (shape.permuted() ? chunk ^ (row & 7) : chunk) * 16);
+  }
+};
 /// Within its row, for rows lane % 8.
 inline uint32_t lane_chunk(int32_t lane, int32_t chunk) {
   return static_cast<uint32_t>((shape.permuted() ? chunk ^ (lane & 7) : chunk) * 16);
@@ -68,77 +71,6 @@ inline uint32_t lane_chunk(int32_t lane, int32_t chunk) {
 inline uint32_t moved(uint32_t row_at, uint32_t chunk, int rows, int chunks) {
   const uint32_t bytes = shape.permuted() ? chunk ^ static_cast<uint32_t>(chunks * 16) : chunk + chunks * 16;
   return row_at + static_cast<uint32_t>(rows * row_bytes) + bytes;
-}
-
-/// Copies a page's keys or values; tokens from `written` on become zeros.
-template <int threads>
-void copy_page(uint32_t shared, const CACHE* from, int32_t written, int32_t thread) {
-#pragma unroll
-  for (int i = 0; i < page_tokens * row_chunks / threads; ++i) {
-    const int32_t index = i * threads + thread;
-    const int32_t token = index / row_chunks, chunk = index % row_chunks;
-    copy_16_or_zeros(shared + chunk_at(token, chunk), from + int64_t{index} * 8, token < written ? 16 : 0);
-  }
-}
-
-template <typename T>
-void load_chunk(const T* from, float (&to)[8]) {
-  const auto chunk = *reinterpret_cast<const Elements<T, 8>*>(from);
-#pragma unroll
-  for (int i = 0; i < 8; ++i) to[i] = to_float(chunk.values[i]);
-}
-template <>
-inline void load_chunk<float>(const float* from, float (&to)[8]) {
-  const auto* halves = reinterpret_cast<const float4*>(from);
-  const float4 first = halves[0], second = halves[1];
-  to[0] = first.x, to[1] = first.y, to[2] = first.z, to[3] = first.w;
-  to[4] = second.x, to[5] = second.y, to[6] = second.z, to[7] = second.w;
-}
-
-/// Eight dims of a query's head from `dim` on, rotated (AttentionParams::query_in_chunks).
-inline void load_query_chunk(const AttentionParams& params, const QUERY* head, const float* table, int32_t dim,
-                             float (&values)[8]) {
-  const int32_t pairs = params.rotary_pairs;
-  load_chunk(head + dim, values);
-  if (pairs == 0) return;
-  // What passes through is loaded like the rest and not used.
-  const bool passes = dim >= 2 * pairs;
-  if (params.interleaved) {
-    const int32_t pair = passes ? 0 : dim / 2;
-    const float4 cosines = *reinterpret_cast<const float4*>(table + pair);
-    const float4 sines = *reinterpret_cast<const float4*>(table + pairs + pair);
-    const float cosine[4] = {cosines.x, cosines.y, cosines.z, cosines.w};
-    const float sine[4] = {sines.x, sines.y, sines.z, sines.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float x = values[2 * i], y = values[2 * i + 1];
-      values[2 * i] = passes ? x : rotated(x, y, cosine[i], sine[i], false);
-      values[2 * i + 1] = passes ? y : rotated(y, x, cosine[i], sine[i], true);
-    }
-    return;
-  }
-  const bool second = dim >= pairs;
-  const int32_t pair = passes ? 0 : second ? dim - pairs : dim;
-  float others[8], cosines[8], sines[8];
-  load_chunk(head + (second ? pair : pair + pairs), others);
-  load_chunk(table + pair, cosines);
-  load_chunk(table + pairs + pair, sines);
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    values[i] = passes ? values[i] : rotated(values[i], others[i], cosines[i], sines[i], second);
-  }
-}
-
-/// Writes them as operands, each term into its rows.
-inline void store_query_chunk(const float (&values)[8], char* shared, int32_t term_bytes, uint32_t at) {
-  uint32_t words[4][terms];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) Unit::split(values[2 * i], values[2 * i + 1], words[i]);
-#pragma unroll
-  for (int term = 0; term < terms; ++term) {
-    *reinterpret_cast<uint4*>(shared + term * term_bytes + at) =
-        uint4{words[0][term], words[1][term], words[2][term], words[3][term]};
-  }
 }
 
 // ---- rows of a warp. A lane has columns of rows lane / 4 and lane / 4 + 8 of each tile of 16.

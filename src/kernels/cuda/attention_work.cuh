@@ -108,6 +108,18 @@ class Sharing {
     }
   }
 
+  /// The same where all is computed in tiles of up to `rows` rows, or of half of them where blocks would be idle.
+  void begin_tiles(int32_t blocks, int32_t rows) {
+    Work work{sequences_of(params_), 0, 0, 0, 0x7fffffff, false, group_of(params_, rows)};
+    work.group.block_queries = 0;
+    count(work);
+    if (2 * work.tiles <= blocks && rows / 2 >= work.group.heads) {
+      work.group.tile_queries = rows / 2 / work.group.heads;
+      count(work);
+    }
+    work_ = work;
+  }
+
   const Work& work() const { return work_; }
   const Group& group() const { return work_.group; }
 

@@ -27,6 +27,7 @@ Kernel<Linear> linear_gemv_cuda();
 Kernel<Linear> linear_gemv_fma_cuda();
 Kernel<Linear> linear_generic_cuda();
 Kernel<Linear> linear_mma_cuda();
+Kernel<Attention> attention_wgmma_cuda();
 Kernel<Attention> attention_mma_cuda();
 Kernel<Attention> attention_generic_cuda();
 Kernel<ResolveTokens> resolve_tokens_cuda();
