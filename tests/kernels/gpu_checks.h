@@ -16,6 +16,7 @@
 #include "kernels/live_allocations.h"
 #include "kernels/problem.h"
 #include "kernels/shadow/shadow_kernel.h"
+#include "row_invariance.h"
 #include "tune/cuda_compiler.h"
 
 namespace incipit {
@@ -170,33 +171,44 @@ void run_on_gpu(GpuBench& bench, const Kernel<Family>& kernel, const KernelConfi
   bench.bring_back();
 }
 
+/// Loads what the kernels for this GPU in `table` need for the problems that they accept, and gives the kernels.
+template <typename Family>
+std::vector<const Kernel<Family>*> load_kernels(GpuBench& bench, std::span<const Kernel<Family>> table,
+                                                const std::vector<typename Family::Problem>& problems,
+                                                const Target& target) {
+  std::vector<const Kernel<Family>*> kernels;
+  std::set<DeviceFunction> functions;
+  for (const Kernel<Family>& kernel : table) {
+    if (kernel.needs.backend != Backend::cuda || !target.includes(kernel.needs)) continue;
+    kernels.push_back(&kernel);
+    for (const auto& problem : problems) {
+      if (!kernel.accepts(problem)) continue;
+      for (const KernelConfig& config : kernel.configs) functions.insert(function_of(kernel, problem, config));
+    }
+  }
+  bench.load(functions);
+  return kernels;
+}
+
+template <typename Family>
+std::vector<typename Family::Problem> problems_for_accelerators() {
+  std::vector<typename Family::Problem> problems;
+  for (const auto& problem : KernelCase<Family>::test_problems()) problems.push_back(for_accelerators(problem));
+  return problems;
+}
+
 /// Holds each of the GPU's kernels in `table` against the reference, compiled for `target`: every test problem that it
 /// accepts, every row count, every configuration, with the counts of the arguments and with a step's.
 template <typename Family>
 void check_gpu_kernels(std::span<const Kernel<Family>> table, const Target& target) {
-  using Problem = typename Family::Problem;
-  std::vector<const Kernel<Family>*> kernels;
-  for (const Kernel<Family>& kernel : table) {
-    if (kernel.needs.backend == Backend::cuda && target.includes(kernel.needs)) kernels.push_back(&kernel);
-  }
-  std::vector<Problem> problems;
-  std::set<DeviceFunction> functions;
-  for (const Problem& problem : KernelCase<Family>::test_problems()) {
-    problems.push_back(for_accelerators(problem));
-    for (const Kernel<Family>* kernel : kernels) {
-      if (!kernel->accepts(problems.back())) continue;
-      for (const KernelConfig& config : kernel->configs) {
-        functions.insert(function_of(*kernel, problems.back(), config));
-      }
-    }
-  }
+  const std::vector<typename Family::Problem> problems = problems_for_accelerators<Family>();
   GpuBench& bench = GpuBench::of(target);
-  bench.load(functions);
+  const auto kernels = load_kernels<Family>(bench, table, problems, target);
 
   const LiveAllocations allocations;
   std::set<std::string_view> reached;
   uint64_t seed = 1;
-  for (const Problem& problem : problems) {
+  for (const auto& problem : problems) {
     for (const int32_t rows : KernelCase<Family>::test_rows()) {
       ++seed;
       for (const Kernel<Family>* kernel : kernels) {
@@ -218,6 +230,39 @@ void check_gpu_kernels(std::span<const Kernel<Family>> table, const Target& targ
   }
   for (const Kernel<Family>* kernel : kernels) {
     EXPECT_TRUE(reached.contains(kernel->name)) << kernel->name << " accepts none of its family's test problems";
+  }
+}
+
+/// Holds a row's bits against those of the same row in smaller steps, with other rows behind it in memory.
+template <typename Family>
+void check_gpu_row_invariance() {
+  constexpr int32_t all = 150;
+  const Target target = this_machine(Backend::cuda);
+  const std::vector<typename Family::Problem> problems = problems_for_accelerators<Family>();
+  GpuBench& bench = GpuBench::of(target);
+  const auto kernels = load_kernels<Family>(bench, Family::kernels(), problems, target);
+  const LiveAllocations allocations;
+  uint64_t seed = 100;
+  for (const auto& problem : problems) {
+    ++seed;
+    for (const Kernel<Family>* kernel : kernels) {
+      if (!kernel->accepts(problem)) continue;
+      const auto step = make_case(*kernel, problem, all, seed);
+      for (const KernelConfig& config : kernel->configs) {
+        const auto first = [&](int32_t rows, int32_t kept, CountsFrom counts) {
+          return first_rows(problem, *step, rows, kept, [&](const typename Family::Args& args) {
+            run_on_gpu<Family>(bench, *kernel, config, problem, args, rows, counts);
+          });
+        };
+        for (const int32_t rows : {1, 2, 17, 70}) {
+          const auto want = first(all, rows, CountsFrom::step);
+          for (const CountsFrom counts : {CountsFrom::step, CountsFrom::arguments}) {
+            EXPECT_EQ(first(rows, rows, counts), want)
+                << kernel->name << " " << config.name << ": " << to_text(problem) << ", " << rows << " rows";
+          }
+        }
+      }
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // The CUDA kernels: on a GPU against their families' references; without one, what the compiler makes of them.
 #include "all_cases.h"
+#include "attention_chunks.h"
 #include "gpu_checks.h"
 #include "kernels/cuda/device_code.h"
 #include "kernels/family_tests.h"
@@ -24,6 +25,30 @@ TYPED_TEST(EveryKernelOnAGpu, MatchesTheReference) {
 /// The kernels of any GPU, as the driver compiles them from an engine for the least one.
 TYPED_TEST(EveryKernelOnAGpu, MatchesTheReferenceFromAnEngineForSm80) {
   check_gpu_kernels<TypeParam>(TypeParam::kernels(), Target(Backend::cuda, least_cuda));
+}
+
+template <typename Family>
+class RowInvarianceOnAGpu : public EveryKernelOnAGpu<Family> {};
+TYPED_TEST_SUITE(RowInvarianceOnAGpu, RowWiseFamilies, FamilyNames);
+
+TYPED_TEST(RowInvarianceOnAGpu, ARowIsTheSameAloneAndAmongOthers) { check_gpu_row_invariance<TypeParam>(); }
+
+class AttentionOnAGpu : public EveryKernelOnAGpu<Attention> {};
+
+TEST_F(AttentionOnAGpu, DoesNotDependOnChunking) {
+  std::vector<Attention::Problem> problems;
+  for (const Attention::Problem& problem : chunked_problems()) problems.push_back(for_accelerators(problem));
+  const Target target = this_machine(Backend::cuda);
+  GpuBench& bench = GpuBench::of(target);
+  load_kernels<Attention>(bench, Attention::kernels(), problems, target);
+  const LiveAllocations allocations;
+  for (const Attention::Problem& problem : problems) {
+    check_chunking(Attention::kernels(), problem,
+                   [&](const Kernel<Attention>& kernel, const KernelConfig& config, const Attention::Problem& of,
+                       const Attention::Args& args, int32_t rows) {
+                     run_on_gpu<Attention>(bench, kernel, config, of, args, rows, CountsFrom::step);
+                   });
+  }
 }
 
 template <typename Family>
