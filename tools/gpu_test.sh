@@ -173,17 +173,19 @@ run_tests() {
   note "| $program | $((passed - before[0])) | $((failed - before[1])) | $((skipped - before[2])) | $((SECONDS - start)) |"
 }
 
-# build NAME OPTION…: an engine in $work/NAME.engine.
+# build NAME OPTION…: an engine for this GPU, which lies in $big/NAME.engine. All share what was measured and compiled.
 build() {
   local name=$1
   shift
-  succeed "build-$name" "$incipit" build "$@" -o "$big/$name.engine" --no-baseline
+  succeed "build-$name" "$incipit" build "$@" -o "$big/$name.engine" --target cuda --no-baseline \
+    --tuning-cache "$work/gpu.tuning"
 }
 
 # ---- what is here
 gpu='' driver='' has_gpu='' has_nvrtc=''
 if command -v nvidia-smi >/dev/null; then
   IFS=, read -r gpu driver < <(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null)
+  driver=${driver# }
 elif [[ -r /proc/driver/nvidia/version ]]; then
   driver=$(head -n 1 /proc/driver/nvidia/version)
 fi
@@ -256,7 +258,7 @@ if wanted verify; then
         skip "verify-$name: no GPU"
       elif [[ ! -e $folder ]]; then
         skip "verify-$name: the model is not here"
-      elif build "$name" "$folder" --target cuda --precision "$precision"; then
+      elif build "$name" "$folder" --precision "$precision" --no-tune; then
         succeed "verify-$name" "$incipit" verify "$big/$name.engine" --golden "$folder/golden.safetensors" \
           --tolerance $tolerance
       fi
@@ -265,7 +267,7 @@ if wanted verify; then
   name=classics-bf16
   if [[ ! $has_gpu || ! $has_nvrtc || ! -e $here/models/classics-16m ]]; then
     skip "run-$name: no GPU, or no models/classics-16m (--tree)"
-  elif build "$name" "$here/models/classics-16m" --target cuda --precision bf16; then
+  elif build "$name" "$here/models/classics-16m" --precision bf16; then
     succeed "run-$name" "$incipit" run "$big/$name.engine" --greedy --max-tokens 48 'Call me Ishmael.'
     succeed "verify-$name" "$incipit" verify "$big/$name.engine" --golden "$fixtures/classics-16m-golden/golden.json"
     succeed "bench-$name" "$incipit" bench "$big/$name.engine" --prompt 128,512,1024 --steps
@@ -282,8 +284,7 @@ measure() {
     skip "bench-$name: no GPU"
     return
   fi
-  build "$name" --geometry "$1" --target cuda --precision "$2" --max-context 4096 --max-batch 8 \
-    --tuning-cache "$logs/gpu.tuning" || return
+  build "$name" --geometry "$1" --precision "$2" --max-context 4096 --max-batch 8 || return
   start=$((SECONDS - start))
   succeed "bench-$name" "$incipit" bench "$big/$name.engine" --prompt 128,130,512,700,1024,1025,2048 \
     --decode-context 1024 --steps
@@ -303,6 +304,7 @@ if wanted bench; then
   fi
 fi
 
+[[ -e $work/gpu.tuning ]] && cp "$work/gpu.tuning" "$logs/"
 if ((${#skips[@]})); then
   printf '%s\n' "${skips[@]}" >"$logs/skipped.log"
   say "skipped tests by name: $logs/skipped.log"

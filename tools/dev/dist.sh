@@ -38,6 +38,8 @@ make_gpu_tarball() {
   tar -C build/dist -cf - --owner=0 --group=0 --sort=name incipit-gpu-test | gzip -9 >"$stage.tar.gz"
   bytes=$(stat -c %s "$stage.tar.gz")
   ((bytes <= 12 << 20)) || fail "$stage.tar.gz has $bytes bytes, and 12 MiB is what it may have: leave a model out"
+  # It runs where there is no GPU, and says so.
+  "$stage/gpu-test" --only refusals --record build/log/gpu-refusals.md
   say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)): ./dev gpu-test, or its script gpu-test, on a machine with a GPU"
 }
 
