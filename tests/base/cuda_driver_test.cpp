@@ -10,6 +10,9 @@
 
 #if __has_include(<cuda.h>)
 #include <cuda.h>
+// A toolkit's header gives the newest version the plain name.
+#undef cuEventElapsedTime
+extern "C" CUresult cuEventElapsedTime(float*, CUevent, CUevent);
 #endif
 
 namespace incipit {
@@ -47,15 +50,16 @@ struct Same<Result (*)(Ours...), TheirResult (*)(Theirs...)> {
       return Same<Result, TheirResult>::value && (Same<Ours, Theirs>::value && ...);
   }();
 };
+/// Headers of CUDA 13 align it to 128 bytes; the driver asks for 64.
+template <>
+struct Same<cuda::EncodedMap, CUtensorMap>
+    : std::bool_constant<sizeof(cuda::EncodedMap) == sizeof(CUtensorMap) &&
+                         alignof(CUtensorMap) % alignof(cuda::EncodedMap) == 0> {};
 static_assert(Same<int (*)(const char**, void*), CUresult (*)(const char**, void*)>::value);
 static_assert(!Same<int (*)(int), int (*)(long)>::value);
 static_assert(!Same<int (*)(int*), int (*)(long*)>::value);
 static_assert(!Same<int (*)(const int*), int (*)(int*)>::value);
 static_assert(!Same<int (*)(int), int (*)(int, int)>::value);
-
-// A toolkit's header gives the newest version the plain name.
-#undef cuEventElapsedTime
-extern "C" CUresult cuEventElapsedTime(float*, CUevent, CUevent);
 
 #define INCIPIT_CUDA_SAME(name, symbol, ...) \
   static_assert(Same<decltype(cuda::Driver::name), decltype(&::symbol)>::value, #symbol);
@@ -112,7 +116,7 @@ INCIPIT_SAME_PLACE(cuda::LaunchAttributeValue, early_start, CUlaunchAttributeVal
                    programmaticStreamSerializationAllowed);
 static_assert(sizeof(cuda::LaunchConfig) == sizeof(CUlaunchConfig));
 static_assert(sizeof(cuda::LaunchAttribute) == sizeof(CUlaunchAttribute));
-static_assert(sizeof(cuda::EncodedMap) == sizeof(CUtensorMap) && alignof(cuda::EncodedMap) == alignof(CUtensorMap));
+static_assert(Same<cuda::EncodedMap, CUtensorMap>::value);
 
 TEST(CudaDriver, IsDeclaredAsAToolkitDoes) { EXPECT_GE(CUDA_VERSION, cuda::least_driver_version); }
 
