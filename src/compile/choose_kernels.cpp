@@ -65,6 +65,10 @@ class KernelChooser {
     }
     return choices;
   }
+  /// What choose() will ask of the tuner for a step.
+  void add_requests(const plan::StepT& step, const WeightLayout* layout, std::vector<TuneRequest>& requests) const {
+    for (const int32_t rows : edges_.at(step.axis)) requests.push_back({step.problem, rows, layout});
+  }
   int32_t problems() const { return static_cast<int32_t>(chosen_.size()); }
 
  private:
@@ -118,6 +122,14 @@ Tuned choose_kernels(Planned planned, const CompileOptions& options, const Targe
   const auto choose = [&](plan::StepT& step) {
     note_portable_fallbacks(step.problem, chooser.choose(step, layout_of_weight(tuned.draft, step)), target, fallbacks);
   };
+  std::vector<TuneRequest> requests;
+  for (const plan::StepT& step : plan.steps) chooser.add_requests(step, layout_of_weight(tuned.draft, step), requests);
+  for (const plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) {
+    if (step != nullptr) chooser.add_requests(*step, nullptr, requests);
+  }
+  if (compiler != nullptr) progress.stage("compiling kernels", 0);
+  tuner.expect(requests);
+  if (compiler != nullptr) progress.finish();
   progress.stage("kernels", static_cast<int64_t>(plan.steps.size()), "steps");
   for (plan::StepT& step : plan.steps) {
     choose(step);

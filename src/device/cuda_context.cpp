@@ -5,6 +5,7 @@ namespace incipit {
 const cuda::Driver& cuda_driver() {
   const cuda::Driver& driver = cuda::driver();
   static const cuda::Context context = [&] {
+    const LoggedTime logged("for a context");
     cuda::Context made = nullptr;
     driver.check(driver.retain_context(&made, cuda::gpu().device), "making a context");
     return made;

@@ -2,9 +2,12 @@
 // owner.
 #pragma once
 
+#include <chrono>
+#include <string>
 #include <utility>
 
 #include "base/cuda_driver.h"
+#include "base/log.h"
 
 namespace incipit {
 
@@ -37,6 +40,22 @@ using CudaEvent = CudaOwned<cuda::Event, &cuda::Driver::destroy_event>;
 using CudaModule = CudaOwned<cuda::Module, &cuda::Driver::unload_module>;
 using CudaGraphProgram = CudaOwned<cuda::GraphProgram, &cuda::Driver::destroy_graph_program>;
 using CudaHostMemory = CudaOwned<void*, &cuda::Driver::release_host>;
+
+/// Logs how long it lived, for who asks what loading an engine spends its time on (--log-level debug).
+class LoggedTime {
+ public:
+  explicit LoggedTime(std::string what) : what_(std::move(what)), start_(std::chrono::steady_clock::now()) {}
+  ~LoggedTime() {
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start_;
+    spdlog::debug("GPU: {:.1f} ms {}", taken.count(), what_);
+  }
+  LoggedTime(const LoggedTime&) = delete;
+  LoggedTime& operator=(const LoggedTime&) = delete;
+
+ private:
+  std::string what_;
+  std::chrono::steady_clock::time_point start_;
+};
 
 CudaStream make_cuda_stream();
 CudaEvent make_cuda_event(unsigned flags);

@@ -66,6 +66,7 @@ void encode_map(const TensorMap& map, std::byte* place) {
 
 void CudaFunctions::load(std::span<const std::byte> bytes) {
   const CudaCode code = read_cuda_code(bytes);
+  const LoggedTime logged(fmt::format("for loading {} functions", code.functions.size()));
   const cuda::Driver& driver = cuda_driver();
   const Target here(Backend::cuda, static_cast<uint16_t>(cuda::gpu().architecture));
   const bool own = here.includes(code.target) && here.architecture / 10 == code.target.architecture / 10;
@@ -158,6 +159,24 @@ void CudaProgram::replay(cuda::Stream stream) const {
   driver.check(driver.launch_graph(graph.get(), stream), "launching a program");
 }
 
+namespace {
+
+/// The program's launches as a graph; null where the driver cannot.
+cuda::Graph capture(const CudaProgram& program, cuda::Stream stream) {
+  const cuda::Driver& driver = cuda_driver();
+  cuda::Graph graph = nullptr;
+  driver.check(driver.begin_capture(stream, cuda::CaptureMode::thread_local_mode), "recording a program");
+  try {
+    program.replay(stream);
+  } catch (const Error& error) {
+    spdlog::debug("{}", error.what());
+  }
+  driver.end_capture(stream, &graph);
+  return graph;
+}
+
+}  // namespace
+
 std::unique_ptr<CudaProgram> record_cuda_program(std::span<const PreparedLaunch* const> launches, cuda::Stream stream) {
   auto program = std::make_unique<CudaProgram>();
   bool small = true;
@@ -166,15 +185,17 @@ std::unique_ptr<CudaProgram> record_cuda_program(std::span<const PreparedLaunch*
     small = small && program->launches.back()->rows <= graph_rows;
   }
   if (!small || launches.empty()) return program;
+  const LoggedTime logged(fmt::format("for a graph of {} launches", launches.size()));
   const cuda::Driver& driver = cuda_driver();
-  driver.check(driver.begin_capture(stream, cuda::CaptureMode::thread_local_mode), "recording a program");
-  program->replay(stream);
-  cuda::Graph graph = nullptr;
-  driver.check(driver.end_capture(stream, &graph), "recording a program");
+  cuda::Graph graph = capture(*program, stream);
   cuda::GraphProgram made = nullptr;
-  const cuda::Result result = driver.instantiate_graph(&made, graph, 0);
-  driver.destroy_graph(graph);
-  driver.check(result, "making a program of what was recorded");
+  const cuda::Result result = graph == nullptr ? cuda::Result::success : driver.instantiate_graph(&made, graph, 0);
+  if (graph != nullptr) driver.destroy_graph(graph);
+  if (made == nullptr) {
+    // Drivers before CUDA 12.3 make no graphs of launches that start early.
+    spdlog::debug("GPU: no graph: {}", driver.describe(result));
+    return program;
+  }
   program->graph = CudaGraphProgram(made);
   driver.check(driver.upload_graph(made, stream), "bringing a program to it");
   return program;

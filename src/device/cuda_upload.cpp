@@ -1,5 +1,6 @@
 #include "device/cuda_upload.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -21,9 +22,10 @@
 namespace incipit {
 namespace {
 
-constexpr size_t piece_bytes = size_t{8} << 20;
-constexpr size_t turns = 2;         // pieces of a thread: one is read while the other is copied
-constexpr size_t most_threads = 8;  // what a bus takes in
+constexpr size_t piece_bytes = size_t{4} << 20;
+constexpr size_t turns = 2;                     // pieces of a thread: one is read while the other is copied
+constexpr size_t most_threads = 8;              // what a bus takes in
+constexpr size_t few_bytes = size_t{64} << 20;  // the driver's own way is as fast as making memory for ours
 
 /// Maps the pages of a file that is in memory in one call, where touching each of them would fault. A system that
 /// cannot leaves it at that.
@@ -68,6 +70,14 @@ struct Upload {
 
 void upload_to_gpu(cuda::Address target, std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
+  const LoggedTime logged(fmt::format("for copying {} bytes", bytes.size()));
+  if (bytes.size() <= few_bytes) {
+    const cuda::Driver& driver = cuda_driver();
+    const CudaStream stream = make_cuda_stream();
+    driver.check(driver.copy_to_device(target, bytes.data(), bytes.size(), stream.get()), "copying weights to it");
+    driver.check(driver.finish_stream(stream.get()), "copying weights to it");
+    return;
+  }
   Upload upload{target, bytes};
   const size_t threads = std::min({most_threads, static_cast<size_t>(available_cores()), upload.pieces()});
   const cuda::Driver& driver = cuda_driver();

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/thread_pool.h"
 #include "kernels/cuda/device_code.h"
 #include "tune/cuda_sources.h"
@@ -158,7 +159,7 @@ CudaObject compile_cuda(std::string_view function, const Target& target, bool ve
 CudaCompiler::CudaCompiler(const Target& target, std::filesystem::path cache, int threads)
     : target_(target), cache_(std::move(cache)), threads_(threads) {}
 
-void CudaCompiler::compile_missing(const std::set<DeviceFunction>& functions) {
+void CudaCompiler::compile(const std::set<DeviceFunction>& functions) {
   struct Work {
     std::string function;
     std::filesystem::path place;  // in the cache
@@ -186,6 +187,7 @@ void CudaCompiler::compile_missing(const std::set<DeviceFunction>& functions) {
   pool.parallel_for(static_cast<int64_t>(list.size()), [&](int64_t i, int) {
     Work& work = list[static_cast<size_t>(i)];
     try {
+      check_interrupt();
       work.object = compile_cuda(work.function, target_);
     } catch (...) {
       work.failure = std::current_exception();
@@ -206,7 +208,7 @@ void CudaCompiler::compile_missing(const std::set<DeviceFunction>& functions) {
 }
 
 std::vector<std::byte> CudaCompiler::code_of(const std::set<DeviceFunction>& functions) {
-  compile_missing(functions);
+  compile(functions);
   CudaCode code;
   code.target = target_;
   for (const DeviceFunction& function : functions) {

@@ -39,14 +39,14 @@ class CudaCompiler {
   /// something to keep. Empty: none.
   CudaCompiler(const Target& target, std::filesystem::path cache, int threads);
 
-  /// The section `device_code` of these functions. Throws Error as compile_cuda().
+  /// Compiles those that were not yet, on all threads. Throws Error as compile_cuda(), and for Ctrl-C.
+  void compile(const std::set<DeviceFunction>& functions);
+  /// The section `device_code` of these functions, which are compiled where they were not.
   std::vector<std::byte> code_of(const std::set<DeviceFunction>& functions);
   /// How many were compiled and not found in the cache.
   int32_t compiled() const { return compiled_; }
 
  private:
-  void compile_missing(const std::set<DeviceFunction>& functions);
-
   Target target_;
   std::filesystem::path cache_;
   int threads_;

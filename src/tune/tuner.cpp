@@ -71,9 +71,52 @@ struct Tuner::State {
   TuningCache& cache;
   TunerOptions options;
   std::unique_ptr<Device> device;  // null: nothing is measured
+  KeptWeights weights;             // of the last problem: its next number of rows takes them again
 
   State(TuningCache& c, const TunerOptions& o) : cache(c), options(o) {
     if (o.measure && runs_here(o.target)) device = make_device(o.target, o.threads);
+  }
+
+  /// A measurement of the cache's, of a kernel that is still there and computes the problem; null: there is none.
+  template <typename Family>
+  const KernelChoice* known_choice(const TuneRequest& request, const typename Family::Problem& problem) const {
+    const KernelChoice* known = cache.find(options.target, request.problem, request.rows);
+    if (known == nullptr) return nullptr;
+    const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
+    const bool fits = kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
+                      kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
+                      find_config(*kernel, known->config) != nullptr;
+    return fits ? known : nullptr;
+  }
+
+  template <typename Family>
+  std::vector<Candidate<Family>> candidates_for(const TuneRequest& request,
+                                                const typename Family::Problem& problem) const {
+    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
+    if (list.empty()) throw no_kernel(request.problem, options.target);
+    return list;
+  }
+
+  template <typename Family>
+  bool measures(const std::vector<Candidate<Family>>& list) const {
+    constexpr bool worth_it =
+        std::is_same_v<Family, Linear> || std::is_same_v<Family, ExpertLinear> || std::is_same_v<Family, Attention>;
+    return worth_it && device != nullptr && list.size() > 1;
+  }
+
+  /// The functions that choose() will run, or what it will take unmeasured.
+  template <typename Family>
+  void add_functions(const TuneRequest& request, std::set<DeviceFunction>& functions) const {
+    const auto problem = problem_from_text<typename Family::Problem>(request.problem);
+    if (const KernelChoice* known = known_choice<Family>(request, problem)) {
+      functions.insert(incipit::function_of(request.problem, known->kernel, known->config));
+      return;
+    }
+    std::vector<Candidate<Family>> list = candidates_for<Family>(request, problem);
+    if (!measures(list)) list = {best_guess(list, problem, request.rows)};
+    for (const Candidate<Family>& candidate : list) {
+      functions.insert(incipit::function_of(*candidate.kernel, problem, *candidate.config));
+    }
   }
 
   template <typename Family>
@@ -90,7 +133,7 @@ struct Tuner::State {
   template <typename Workload, typename Family = typename Workload::Family>
   void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
     load_code(list, problem);
-    Workload workload(*device, problem, list.front().kernel->layout, rows);
+    Workload workload(*device, problem, list.front().kernel->layout, rows, &weights);
     DeviceOperands workspaces(*device);
     const bool is_cpu = options.target.backend == Backend::cpu;
     if constexpr (requires(typename Family::Args args) { args.workspace; }) {
@@ -134,25 +177,16 @@ struct Tuner::State {
   template <typename Family>
   KernelChoice choose(const TuneRequest& request) {
     const auto problem = problem_from_text<typename Family::Problem>(request.problem);
-    if (const KernelChoice* known = cache.find(options.target, request.problem, request.rows)) {
-      const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
-      if (kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
-          kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
-          find_config(*kernel, known->config) != nullptr) {
-        return *known;
-      }
-    }
-    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
-    if (list.empty()) throw no_kernel(request.problem, options.target);
-    const bool runnable = device != nullptr;
+    if (const KernelChoice* known = known_choice<Family>(request, problem)) return *known;
+    std::vector<Candidate<Family>> list = candidates_for<Family>(request, problem);
+    const bool measured = measures(list);
     if constexpr (std::is_same_v<Family, Linear>) {
-      if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
+      if (measured) measure<LinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, ExpertLinear>) {
-      if (runnable && list.size() > 1) measure<ExpertLinearWorkload>(list, problem, request.rows);
+      if (measured) measure<ExpertLinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, Attention>) {
-      if (runnable && list.size() > 1) measure<AttentionWorkload>(list, problem, request.rows);
+      if (measured) measure<AttentionWorkload>(list, problem, request.rows);
     }
-    const bool measured = list.front().best < std::numeric_limits<double>::infinity();
     KernelChoice choice = choice_of(measured ? list.front() : best_guess(list, problem, request.rows));
     // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
     if (choice.microseconds > 0) cache.set(options.target, request.problem, request.rows, choice);
@@ -162,6 +196,16 @@ struct Tuner::State {
 
 Tuner::Tuner(TuningCache& cache, const TunerOptions& options) : state_(std::make_unique<State>(cache, options)) {}
 Tuner::~Tuner() = default;
+
+void Tuner::expect(const std::vector<TuneRequest>& requests) {
+  if (state_->options.target.backend != Backend::cuda || state_->options.compiler == nullptr) return;
+  std::set<DeviceFunction> functions;
+  for (const TuneRequest& request : requests) {
+    with_family(family_of(request.problem),
+                [&](auto tag) { state_->add_functions<typename decltype(tag)::type>(request, functions); });
+  }
+  state_->options.compiler->compile(functions);
+}
 
 KernelChoice Tuner::choose(const TuneRequest& request) {
   KernelChoice choice;

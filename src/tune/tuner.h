@@ -84,6 +84,9 @@ class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);
   ~Tuner();
+  /// Compiles what choosing for these will take, for a target whose kernels are compiled: all at once takes the least
+  /// time.
+  void expect(const std::vector<TuneRequest>& requests);
   /// Throws Error when no kernel of the table fits the problem ("no kernel for … on cpu-generic").
   KernelChoice choose(const TuneRequest& request);
 

@@ -1,11 +1,14 @@
 #include "tune/workload.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <random>
 
 #include "kernels/kv_pages.h"
+#include "kernels/problem.h"
 #include "tune/evict.h"
 
 namespace incipit {
@@ -57,6 +60,18 @@ int64_t copies_of(const Device& device, bool evicts, int32_t rows, int64_t weigh
   return std::clamp<int64_t>((is_cpu ? cold_bytes : cold_bytes_of_a_gpu) / weight_bytes, 1, 64);
 }
 
+/// A problem's weights, made where they are not those of before.
+std::shared_ptr<const WeightWorkload> weights_of(Device& device, const WeightLayout& layout, const WeightShape& weight,
+                                                 int64_t count, std::string of, KeptWeights* kept) {
+  of += fmt::format(" {} {}", layout.name, count);
+  if (kept == nullptr) return std::make_shared<const WeightWorkload>(device, layout, weight, count);
+  if (kept->of != of) {
+    *kept = {};  // first: both may not fit
+    *kept = {std::move(of), std::make_shared<const WeightWorkload>(device, layout, weight, count)};
+  }
+  return kept->weights;
+}
+
 /// Enough to be cold in the caches, and a different one for every slot of a row.
 int32_t present_experts(const ExpertLinear::Problem& problem, int64_t expert_bytes) {
   constexpr int64_t weight_bytes = int64_t{256} << 20;
@@ -66,9 +81,8 @@ int32_t present_experts(const ExpertLinear::Problem& problem, int64_t expert_byt
 
 }  // namespace
 
-WeightWorkload::WeightWorkload(DeviceOperands& operands, const WeightLayout& layout, const WeightShape& weight,
-                               int64_t count)
-    : bytes_(packed_shape(layout, weight).bytes()) {
+WeightWorkload::WeightWorkload(Device& device, const WeightLayout& layout, const WeightShape& weight, int64_t count)
+    : bytes_(packed_shape(layout, weight).bytes()), operands_(device) {
   for (const PlaneShape& plane : planes_of(layout, weight, false)) {
     const Shape shape{count, plane.elements};
     switch (plane.role) {
@@ -80,10 +94,10 @@ WeightWorkload::WeightWorkload(DeviceOperands& operands, const WeightLayout& lay
       case PlaneRole::bias: break;
     }
   }
-  packed_.codes = operands.input(codes_);
-  packed_.scales = operands.input(scales_);
-  packed_.zero_points = operands.input(zero_points_);
-  packed_.code_sums = operands.input_as<int32_t>(code_sums_);
+  packed_.codes = operands_.input(codes_);
+  packed_.scales = operands_.input(scales_);
+  packed_.zero_points = operands_.input(zero_points_);
+  packed_.code_sums = operands_.input_as<int32_t>(code_sums_);
 }
 
 PackedWeight WeightWorkload::packed(int64_t first) const {
@@ -92,12 +106,13 @@ PackedWeight WeightWorkload::packed(int64_t first) const {
   return weight;
 }
 
-LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows)
+LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows,
+                               KeptWeights* kept)
     : problem_(problem),
       evicts_(device.target().backend == Backend::cpu && can_evict()),
       copies_(copies_of(device, evicts_, rows, packed_shape(*layout, problem.weight()).bytes())),
       operands_(device),
-      weight_(operands_, *layout, problem.weight(), copies_) {
+      weight_(weights_of(device, *layout, problem.weight(), copies_, to_text(problem), kept)) {
   const int64_t width = problem.output_width();
   input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
   input_scales_ = scales(DType::f32, {rows}, 2);
@@ -116,18 +131,18 @@ LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, c
 
 Linear::Args LinearWorkload::next(int32_t rows) {
   args_.rows = rows;
-  args_.weight = weight_.packed(turn_);
+  args_.weight = weight_->packed(turn_);
   turn_ = (turn_ + 1) % copies_;
-  if (evicts_) evict({args_.weight.codes, static_cast<size_t>(weight_.bytes())});
+  if (evicts_) evict({args_.weight.codes, static_cast<size_t>(weight_->bytes())});
   return args_;
 }
 
 ExpertLinearWorkload::ExpertLinearWorkload(Device& device, const ExpertLinear::Problem& problem,
-                                           const WeightLayout* layout, int32_t rows)
+                                           const WeightLayout* layout, int32_t rows, KeptWeights* kept)
     : problem_(problem),
       present_(present_experts(problem, packed_shape(*layout, problem.weight()).bytes())),
       operands_(device),
-      weight_(operands_, *layout, problem.weight(), present_) {
+      weight_(weights_of(device, *layout, problem.weight(), present_, to_text(problem), kept)) {
   input_ = filled(problem.input, {rows, row_stride(problem.input_width())}, 1);
   input_scales_ = scales(DType::f32, {rows, problem.top_k}, 2);
   expert_.resize(static_cast<size_t>(rows) * static_cast<size_t>(problem.top_k));
@@ -140,7 +155,7 @@ ExpertLinearWorkload::ExpertLinearWorkload(Device& device, const ExpertLinear::P
   args_.input_scale_stride = problem.top_k;
   args_.expert = expert_place_;
   args_.expert_stride = problem.top_k;
-  args_.weight = weight_.packed(0);
+  args_.weight = weight_->packed(0);
   args_.output =
       operands_.output(static_cast<size_t>(rows * row_stride(problem.slots_width())) * size_of(problem.output));
   args_.output_stride = row_stride(problem.slots_width());
@@ -160,7 +175,7 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
 }
 
 AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout*,
-                                     int32_t rows)
+                                     int32_t rows, KeptWeights*)
     : problem_(problem), context_(std::max(rows, 512)), operands_(device) {
   const KvGeometry geometry = problem.geometry();
   const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;

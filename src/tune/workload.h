@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "base/tensor.h"
@@ -15,7 +17,7 @@ namespace incipit {
 /// Packed weights, one after the other in every plane.
 class WeightWorkload {
  public:
-  WeightWorkload(DeviceOperands& operands, const WeightLayout& layout, const WeightShape& weight, int64_t count);
+  WeightWorkload(Device& device, const WeightLayout& layout, const WeightShape& weight, int64_t count);
   /// Bytes of the codes of one.
   int64_t bytes() const { return bytes_; }
   /// From the codes of weight `first` on, with the other planes of the first.
@@ -23,8 +25,15 @@ class WeightWorkload {
 
  private:
   int64_t bytes_;
+  DeviceOperands operands_;
   Tensor codes_, scales_, zero_points_, code_sums_;
   PackedWeight packed_;
+};
+
+/// The weights of the last workload, for the next one of the same: making them takes longer than measuring.
+struct KeptWeights {
+  std::string of;  // what they are
+  std::shared_ptr<const WeightWorkload> weights;
 };
 
 /// A product's operands. Weights are cold in every run, as they are in a model that is larger than the caches: they are
@@ -32,7 +41,8 @@ class WeightWorkload {
 class LinearWorkload {
  public:
   using Family = Linear;
-  LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows);
+  LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows,
+                 KeptWeights* kept = nullptr);
   /// Arguments for the next run, on at most `rows` rows.
   Linear::Args next(int32_t rows);
 
@@ -41,7 +51,7 @@ class LinearWorkload {
   bool evicts_;
   int64_t copies_ = 1;
   DeviceOperands operands_;
-  WeightWorkload weight_;
+  std::shared_ptr<const WeightWorkload> weight_;
   Tensor input_, input_scales_, bias_, residual_;
   Linear::Args args_{};
   int64_t turn_ = 0;
@@ -52,14 +62,15 @@ class LinearWorkload {
 class ExpertLinearWorkload {
  public:
   using Family = ExpertLinear;
-  ExpertLinearWorkload(Device& device, const ExpertLinear::Problem& problem, const WeightLayout* layout, int32_t rows);
+  ExpertLinearWorkload(Device& device, const ExpertLinear::Problem& problem, const WeightLayout* layout, int32_t rows,
+                       KeptWeights* kept = nullptr);
   ExpertLinear::Args next(int32_t rows);
 
  private:
   ExpertLinear::Problem problem_;
   int32_t present_;  // experts with weights
   DeviceOperands operands_;
-  WeightWorkload weight_;
+  std::shared_ptr<const WeightWorkload> weight_;
   Tensor input_, input_scales_, bias_;
   std::vector<int32_t> expert_;
   int32_t* expert_place_ = nullptr;
@@ -71,7 +82,8 @@ class ExpertLinearWorkload {
 class AttentionWorkload {
  public:
   using Family = Attention;
-  AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout* layout, int32_t rows);
+  AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout* layout, int32_t rows,
+                    KeptWeights* kept = nullptr);
   Attention::Args next(int32_t rows);
   int32_t context() const { return context_; }
 
