@@ -68,6 +68,7 @@ ExpertLinearParams expert_linear_params(const ExpertLinear::Problem& problem, co
   params.expert_stride_of_weight = shape.panels * shape.padded_k;
   params.k = problem.k;
   params.vectors = aligned_rows(args.input, args.input_stride, size_of(problem.input)) && problem.k * bytes % 16 == 0;
+  params.expert_vectors = aligned_rows(args.expert, args.expert_stride, sizeof(int32_t));
   params.finish.weight_scales = args.weight.f32_scales();
   params.finish.bias = args.bias;
   params.finish.output = args.output;

@@ -33,9 +33,13 @@ struct ChosenSlots {
     const int32_t own = min(first + thread * share, end), own_end = min(own + share, end);
     int32_t count = 0;
     for (int32_t row = own; row < own_end; ++row) {
-      for (int32_t slot = 0; slot < params.top_k; ++slot) {
-        count += params.expert[row * params.expert_stride + slot] == expert ? 1 : 0;
+      const int32_t* of_row = params.expert + row * params.expert_stride;
+      int32_t slot = 0;
+      for (; params.expert_vectors && slot + 4 <= params.top_k; slot += 4) {
+        const int4 four = *reinterpret_cast<const int4*>(of_row + slot);
+        count += (four.x == expert) + (four.y == expert) + (four.z == expert) + (four.w == expert);
       }
+      for (; slot < params.top_k; ++slot) count += of_row[slot] == expert ? 1 : 0;
     }
     int32_t running = count;
     for (int distance = 1; distance < warp_size; distance *= 2) {

@@ -35,9 +35,9 @@ inline float add_products(float sum, const float4& x, const float4& w) {
 extern "C" __global__ void __launch_bounds__(threads)
     expert_linear_fma(const __grid_constant__ ExpertLinearParams params) {
   __shared__ ChosenSlots<threads> chosen;
-  wait_for_predecessors();
   let_successor_start();
   const int32_t rows = rows_of(params.counts);
+  wait_for_predecessors();
   store_expert_pads(params, rows);
   const int32_t expert = expert_of_block(params, rows);
   if (expert < 0) return;

@@ -35,29 +35,44 @@ inline uint4 load_input(const INPUT* from, int32_t count) {
   return load_elements(from, count);
 }
 
-/// Adds this warp's part of k. `weights`: of packed rows lane / 4 and lane / 4 + 8 of each unit; `inputs`: of slot
-/// lane / 4 of each group, or null.
-template <bool vectors>
-inline void multiply(Sums& sums, const WEIGHT* const (&weights)[UNITS][2], const INPUT* const (&inputs)[GROUPS],
-                     int32_t k) {
-  constexpr int piece = piece_bytes / sizeof(INPUT);
-  const int32_t pieces = (k + piece - 1) / piece;
-  const int32_t quad = lane_of_warp() % 4 * vector;
-  for (int32_t first = static_cast<int32_t>(threadIdx.x) / warp_size * step_pieces; first < pieces;
-       first += warps * step_pieces) {
-    uint4 weight[UNITS][2][step_pieces], input[GROUPS][step_pieces];
+constexpr int piece = piece_bytes / sizeof(INPUT);
+inline int32_t pieces_of(int32_t k) { return (k + piece - 1) / piece; }
+inline int32_t first_piece() { return static_cast<int32_t>(threadIdx.x) / warp_size * step_pieces; }
+
+/// A step's weights, of packed rows lane / 4 and lane / 4 + 8 of each unit.
+struct Weights {
+  uint4 vectors[UNITS][2][step_pieces];
+
+  /// `rows`: where a lane's packed rows begin.
+  void load(const WEIGHT* const (&rows)[UNITS][2], int32_t first, int32_t pieces) {
+    const int32_t quad = lane_of_warp() % 4 * vector;
 #pragma unroll
-    for (int p = 0; p < step_pieces; ++p) {
-      const int32_t at = (first + p) * piece + quad;
+    for (int unit = 0; unit < UNITS; ++unit) {
 #pragma unroll
-      for (int unit = 0; unit < UNITS; ++unit) {
+      for (int h = 0; h < 2; ++h) {
 #pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          weight[unit][h][p] = first + p < pieces ? load_weight(weights[unit][h] + at) : uint4{};
+        for (int p = 0; p < step_pieces; ++p) {
+          const bool has = first + p < pieces;
+          vectors[unit][h][p] = has ? load_weight(rows[unit][h] + (first + p) * piece + quad) : uint4{};
         }
       }
+    }
+  }
+};
+
+/// Adds this warp's part of k. `weights` are those of its first step; `inputs`: of slot lane / 4 of each group, or
+/// null.
+template <bool vectors>
+inline void multiply(Sums& sums, Weights& weights, const WEIGHT* const (&rows)[UNITS][2],
+                     const INPUT* const (&inputs)[GROUPS], int32_t k) {
+  const int32_t pieces = pieces_of(k), quad = lane_of_warp() % 4 * vector;
+  for (int32_t first = first_piece(); first < pieces;) {
+    uint4 input[GROUPS][step_pieces];
 #pragma unroll
-      for (int g = 0; g < GROUPS; ++g) {
+    for (int g = 0; g < GROUPS; ++g) {
+#pragma unroll
+      for (int p = 0; p < step_pieces; ++p) {
+        const int32_t at = (first + p) * piece + quad;
         input[g][p] = inputs[g] != nullptr ? load_input<vectors>(inputs[g] + at, k - at) : uint4{};
       }
     }
@@ -65,7 +80,7 @@ inline void multiply(Sums& sums, const WEIGHT* const (&weights)[UNITS][2], const
     for (int p = 0; p < step_pieces; ++p) {
 #pragma unroll
       for (int unit = 0; unit < UNITS; ++unit) {
-        const uint4 &low = weight[unit][0][p], &high = weight[unit][1][p];
+        const uint4 &low = weights.vectors[unit][0][p], &high = weights.vectors[unit][1][p];
         const uint32_t early[4]{low.x, high.x, low.y, high.y}, late[4]{low.z, high.z, low.w, high.w};
 #pragma unroll
         for (int g = 0; g < GROUPS; ++g) {
@@ -76,6 +91,8 @@ inline void multiply(Sums& sums, const WEIGHT* const (&weights)[UNITS][2], const
         }
       }
     }
+    first += warps * step_pieces;
+    if (first < pieces) weights.load(rows, first, pieces);
   }
 }
 
@@ -85,9 +102,9 @@ extern "C" __global__ void __launch_bounds__(threads)
     expert_linear_gemv(const __grid_constant__ ExpertLinearParams params) {
   __shared__ ChosenSlots<threads> chosen;
   __shared__ LinearSum parts[warps][UNITS][GROUPS][warp_size][4];
-  wait_for_predecessors();
   let_successor_start();
   const int32_t rows = rows_of(params.counts);
+  wait_for_predecessors();
   store_expert_pads(params, rows);
   const int32_t expert = expert_of_block(params, rows);
   if (expert < 0) return;
@@ -95,16 +112,20 @@ extern "C" __global__ void __launch_bounds__(threads)
   const auto thread = static_cast<int32_t>(threadIdx.x);
   const int32_t warp = thread / warp_size, lane = lane_of_warp();
   const int32_t first_packed = static_cast<int32_t>(blockIdx.y) * UNITS * unit_rows;
-  const WEIGHT* weights[UNITS][2];
+  const WEIGHT* packed_rows[UNITS][2];
 #pragma unroll
   for (int unit = 0; unit < UNITS; ++unit) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       // Rows beyond the last are the last one again: their sums are dropped.
       const int32_t packed = min(first_packed + unit * unit_rows + lane / 4 + 8 * h, finish.packed_rows - 1);
-      weights[unit][h] = expert_weight(params, expert) + packed * params.weight_stride;
+      packed_rows[unit][h] = expert_weight(params, expert) + packed * params.weight_stride;
     }
   }
+  // Where blocks are slots', something chose the expert: its first weights come while its slots are looked for.
+  Weights weights;
+  bool loaded = rows * params.top_k < params.experts;
+  if (loaded) weights.load(packed_rows, first_piece(), pieces_of(params.k));
   const int32_t step_rows = chosen.rows_at_once(params);
   for (int32_t first_row = 0; first_row < rows; first_row += step_rows) {
     const int32_t count = chosen.find(params, expert, first_row, min(first_row + step_rows, rows));
@@ -115,11 +136,13 @@ extern "C" __global__ void __launch_bounds__(threads)
         const int32_t at = first + g * group_slots + lane / 4;
         inputs[g] = at < count ? expert_input(params, chosen.at(params, first_row, at)) : nullptr;
       }
+      if (!loaded) weights.load(packed_rows, first_piece(), pieces_of(params.k));
+      loaded = false;
       Sums sums = {};
       if (params.vectors) {
-        multiply<true>(sums, weights, inputs, params.k);
+        multiply<true>(sums, weights, packed_rows, inputs, params.k);
       } else {
-        multiply<false>(sums, weights, inputs, params.k);
+        multiply<false>(sums, weights, packed_rows, inputs, params.k);
       }
 #pragma unroll
       for (int unit = 0; unit < UNITS; ++unit) {

@@ -65,9 +65,9 @@ extern "C" __global__ void __launch_bounds__(threads, 2)
     expert_linear_mma(const __grid_constant__ ExpertLinearParams params) {
   extern __shared__ __align__(128) std::byte tiles[];  // stages of inputs, then weights
   __shared__ ChosenSlots<threads, 8192> chosen;
-  wait_for_predecessors();
   let_successor_start();
   const int32_t rows = rows_of(params.counts);
+  wait_for_predecessors();
   store_expert_pads(params, rows);
   const int32_t expert = expert_of_block(params, rows);
   if (expert < 0) return;

@@ -20,6 +20,7 @@ struct ExpertLinearParams {
   int64_t weight_stride, expert_stride_of_weight;  // elements
   int32_t k;
   bool vectors;         // slots' inputs begin and end at multiples of 16 bytes
+  bool expert_vectors;  // rows of `expert` begin at them
   LinearFinish finish;  // of expert 0 and of slot 0; `padded_width` is that of all slots
 };
 

@@ -64,8 +64,8 @@ SampledLogits model_logits(const SampleParams& params, int32_t row) {
 }
 
 /// Adds what changes a row's logits. All threads of a block call it.
-void read_adjustments(const SampleParams& params, int32_t row, const SequenceSpan& span, IdFilter& filter,
-                      SampledLogits& logits) {
+void read_adjustments(const SampleParams& params, int32_t row, const SequenceSpan& span, int32_t position,
+                      IdFilter& filter, SampledLogits& logits) {
   const SlotState& state = params.slots.slots[span.slot];
   const int64_t first_count = int64_t{span.slot} * params.slots.vocabulary;
   logits.parameters = &state.parameters;
@@ -73,7 +73,7 @@ void read_adjustments(const SampleParams& params, int32_t row, const SequenceSpa
   logits.generated_counts = params.slots.generated_counts + first_count;
   logits.history = params.slots.history + int64_t{span.slot} * params.slots.max_context;
   logits.length = state.length;
-  logits.later = span.first_position + span.tokens - 1 - params.row_positions[row];
+  logits.later = span.first_position + span.tokens - 1 - position;
   logits.generated_from = params.slots.generated_from[span.slot];
   if (params.masks != nullptr && params.row_masked[row] != 0) {
     logits.mask = params.masks + int64_t{row} * ((params.vocabulary + 31) / 32);
@@ -233,10 +233,14 @@ int32_t draw(Memory& memory, const Weighing& weighing, int64_t position) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_constant__ SampleParams params) {
-  wait_for_predecessors();
   let_successor_start();
+  // What the host says of a step is there before any launch of it.
   const auto row = static_cast<int32_t>(blockIdx.x) / CLUSTER;
-  if (row >= rows_of(params.counts)) return;
+  const bool has_row = row < rows_of(params.counts);
+  const SequenceSpan span = has_row ? params.spans[params.row_sequence[row]] : SequenceSpan{};
+  const int32_t position = has_row ? params.row_positions[row] : 0;
+  wait_for_predecessors();
+  if (!has_row) return;
   cluster_arrive();
   __shared__ alignas(16) unsigned char storage[sizeof(Memory)];
   Memory& memory = *reinterpret_cast<Memory*>(storage);
@@ -245,8 +249,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
 
   SampledLogits logits = model_logits(params, row);
   const Batch batch(logits, logits.first + 4 * lane());
-  const SequenceSpan& span = params.spans[params.row_sequence[row]];
-  read_adjustments(params, row, span, memory.filter, logits);
+  read_adjustments(params, row, span, position, memory.filter, logits);
   const SamplingParameters& parameters = *logits.parameters;
   if (writes_result) {
     if (thread == 0) memory.result.top_count = 0;
@@ -290,7 +293,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
     id = look.best != 0 ? key_id(look.best) : look.lowest < params.vocabulary ? look.lowest : 0;
   }
   if (draws) {
-    id = draw(memory, {logits, key_logit(look.best), false}, int64_t{params.row_positions[row]} + 1);
+    id = draw(memory, {logits, key_logit(look.best), false}, int64_t{position} + 1);
   }
   if (id >= 0) {
     of_block(&memory.result, 0)->id = id;
