@@ -1,8 +1,7 @@
-#include <algorithm>
-
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/describe.h"
 #include "kernels/cuda/gather_rows_params.h"
+#include "kernels/cuda/row_launch.h"
 
 namespace incipit {
 namespace {
@@ -13,12 +12,14 @@ std::string defines_of_gather(const GatherRows::Problem& problem, const KernelCo
 
 CudaLaunch launch_gather(const GatherRows::Problem& problem, const GatherRows::Args& args, const KernelConfig&,
                          const LaunchCounts& counts, const CudaLimits&) {
-  CudaLaunch launch;
-  launch.grid[0] = static_cast<uint32_t>(counts.rows);
-  launch.threads = 256;
+  const size_t element = size_of(problem.dtype);
+  const int32_t padded = padded_width(problem.width, args.output_stride, args.pad_output);
+  const bool aligned =
+      aligned_rows(args.input, args.input_stride, element) && aligned_rows(args.output, args.output_stride, element);
+  const int64_t pieces = (padded * static_cast<int64_t>(element) + gather_bytes - 1) / gather_bytes;
+  CudaLaunch launch = items_launch(counts.rows, pieces);
   launch.set_parameters(GatherRowsParams{counts, args.index, args.input, args.input_stride, args.output,
-                                         args.output_stride, problem.width,
-                                         padded_width(problem.width, args.output_stride, args.pad_output)});
+                                         args.output_stride, problem.width, padded, aligned});
   return launch;
 }
 

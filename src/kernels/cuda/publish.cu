@@ -5,8 +5,8 @@
 using namespace incipit;
 
 extern "C" __global__ void publish(const __grid_constant__ PublishParams params) {
-  wait_for_predecessors();
   const uint64_t step = params.counts.counts != nullptr ? params.counts.counts->step : params.step;
+  wait_for_predecessors();
   __threadfence_system();
   asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(params.done), "l"(step) : "memory");
 }

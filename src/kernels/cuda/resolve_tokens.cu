@@ -4,11 +4,11 @@
 
 using namespace incipit;
 
-extern "C" __global__ void resolve_tokens(const __grid_constant__ ResolveTokensParams params) {
-  wait_for_predecessors();
+extern "C" __global__ void __launch_bounds__(1024) resolve_tokens(const __grid_constant__ ResolveTokensParams params) {
   let_successor_start();
   const SlotArrays& arrays = params.slots;
   const int32_t sequences = params.counts.counts != nullptr ? params.counts.counts->sequences : params.sequences;
+  wait_for_predecessors();
   for (int32_t sequence = static_cast<int32_t>(blockIdx.x); sequence < sequences;
        sequence += static_cast<int32_t>(gridDim.x)) {
     const SequenceSpan span = params.spans[sequence];

@@ -7,14 +7,19 @@
 using namespace incipit;
 
 extern "C" __global__ void rotary_table(const __grid_constant__ RotaryTableParams params) {
+  let_successor_start();
   const auto row = static_cast<int32_t>(blockIdx.x);
   const auto pair = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x);
-  if (!starts_row(params.counts, row) || pair >= params.pairs) return;
-  const int32_t position = params.positions[row];
-  const double factor = params.factor * query_growth(params.growth, params.growth_length, position);
-  const double angle = static_cast<double>(position) * static_cast<double>(params.inverse_frequencies[pair]);
-  double sine, cosine;
-  sincos(angle, &sine, &cosine);
+  const bool has_pair = row < rows_of(params.counts) && pair < params.pairs;
+  double factor = 0, sine = 0, cosine = 0;
+  if (has_pair) {  // positions are the host's, there before any launch of the step
+    const int32_t position = params.positions[row];
+    factor = params.factor * query_growth(params.growth, params.growth_length, position);
+    const double angle = static_cast<double>(position) * static_cast<double>(params.inverse_frequencies[pair]);
+    sincos(angle, &sine, &cosine);
+  }
+  wait_for_predecessors();
+  if (!has_pair) return;
   float* output = params.output + row * params.output_stride;
   output[pair] = static_cast<float>(factor * cosine);
   output[params.pairs + pair] = static_cast<float>(factor * sine);

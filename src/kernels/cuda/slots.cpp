@@ -23,7 +23,7 @@ CudaLaunch launch_resolve_tokens(const ResolveTokens::Problem&, const ResolveTok
                                  const LaunchCounts& counts, const CudaLimits& limits) {
   CudaLaunch launch;
   launch.grid[0] = static_cast<uint32_t>(std::clamp(counts.rows, 1, limits.multiprocessors));
-  launch.threads = 256;
+  launch.threads = static_cast<uint32_t>(std::clamp<int64_t>(round_up(counts.rows, 32), 32, 1024));
   launch.early = true;
   launch.set_parameters(ResolveTokensParams{counts, args.sequences, args.spans, args.source, args.slots, args.ids});
   return launch;
