@@ -71,28 +71,74 @@ static uint32_t* counter(const AttentionParams& params, int32_t index) {
   return reinterpret_cast<uint32_t*>(params.workspace) + index;
 }
 
-/// The rows of sums that a sequence leaves in the workspace: [KV head][page][row].
-static float* sums_of(const AttentionParams& params, const Place& place, const Share& share, int32_t rows,
-                      int32_t kv_head, int32_t page, int32_t row) {
-  const int64_t index = place.slots + (int64_t{kv_head} * share.pages + page) * rows + row;
-  return reinterpret_cast<float*>(params.workspace + shape.counter_bytes) + index * shape.sum_row();
-}
-
-/// Writes sums to the workspace, from a block's first row on.
-static void leave_sums(const AttentionParams& params, const RowBlock& block, float* to, int32_t lane,
-                       const RowSums<1>& sums) {
+/// Writes a page's sums to the workspace, from a block's first row on. Where a context is split every warp does this
+/// once or twice: the loop is short, as code that is not in the instruction cache costs more than the work.
+static void leave_page(const RowBlock& block, const PageWeights<1>& weights, uint32_t values, float* to, int32_t lane) {
+  float* rows[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int32_t row = 8 * half + lane / 4;
-    if (row >= block.rows()) continue;
-    float* const own = to + row * shape.sum_row();
+    rows[half] = row < block.rows() ? to + row * shape.sum_row() : nullptr;
+    if (rows[half] == nullptr || lane % 4 != 0) continue;
+    *reinterpret_cast<float2*>(rows[half] + head_dim) = float2{weights.largest[0][half], weights.total[0][half]};
+  }
+#pragma unroll 1
+  for (int dims = 0; dims < dim_tiles; dims += 2) {
+    float sums[1][2][4];
+    multiply_values(weights, values, dims, sums);
 #pragma unroll
-    for (int dim = 0; dim < dim_tiles; ++dim) {
-      const float* pair = &sums.values[0][dim][2 * half];
-      *reinterpret_cast<float2*>(own + 8 * dim + 2 * (lane & 3)) = float2{pair[0], pair[1]};
+    for (int half = 0; half < 2; ++half) {
+      if (rows[half] == nullptr) continue;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        *reinterpret_cast<float2*>(rows[half] + 8 * (dims + i) + 2 * (lane & 3)) =
+            float2{sums[0][i][2 * half], sums[0][i][2 * half + 1]};
+      }
     }
-    if (lane % 4 == 0) {
-      *reinterpret_cast<float2*>(own + head_dim) = float2{sums.largest[0][half], sums.total[0][half]};
+  }
+}
+
+/// Adds the sums of a block's pages in order, as add_page() does, a row after the other.
+static void merge_rows(const AttentionParams& params, const RowBlock& block, const float* from, int64_t page_step,
+                       int32_t pages, int32_t lane) {
+  constexpr int parts = (head_dim + 63) / 64;  // a lane has two dims of every 64
+  constexpr int at_once = parts > 2 ? 4 : 8;
+#pragma unroll 1
+  for (int32_t row = 0; row < block.rows(); ++row, from += shape.sum_row()) {
+    float largest = no_score, total = 0, sums[parts][2] = {};
+#pragma unroll 1
+    for (int32_t first = 0; first < pages; first += at_once) {
+      float2 values[at_once][parts], last[at_once];
+#pragma unroll
+      for (int i = 0; i < at_once; ++i) {
+        // Behind the last page there is nothing to add.
+        const float* page = from + (first + i) * page_step;
+        const bool is_page = first + i < pages;
+        last[i] = is_page ? __ldcg(reinterpret_cast<const float2*>(page + head_dim)) : float2{no_score, 0};
+#pragma unroll
+        for (int part = 0; part < parts; ++part) {
+          const int32_t dim = 64 * part + 2 * lane;
+          values[i][part] =
+              is_page && dim < head_dim ? __ldcg(reinterpret_cast<const float2*>(page + dim)) : float2{0, 0};
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < at_once; ++i) {
+        const Addition addition = add_totals(largest, total, last[i].x, last[i].y);
+#pragma unroll
+        for (int part = 0; part < parts; ++part) {
+          sums[part][0] = add_value(sums[part][0], values[i][part].x, addition);
+          sums[part][1] = add_value(sums[part][1], values[i][part].y, addition);
+        }
+      }
+    }
+    const int32_t head = block.head(row);
+    const float factor = factor_of(params, total, largest, head);
+#pragma unroll
+    for (int part = 0; part < parts; ++part) {
+      const int32_t dim = 64 * part + 2 * lane;
+      if (dim >= head_dim) continue;
+      store_pair(params, block.query_of(row), head * head_dim + dim, sums[part][0] * factor, sums[part][1] * factor);
     }
   }
 }
@@ -129,7 +175,13 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
   load_queries<PageRows, shape.piece_rows, warp_size>(params, block, shared, lane);
 
   const WarpRows<1> rows = rows_of_warp<1>(params, block, 0, lane);
+  // In the workspace: [KV head][page][row].
   const int32_t rows_of_share = share.queries.count * block.group.heads;
+  const int64_t page_step = int64_t{rows_of_share} * shape.sum_row();
+  float* const sums_at =
+      reinterpret_cast<float*>(params.workspace + shape.counter_bytes) +
+      (place.slots + int64_t{block.kv_head} * share.pages * rows_of_share + first_query * block.group.heads) *
+          shape.sum_row();
   RowSums<1> sums;
   sums.begin();
   for (int32_t page = first_page; page < end_page; ++page) {
@@ -138,7 +190,7 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
     __syncwarp();
     {
       float scores[1][key_tiles][4];
-      multiply_keys<1>(queries, shape.piece_rows * row_bytes, keys, scores);
+      multiply_keys<1, 2>(queries, shape.piece_rows * row_bytes, keys, scores);
       __syncwarp();
       if (page + 1 < end_page) pages.copy<PageRows, warp_size>(page + 1, false, keys, lane);
       end_copy_group();
@@ -146,112 +198,34 @@ static void compute_piece(const AttentionParams& params, Sharing sharing, int32_
     }
     wait_for_copy_groups<1>();
     __syncwarp();
-    add_page<1>(weights, values, sums);
+    if (is_split) {
+      leave_page(block, weights, values, sums_at + (page - share.first_page) * page_step, lane);
+    } else {
+      add_page<1>(weights, values, sums);
+    }
     __syncwarp();
     if (page + 1 < end_page) pages.copy<PageRows, warp_size>(page + 1, true, values, lane);
     end_copy_group();
-    if (!is_split) continue;
-    leave_sums(params, block,
-               sums_of(params, place, share, rows_of_share, block.kv_head, page - share.first_page,
-                       first_query * block.group.heads),
-               lane, sums);
-    sums.begin();
   }
   if (is_split) {
+    // The last part of the block to be done adds up all of them.
     __threadfence();
     __syncwarp();
+    uint32_t done = 0;
     if (lane == 0) {
-      atomicAdd(counter(params, first_meeting + place.meetings + block.kv_head * share.blocks + block_index), 1U);
+      uint32_t* meeting = counter(params, first_meeting + place.meetings + block.kv_head * share.blocks + block_index);
+      done = atomicAdd(meeting, 1U) + 1;
+      if (done == static_cast<uint32_t>(parts)) *meeting = 0;
     }
-    return;
+    if (__shfl_sync(all_lanes, done, 0) < static_cast<uint32_t>(parts)) return;
+    __threadfence();
+    merge_rows(params, block, sums_at, page_step, share.pages, lane);
+  } else {
+    store_rows<1>(params, block, 0, lane, sums);
   }
-  store_rows<1>(params, block, 0, lane, sums);
   if (block.kv_head == params.kv_heads - 1) store_pads(params, block.first, block.queries, lane, warp_size);
   __syncwarp();
 }
-
-/// A merge: adds the sums of a row's pages in order, as add_page() does.
-static void merge(const AttentionParams& params, Sharing sharing, int32_t item) {
-  const int32_t lane = static_cast<int32_t>(threadIdx.x) % warp_size;
-  const Place place = sharing.find(item, [&](const Share& share) { return sharing.merges_of(share); });
-  const Group& group = sharing.group();
-  const Share share = share_of(params, group, params.spans[place.sequence]);
-  const int32_t rows = share.queries.count * group.heads;
-  const int32_t row = place.index / merges_a_row % rows, kv_head = place.index / merges_a_row / rows;
-  const int32_t dim = place.index % merges_a_row * merged_dims + 2 * lane;
-
-  const int32_t block = row / group.heads / group.block_queries, parts = sharing.parts(share);
-  const int32_t meeting = first_meeting + place.meetings + kv_head * share.blocks + block;
-  if (lane == 0) {
-    const volatile uint32_t* done = counter(params, meeting);
-    while (*done < static_cast<uint32_t>(parts)) __nanosleep(40);
-    __threadfence();
-  }
-  __syncwarp();
-
-  const float* from = sums_of(params, place, share, rows, kv_head, 0, row);
-  const int64_t page_step = int64_t{rows} * shape.sum_row();
-  float largest = no_score, total = 0, sums[2] = {0, 0};
-  for (int32_t first = 0; first < share.pages; first += warp_size) {
-    float2 last{no_score, 0};
-    if (first + lane < share.pages) {
-      last = __ldcg(reinterpret_cast<const float2*>(from + (first + lane) * page_step + head_dim));
-    }
-    constexpr int at_once = 16;
-    for (int32_t page = 0; page < min(warp_size, share.pages - first); page += at_once) {
-      float2 values[at_once];
-#pragma unroll
-      for (int i = 0; i < at_once; ++i) {
-        values[i] = float2{0, 0};
-        if (first + page + i < share.pages && dim < head_dim) {
-          values[i] = __ldcg(reinterpret_cast<const float2*>(from + (first + page + i) * page_step + dim));
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < at_once; ++i) {  // behind the last page there is nothing to add
-        const Addition addition = add_totals(largest, total, __shfl_sync(all_lanes, last.x, page + i),
-                                             __shfl_sync(all_lanes, last.y, page + i));
-        sums[0] = add_value(sums[0], values[i].x, addition);
-        sums[1] = add_value(sums[1], values[i].y, addition);
-      }
-    }
-  }
-  const int32_t head = kv_head * group.heads + row % group.heads;
-  const int32_t query = share.queries.first + row / group.heads;
-  const float factor = factor_of(params, total, largest, head);
-  if (dim < head_dim) store_pair(params, query, head * head_dim + dim, sums[0] * factor, sums[1] * factor);
-  if (head == params.heads - 1 && dim < merged_dims) store_pads(params, query, 1, lane, warp_size);
-
-  // The last merge behind a meeting makes its counter zero again.
-  if (lane == 0) {
-    const int32_t queries = min(group.block_queries, share.queries.count - block * group.block_queries);
-    const uint32_t all = static_cast<uint32_t>(parts + queries * group.heads * merges_a_row);
-    if (atomicAdd(counter(params, meeting), 1U) + 1 == all) *counter(params, meeting) = 0;
-  }
-  __syncwarp();
-}
-
-/// Work items in turn: by a counter in the workspace, else each its own.
-class Turns {
- public:
-  Turns(const AttentionParams& params, Counter counter_of, int32_t first, int32_t step)
-      : params_(params), counter_(counter_of), next_(first), step_(step) {}
-
-  /// For one thread.
-  int32_t next() {
-    if (params_.workspace_bytes > shape.counter_bytes) {
-      return static_cast<int32_t>(atomicAdd(counter(params_, counter_), 1U));
-    }
-    const int32_t item = next_;
-    next_ += step_;
-    return item;
-  }
-
- private:
-  const AttentionParams& params_;
-  Counter counter_;
-  int32_t next_, step_;
-};
 
 extern "C" __global__ void __launch_bounds__(threads, 2) attention_mma(const __grid_constant__ AttentionParams params) {
   extern __shared__ uint4 shared_memory[];
@@ -265,9 +239,13 @@ extern "C" __global__ void __launch_bounds__(threads, 2) attention_mma(const __g
   if (warp == 0) sharing.begin(blocks, params.split_warps);
   __syncthreads();
 
+  const bool counts = params.workspace_bytes > shape.counter_bytes;
+  const auto next = [&](Counter of, int32_t last, int32_t step) {
+    return counts ? step + static_cast<int32_t>(atomicAdd(counter(params, of), 1U)) : last + step;
+  };
+
   // The longest tiles come first. Of two blocks on a multiprocessor, `blocks` / 2 apart, one begins at either end.
   int32_t tile = block < blocks / 2 ? block : blocks + blocks / 2 - 1 - block;
-  Turns more_tiles(params, next_tile, tile + blocks, blocks);
   while (tile < work.tiles) {
     if (work.small_tiles) {
       compute_tile<1>(params, sharing, tile, shared);
@@ -276,33 +254,24 @@ extern "C" __global__ void __launch_bounds__(threads, 2) attention_mma(const __g
     }
     __syncthreads();
     if (work.tiles <= blocks) break;
-    if (thread == 0) {
-      tile_of_block = more_tiles.next() + (params.workspace_bytes > shape.counter_bytes ? blocks : 0);
-    }
+    if (thread == 0) tile_of_block = next(next_tile, tile, blocks);
     __syncthreads();
     tile = tile_of_block;
   }
 
-  if (work.pieces > 0) {
-    // Every block's first warp before the others, so that a few items go to many multiprocessors.
-    Turns turns(params, next_warp_item, block + warp * blocks, blocks * params.split_warps);
-    const auto take = [&] { return __shfl_sync(all_lanes, lane == 0 ? turns.next() : 0, 0); };
-    int32_t item = warp == 0 ? take() : 0;
-    __syncthreads();
-    if (warp > 0 && warp < params.split_warps) item = take();
-    for (; warp < params.split_warps && item < work.pieces + work.merges; item = take()) {
-      if (item < work.pieces) {
-        compute_piece(params, sharing, item, shared + warp * shape.warp_bytes());
-      } else {
-        merge(params, sharing, item - work.pieces);
-      }
+  const int32_t workers = blocks * params.split_warps;
+  if (warp < params.split_warps) {
+    for (int32_t piece = block + warp * blocks; piece < work.pieces;) {
+      compute_piece(params, sharing, piece, shared + warp * shape.warp_bytes());
+      if (work.pieces <= workers) break;
+      piece = __shfl_sync(all_lanes, lane == 0 ? next(next_piece, piece, workers) : 0, 0);
     }
   }
 
-  if (params.workspace_bytes <= shape.counter_bytes) return;
+  if (!counts || (work.tiles <= blocks && work.pieces <= workers)) return;
   __syncthreads();
   if (thread != 0) return;
   if (atomicAdd(counter(params, finished_blocks), 1U) + 1 == static_cast<uint32_t>(blocks)) {
-    *counter(params, next_tile) = *counter(params, next_warp_item) = *counter(params, finished_blocks) = 0;
+    *counter(params, next_tile) = *counter(params, next_piece) = *counter(params, finished_blocks) = 0;
   }
 }

@@ -134,8 +134,8 @@ inline float row_sum(float x) {
   return x + __shfl_xor_sync(all_lanes, x, 2);
 }
 
-/// scores = queries · keysᵀ; both are addresses in shared memory.
-template <int tiles>
+/// scores = queries · keysᵀ; both are addresses in shared memory. `unrolled`: steps.
+template <int tiles, int unrolled = key_steps>
 void multiply_keys(uint32_t queries, int32_t term_bytes, uint32_t keys, float (&scores)[tiles][key_tiles][4]) {
   const int32_t lane = fresh_lane();
 #pragma unroll
@@ -149,7 +149,7 @@ void multiply_keys(uint32_t queries, int32_t term_bytes, uint32_t keys, float (&
   const uint32_t query_row = queries + (lane & 15) * row_bytes, query_chunk = lane_chunk(lane, lane >> 4);
   const int32_t key_of_lane = (lane & 7) + (lane >> 4) * 8;
   const uint32_t key_row = keys + key_of_lane * row_bytes, key_chunk = lane_chunk(lane, lane >> 3 & 1);
-#pragma unroll
+#pragma unroll unrolled
   for (int step = 0; step < key_steps; ++step) {
     uint32_t first[terms][tiles][4];
 #pragma unroll
@@ -256,34 +256,30 @@ void weigh(const AttentionParams& params, const WarpRows<tiles>& rows, int32_t o
   }
 }
 
-/// Calls take(tile, dims, sums) for each tile of 16 rows × 8 dims of the page's weighted values.
-template <int tiles, typename Take>
-void multiply_values(const PageWeights<tiles>& weights, uint32_t values, Take take) {
+/// sums = the page's weighted values: 16 dims of them, from tile `dims` of 8 on.
+template <int tiles>
+void multiply_values(const PageWeights<tiles>& weights, uint32_t values, int dims, float (&sums)[tiles][2][4]) {
   const int32_t lane = fresh_lane();
   const uint32_t value_row = values + (lane & 15) * row_bytes, value_chunk = lane_chunk(lane, lane >> 4);
 #pragma unroll
-  for (int dims = 0; dims < dim_tiles; dims += 2) {
-    float sums[tiles][2][4] = {};
+  for (int tile = 0; tile < tiles; ++tile) {
 #pragma unroll
-    for (int step = 0; step < token_steps; ++step) {
-      uint32_t second[4];
-      load_transposed_matrices(second, moved(value_row, value_chunk, 16 * step, dims));
+    for (int i = 0; i < 8; ++i) sums[tile][i / 4][i % 4] = 0;
+  }
 #pragma unroll
-      for (int term = 0; term < terms; ++term) {
+  for (int step = 0; step < token_steps; ++step) {
+    uint32_t second[4];
+    load_transposed_matrices(second, moved(value_row, value_chunk, 16 * step, dims));
 #pragma unroll
-        for (int tile = 0; tile < tiles; ++tile) {
-          uint32_t first[4];
+    for (int term = 0; term < terms; ++term) {
 #pragma unroll
-          for (int i = 0; i < 4; ++i) first[i] = weights.words[tile][step][i][term];
-          Unit::multiply(sums[tile][0], first, second);
-          Unit::multiply(sums[tile][1], first, second + 2);
-        }
+      for (int tile = 0; tile < tiles; ++tile) {
+        uint32_t first[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) first[i] = weights.words[tile][step][i][term];
+        Unit::multiply(sums[tile][0], first, second);
+        Unit::multiply(sums[tile][1], first, second + 2);
       }
-    }
-#pragma unroll
-    for (int tile = 0; tile < tiles; ++tile) {
-      take(tile, dims, sums[tile][0]);
-      take(tile, dims + 1, sums[tile][1]);
     }
   }
 }
@@ -300,13 +296,19 @@ void add_page(const PageWeights<tiles>& weights, uint32_t values, RowSums<tiles>
                                          weights.total[tile][half]);
     }
   }
-  multiply_values(weights, values, [&](int tile, int dims, const float* added) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float& sum = sums.values[tile][dims][i];
-      sum = add_value(sum, added[i], additions[tile][i / 2]);
+  for (int dims = 0; dims < dim_tiles; dims += 2) {
+    float added[tiles][2][4];
+    multiply_values(weights, values, dims, added);
+#pragma unroll
+    for (int tile = 0; tile < tiles; ++tile) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        float& sum = sums.values[tile][dims + i / 4][i % 4];
+        sum = add_value(sum, added[tile][i / 4][i % 4], additions[tile][i % 4 / 2]);
+      }
     }
-  });
+  }
 }
 
 }  // namespace incipit

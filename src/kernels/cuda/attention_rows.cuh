@@ -10,7 +10,9 @@ namespace incipit {
 /// Copies a page's keys or values; tokens from `written` on become zeros.
 template <typename Layout, int threads>
 void copy_page(uint32_t shared, const CACHE* from, int32_t written, int32_t thread) {
-#pragma unroll
+  // A warp alone makes many: as a loop, which stays in the instruction cache.
+  constexpr int unrolled = threads == warp_size ? 4 : page_tokens * row_chunks / threads;
+#pragma unroll unrolled
   for (int i = 0; i < page_tokens * row_chunks / threads; ++i) {
     const int32_t index = i * threads + thread;
     const int32_t token = index / row_chunks, chunk = index % row_chunks;
@@ -120,7 +122,8 @@ template <typename Layout, int rows, int threads_of>
 void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
   constexpr int32_t term_bytes = rows * Layout::row_bytes;
   if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, shared, thread);
-#pragma unroll 2
+  constexpr int unrolled = threads_of == warp_size ? 1 : 4;
+#pragma unroll unrolled
   for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
     const int32_t row = index / row_chunks, chunk = index % row_chunks;
     float values[8] = {};

@@ -3,11 +3,10 @@
 //
 //   tile    many query rows of a sequence for one KV head: a block's work, all pages in order
 //   piece   up to 16 query rows for one KV head, all of their pages or some: a warp's
-//   merge   64 dims of a row whose pages were summed in several pieces: a warp's
 //
 // Rows are (query, head of the KV head's group) pairs. Pieces that do not have all pages leave each page's sums in the
-// workspace, where the merges find them. The workspace begins with counters, which are zero between launches; blocks
-// take work from them, so that a merge only ever waits for pieces that some warp is at.
+// workspace, where the last of them to be done adds them up. The workspace begins with counters, which are zero between
+// launches: where pieces meet, and what work is next where there is more than blocks and warps.
 #pragma once
 
 #include "kernels/cuda/attention_page.cuh"
@@ -15,11 +14,9 @@
 namespace incipit {
 
 constexpr int most_piece_blocks = 2;  // of a sequence: with more rows it is computed in tiles
-constexpr int merged_dims = 64;
-constexpr int merges_a_row = (head_dim + merged_dims - 1) / merged_dims;
 
 /// Places in the workspace.
-enum Counter : int32_t { next_tile, next_warp_item, finished_blocks, first_meeting = 8 };
+enum Counter : int32_t { next_tile, next_piece, finished_blocks, first_meeting = 8 };
 constexpr int32_t most_meetings = shape.counter_bytes / 4 - first_meeting;
 
 /// A sequence's part of the launch.
@@ -75,7 +72,7 @@ inline int32_t warp_prefix(int32_t x, int32_t lane) {
 /// All work of a launch: in shared memory, so that no warp keeps it in registers.
 struct Work {
   int32_t sequences;
-  int32_t tiles, pieces, merges;
+  int32_t tiles, pieces;
   int32_t piece_pages;  // of a context that is split: one of more than twice as many
   bool small_tiles;     // of half the rows
   Group group;
@@ -93,7 +90,7 @@ class Sharing {
 
   /// Finds out what there is to do for `blocks` of `warps` that take pieces. For one warp of the block.
   void begin(int32_t blocks, int32_t warps) {
-    Work work{sequences_of(params_), 0, 0, 0, 0x7fffffff, false, group_of(params_, shape.tile_rows())};
+    Work work{sequences_of(params_), 0, 0, 0x7fffffff, false, group_of(params_, shape.tile_rows())};
     int32_t pages = count(work);
     if (shape.warp_tiles() > 1 && work.tiles > 0 && 2 * work.tiles <= blocks &&
         shape.tile_rows() / 2 >= work.group.heads) {
@@ -110,7 +107,7 @@ class Sharing {
 
   /// The same where all is computed in tiles of up to `rows` rows, or of half of them where blocks would be idle.
   void begin_tiles(int32_t blocks, int32_t rows) {
-    Work work{sequences_of(params_), 0, 0, 0, 0x7fffffff, false, group_of(params_, rows)};
+    Work work{sequences_of(params_), 0, 0, 0x7fffffff, false, group_of(params_, rows)};
     work.group.block_queries = 0;
     count(work);
     if (2 * work.tiles <= blocks && rows / 2 >= work.group.heads) {
@@ -123,9 +120,7 @@ class Sharing {
   const Work& work() const { return work_; }
   const Group& group() const { return work_.group; }
 
-  bool is_split(const Share& share) const {
-    return share.blocks > 0 && share.pages > 1 && (share.pages / 2 > work_.piece_pages || work_.piece_pages == 1);
-  }
+  bool is_split(const Share& share) const { return share.blocks > 0 && share.pages / 2 > work_.piece_pages; }
   int32_t parts(const Share& share) const {
     return is_split(share) ? (share.pages + work_.piece_pages - 1) / work_.piece_pages : 1;
   }
@@ -156,9 +151,6 @@ class Sharing {
     }
     return before;
   }
-  int32_t merges_of(const Share& share) const {
-    return is_split(share) ? params_.kv_heads * share.queries.count * work_.group.heads * merges_a_row : 0;
-  }
 
  private:
   /// All of it, in whole contexts; how many pages the pieces have.
@@ -188,23 +180,20 @@ class Sharing {
     const int32_t lane = fresh_lane();
     if (lane == 0) work_.piece_pages = piece_pages;
     __syncwarp();
-    int32_t pieces = 0, merges = 0, slots = 0, meetings = 0;
+    int32_t pieces = 0, slots = 0, meetings = 0;
 #pragma unroll 1
     for (int32_t sequence = lane; sequence < work_.sequences; sequence += warp_size) {
       const Share share = share_of(params_, work_.group, params_.spans[sequence]);
       pieces += share.blocks * parts(share);
-      merges += merges_of(share);
       slots += slots_of(share);
       meetings += meetings_of(share);
     }
     pieces = warp_sum(pieces) * params_.kv_heads;
-    merges = warp_sum(merges);
     const int64_t room = (params_.workspace_bytes - shape.counter_bytes) / (shape.sum_row() * 4);
     const bool fits = warp_sum(slots) <= room && warp_sum(meetings) <= most_meetings;
     if (lane != 0) return;
     if (fits) {
       work_.pieces = pieces;
-      work_.merges = merges;
     } else {
       work_.piece_pages = 0x7fffffff;
     }
