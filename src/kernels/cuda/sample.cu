@@ -251,6 +251,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
   const Batch batch(logits, logits.first + 4 * lane());
   read_adjustments(params, row, span, position, memory.filter, logits);
   const SamplingParameters& parameters = *logits.parameters;
+  const float temperature = parameters.temperature;
+  const int32_t top_logprobs = parameters.top_logprobs;
   if (writes_result) {
     if (thread == 0) memory.result.top_count = 0;
     if (thread < max_top_logprobs) memory.result.top_ids[thread] = -1, memory.result.top_logprobs[thread] = no_logit;
@@ -269,9 +271,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
   const auto logprob = [&](float logit) {
     return logit == no_logit ? no_logit : static_cast<float>(static_cast<double>(logit) - look.largest - log_sum);
   };
-  if (parameters.top_logprobs > 0 && look.largest != no_logit) {
+  if (top_logprobs > 0 && look.largest != no_logit) {
     const Weighing weighing{logits, look.largest, true};
-    const int32_t limit = parameters.top_logprobs < max_top_logprobs ? parameters.top_logprobs : max_top_logprobs;
+    const int32_t limit = top_logprobs < max_top_logprobs ? top_logprobs : max_top_logprobs;
     const uint64_t last = Selection(memory.select, weighing, Measure::one, 0).threshold(limit);
     logits.for_each([&](int32_t id, float logit) {
       const uint64_t key = candidate_key(logit, id);
@@ -288,7 +290,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
     }
   }
   int32_t id = -1;
-  const bool draws = look.best != 0 && parameters.temperature > 0;
+  const bool draws = look.best != 0 && temperature > 0;
   if (!draws && writes_result && thread == 0) {
     id = look.best != 0 ? key_id(look.best) : look.lowest < params.vocabulary ? look.lowest : 0;
   }
@@ -297,7 +299,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) sample(const __grid_con
   }
   if (id >= 0) {
     of_block(&memory.result, 0)->id = id;
-    of_block(&memory.result, 0)->logprob = logprob(ordered_logit(logits.logits[id]));
+    // The best candidate of a row that nothing changes has its largest logit.
+    const bool is_largest = !draws && look.best != 0 && !logits.is_adjusted();
+    of_block(&memory.result, 0)->logprob = logprob(is_largest ? look.largest : ordered_logit(logits.logits[id]));
   }
   if (draws) cluster_sync();
   if (!writes_result) return;
