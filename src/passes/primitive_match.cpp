@@ -22,10 +22,10 @@ ValueId match_unary(const Graph& graph, ValueId value, ops::Unary::Function func
 
 std::optional<Activation> activation_of(const primitives::Unary& op) {
   switch (op.function) {
-    case op.swish: return op.alpha == 1 ? std::optional(Activation::silu) : std::nullopt;
-    case op.gelu_erf: return Activation::gelu_erf;
-    case op.gelu_tanh: return Activation::gelu_tanh;
-    case op.relu: return Activation::relu;
+    case primitives::Unary::swish: return op.alpha == 1 ? std::optional(Activation::silu) : std::nullopt;
+    case primitives::Unary::gelu_erf: return Activation::gelu_erf;
+    case primitives::Unary::gelu_tanh: return Activation::gelu_tanh;
+    case primitives::Unary::relu: return Activation::relu;
     default: return std::nullopt;
   }
 }
