@@ -1,4 +1,4 @@
-// What kernels that keep a row in registers know of it (row_team.cuh), and their launch.
+// What kernels that keep a row in registers know of it (row_team.cuh).
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace incipit {
 struct RowTeamParams {
   LaunchCounts counts;
   int32_t group_width, groups;
-  bool aligned;  // all operands' groups begin at multiples of 16 bytes, or of 4 elements where these are less
+  bool aligned;  // groups of all operands can be moved in fours
 };
 
 }  // namespace incipit
