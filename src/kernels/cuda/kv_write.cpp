@@ -10,7 +10,8 @@ namespace {
 
 std::string defines_of_kv_write(const KvWrite::Problem& problem, const KernelConfig&) {
   return define("INPUT", name_of(problem.input)) + define("CACHE", name_of(problem.cache)) +
-         define("INTERLEAVED", problem.interleaved ? 1 : 0);
+         define("INTERLEAVED", problem.interleaved ? 1 : 0) +
+         define("ITEM_PAIRS", rotation_pairs(problem.head_dim, problem.rotary_pairs));
 }
 
 CudaLaunch launch_kv_write(const KvWrite::Problem& problem, const KvWrite::Args& args, const KernelConfig&,
@@ -22,9 +23,10 @@ CudaLaunch launch_kv_write(const KvWrite::Problem& problem, const KvWrite::Args&
                        aligned_rows(args.values, args.value_stride, size_of(problem.input)) &&
                        (problem.rotary_pairs == 0 || aligned_rows(args.table, args.table_stride, sizeof(float))) &&
                        aligned_rows(cache.pool, cache.page_bytes, 1) && cache.layer_offset % 16 == 0;
-  CudaLaunch launch =
-      items_launch(counts.rows, problem.kv_heads * (rotation_items(problem.head_dim, problem.rotary_pairs) +
-                                                    rotation_items(problem.head_dim, 0)));
+  const int32_t item_pairs = rotation_pairs(problem.head_dim, problem.rotary_pairs);
+  const int32_t items = problem.kv_heads * (rotation_items(problem.head_dim, problem.rotary_pairs, item_pairs) +
+                                            rotation_items(problem.head_dim, 0, item_pairs));
+  CudaLaunch launch = items_launch(counts.rows, (items + kv_items_of_thread - 1) / kv_items_of_thread);
   launch.set_parameters(KvWriteParams{counts, args.sequences, args.spans, cache, geometry.head_bytes(),
                                       geometry.half_bytes(), args.keys, args.key_stride, args.values, args.value_stride,
                                       args.table, args.table_stride, problem.kv_heads, problem.head_dim,

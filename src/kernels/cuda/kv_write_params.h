@@ -8,6 +8,9 @@
 
 namespace incipit {
 
+/// What a thread fetches before it writes any of it.
+constexpr int32_t kv_items_of_thread = 2;
+
 struct KvWriteParams {
   LaunchCounts counts;
   int32_t sequences;  // without counts

@@ -12,7 +12,7 @@ std::string defines_of_rms_norm(const RmsNorm::Problem& problem, const KernelCon
 }
 
 CudaLaunch launch_rms_norm(const RmsNorm::Problem& problem, const RmsNorm::Args& args, const KernelConfig&,
-                           const LaunchCounts& counts, const CudaLimits&) {
+                           const LaunchCounts& counts, const CudaLimits& limits) {
   constexpr size_t f32 = sizeof(float);
   const int32_t width = problem.width;
   const bool aligned =
@@ -21,7 +21,9 @@ CudaLaunch launch_rms_norm(const RmsNorm::Problem& problem, const RmsNorm::Args&
       (!problem.gain || aligned_rows(args.gain, 0, f32)) &&
       (!problem.add ||
        (aligned_rows(args.addend, args.addend_stride, f32) && aligned_rows(args.sum, args.sum_stride, f32)));
-  CudaLaunch launch = team_launch(counts, problem.group_width(), problem.groups);
+  // As many as are there at a time.
+  const auto threads = static_cast<uint32_t>(limits.multiprocessors) * 1024;
+  CudaLaunch launch = team_launch(counts, problem.group_width(), problem.groups, threads);
   launch.set_parameters(RmsNormParams{{counts, problem.group_width(), problem.groups, aligned},
                                       args.input,
                                       args.input_stride,

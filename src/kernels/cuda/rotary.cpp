@@ -22,7 +22,8 @@ CudaLaunch launch_rotary_table(const RotaryTable::Problem& problem, const Rotary
 
 std::string defines_of_rotary(const Rotary::Problem& problem, const KernelConfig&) {
   return define("INPUT", name_of(problem.input)) + define("OUTPUT", name_of(problem.output)) +
-         define("INTERLEAVED", problem.interleaved ? 1 : 0);
+         define("INTERLEAVED", problem.interleaved ? 1 : 0) +
+         define("ITEM_PAIRS", rotation_pairs(problem.head_dim, problem.pairs));
 }
 
 CudaLaunch launch_rotary(const Rotary::Problem& problem, const Rotary::Args& args, const KernelConfig&,
@@ -32,7 +33,9 @@ CudaLaunch launch_rotary(const Rotary::Problem& problem, const Rotary::Args& arg
                        aligned_rows(args.input, args.input_stride, size_of(problem.input)) &&
                        aligned_rows(args.table, args.table_stride, sizeof(float)) &&
                        aligned_rows(args.output, args.output_stride, size_of(problem.output));
-  CudaLaunch launch = items_launch(counts.rows, problem.heads * rotation_items(problem.head_dim, problem.pairs));
+  const int32_t items =
+      rotation_items(problem.head_dim, problem.pairs, rotation_pairs(problem.head_dim, problem.pairs));
+  CudaLaunch launch = items_launch(counts.rows, problem.heads * items);
   launch.set_parameters(RotaryParams{counts, args.input, args.input_stride, args.table, args.table_stride, args.output,
                                      args.output_stride, problem.heads, problem.head_dim, problem.pairs,
                                      padded_width(width, args.output_stride, args.pad_output), aligned});

@@ -1,5 +1,5 @@
 // Rotary (kernels/families.h): a thread has an item (rotation.cuh) of a row's heads. INPUT and OUTPUT are the types of
-// elements; INTERLEAVED: pairs are neighbours.
+// elements, ITEM_PAIRS the pairs of an item; INTERLEAVED: pairs are neighbours.
 #include "kernels/cuda/rotary_params.h"
 #include "kernels/cuda/rotation.cuh"
 
@@ -8,7 +8,7 @@ using namespace incipit;
 extern "C" __global__ void rotary(const __grid_constant__ RotaryParams params) {
   const auto row = static_cast<int32_t>(blockIdx.x);
   if (!starts_row(params.counts, row)) return;
-  const int32_t items = rotation_items(params.head_dim, params.pairs);
+  const int32_t items = rotation_items(params.head_dim, params.pairs, ITEM_PAIRS);
   const auto index = static_cast<int32_t>(blockIdx.y * blockDim.x + threadIdx.x);
   const int32_t head = index / items, width = params.heads * params.head_dim;
   auto* output = static_cast<OUTPUT*>(params.output) + row * params.output_stride;

@@ -1,5 +1,5 @@
-// A head's rotation by a row of the step's table (RotaryTable), and its conversion, in items of eight dims: first those
-// of four pairs each, then those that pass through.
+// A head's rotation by a row of the step's table (RotaryTable), and its conversion, in items: first those of ITEM_PAIRS
+// pairs each (rotation_pairs()), then those of twice as many dims that pass through.
 #pragma once
 
 #include "kernels/cuda/rotation_items.h"
@@ -7,11 +7,11 @@
 
 namespace incipit {
 
-/// One item in registers: two fours of dims.
+/// One item in registers, in two halves.
 struct RotationItem {
-  int32_t columns[2];  // of the head, where each four begins
+  int32_t columns[2];  // of the head, where each half begins
   int32_t ends[2];     // and where its kind of dims ends
-  float dims[2][4];
+  float dims[2][ITEM_PAIRS];
 
   /// Store to where the item comes from, or elsewhere. `aligned`: as to load().
   template <typename T>
@@ -26,29 +26,30 @@ struct RotationItem {
 template <bool interleaved, typename T>
 inline RotationItem load_rotated(const T* head, const float* table, int32_t head_dim, int32_t pairs, int32_t item,
                                  bool aligned) {
-  const int32_t rotating = (pairs + 3) / 4, pair = item * 4;
+  const int32_t rotating = (pairs + ITEM_PAIRS - 1) / ITEM_PAIRS, pair = item * ITEM_PAIRS;
   const bool is_rotated = item < rotating;
   RotationItem result;
   if (is_rotated) {
     result.columns[0] = interleaved ? 2 * pair : pair;
-    result.columns[1] = interleaved ? 2 * pair + 4 : pairs + pair;
+    result.columns[1] = interleaved ? 2 * pair + ITEM_PAIRS : pairs + pair;
     result.ends[0] = interleaved ? 2 * pairs : pairs;
     result.ends[1] = 2 * pairs;
   } else {
-    result.columns[0] = 2 * pairs + (item - rotating) * 8;
-    result.columns[1] = result.columns[0] + 4;
+    result.columns[0] = 2 * pairs + (item - rotating) * 2 * ITEM_PAIRS;
+    result.columns[1] = result.columns[0] + ITEM_PAIRS;
     result.ends[0] = result.ends[1] = head_dim;
   }
 #pragma unroll
   for (int i = 0; i < 2; ++i) load_columns(head, result.columns[i], result.ends[i], aligned, result.dims[i]);
   if (!is_rotated) return result;
-  float cosines[4], sines[4];
+  float cosines[ITEM_PAIRS], sines[ITEM_PAIRS];
   load_columns(table, pair, pairs, aligned, cosines);
   load_columns(table + pairs, pair, pairs, aligned, sines);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    float& first = interleaved ? result.dims[i / 2][i % 2 * 2] : result.dims[0][i];
-    float& second = interleaved ? result.dims[i / 2][i % 2 * 2 + 1] : result.dims[1][i];
+  for (int i = 0; i < ITEM_PAIRS; ++i) {
+    constexpr int half = ITEM_PAIRS / 2;
+    float& first = interleaved ? result.dims[i / half][i % half * 2] : result.dims[0][i];
+    float& second = interleaved ? result.dims[i / half][i % half * 2 + 1] : result.dims[1][i];
     const float x = first, y = second;
     first = fmaf(x, cosines[i], -(y * sines[i]));
     second = fmaf(x, sines[i], y * cosines[i]);

@@ -14,6 +14,7 @@ constexpr int most_team_threads = WARP_TEAMS ? 128 : 1024;  // of a block
 using RowPacks = float[PACKS][pack_columns];
 
 struct RowTeam {
+  int32_t team = 0;  // counted over all groups of all rows
   int32_t row = 0, group = 0;
   int32_t first = 0;  // column of the row that the group begins at
   int32_t thread = 0, threads = 0;
@@ -22,41 +23,51 @@ struct RowTeam {
 #if WARP_TEAMS
     threads = warp_size;
     thread = static_cast<int32_t>(threadIdx.x % warp_size);
-    const auto team = static_cast<int32_t>((blockIdx.x * blockDim.x + threadIdx.x) / warp_size);
+    team = static_cast<int32_t>((blockIdx.x * blockDim.x + threadIdx.x) / warp_size);
 #else
     threads = static_cast<int32_t>(blockDim.x);
     thread = static_cast<int32_t>(threadIdx.x);
-    const auto team = static_cast<int32_t>(blockIdx.x);
+    team = static_cast<int32_t>(blockIdx.x);
 #endif
+    find_group(params);
+  }
+  /// Goes on to what no team of the grid has had, where there are fewer teams than groups of rows.
+  void move_on(const RowTeamParams& params) {
+    team += static_cast<int32_t>(WARP_TEAMS ? gridDim.x * blockDim.x / warp_size : gridDim.x);
+    find_group(params);
+  }
+  int32_t column(int pack) const { return (pack * threads + thread) * pack_columns; }
+
+ private:
+  void find_group(const RowTeamParams& params) {
     row = team / params.groups;
     group = team % params.groups;
     first = group * params.group_width;
   }
-  int32_t column(int pack) const { return (pack * threads + thread) * pack_columns; }
 };
 
 /// One number of each thread's, made into one for all by a warp's reduction, to which zero is neutral. Each `use` in a
-/// kernel has memory of its own.
+/// kernel has memory of its own, and so have a use's even and odd `turn`s: nobody is two turns ahead.
 template <int use, typename Reduce>
-inline float reduce_team(float x, Reduce reduce_warp) {
+inline float reduce_team(float x, int turn, Reduce reduce_warp) {
   x = reduce_warp(x);
 #if WARP_TEAMS
   return x;
 #else
-  __shared__ float of_warps[32];
+  __shared__ float of_warps[2][32];
   const unsigned lane = threadIdx.x % warp_size;
-  if (lane == 0) of_warps[threadIdx.x / warp_size] = x;
+  if (lane == 0) of_warps[turn % 2][threadIdx.x / warp_size] = x;
   __syncthreads();
-  return reduce_warp(lane < blockDim.x / warp_size ? of_warps[lane] : 0);
+  return reduce_warp(lane < blockDim.x / warp_size ? of_warps[turn % 2][lane] : 0);
 #endif
 }
 template <int use>
-inline float team_sum(float x) {
-  return reduce_team<use>(x, [](float y) { return warp_sum(y); });
+inline float team_sum(float x, int turn = 0) {
+  return reduce_team<use>(x, turn, [](float y) { return warp_sum(y); });
 }
 template <int use>
-inline float team_max(float x) {
-  return reduce_team<use>(x, [](float y) { return warp_max(y); });
+inline float team_max(float x, int turn = 0) {
+  return reduce_team<use>(x, turn, [](float y) { return warp_max(y); });
 }
 
 /// The group's columns of what begins at `from`; zeros beyond its width.

@@ -31,14 +31,15 @@ inline std::string team_defines(int32_t group_width) {
   return define("WARP_TEAMS", shape.is_warp ? 1 : 0) + define("PACKS", shape.packs);
 }
 
-/// A team for each group of each row.
-inline CudaLaunch team_launch(const LaunchCounts& counts, int32_t group_width, int32_t groups) {
+/// A team for each group of each row; of `most_threads` at most where teams move on to further ones.
+inline CudaLaunch team_launch(const LaunchCounts& counts, int32_t group_width, int32_t groups,
+                              uint32_t most_threads = UINT32_MAX) {
   constexpr uint32_t warps = 4;  // of a block whose warps are teams
   const TeamShape shape = team_shape(group_width);
   const auto teams = static_cast<uint32_t>(counts.rows * groups);
   CudaLaunch launch;
   launch.threads = shape.is_warp ? warps * 32 : shape.threads;
-  launch.grid[0] = shape.is_warp ? (teams + warps - 1) / warps : teams;
+  launch.grid[0] = std::min(shape.is_warp ? (teams + warps - 1) / warps : teams, most_threads / launch.threads);
   launch.early = true;
   return launch;
 }
