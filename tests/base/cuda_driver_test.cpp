@@ -52,9 +52,9 @@ struct Same<Result (*)(Ours...), TheirResult (*)(Theirs...)> {
 };
 /// Headers of CUDA 13 align it to 128 bytes; the driver asks for 64.
 template <>
-struct Same<cuda::EncodedMap, CUtensorMap>
-    : std::bool_constant<sizeof(cuda::EncodedMap) == sizeof(CUtensorMap) &&
-                         alignof(CUtensorMap) % alignof(cuda::EncodedMap) == 0> {};
+struct Same<cuda::EncodedMap, CUtensorMap> : std::bool_constant<sizeof(cuda::EncodedMap) == sizeof(CUtensorMap) &&
+                                                                alignof(CUtensorMap) % alignof(cuda::EncodedMap) == 0> {
+};
 static_assert(Same<int (*)(const char**, void*), CUresult (*)(const char**, void*)>::value);
 static_assert(!Same<int (*)(int), int (*)(long)>::value);
 static_assert(!Same<int (*)(int*), int (*)(long*)>::value);
