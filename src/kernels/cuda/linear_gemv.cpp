@@ -12,8 +12,13 @@ namespace {
 constexpr KernelConfig gemv_configs[] = {
     {"rows8_units1", {1, 1}}, {"rows8_units2", {1, 2}}, {"rows16_units1", {2, 1}}, {"rows16_units2", {2, 2}}};
 
+/// Of the ring of weights: as much as hides memory's latency, with two blocks of a large GPU's multiprocessors. Codes
+/// that the kernel makes lie beside it.
+inline int32_t gemv_stages(const Linear::Problem& problem) { return problem.quantizes() ? 3 : 5; }
+constexpr int64_t gemv_stage_bytes = 16 * 1024;
+
 /// k whose codes fit any GPU's shared memory.
-constexpr int32_t most_quantized = 65536;
+constexpr int32_t most_quantized = 32768;
 
 bool accepts_gemv(const Linear::Problem& problem) {
   const bool has_unit = problem.format == WeightFormat::bf16 || problem.format == WeightFormat::i8;
@@ -21,7 +26,8 @@ bool accepts_gemv(const Linear::Problem& problem) {
 }
 
 std::string defines_of_gemv(const Linear::Problem& problem, const KernelConfig& config) {
-  return linear_defines(problem) + define("GROUPS", config.values[0]) + define("UNITS", config.values[1]);
+  return linear_defines(problem) + define("GROUPS", config.values[0]) + define("UNITS", config.values[1]) +
+         define("STAGES", gemv_stages(problem));
 }
 
 CudaLaunch launch_gemv(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config,
@@ -32,18 +38,20 @@ CudaLaunch launch_gemv(const Linear::Problem& problem, const Linear::Args& args,
   launch.threads = 256;
   launch.early = true;
   LinearGemvParams own{params, 0, 0};
+  const int64_t ring_bytes = gemv_stages(problem) * gemv_stage_bytes;
+  launch.shared_bytes = static_cast<uint32_t>(ring_bytes);
   if (problem.quantizes()) {
     // Codes are made once for several blocks' packed rows. Rows of them are an odd number of 64 bytes apart, so that
     // two lie in different banks.
+    const int32_t parts = config.values[0] * config.values[1];
     const int64_t stride = round_up(problem.k, 128) + 64;
-    const int64_t room = limits.shared_bytes - 32 * 1024;  // less what the kernel has besides
-    own.kept_rows =
-        static_cast<int32_t>(std::clamp<int64_t>(room / stride, 1, std::min(counts.rows, 8 * config.values[0])));
+    const int64_t besides = ring_bytes + parts * 4096 + 2048;
+    const int64_t most_rows = std::min(counts.rows, 8 * config.values[0]);
+    own.kept_rows = static_cast<int32_t>(std::clamp<int64_t>((limits.shared_bytes - besides) / stride, 1, most_rows));
     own.kept_stride = static_cast<int32_t>(stride);
-    launch.shared_bytes = static_cast<uint32_t>(own.kept_rows * stride);
-    const bool small = config.values[0] * config.values[1] == 1 && launch.shared_bytes * 2 <= room;
-    const int32_t blocks_at_once = small ? 2 : 1;
-    launch.grid[0] = std::min(launch.grid[0], static_cast<uint32_t>(limits.multiprocessors * blocks_at_once));
+    launch.shared_bytes += static_cast<uint32_t>(own.kept_rows * stride);
+    const bool two = parts <= 2 && 2 * (besides + own.kept_rows * stride) <= limits.shared_bytes;
+    launch.grid[0] = std::min(launch.grid[0], static_cast<uint32_t>(limits.multiprocessors * (two ? 2 : 1)));
   }
   launch.set_parameters(own);
   return launch;

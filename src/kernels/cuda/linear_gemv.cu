@@ -1,10 +1,12 @@
-// Linear (kernels/families.h) of bf16 and int8 for few rows, which is a matter of reading the weights once: from memory
-// straight into the fragments of mma.sync, eight rows of activations being its other operand.
+// Linear (kernels/families.h) of bf16 and int8 for few rows, which is a matter of reading the weights once. They are
+// the first operand of mma.sync, and eight rows of activations the other.
 //
-// A block has UNITS units of 16 packed rows, whose k its warps share in turn, 256 bytes a step. Any order of k will do
+// A block has UNITS units of 16 packed rows, whose k its warps share in turn, 128 bytes a step. Any order of k will do
 // for a product, so a lane takes 16 bytes in a row, which are two products' words. The warps' sums are added in order.
 //
-// A weight is a constant: the first of them are on their way before the launch's predecessor is done.
+// Weights come through a ring of STAGES stages in shared memory, where each thread has a place of its own and waits for
+// nobody: many of them are under way at once, and no registers are held for them. They are constants: the first ones
+// come before the launch's predecessor is done.
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/linear_gemv_params.h"
 #include "kernels/cuda/linear_quantize.cuh"
@@ -18,39 +20,114 @@ constexpr int warps = 8, threads = warps * warp_size;
 constexpr int unit_rows = 16;    // packed
 constexpr int group_rows = 8;    // of activations
 constexpr int piece_bytes = 64;  // of a row of k, which four lanes load together
-constexpr int step_pieces = 4;
+constexpr int step_pieces = 2;
+constexpr int stage_pieces = step_pieces / UNITS;
+constexpr int stage_bytes = stage_pieces * UNITS * 2 * threads * 16;
 constexpr bool quantizes = linear_codes && sizeof(INPUT) != 1;
-constexpr int blocks_at_once = GROUPS * UNITS > (quantizes ? 1 : 2) ? 1 : 2;  // of a multiprocessor, by their registers
+constexpr int blocks_at_once = GROUPS * UNITS > 2 ? 1 : 2;  // of a multiprocessor, by their registers
 
-/// Read once, by this block alone.
-inline uint4 load_weight(const std::byte* from) {
-  uint4 x;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-               : "l"(from));
-  return x;
-}
+/// What a warp multiplies: its steps' pieces, one after the other.
+struct WarpPieces {
+  int32_t pieces, count;  // of a row; of this warp, those beyond the row among them
 
-struct Step {
-  uint4 weight[UNITS][2][step_pieces];  // of packed rows lane / 4 and lane / 4 + 8
-  uint4 input[GROUPS][step_pieces];     // of row lane / 4 of a group
+  explicit WarpPieces(int32_t k) {
+    const int32_t row_bytes = k * static_cast<int32_t>(sizeof(WEIGHT));
+    const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
+    pieces = (row_bytes + piece_bytes - 1) / piece_bytes;
+    const int32_t steps = (pieces + step_pieces - 1) / step_pieces;
+    count = (steps - warp + warps - 1) / warps * step_pieces;
+  }
+  int32_t piece(int32_t number) const {
+    const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
+    return (number / step_pieces * warps + warp) * step_pieces + number % step_pieces;
+  }
 };
 
-inline void multiply_step(LinearSum (&sums)[UNITS][GROUPS * 4], const Step& step) {
+/// Packed rows lane / 4 and lane / 4 + 8 of each unit, stage by stage through the ring.
+class WeightRing {
+ public:
+  /// All of this block's packed rows are passed over `passes` times.
+  WeightRing(const LinearParams& params, const WarpPieces& pieces, int32_t passes, std::byte* shared)
+      : params_(params), pieces_(pieces), own_(shared + threadIdx.x * 16), passes_(passes) {
+    start_block(static_cast<int32_t>(blockIdx.x));
+    for (int stage = 0; stage < STAGES - 1; ++stage) {
+      copy_stage(stage);
+      end_copy_group();
+    }
+  }
+  /// The next stage's weights. The place of the one before is filled again.
+  void next(uint4 (&weights)[stage_pieces][UNITS][2]) {
+    wait_for_copy_groups<STAGES - 2>();
 #pragma unroll
-  for (int p = 0; p < step_pieces; ++p) {
+    for (int p = 0; p < stage_pieces; ++p) {
 #pragma unroll
-    for (int unit = 0; unit < UNITS; ++unit) {
-      const uint4 &low = step.weight[unit][0][p], &high = step.weight[unit][1][p];
-      const uint32_t first[4]{low.x, high.x, low.y, high.y}, second[4]{low.z, high.z, low.w, high.w};
+      for (int unit = 0; unit < UNITS; ++unit) {
 #pragma unroll
-      for (int g = 0; g < GROUPS; ++g) {
-        const uint4& x = step.input[g][p];
-        const uint32_t first_input[2]{x.x, x.y}, second_input[2]{x.z, x.w};
-        multiply_add(sums[unit] + g * 4, first, first_input);
-        multiply_add(sums[unit] + g * 4, second, second_input);
+        for (int h = 0; h < 2; ++h)
+          weights[p][unit][h] = *reinterpret_cast<const uint4*>(own_ + place(here_, p, unit, h));
       }
     }
+    copy_stage(here_ == 0 ? STAGES - 1 : here_ - 1);
+    end_copy_group();
+    here_ = here_ + 1 == STAGES ? 0 : here_ + 1;
+  }
+
+ private:
+  static int place(int stage, int p, int unit, int h) {
+    return stage * stage_bytes + ((p * UNITS + unit) * 2 + h) * (threads * 16);
+  }
+  void start_block(int32_t block) {
+    block_ = block;
+    number_ = 0;
+    const int64_t stride = params_.weight_stride * static_cast<int64_t>(sizeof(WEIGHT));
+    const int32_t lane = lane_of_warp();
+#pragma unroll
+    for (int i = 0; i < UNITS * 2; ++i) {
+      // Rows beyond the last are the last one again: their sums are dropped.
+      const int32_t packed = min(block * UNITS * unit_rows + i * 8 + lane / 4, params_.finish.packed_rows - 1);
+      rows_[i] = static_cast<const std::byte*>(params_.weight) + packed * stride + lane % 4 * 16;
+    }
+  }
+  /// Starts the copy of the stage that is copied next, if there is one, to a place in the ring.
+  void copy_stage(int to) {
+    if (number_ == pieces_.count) {
+      const auto blocks =
+          static_cast<int32_t>((params_.finish.packed_rows + UNITS * unit_rows - 1) / (UNITS * unit_rows));
+      if (pieces_.count == 0 || passes_ == 0) return;
+      const int32_t next = block_ + static_cast<int32_t>(gridDim.x);
+      if (next >= blocks && --passes_ == 0) return;
+      start_block(next < blocks ? next : static_cast<int32_t>(blockIdx.x));
+    }
+#pragma unroll
+    for (int p = 0; p < stage_pieces; ++p) {
+      const int32_t piece = pieces_.piece(number_ + p);
+#pragma unroll
+      for (int i = 0; i < UNITS * 2; ++i) {
+        copy_16_or_zeros(shared_address(own_ + place(to, p, i / 2, i % 2)), rows_[i] + piece * piece_bytes,
+                         piece < pieces_.pieces ? 16 : 0);
+      }
+    }
+    number_ += stage_pieces;
+  }
+
+  const LinearParams& params_;
+  const WarpPieces& pieces_;
+  std::byte* own_;
+  int here_ = 0;  // in the ring
+  // What is copied next.
+  int32_t passes_, block_, number_;
+  const std::byte* rows_[UNITS * 2];
+};
+
+/// sums += 16 packed rows · rows of activations, over one piece of k.
+inline void multiply_piece(LinearSum (&sums)[GROUPS * 4], const uint4 (&weight)[2], const uint4 (&input)[GROUPS]) {
+  const uint4 &low = weight[0], &high = weight[1];
+  const uint32_t first[4]{low.x, high.x, low.y, high.y}, second[4]{low.z, high.z, low.w, high.w};
+#pragma unroll
+  for (int g = 0; g < GROUPS; ++g) {
+    const uint32_t first_input[2]{input[g].x, input[g].y}, second_input[2]{input[g].z, input[g].w};
+    multiply_add(sums + g * 4, first, first_input);
+    multiply_add(sums + g * 4, second, second_input);
   }
 }
 
@@ -103,49 +180,35 @@ void quantize_rows(const Input* input, int64_t input_stride, int32_t rows, int32
 
 extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
     linear_gemv(const __grid_constant__ LinearGemvParams own) {
-  extern __shared__ __align__(16) std::byte codes[];  // when the kernel makes them
+  extern __shared__ __align__(16) std::byte shared[];  // the ring, and codes when the kernel makes them
   __shared__ LinearSum parts[warps][UNITS][GROUPS][warp_size][4];
   __shared__ float own_scales[GROUPS * group_rows];
   const LinearParams& params = own.linear;
   const LinearFinish& finish = params.finish;
   const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
   const int32_t lane = lane_of_warp(), quad = lane % 4 * 16;
-  const int32_t pieces = (params.k * static_cast<int32_t>(sizeof(WEIGHT)) + piece_bytes - 1) / piece_bytes;
   const int32_t blocks = (finish.packed_rows + UNITS * unit_rows - 1) / (UNITS * unit_rows);
-  const int64_t weight_stride = params.weight_stride * static_cast<int64_t>(sizeof(WEIGHT));
+  const auto first_block = static_cast<int32_t>(blockIdx.x);
   let_successor_start();
 
-  Step step;
-  const auto load_weights = [&](int32_t block, int32_t first_piece) {
-#pragma unroll
-    for (int unit = 0; unit < UNITS; ++unit) {
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        // Rows beyond the last are the last one again: their sums are dropped.
-        const int32_t packed = min((block * UNITS + unit) * unit_rows + lane / 4 + 8 * h, finish.packed_rows - 1);
-        const std::byte* from = static_cast<const std::byte*>(params.weight) + packed * weight_stride + quad;
-#pragma unroll
-        for (int p = 0; p < step_pieces; ++p) {
-          const bool has = first_piece + p < pieces;
-          step.weight[unit][h][p] = has ? load_weight(from + (first_piece + p) * piece_bytes) : uint4{};
-        }
-      }
-    }
-  };
+  // No launch of a step changes its counts.
+  const int32_t rows = rows_of(params.counts), pass_rows = quantizes ? own.kept_rows : GROUPS * group_rows;
+  if (rows == 0) return wait_for_predecessors();
+
+  const WarpPieces pieces(params.k);
+  WeightRing ring(params, pieces, (rows + pass_rows - 1) / pass_rows, shared);
   const auto operands_place = [&](int32_t block, int32_t row, int32_t rows) {
     return FragmentPlace{row, (block * UNITS + warp) * unit_rows, rows};
   };
-  auto block = static_cast<int32_t>(blockIdx.x);
   SwappedOperands<GROUPS> operands;
-  load_weights(block, warp * step_pieces);
-  if (warp < UNITS) load_factors(operands, finish, operands_place(block, 0, 0));
+  if (warp < UNITS) load_factors(operands, finish, operands_place(first_block, 0, 0));
   wait_for_predecessors();
-  const int32_t rows = rows_of(params.counts);
 
-  for (int32_t first_row = 0; first_row < rows;) {
-    const int32_t end_row = min(rows, first_row + (quantizes ? own.kept_rows : GROUPS * group_rows));
+  for (int32_t first_row = 0; first_row < rows; first_row += pass_rows) {
+    const int32_t end_row = min(rows, first_row + pass_rows);
     // Where this lane's row of each group begins; rows that are not there are zeros.
     const std::byte* from_input[GROUPS];
+    std::byte* const codes = shared + STAGES * stage_bytes;
 #pragma unroll
     for (int g = 0; g < GROUPS; ++g) {
       const int32_t row = g * group_rows + lane / 4;
@@ -162,36 +225,43 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
                         (first_row + row) * params.input_stride * static_cast<int64_t>(sizeof(INPUT)) + quad;
       }
     }
-    const auto load_input = [&](int32_t first_piece) {
+    uint4 input[stage_pieces][GROUPS];
+    const auto load_input = [&](int32_t number) {
 #pragma unroll
       for (int g = 0; g < GROUPS; ++g) {
         const bool has_row = first_row + g * group_rows + lane / 4 < end_row;
 #pragma unroll
-        for (int p = 0; p < step_pieces; ++p) {
-          const bool has = has_row && first_piece + p < pieces;
-          step.input[g][p] =
-              has ? *reinterpret_cast<const uint4*>(from_input[g] + (first_piece + p) * piece_bytes) : uint4{};
+        for (int p = 0; p < stage_pieces; ++p) {
+          const int32_t piece = pieces.piece(number + p);
+          const bool has = has_row && piece < pieces.pieces;
+          input[p][g] = has ? *reinterpret_cast<const uint4*>(from_input[g] + piece * piece_bytes) : uint4{};
         }
       }
     };
 
-    for (block = static_cast<int32_t>(blockIdx.x); block < blocks; block += static_cast<int32_t>(gridDim.x)) {
+    for (int32_t block = first_block; block < blocks; block += static_cast<int32_t>(gridDim.x)) {
       const FragmentPlace place = operands_place(block, first_row, end_row);
-      const bool first_block = first_row == 0 && block == static_cast<int32_t>(blockIdx.x);
-      if (!first_block) load_weights(block, warp * step_pieces);
-      if constexpr (!quantizes) load_input(warp * step_pieces);
+      load_input(0);
       if (warp < UNITS) {
-        if (!first_block) load_factors(operands, finish, place);
+        if (first_row > 0 || block != first_block) load_factors(operands, finish, place);
         load_residual(operands, finish, place);
       }
       LinearSum sums[UNITS][GROUPS * 4] = {};
-      for (int32_t piece = warp * step_pieces; piece < pieces;) {
-        if constexpr (quantizes) load_input(piece);  // they are near
-        multiply_step(sums, step);
-        piece += warps * step_pieces;
-        if (piece >= pieces) break;
-        load_weights(block, piece);
-        if constexpr (!quantizes) load_input(piece);
+      for (int32_t number = 0; number < pieces.count; number += stage_pieces) {
+        uint4 weights[stage_pieces][UNITS][2];
+        ring.next(weights);
+        uint4 now[stage_pieces][GROUPS];
+#pragma unroll
+        for (int p = 0; p < stage_pieces; ++p) {
+#pragma unroll
+          for (int g = 0; g < GROUPS; ++g) now[p][g] = input[p][g];
+        }
+        load_input(number + stage_pieces);
+#pragma unroll
+        for (int p = 0; p < stage_pieces; ++p) {
+#pragma unroll
+          for (int unit = 0; unit < UNITS; ++unit) multiply_piece(sums[unit], weights[p][unit], now[p]);
+        }
       }
 #pragma unroll
       for (int unit = 0; unit < UNITS; ++unit) {
@@ -215,6 +285,5 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
       if (block == blocks - 1) store_pads(finish, first_row, end_row);
       __syncthreads();  // before the next sums, or codes
     }
-    first_row = end_row;
   }
 }
