@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/cuda_driver.h"
 #include "base/error.h"
 #include "device/launch.h"
 #include "kernels/family_list.h"
@@ -71,10 +72,12 @@ struct Tuner::State {
   TuningCache& cache;
   TunerOptions options;
   std::unique_ptr<Device> device;  // null: nothing is measured
+  std::string gpu;                 // its name; empty: a processor
   KeptWeights weights;             // of the last problem: its next number of rows takes them again
 
   State(TuningCache& c, const TunerOptions& o) : cache(c), options(o) {
     if (o.measure && runs_here(o.target)) device = make_device(o.target, o.threads);
+    if (device != nullptr && o.target.backend == Backend::cuda) gpu = cuda::gpu().name;
   }
 
   /// A measurement of the cache's, of a kernel that is still there and computes the problem; null: there is none.
@@ -86,7 +89,8 @@ struct Tuner::State {
     const bool fits = kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
                       kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
                       find_config(*kernel, known->config) != nullptr;
-    return fits ? known : nullptr;
+    const bool of_another = device != nullptr && !known->gpu.empty() && known->gpu != gpu;
+    return fits && !of_another ? known : nullptr;
   }
 
   template <typename Family>
@@ -189,7 +193,10 @@ struct Tuner::State {
     }
     KernelChoice choice = choice_of(measured ? list.front() : best_guess(list, problem, request.rows));
     // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
-    if (choice.microseconds > 0) cache.set(options.target, request.problem, request.rows, choice);
+    if (choice.microseconds > 0) {
+      choice.gpu = gpu;
+      cache.set(options.target, request.problem, request.rows, choice);
+    }
     return choice;
   }
 };

@@ -25,12 +25,14 @@ struct KernelChoice {
   uint32_t abi = 0;
   std::string config;
   double microseconds = 0;  // measured; 0: chosen without measuring
+  std::string gpu = {};     // that it was measured on; empty: a processor
   bool operator==(const KernelChoice&) const = default;
 };
 
 /// Earlier measurements, one a line, sorted, so that caches can be read, compared and committed:
 ///   <target> | <problem> rows=<rows> | <kernel> abi=<n> config=<name> us=<time>
-/// `target` is the text of the Target that the choice was made for.
+///
+/// with " on <name>" behind it for a GPU. `target` is the text of the Target that the choice was made for.
 class TuningCache {
  public:
   /// An empty cache when the file does not exist; throws Error naming file and line when it is malformed.
@@ -75,11 +77,11 @@ struct TunerOptions {
 std::vector<const WeightLayout*> layouts_read(std::string_view problem, const Target& target);
 
 /// Candidates are all (kernel, config) of the problem's family that accept the problem, whose needs the target has and
-/// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is. Else, when
-/// this machine runs the target, the families worth it (linear, attention) are measured: interleaved rounds over random
-/// data of the real shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice
-/// as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the best
-/// guess of the table.
+/// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is, unless it
+/// was measured on a GPU of another name than the one that is here. Else, when this machine runs the target, the
+/// families worth it (linear, attention) are measured: interleaved rounds over random data of the real shape, weights
+/// cold (rotating copies larger than the caches) and the minimum kept; candidates twice as slow as the best are dropped
+/// after the first round. Everything else, or a target that is not here, takes the best guess of the table.
 class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);
