@@ -122,7 +122,7 @@ template <typename Layout, int rows, int threads_of>
 void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
   constexpr int32_t term_bytes = rows * Layout::row_bytes;
   if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, shared, thread);
-  constexpr int unrolled = threads_of == warp_size ? 1 : 4;
+  constexpr int unrolled = threads_of == warp_size ? 1 : 2;
 #pragma unroll unrolled
   for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
     const int32_t row = index / row_chunks, chunk = index % row_chunks;
@@ -164,7 +164,7 @@ WarpRows<tiles> rows_of_warp(const AttentionParams& params, const RowBlock& bloc
 class Pages {
  public:
   Pages(const AttentionParams& params, const RowBlock& block, int32_t first)
-      : params_(params),
+      : params_(&params),
         table_(params.cache.page_tables + int64_t{block.sequence} * params.cache.table_stride),
         first_byte_(params.cache.layer_offset + int64_t{block.kv_head} * 4 * page_tokens * head_dim),
         written_(block.span.first_position + block.span.tokens),
@@ -178,7 +178,7 @@ class Pages {
     if (page >= loaded_ + warp_size) load(page);
     const int32_t number = __shfl_sync(all_lanes, number_, page - loaded_);
     const auto* from =
-        reinterpret_cast<const CACHE*>(params_.cache.pool + number * params_.cache.page_bytes + first_byte_);
+        reinterpret_cast<const CACHE*>(params_->cache.pool + number * params_->cache.page_bytes + first_byte_);
     copy_page<Layout, threads_of>(shared, from + (values ? page_tokens * head_dim : 0), written_ - page * page_tokens,
                                   thread);
   }
@@ -187,10 +187,10 @@ class Pages {
   void load(int32_t first) {
     const int32_t page = first + static_cast<int32_t>(threadIdx.x) % warp_size;
     loaded_ = first;
-    number_ = page < end_ && page < params_.cache.table_stride ? table_[page] : 0;
+    number_ = page < end_ && page < params_->cache.table_stride ? table_[page] : 0;
   }
 
-  const AttentionParams& params_;
+  const AttentionParams* params_;
   const int32_t* table_;
   int64_t first_byte_;
   int32_t written_, end_;

@@ -105,79 +105,94 @@ static void add_values(const PageWeights<1>& weights, uint32_t values, RowSums<1
   }
 }
 
-static void compute_tile(const AttentionParams& params, const Sharing& sharing, int32_t item, char* shared) {
-  const int32_t thread = static_cast<int32_t>(threadIdx.x), lane = thread % warp_size, warpgroup = thread / 128;
+/// A tile's queries and the pages that they see.
+struct Tile {
+  RowBlock block;
+  int32_t first_page, end_page;
+};
+
+static Tile tile_at(const AttentionParams& params, const Sharing& sharing, int32_t item) {
   const RowBlock block = tile_of(params, sharing, item);
-  const int32_t first_page = first_seen(params, block.position(params, 0)) / page_tokens;
-  const int32_t end_page = block.position(params, block.rows() - 1) / page_tokens + 1;
-  const uint32_t queries = shared_address(shared), ring = queries + wide.warpgroups * wide.operand_bytes();
+  return {block, first_seen(params, block.position(params, 0)) / page_tokens,
+          block.position(params, block.rows() - 1) / page_tokens + 1};
+}
 
-  Pages pages(params, block, first_page);
-  int32_t key_page = first_page, value_page = first_page;
-  bool values_next = false;
-  uint32_t copied = ring, buffer = ring;
-  const auto advance = [&](uint32_t& at) {
-    at += wide.operand_bytes();
-    if (at == ring + buffers * wide.operand_bytes()) at = ring;
-  };
-  // The first page's keys; then a page's keys and the values of the page before.
-  const auto copy_next = [&] {
-    int32_t& page = values_next ? value_page : key_page;
-    if (page < end_page) pages.copy<BlockRows, threads>(page, values_next, copied, thread);
-    end_copy_group();
-    ++page;
-    values_next = key_page - value_page == 2;
-    advance(copied);
-  };
+/// The copies of a tile's pages into the ring: keys of page 0, keys 1, values 0, keys 2, values 1, …
+class Copies {
+ public:
+  Copies(const AttentionParams& params, const Tile& tile, uint32_t ring)
+      : pages_(params, tile.block, tile.first_page),
+        first_(tile.first_page),
+        end_(tile.end_page),
+        begin_(ring),
+        to_(ring) {
 #pragma unroll 1
-  for (int i = 0; i < buffers - 1; ++i) copy_next();
-  load_queries<BlockRows, wide.warpgroups * group_rows, threads>(params, block, shared, thread);
+    for (int i = 0; i < buffers - 1; ++i) start_next();
+  }
 
-  const int32_t group_first = warpgroup * group_rows, group_end = min(group_first + group_rows, block.rows());
-  const int32_t first_row = group_first + thread % 128 / warp_size * 16;
-  const WarpRows<1> rows = rows_of_warp<1>(params, block, first_row, lane);
+  void start_next() {
+    const bool values = count_ > 0 && count_ % 2 == 0;
+    const int32_t page = first_ + (values ? count_ / 2 - 1 : (count_ + 1) / 2);
+    if (page < end_) pages_.copy<BlockRows, threads>(page, values, to_, static_cast<int32_t>(threadIdx.x));
+    end_copy_group();
+    ++count_;
+    to_ += wide.operand_bytes();
+    if (to_ == begin_ + buffers * wide.operand_bytes()) to_ = begin_;
+  }
+
+ private:
+  Pages pages_;
+  int32_t first_, end_, count_ = 0;
+  uint32_t begin_, to_;
+};
+
+/// Sums a tile's pages. `first_row`: the warp's.
+static void sum_pages(const AttentionParams& params, const Tile& tile, int32_t first_row, uint32_t queries,
+                      uint32_t ring, Copies& copies, RowSums<1>& sums) {
+  const RowBlock& block = tile.block;
+  const WarpRows<1> rows = rows_of_warp<1>(params, block, first_row, fresh_lane());
   // Pages that any row of the warpgroup sees.
+  const int32_t group_first = first_row / group_rows * group_rows;
+  const int32_t group_end = min(group_first + group_rows, block.rows());
   int32_t first_used = 0, end_used = 0;
   if (group_first < group_end) {
     first_used = first_seen(params, block.position(params, group_first)) / page_tokens;
     end_used = block.position(params, group_end - 1) / page_tokens + 1;
   }
   const auto sees = [&](int32_t page) { return page >= first_used && page < end_used; };
-  const uint32_t own_queries = queries + warpgroup * wide.operand_bytes();
+  uint32_t buffer = ring;
   const auto next_buffer = [&] {
     wait_for_copy_groups<buffers - 2>();
     let_products_see_copies();
     __syncthreads();
-    copy_next();
+    copies.start_next();
+  };
+  const auto leave_buffer = [&] {
+    buffer += wide.operand_bytes();
+    if (buffer == ring + buffers * wide.operand_bytes()) buffer = ring;
   };
 
-  RowSums<1> sums;
   sums.begin();
-  Scores scores[2];
-  next_buffer();
-  start_scores(own_queries, buffer, scores[0]);
-  advance(buffer);
-  wait_for_products<0>();
-  hold(flat(scores[0]));
-  const auto add_page = [&](int32_t page, Scores& now, Scores& next) {
+  Scores now;
+  // Code that is fetched for the first time costs as much as a page: everything stands here once. The round before the
+  // first page only starts its scores.
+#pragma unroll 1
+  for (int32_t page = tile.first_page - 1; page < tile.end_page; ++page) {
     PageWeights<1> weights;
+    Scores next;
     next_buffer();
-    start_scores(own_queries, buffer, next);
-    advance(buffer);
+    start_scores(queries, buffer, next);  // behind the last page there is nothing new, and nobody looks
+    leave_buffer();
     if (sees(page)) weigh<1>(params, rows, page * page_tokens, now, weights);
     wait_for_products<0>();
     hold(flat(next));
+#pragma unroll
+    for (int i = 0; i < 32; ++i) flat(now)[i] = flat(next)[i];
+    if (page < tile.first_page) continue;
     next_buffer();
     if (sees(page)) add_values(weights, buffer, sums);
-    advance(buffer);
-  };
-#pragma unroll 1
-  for (int32_t page = first_page; page < end_page; page += 2) {
-    add_page(page, scores[0], scores[1]);
-    if (page + 1 < end_page) add_page(page + 1, scores[1], scores[0]);
+    leave_buffer();
   }
-  store_rows<1>(params, block, first_row, lane, sums);
-  if (block.kv_head == params.kv_heads - 1) store_pads(params, block.first, block.queries, thread, threads);
 }
 
 extern "C" __global__ void __launch_bounds__(threads, 1)
@@ -187,15 +202,27 @@ extern "C" __global__ void __launch_bounds__(threads, 1)
   wait_for_predecessors();
   // Swizzled rows begin at multiples of 1,024 bytes.
   char* const shared = reinterpret_cast<char*>(shared_memory) + (-shared_address(shared_memory) & 1023);
-  const int32_t blocks = static_cast<int32_t>(gridDim.x), block = static_cast<int32_t>(blockIdx.x);
+  const int32_t blocks = static_cast<int32_t>(gridDim.x), own = static_cast<int32_t>(blockIdx.x);
+  const int32_t thread = static_cast<int32_t>(threadIdx.x);
   Sharing sharing(params, work);
-  if (threadIdx.x < warp_size) sharing.begin_tiles(blocks, wide.warpgroups * group_rows);
+  if (thread < warp_size) sharing.begin_tiles(blocks, wide.warpgroups * group_rows);
   __syncthreads();
+
+  const uint32_t queries = shared_address(shared), ring = queries + wide.warpgroups * wide.operand_bytes();
+  const uint32_t own_queries = queries + thread / 128 * wide.operand_bytes();
+  const int32_t first_row = thread / warp_size * 16;
   // The longest tiles come first; in every second round the blocks take theirs in the opposite order.
-  for (int32_t round = 0;; ++round) {
-    const int32_t tile = round * blocks + (round % 2 == 0 ? block : blocks - 1 - block);
-    if (round * blocks >= work.tiles) return;
-    if (tile < work.tiles) compute_tile(params, sharing, tile, shared);
+  const auto item_of = [&](int32_t round) { return round * blocks + (round % 2 == 0 ? own : blocks - 1 - own); };
+  for (int32_t round = 0; item_of(round) < work.tiles; ++round) {
+    const Tile tile = tile_at(params, sharing, item_of(round));
+    Copies copies(params, tile, ring);
+    load_queries<BlockRows, wide.warpgroups * group_rows, threads>(params, tile.block, shared, thread);
+    RowSums<1> sums;
+    sum_pages(params, tile, first_row, own_queries, ring, copies, sums);
     __syncthreads();
+    store_rows<1>(params, tile.block, first_row, fresh_lane(), sums);
+    if (tile.block.kv_head == params.kv_heads - 1) {
+      store_pads(params, tile.block.first, tile.block.queries, thread, threads);
+    }
   }
 }
