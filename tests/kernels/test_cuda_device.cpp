@@ -73,7 +73,7 @@ class CudaDeviceTest : public ::testing::Test {
   }
 
   const Kernel<GatherRows>& gather = *find_kernel<GatherRows>("gather_rows/cuda");
-  const Kernel<Publish>& publish = *kernels_for<Publish>(this_machine(Backend::cuda)).front();
+  const Kernel<Publish>& publish = *kernels_for<Publish>(Target(Backend::cuda, least_cuda)).front();
   GatherRows::Problem problem{width, DType::i32};
   alignas(64) std::array<int32_t, 100 * width> table{};
   std::unique_ptr<Device> device;
