@@ -232,12 +232,13 @@ extern "C" __global__ void __launch_bounds__(threads, 2) attention_mma(const __g
   __shared__ Work work;
   __shared__ int32_t tile_of_block;
   char* const shared = reinterpret_cast<char*>(shared_memory);
-  wait_for_predecessors();
   const int32_t thread = static_cast<int32_t>(threadIdx.x), lane = thread % warp_size, warp = thread / warp_size;
   const int32_t blocks = static_cast<int32_t>(gridDim.x), block = static_cast<int32_t>(blockIdx.x);
   Sharing sharing(params, work);
+  // A step's counts, spans and positions are no launch's results: they can be read while predecessors run.
   if (warp == 0) sharing.begin(blocks, params.split_warps);
   __syncthreads();
+  wait_for_predecessors();
 
   const bool counts = params.workspace_bytes > shape.counter_bytes;
   const auto next = [&](Counter of, int32_t last, int32_t step) {

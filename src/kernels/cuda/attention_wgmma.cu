@@ -199,14 +199,15 @@ extern "C" __global__ void __launch_bounds__(threads, 1)
     attention_wgmma(const __grid_constant__ AttentionParams params) {
   extern __shared__ uint4 shared_memory[];
   __shared__ Work work;
-  wait_for_predecessors();
   // Swizzled rows begin at multiples of 1,024 bytes.
   char* const shared = reinterpret_cast<char*>(shared_memory) + (-shared_address(shared_memory) & 1023);
   const int32_t blocks = static_cast<int32_t>(gridDim.x), own = static_cast<int32_t>(blockIdx.x);
   const int32_t thread = static_cast<int32_t>(threadIdx.x);
   Sharing sharing(params, work);
+  // A step's counts, spans and positions are no launch's results: they can be read while predecessors run.
   if (thread < warp_size) sharing.begin_tiles(blocks, wide.warpgroups * group_rows);
   __syncthreads();
+  wait_for_predecessors();
 
   const uint32_t queries = shared_address(shared), ring = queries + wide.warpgroups * wide.operand_bytes();
   const uint32_t own_queries = queries + thread / 128 * wide.operand_bytes();
