@@ -22,7 +22,7 @@
 #include "kernels/problem.h"
 #include "measure/ceilings.h"
 #include "measure/work.h"
-#include "tune/workload.h"
+#include "workload/workload.h"
 
 namespace incipit {
 namespace {

@@ -13,7 +13,7 @@
 #include "engine/plan_items.h"
 #include "kernels/problem.h"
 #include "measure/work.h"
-#include "tune/workload.h"
+#include "workload/workload.h"
 
 namespace incipit {
 namespace {

@@ -12,7 +12,7 @@
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "tune/cuda_compiler.h"
-#include "tune/workload.h"
+#include "workload/workload.h"
 
 namespace incipit {
 namespace {

@@ -11,7 +11,7 @@
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "support/temporary_directory.h"
-#include "tune/evict.h"
+#include "workload/evict.h"
 
 namespace incipit {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/tensor.h"
 #include "kernels/families.h"
 #include "kernels/weight_layout.h"
-#include "tune/device_operands.h"
+#include "workload/device_operands.h"
 
 namespace incipit {
 

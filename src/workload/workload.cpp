@@ -1,4 +1,4 @@
-#include "tune/workload.h"
+#include "workload/workload.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "kernels/kv_pages.h"
 #include "kernels/problem.h"
-#include "tune/evict.h"
+#include "workload/evict.h"
 
 namespace incipit {
 namespace {
