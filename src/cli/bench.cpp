@@ -14,7 +14,6 @@
 #include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/gpu_ceilings.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "engine/engine.h"
@@ -175,7 +174,7 @@ int bench(const BenchOptions& options) {
   }
   Progress progress;
   // On both sides of what they judge: the machine may be slower for a while.
-  MachineCeilings ceilings = measure_machine_of(gateway->engine(), options.threads);
+  MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again();
   std::vector<Profile> profiles;

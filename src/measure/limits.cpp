@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "base/cuda_driver.h"
 #include "base/thread_pool.h"
+#include "engine/engine.h"
 #include "engine/plan_items.h"
+#include "measure/gpu_ceilings.h"
 
 namespace incipit {
 namespace {
@@ -64,6 +67,19 @@ MachineCeilings measure_machine(int threads, int64_t working_set_bytes) {
   ceilings.working_set_bytes = working_set_bytes;
   ThreadPool one(1);
   ceilings.one_core = measure_ceilings(one);
+  ceilings.measure_again();
+  return ceilings;
+}
+
+MachineCeilings measure_machine(const Engine& engine, int threads) {
+  const int64_t working_set = working_set_of(engine.plan());
+  if (engine.target().backend != Backend::cuda) return measure_machine(threads, working_set);
+  MachineCeilings ceilings;
+  ceilings.gpu = cuda::gpu().name;
+  ceilings.working_set_bytes = working_set;
+  ceilings.measure_gpu = [&engine, yardsticks = yardsticks_of(engine.plan())]() mutable {
+    return measure_gpu_ceilings(engine, yardsticks);
+  };
   ceilings.measure_again();
   return ceilings;
 }

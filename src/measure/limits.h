@@ -16,6 +16,8 @@ struct Plan;
 
 namespace incipit {
 
+class Engine;
+
 /// One sequence's pass: `tokens` new tokens behind `first_position` cached ones.
 struct PassShape {
   int64_t first_position = 0;
@@ -41,6 +43,8 @@ struct MachineCeilings {
 
 /// Of the processor. Takes some seconds. `threads` 0: all.
 MachineCeilings measure_machine(int threads, int64_t working_set_bytes);
+/// Of what the engine runs on, over as many bytes as its weights; it outlives the result.
+MachineCeilings measure_machine(const Engine& engine, int threads);
 
 /// Bytes of weights that every pass reads.
 int64_t working_set_of(const plan::Plan& plan);

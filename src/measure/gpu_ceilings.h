@@ -9,15 +9,13 @@
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 #include "measure/ceilings.h"
-#include "measure/limits.h"
 
 namespace incipit {
 
 class Engine;
-
-}  // namespace incipit
-
-namespace incipit::cli {
+namespace plan {
+struct Plan;
+}
 
 /// A product whose speed on large operands stands for what the device can do.
 struct Yardstick {
@@ -42,8 +40,7 @@ struct YardstickSizes {
 /// of products of one row. Some seconds. Leaves those yardsticks that were fastest, for another time.
 Ceilings measure_by_products(Device& device, std::vector<Yardstick>& yardsticks, const YardstickSizes& sizes);
 
-/// Of the processor, or of the GPU that the engine is for, beside whatever runs there; the engine outlives the result.
-/// Throws Error where too little of the GPU's memory is free.
-MachineCeilings measure_machine_of(const Engine& engine, int threads);
+/// On the GPU that the engine is for, beside whatever runs there. Throws Error where too little of its memory is free.
+Ceilings measure_gpu_ceilings(const Engine& engine, std::vector<Yardstick>& yardsticks);
 
-}  // namespace incipit::cli
+}  // namespace incipit

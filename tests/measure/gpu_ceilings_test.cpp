@@ -1,11 +1,11 @@
-#include "cli/gpu_ceilings.h"
+#include "measure/gpu_ceilings.h"
 
 #include <gtest/gtest.h>
 
 #include "engine/plan_bytes.h"
 #include "kernels/problem.h"
 
-namespace incipit::cli {
+namespace incipit {
 namespace {
 
 plan::StepT product_step(const std::string& name, int32_t n, const std::vector<std::string>& kernels,
@@ -71,4 +71,4 @@ TEST(Ceilings, OfWhatWasNotMeasuredAreTheLargest) {
 }
 
 }  // namespace
-}  // namespace incipit::cli
+}  // namespace incipit

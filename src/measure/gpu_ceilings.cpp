@@ -1,4 +1,4 @@
-#include "cli/gpu_ceilings.h"
+#include "measure/gpu_ceilings.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "base/cuda_driver.h"
 #include "base/progress.h"
 #include "device/launch.h"
 #include "engine/engine.h"
@@ -16,7 +15,7 @@
 #include "measure/work.h"
 #include "workload/workload.h"
 
-namespace incipit::cli {
+namespace incipit {
 namespace {
 
 /// Of one shape, which every yardstick of an arithmetic has.
@@ -139,19 +138,10 @@ Ceilings measure_by_products(Device& device, std::vector<Yardstick>& yardsticks,
   return ceilings;
 }
 
-MachineCeilings measure_machine_of(const Engine& engine, int threads) {
-  const int64_t working_set = working_set_of(engine.plan());
-  if (engine.target().backend != Backend::cuda) return measure_machine(threads, working_set);
-  MachineCeilings ceilings;
-  ceilings.gpu = cuda::gpu().name;
-  ceilings.working_set_bytes = working_set;
-  ceilings.measure_gpu = [&engine, yardsticks = yardsticks_of(engine.plan())]() mutable {
-    const std::unique_ptr<Device> device = make_device(engine.target(), 1);
-    device->load_code(engine.section(SectionKind::device_code));
-    return measure_by_products(*device, yardsticks, {});
-  };
-  ceilings.measure_again();
-  return ceilings;
+Ceilings measure_gpu_ceilings(const Engine& engine, std::vector<Yardstick>& yardsticks) {
+  const std::unique_ptr<Device> device = make_device(engine.target(), 1);
+  device->load_code(engine.section(SectionKind::device_code));
+  return measure_by_products(*device, yardsticks, {});
 }
 
-}  // namespace incipit::cli
+}  // namespace incipit
