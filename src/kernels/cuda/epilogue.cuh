@@ -7,6 +7,11 @@
 // by 8.
 #pragma once
 
+// Residuals that are loaded together; fewer leave registers to a kernel whose epilogue is hidden behind products.
+#ifndef EPILOGUE_BATCH
+#define EPILOGUE_BATCH 8
+#endif
+
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/linear_params.h"
 #include "kernels/cuda/prelude.cuh"
@@ -199,9 +204,9 @@ template <int fragments, int groups>
 inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                                       const FragmentPlace& place, const RowScales& scales) {
   constexpr int parts = linear_gated ? 2 : 1, pairs = groups / parts / 2;
-  constexpr int batch = fragments * groups * 4 > 160 ? 2 : 8, batches = (pairs + batch - 1) / batch;
+  constexpr int batch = fragments * groups * 4 > 160 ? 1 : EPILOGUE_BATCH, batches = (pairs + batch - 1) / batch;
   constexpr int steps = fragments * 2 * batches;
-  constexpr bool ahead = RESIDUAL && fragments * groups * 4 <= 128;
+  constexpr bool ahead = RESIDUAL && batch == 8 && fragments * groups * 4 <= 128;
   const int32_t lane = lane_of_warp();
   const bool odd = lane & 1;
   const int32_t first_column = column_of_packed(place.packed) + lane % 2 * 8 + lane % 4 / 2 * 4;

@@ -12,6 +12,7 @@
 //
 // The launch may begin before its predecessor ends: weights are constants, and their first stages are loaded at once.
 #define WGMMA_N TILE_N
+#define EPILOGUE_BATCH (TURNS ? 2 : 8)
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/linear_wgmma_params.h"
