@@ -65,7 +65,9 @@ TEST_F(CudaEngines, HoldTheFunctionsOfTheirPlan) {
 }
 
 TEST_F(CudaEngines, OfTheLeastGpuHoldWhatLaterDriversCompile) {
-  for (const CudaBinary& binary : read_cuda_code(build("cuda-sm80")->section(SectionKind::device_code)).functions) {
+  const std::shared_ptr<const Engine> engine = build("cuda-sm80");
+  const CudaCode code = read_cuda_code(engine->section(SectionKind::device_code));
+  for (const CudaBinary& binary : code.functions) {
     const std::string_view ptx(reinterpret_cast<const char*>(binary.ptx.data()), binary.ptx.size());
     EXPECT_NE(ptx.find(".target sm_80"), ptx.npos) << binary.function.name;
   }
