@@ -22,7 +22,7 @@
 #include "kernels/problem.h"
 #include "measure/ceilings.h"
 #include "measure/work.h"
-#include "tune/workload.h"
+#include "workload/workload.h"
 
 namespace incipit {
 namespace {
@@ -110,7 +110,7 @@ void measure(const Product& product, Device& device, const Ceilings& ceilings) {
   if (kernel == nullptr) throw Error(product.kernel, "this program has no such kernel", "build the engine again");
   const KernelConfig* config = find_config(*kernel, product.config);
   if (config == nullptr) throw Error(product.config, "this kernel has no such configuration", "build the engine again");
-  LinearWorkload workload(problem, kernel->layout, product.rows);
+  LinearWorkload workload(device, problem, kernel->layout, product.rows);
   OneDnnProduct yardstick(problem, product.rows);
 
   std::vector<double> ours, theirs;

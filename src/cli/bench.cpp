@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 
-#include "base/cpu.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -92,6 +91,7 @@ boost::json::object to_json(const Ceilings& ceilings) {
 }
 
 boost::json::object to_json(const MachineCeilings& ceilings) {
+  if (!ceilings.gpu.empty()) return {{"gpu", ceilings.gpu}, {"whole_gpu", to_json(ceilings.all_threads)}};
   return {{"threads", ceilings.threads},
           {"all_threads", to_json(ceilings.all_threads)},
           {"one_core", to_json(ceilings.one_core)},
@@ -113,7 +113,17 @@ boost::json::array to_json(const std::vector<Profile>& profiles) {
   return array;
 }
 
+void print_gpu_ceilings(const MachineCeilings& ceilings) {
+  const Ceilings& whole = ceilings.all_threads;
+  print(fmt::format("ceilings of this {}, measured now by the engine's products\n ", ceilings.gpu));
+  for (const auto& [name, rate] : {std::pair("f32", whole.f32), {"bf16", whole.bf16}, {"int8", whole.i8}}) {
+    print(fmt::format(" {} {:>7} Top/s  ", name, rate > 0 ? fmt::format("{:.1f}", rate / 1e12) : "-"));
+  }
+  print(fmt::format(" memory {:.0f} GB/s\n", whole.bandwidth / 1e9));
+}
+
 void print_ceilings(const MachineCeilings& ceilings) {
+  if (!ceilings.gpu.empty()) return print_gpu_ceilings(ceilings);
   const auto line = [](std::string_view name, const Ceilings& one) {
     print(fmt::format("  {:<12} f32 {:8.1f}   bf16 {:8.1f}   int8 {:8.1f} Gop/s   memory {:6.1f} GB/s\n", name,
                       one.f32 / 1e9, one.bf16 / 1e9, one.i8 / 1e9, one.bandwidth / 1e9));
@@ -164,8 +174,7 @@ int bench(const BenchOptions& options) {
   }
   Progress progress;
   // On both sides of what they judge: the machine may be slower for a while.
-  const int64_t working_set = working_set_of(plan);
-  MachineCeilings ceilings = measure_machine(options.threads, working_set);
+  MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again();
   std::vector<Profile> profiles;
@@ -192,7 +201,7 @@ int bench(const BenchOptions& options) {
   }
   if (options.json) {
     print_json({{"version", version()},
-                {"machine", machine_fingerprint()},
+                {"machine", machine_of(gateway->engine())},
                 {"engine", options.engine.string()},
                 {"ceilings", to_json(ceilings)},
                 {"results", table},

@@ -60,7 +60,11 @@ void check_files(const BuildOptions& options) {
 std::vector<std::string> target_choices() {
   std::vector<std::string> names{"native"};
   for (const NamedTarget& named : named_targets()) {
-    if (has_kernels(named.target)) names.emplace_back(named.name);
+    if (!has_kernels(named.target)) continue;
+    if (named.target.backend == Backend::cuda && std::ranges::find(names, "cuda") == names.end()) {
+      names.emplace_back("cuda");
+    }
+    names.emplace_back(named.name);
   }
   return names;
 }
@@ -191,7 +195,9 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
       ->check(CLI::IsMember(weight_format_names()))
       ->capture_default_str();
-  command->add_option("--target", options->to_compile.target, "The processor the engine is for")
+  command
+      ->add_option("--target", options->to_compile.target,
+                   "The processor or GPU the engine is for; cuda: the GPU of this machine")
       ->check(CLI::IsMember(target_choices()))
       ->capture_default_str();
   command

@@ -19,6 +19,7 @@
 #include "graph/graph.h"
 #include "graph/summary.h"
 #include "import/import.h"
+#include "kernels/cuda/device_code.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 
@@ -115,6 +116,11 @@ void print_sections(const Engine& engine) {
       print(fmt::format("{:<14} {}, {}\n", "section", section_name(entry.kind),
                         readable_bytes(static_cast<double>(entry.bytes))));
     }
+  }
+  if (engine.target().backend != Backend::cuda) return;
+  for (const CudaBinary& binary : read_cuda_code(engine.section(SectionKind::device_code)).functions) {
+    print(fmt::format("{:<14} {}, {}\n", "function", binary.function.name,
+                      readable_bytes(static_cast<double>(binary.cubin.size() + binary.ptx.size()))));
   }
 }
 

@@ -15,6 +15,9 @@ constexpr int32_t largest_step = 1088;
 /// Candidates are measured there.
 std::vector<int32_t> row_edges(int32_t most);
 
+/// The same for an accelerator's kernels, whose tiles are larger: 1, 8, 16, … 128, and multiples of 128.
+std::vector<int32_t> accelerator_row_edges(int32_t most);
+
 /// Ascending bounds over step sizes, from one token to `max_tokens`. A bucket places buffers; it is never a padded
 /// shape.
 std::vector<plan::BucketT> make_buckets(int32_t max_tokens, int32_t max_rows, int32_t max_sequences);

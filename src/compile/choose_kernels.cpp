@@ -14,9 +14,10 @@ namespace incipit {
 namespace {
 
 /// Up to how many rows of an axis a step may have other kernels: ascending, the last for the largest step.
-std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis) {
+std::vector<int32_t> edges_of(const plan::PlanT& plan, plan::Axis axis, const Target& target) {
   const plan::BucketT& largest = plan.buckets.back();
-  if (!plan.graph) return row_edges(static_cast<int32_t>(axis == plan::Axis::tokens ? largest.tokens : largest.rows));
+  const auto most = static_cast<int32_t>(axis == plan::Axis::tokens ? largest.tokens : largest.rows);
+  if (!plan.graph) return target.backend == Backend::cpu ? row_edges(most) : accelerator_row_edges(most);
   std::vector<int32_t> edges;  // a plain graph's are few: it launches all of its rows at once
   for (const plan::BucketT& bucket : plan.buckets) edges.push_back(static_cast<int32_t>(bucket.tokens));
   return edges;
@@ -40,7 +41,7 @@ class KernelChooser {
       : tuner_(tuner), target_(target), kept_(kept) {
     for (const plan::Axis axis : {plan::Axis::tokens, plan::Axis::rows}) {
       std::vector<int32_t>& edges = edges_[axis];
-      edges = edges_of(plan, axis);
+      edges = edges_of(plan, axis, target);
       if (one_for_all) edges.erase(edges.begin(), edges.end() - 1);
     }
   }
@@ -56,13 +57,17 @@ class KernelChooser {
       use.kernel = choice.kernel;
       use.abi = choice.abi;
       use.config = choice.config;
-      if (target_.backend != Backend::cpu) use.function = choice.kernel;
+      if (target_.backend != Backend::cpu) use.function = function_of(step.problem, use.kernel, use.config).name;
       const bool same =
           !step.kernels.empty() && step.kernels.back().kernel == use.kernel && step.kernels.back().config == use.config;
       if (same) step.kernels.pop_back();
       step.kernels.push_back(std::move(use));
     }
     return choices;
+  }
+  /// What choose() will ask of the tuner for a step.
+  void add_requests(const plan::StepT& step, const WeightLayout* layout, std::vector<TuneRequest>& requests) const {
+    for (const int32_t rows : edges_.at(step.axis)) requests.push_back({step.problem, rows, layout});
   }
   int32_t problems() const { return static_cast<int32_t>(chosen_.size()); }
 
@@ -108,15 +113,23 @@ void tell_portable_fallbacks(const std::vector<PortableFallback>& fallbacks, con
 }  // namespace
 
 Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
-                     Progress& progress) {
+                     CudaCompiler* compiler, Progress& progress) {
   Tuned tuned(std::move(planned));
   plan::PlanT& plan = tuned.draft.plan;
-  Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune});
+  Tuner tuner(kept.cache(), {target, options.threads, 0.15, options.tune, compiler});
   KernelChooser chooser(tuner, target, kept, plan, options.deterministic);
   std::vector<PortableFallback>& fallbacks = tuned.report.portable_fallbacks;
   const auto choose = [&](plan::StepT& step) {
     note_portable_fallbacks(step.problem, chooser.choose(step, layout_of_weight(tuned.draft, step)), target, fallbacks);
   };
+  std::vector<TuneRequest> requests;
+  for (const plan::StepT& step : plan.steps) chooser.add_requests(step, layout_of_weight(tuned.draft, step), requests);
+  for (const plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) {
+    if (step != nullptr) chooser.add_requests(*step, nullptr, requests);
+  }
+  if (compiler != nullptr) progress.stage("compiling kernels", 0);
+  tuner.expect(requests);
+  if (compiler != nullptr) progress.finish();
   progress.stage("kernels", static_cast<int64_t>(plan.steps.size()), "steps");
   for (plan::StepT& step : plan.steps) {
     choose(step);

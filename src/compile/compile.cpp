@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "base/error.h"
 #include "compile/stages.h"
@@ -24,6 +25,15 @@ Target target_of(const CompileOptions& options) {
   const Target target = named_target(options.target);
   if (has_kernels(target)) return target;
   throw Error("--target", fmt::format("this incipit has no kernels for {}", options.target), "use native");
+}
+
+/// Null for a target that is no GPU. What it compiles is kept beside the tuning cache.
+std::unique_ptr<CudaCompiler> compiler_for(const Target& target, const CompileOptions& options) {
+  if (target.backend != Backend::cuda) return nullptr;
+  require_nvrtc();
+  std::filesystem::path kept = options.tuning_cache;
+  if (!kept.empty()) kept += ".kernels";
+  return std::make_unique<CudaCompiler>(target, kept, options.threads);
 }
 
 Rewritten rewrite(Model model, const CompileOptions& options) {
@@ -60,10 +70,12 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
   Rewritten rewritten = rewrite(std::move(model), options);
   Planned planned = make_plan(std::move(rewritten), options, target);
   EngineWriter writer(target_path, target);  // the last that can fail without measurements
+  const std::unique_ptr<CudaCompiler> compiler = compiler_for(target, options);
   KeptMeasurements kept(options.tuning_cache);
-  Tuned tuned = choose_kernels(std::move(planned), options, target, kept, progress);
+  Tuned tuned = choose_kernels(std::move(planned), options, target, kept, compiler.get(), progress);
+  const std::vector<std::byte> device_code = make_device_code(tuned, target, compiler.get(), progress);
   Packed packed = pack_weights(std::move(tuned), options, writer, progress);
-  CompileReport report = finish_engine(std::move(packed), options, target, writer);
+  CompileReport report = finish_engine(std::move(packed), options, target, device_code, writer);
   kept.save();
   return report;
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "compile/plan_draft.h"
 #include "engine/writer.h"
 #include "graph/model.h"
+#include "tune/cuda_compiler.h"
 
 namespace incipit {
 
@@ -46,9 +48,14 @@ struct Packed : Tuned {
 
 Planned plan_decoder(Rewritten rewritten, const CompileOptions& options, const Target& target);
 Planned plan_plain_graph(Rewritten rewritten, const CompileOptions& options, const Target& target);
+/// `compiler`: of kernels for a GPU; null for other targets.
 Tuned choose_kernels(Planned planned, const CompileOptions& options, const Target& target, KeptMeasurements& kept,
-                     Progress& progress);
+                     CudaCompiler* compiler, Progress& progress);
+/// What the target's device is to have in its section `device_code`; empty: nothing.
+std::vector<std::byte> make_device_code(const Tuned& tuned, const Target& target, CudaCompiler* compiler,
+                                        Progress& progress);
 Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& writer, Progress& progress);
-CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target, EngineWriter& writer);
+CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target,
+                            std::span<const std::byte> device_code, EngineWriter& writer);
 
 }  // namespace incipit

@@ -1,5 +1,4 @@
 // The last two stages: weights go into the file as they are packed, then all that says where they are.
-#include <set>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -9,34 +8,8 @@
 #include "compile/pack.h"
 #include "compile/stages.h"
 #include "engine/plan_bytes.h"
-#include "kernels/kernel.h"
-#include "kernels/sampling.h"
-#include "kernels/shadow/device_code.h"
 
 namespace incipit {
-
-namespace {
-
-template <typename Family>
-DeviceFunction first_function(const Target& target) {
-  const Kernel<Family>& kernel = *kernels_for<Family>(target).front();
-  return {std::string(kernel.name), kernel.abi};
-}
-
-/// What the target's device is to have in its code: the kernels of all steps, and those that the run time takes by
-/// itself.
-std::set<DeviceFunction> functions_of(const plan::PlanT& plan, const Target& target) {
-  std::set<DeviceFunction> functions{first_function<ResetSlot>(target), first_function<TruncateSlot>(target),
-                                     first_function<Publish>(target)};
-  const auto add = [&](const plan::StepT& step) {
-    for (const plan::KernelUseT& use : step.kernels) functions.insert({use.function, use.abi});
-  };
-  for (const plan::StepT& step : plan.steps) add(step);
-  for (const plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) add(*step);
-  return functions;
-}
-
-}  // namespace
 
 Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& writer, Progress& progress) {
   Packed packed(std::move(tuned));
@@ -57,16 +30,15 @@ Packed pack_weights(Tuned tuned, const CompileOptions& options, EngineWriter& wr
   return packed;
 }
 
-CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target, EngineWriter& writer) {
+CompileReport finish_engine(Packed packed, const CompileOptions& options, const Target& target,
+                            std::span<const std::byte> device_code, EngineWriter& writer) {
   const auto add_text = [&](SectionKind kind, std::string_view text) {
     writer.add_section(kind, std::as_bytes(std::span(text.data(), text.size())));
   };
   const Model& model = packed.model;
   packed.draft.plan.precision = options.precision;
   writer.add_section(SectionKind::plan, plan_bytes(packed.draft.plan));
-  if (target.backend == Backend::shadow) {
-    add_text(SectionKind::device_code, write_device_code(functions_of(packed.draft.plan, target)));
-  }
+  if (!device_code.empty()) writer.add_section(SectionKind::device_code, device_code);
   add_text(SectionKind::manifest, make_manifest(packed, options, target));
   if (!packed.tokenizer.empty()) writer.add_section(SectionKind::tokenizer, packed.tokenizer);
   if (!model.chat_template.empty()) add_text(SectionKind::chat_template, model.chat_template);

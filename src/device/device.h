@@ -11,7 +11,8 @@
 
 #include "base/target.h"
 #include "kernels/batch.h"
-#include "kernels/shadow/device_code.h"
+#include "kernels/cuda/cuda_entry.h"
+#include "kernels/device_function.h"
 #include "kernels/tensor_map.h"
 
 namespace incipit {
@@ -40,6 +41,8 @@ class LaunchCode {
   virtual void run(const void* arguments, int64_t tile, std::byte* scratch) const = 0;
   /// What of the arguments' operands is loaded in boxes, in launches of up to `rows` rows.
   virtual std::vector<TensorMap> tensor_maps(const void*, int32_t) const { return {}; }
+  /// How a GPU runs it (CudaEntry), in launches of up to `rows` rows.
+  virtual CudaLaunch cuda(const void*, const StepCounts*, int32_t, const CudaLimits&) const { return {}; }
 };
 
 /// What a launch is prepared from.
@@ -95,8 +98,8 @@ class Device {
   virtual HostBlock allocate_host(size_t bytes, std::string_view what) = 0;
 
   // ---- launches (not within a step)
-  /// Loads what prepare() will find functions in: an engine's section `device_code`. Processors have
-  /// theirs in the program. Throws Error when the code is not for this device.
+  /// Loads what prepare() will find functions in: an engine's section `device_code`, beside what was loaded before.
+  /// Processors have theirs in the program. Throws Error when the code is not for this device.
   virtual void load_code(std::span<const std::byte> code) = 0;
   /// Takes what the launch needs from now on: arguments, scratch, maps of tensors. All addresses in the arguments stay
   /// as they are. Throws Error naming the operand when the device cannot load it as the kernel asks.
@@ -122,7 +125,7 @@ class Device {
   virtual int workers() const = 0;
 };
 
-/// The device that runs engines of a target; `threads` as make_cpu_device. Throws Error where this program has none.
+/// The device that runs engines of a target; `threads` as make_cpu_device. Throws Error where this machine has none.
 std::unique_ptr<Device> make_device(const Target& target, int threads);
 
 /// The processor: kernels run at once on a pool of `threads` (0: all available cores), the caller being worker 0.
@@ -132,5 +135,8 @@ std::unique_ptr<Device> make_cpu_device(int threads);
 /// inaccessible range; what it stands for lies elsewhere, and only the queue's thread knows where), kernels that are
 /// their families' references, and the refusals of a real one.
 std::unique_ptr<Device> make_shadow_device();
+
+/// This machine's GPU. Throws Error where there is none.
+std::unique_ptr<Device> make_cuda_device();
 
 }  // namespace incipit

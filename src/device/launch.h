@@ -22,7 +22,7 @@ class KernelCode final : public LaunchCode {
              RowAxis axis = RowAxis::tokens)
       : kernel_(kernel), config_(config), problem_(problem), axis_(axis) {}
 
-  DeviceFunction function() const override { return {std::string(kernel_.name), kernel_.abi}; }
+  DeviceFunction function() const override { return function_of(kernel_, problem_, config_); }
   const Kernel<Family>& kernel() const { return kernel_; }
   const KernelConfig& config() const { return config_; }
 
@@ -41,6 +41,14 @@ class KernelCode final : public LaunchCode {
   std::vector<TensorMap> tensor_maps(const void* arguments, int32_t rows) const override {
     if (kernel_.tensor_maps == nullptr) return {};
     return kernel_.tensor_maps(problem_, *static_cast<const Args*>(arguments), rows);
+  }
+  CudaLaunch cuda(const void* arguments, const StepCounts* counts, int32_t rows,
+                  const CudaLimits& limits) const override {
+    const Args& args = *static_cast<const Args*>(arguments);
+    if constexpr (requires { args.rows; }) {
+      if (counts == nullptr) rows = args.rows;
+    }
+    return kernel_.cuda.launch(problem_, args, config_, {counts, rows, axis_}, limits);
   }
 
  private:

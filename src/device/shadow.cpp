@@ -14,6 +14,7 @@
 #include "device/device.h"
 #include "device/host_memory.h"
 #include "kernels/kernel.h"
+#include "kernels/shadow/device_code.h"
 
 namespace incipit {
 namespace {
@@ -175,7 +176,7 @@ class ShadowDevice final : public Device {
     push({.kind = Command::Kind::fill, .target = memory_.memory_at(address), .bytes = memory_.size_of(address)});
   }
 
-  void load_code(std::span<const std::byte> code) override { functions_ = read_device_code(code); }
+  void load_code(std::span<const std::byte> code) override { functions_.merge(read_device_code(code)); }
   std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override {
     const DeviceFunction function = request.code->function();
     if (!functions_.contains(function)) {

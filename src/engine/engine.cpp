@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/cuda_driver.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/check_plan.h"
@@ -53,7 +54,14 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 void check_target(const Target& needs, const Target& machine, std::string_view name) {
   if (machine.includes(needs)) return;
-  const std::string remedy = fmt::format("build it with --target {} (or native, on this machine)", best_name(machine));
+  if (needs.backend == Backend::cuda && machine.backend == Backend::cuda && machine.architecture == 0) {
+    throw Error(
+        name,
+        fmt::format("is for the target {}, and this machine has no GPU for it: {}", to_string(needs), cuda::fault()),
+        "run it where there is one, or build it with --target native");
+  }
+  const std::string remedy = fmt::format("build it with --target {} (or {}, on this machine)", best_name(machine),
+                                         machine.backend == Backend::cuda ? "cuda" : "native");
   if (needs.backend != Backend::cpu || machine.backend != needs.backend) {
     throw Error(name, fmt::format("is for the target {}, which this machine is not", to_string(needs)), remedy);
   }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/target.h"
+#include "kernels/cuda/cuda_entry.h"
 #include "kernels/tensor_map.h"
 
 namespace incipit {
@@ -76,6 +77,11 @@ struct Kernel {
   const WeightLayout* layout = nullptr;
   /// What it loads in boxes (tensor_map.h), in launches of up to `rows` rows; null: nothing.
   std::vector<TensorMap> (*tensor_maps)(const Problem&, const typename Family::Args&, int32_t rows) = nullptr;
+  /// The setting for launches of up to `rows` rows where none is measured; null: another kernel of the table is the
+  /// better guess. No such function: the first setting.
+  const KernelConfig* (*guess)(const Problem&, int32_t rows) = nullptr;
+  /// How a GPU runs it; in place of the processor's entry.
+  CudaEntry<Family> cuda{};
 };
 
 /// The kernel of that name, or nullptr.

@@ -19,8 +19,8 @@ struct Kernel;
 ///
 /// Exactly: a NaN logit counts as −infinity and +infinity as the largest float, before and after the adjustments.
 /// Candidates are the allowed tokens above −infinity, ordered by adjusted logit, equal ones by id. Their weights are
-/// integers (sampling_weight), so that sums do not depend on their order and every device draws the same token. top-p
-/// and min-p look at what top-k left. A row without candidates yields its lowest allowed id, or 0.
+/// integers (sampling_weight of sampling_rules.h), so that sums do not depend on their order and every device draws the
+/// same token. top-p and min-p look at what top-k left. A row without candidates yields its lowest allowed id, or 0.
 struct SamplingParameters {
   static constexpr int32_t max_biases = 300;  // as the OpenAI API allows
   float temperature = 0;
@@ -180,12 +180,6 @@ struct Publish {
   static std::span<const Kernel<Publish>> kernels();
 };
 
-/// The weight of a candidate `below` <= 0 under the best logit, already divided by the temperature: e^below · 2^40,
-/// rounded down, within 4e-7 of it (relative, and of the float `below`). Integer arithmetic: the same everywhere.
-uint64_t sampling_weight(float below);
-constexpr uint64_t largest_sampling_weight = uint64_t{1} << 40;
-
-/// The uniform draw in [0, 1) for (seed, position): a counter-based generator (Philox 4×32-10), 24 bits.
-float uniform_draw(uint64_t seed, int64_t position);
+constexpr uint64_t largest_sampling_weight = uint64_t{1} << 40;  // of the best candidate
 
 }  // namespace incipit

@@ -5,6 +5,7 @@
 #include "kernels/cpu/expert_linear.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cuda/cuda_kernels.h"
 #include "kernels/kernel.h"
 #include "kernels/shadow/shadow_kernel.h"
 
@@ -33,6 +34,11 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_bf16(),
       linear_generic_f16(),
       linear_generic_i8(),
+      linear_wgmma_cuda(),
+      linear_mma_cuda(),
+      linear_gemv_cuda(),
+      linear_gemv_fma_cuda(),
+      linear_generic_cuda(),
       shadow_kernel<Linear>(),
   };
   return table;
@@ -46,6 +52,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
       embedding_highway(HighwayTarget::avx2),
 #endif
       embedding_highway(HighwayTarget::baseline),
+      embedding_cuda(),
       shadow_kernel<Embedding>(),
   };
   return table;
@@ -55,6 +62,7 @@ std::span<const Kernel<Embedding>> Embedding::kernels() {
 std::span<const Kernel<PackedEmbedding>> PackedEmbedding::kernels() {
   static const Kernel<PackedEmbedding> table[] = {
       packed_embedding_generic(),
+      packed_embedding_cuda(),
       shadow_kernel<PackedEmbedding>(),
   };
   return table;
@@ -68,6 +76,7 @@ std::span<const Kernel<RmsNorm>> RmsNorm::kernels() {
       rms_norm_highway(HighwayTarget::avx2),
 #endif
       rms_norm_highway(HighwayTarget::baseline),
+      rms_norm_cuda(),
       shadow_kernel<RmsNorm>(),
   };
   return table;
@@ -81,6 +90,7 @@ std::span<const Kernel<LayerNorm>> LayerNorm::kernels() {
       layer_norm_highway(HighwayTarget::avx2),
 #endif
       layer_norm_highway(HighwayTarget::baseline),
+      layer_norm_cuda(),
       shadow_kernel<LayerNorm>(),
   };
   return table;
@@ -94,6 +104,7 @@ std::span<const Kernel<QuantizeRows>> QuantizeRows::kernels() {
       quantize_rows_highway(HighwayTarget::avx2),
 #endif
       quantize_rows_highway(HighwayTarget::baseline),
+      quantize_rows_cuda(),
       shadow_kernel<QuantizeRows>(),
   };
   return table;
@@ -107,6 +118,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
       elementwise_highway(HighwayTarget::avx2),
 #endif
       elementwise_highway(HighwayTarget::baseline),
+      elementwise_cuda(),
       shadow_kernel<Elementwise>(),
   };
   return table;
@@ -116,6 +128,7 @@ std::span<const Kernel<Elementwise>> Elementwise::kernels() {
 std::span<const Kernel<GatherRows>> GatherRows::kernels() {
   static const Kernel<GatherRows> table[] = {
       gather_rows_generic(),
+      gather_rows_cuda(),
       shadow_kernel<GatherRows>(),
   };
   return table;
@@ -125,6 +138,7 @@ std::span<const Kernel<GatherRows>> GatherRows::kernels() {
 std::span<const Kernel<RotaryTable>> RotaryTable::kernels() {
   static const Kernel<RotaryTable> table[] = {
       rotary_table_generic(),
+      rotary_table_cuda(),
       shadow_kernel<RotaryTable>(),
   };
   return table;
@@ -138,6 +152,7 @@ std::span<const Kernel<Rotary>> Rotary::kernels() {
       rotary_highway(HighwayTarget::avx2),
 #endif
       rotary_highway(HighwayTarget::baseline),
+      rotary_cuda(),
       shadow_kernel<Rotary>(),
   };
   return table;
@@ -151,6 +166,7 @@ std::span<const Kernel<KvWrite>> KvWrite::kernels() {
       kv_write_highway(HighwayTarget::avx2),
 #endif
       kv_write_highway(HighwayTarget::baseline),
+      kv_write_cuda(),
       shadow_kernel<KvWrite>(),
   };
   return table;
@@ -166,6 +182,9 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+      attention_wgmma_cuda(),
+      attention_mma_cuda(),
+      attention_generic_cuda(),
       shadow_kernel<Attention>(),
   };
   return table;
@@ -175,6 +194,7 @@ std::span<const Kernel<Attention>> Attention::kernels() {
 std::span<const Kernel<Router>> Router::kernels() {
   static const Kernel<Router> table[] = {
       router_generic(),
+      router_cuda(),
       shadow_kernel<Router>(),
   };
   return table;
@@ -200,6 +220,9 @@ std::span<const Kernel<ExpertLinear>> ExpertLinear::kernels() {
       expert_linear<linear_generic_bf16>(),
       expert_linear<linear_generic_f16>(),
       expert_linear<linear_generic_i8>(),
+      expert_linear_gemv_cuda(),
+      expert_linear_mma_cuda(),
+      expert_linear_fma_cuda(),
       shadow_kernel<ExpertLinear>(),
   };
   return table;
@@ -213,6 +236,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
       weighted_sum_highway(HighwayTarget::avx2),
 #endif
       weighted_sum_highway(HighwayTarget::baseline),
+      weighted_sum_cuda(),
       shadow_kernel<WeightedSum>(),
   };
   return table;
@@ -222,6 +246,7 @@ std::span<const Kernel<WeightedSum>> WeightedSum::kernels() {
 std::span<const Kernel<ResolveTokens>> ResolveTokens::kernels() {
   static const Kernel<ResolveTokens> table[] = {
       resolve_tokens_generic(),
+      resolve_tokens_cuda(),
       shadow_kernel<ResolveTokens>(),
   };
   return table;
@@ -235,6 +260,8 @@ std::span<const Kernel<Sample>> Sample::kernels() {
       sample_highway(HighwayTarget::avx2),
 #endif
       sample_highway(HighwayTarget::baseline),
+      sample_cuda_cluster(),
+      sample_cuda(),
       shadow_kernel<Sample>(),
   };
   return table;
@@ -244,6 +271,7 @@ std::span<const Kernel<Sample>> Sample::kernels() {
 std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
   static const Kernel<ResetSlot> table[] = {
       reset_slot_generic(),
+      reset_slot_cuda(),
       shadow_kernel<ResetSlot>(),
   };
   return table;
@@ -252,6 +280,7 @@ std::span<const Kernel<ResetSlot>> ResetSlot::kernels() {
 std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
   static const Kernel<TruncateSlot> table[] = {
       truncate_slot_generic(),
+      truncate_slot_cuda(),
       shadow_kernel<TruncateSlot>(),
   };
   return table;
@@ -260,6 +289,7 @@ std::span<const Kernel<TruncateSlot>> TruncateSlot::kernels() {
 std::span<const Kernel<Publish>> Publish::kernels() {
   static const Kernel<Publish> table[] = {
       publish_generic(),
+      publish_cuda(),
       shadow_kernel<Publish>(),
   };
   return table;

@@ -350,6 +350,11 @@ double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Read
 
 }  // namespace
 
+double Ceilings::of(DType operands) const {
+  const double rate = operands == DType::i8 ? i8 : operands == DType::bf16 ? bf16 : operands == DType::f16 ? f16 : f32;
+  return rate > 0 ? rate : std::max({f32, f16, bf16, i8});
+}
+
 Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
   Ceilings ceilings;
   const auto measure = [&](double& rate, Loop loop) { rate = std::max(rate, best_rate(pool, loop)); };
@@ -378,6 +383,7 @@ Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
 #else
   measure(ceilings.f32, baseline_f32);
 #endif
+  ceilings.f16 = ceilings.f32;  // which it is converted to
   ceilings.bf16 = std::max(ceilings.bf16, ceilings.f32);
   ceilings.i8 = std::max(ceilings.i8, ceilings.f32);
   ceilings.bandwidth = read_bandwidth(pool, working_set, readers);

@@ -3,16 +3,21 @@
 
 #include <cstddef>
 
+#include "base/dtype.h"
 #include "base/thread_pool.h"
 
 namespace incipit {
 
-/// Per second, with all threads of the pool working.
+/// Per second, with all threads of the pool working, or a whole GPU. 0: not measured.
 struct Ceilings {
   double f32 = 0;        // multiplications and additions
+  double f16 = 0;        // the same, on f16 operands with f32 sums
   double bf16 = 0;       // the same, on bf16 operands with f32 sums
   double i8 = 0;         // the same, on i8 operands with i32 sums
   double bandwidth = 0;  // bytes read from memory
+
+  /// Of products of such operands; the largest there is where none was measured.
+  double of(DType operands) const;
 };
 
 /// Runs loops that touch registers (or one tile) only, with the widest instruction there is for each type (a type

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "base/cuda_driver.h"
 #include "base/thread_pool.h"
+#include "engine/engine.h"
 #include "engine/plan_items.h"
+#include "measure/gpu_ceilings.h"
 
 namespace incipit {
 namespace {
@@ -17,6 +20,7 @@ bool over_rows(const plan::Step& step) { return step.axis() == plan::Axis::rows;
 
 void keep_larger(Ceilings& mine, const Ceilings& other) {
   mine.f32 = std::max(mine.f32, other.f32);
+  mine.f16 = std::max(mine.f16, other.f16);
   mine.bf16 = std::max(mine.bf16, other.bf16);
   mine.i8 = std::max(mine.i8, other.i8);
   mine.bandwidth = std::max(mine.bandwidth, other.bandwidth);
@@ -32,6 +36,11 @@ Ceilings effective(const MachineCeilings& ceilings) {
 }  // namespace
 
 void MachineCeilings::measure_again() {
+  if (measure_gpu) {
+    keep_larger(all_threads, measure_gpu());
+    working_set_bandwidth = all_threads.bandwidth;
+    return;
+  }
   constexpr int64_t large = int64_t{512} << 20;  // more than any cache here holds
   constexpr int attempts = 4;
   constexpr double together = 0.8;  // of what the threads do one by one: else they did not all have a core
@@ -58,6 +67,19 @@ MachineCeilings measure_machine(int threads, int64_t working_set_bytes) {
   ceilings.working_set_bytes = working_set_bytes;
   ThreadPool one(1);
   ceilings.one_core = measure_ceilings(one);
+  ceilings.measure_again();
+  return ceilings;
+}
+
+MachineCeilings measure_machine(const Engine& engine, int threads) {
+  const int64_t working_set = working_set_of(engine.plan());
+  if (engine.target().backend != Backend::cuda) return measure_machine(threads, working_set);
+  MachineCeilings ceilings;
+  ceilings.gpu = cuda::gpu().name;
+  ceilings.working_set_bytes = working_set;
+  ceilings.measure_gpu = [&engine, yardsticks = yardsticks_of(engine.plan())]() mutable {
+    return measure_gpu_ceilings(engine, yardsticks);
+  };
   ceilings.measure_again();
   return ceilings;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@ struct Plan;
 
 namespace incipit {
 
+class Engine;
+
 /// One sequence's pass: `tokens` new tokens behind `first_position` cached ones.
 struct PassShape {
   int64_t first_position = 0;
@@ -26,6 +29,8 @@ struct PassShape {
 struct MachineCeilings {
   int threads = 0;
   Ceilings all_threads, one_core;
+  std::string gpu;                        // its name where an engine is for one: then all_threads is the whole of it
+  std::function<Ceilings()> measure_gpu;  // empty: the processor is measured
   /// Bandwidth over a buffer as large as the weights that a token reads: more than the memory's where they fit into the
   /// caches. Limits are made of this one.
   int64_t working_set_bytes = 0;
@@ -36,8 +41,10 @@ struct MachineCeilings {
   void measure_again();
 };
 
-/// Takes some seconds. `threads` 0: all.
+/// Of the processor. Takes some seconds. `threads` 0: all.
 MachineCeilings measure_machine(int threads, int64_t working_set_bytes);
+/// Of what the engine runs on, over as many bytes as its weights; it outlives the result.
+MachineCeilings measure_machine(const Engine& engine, int threads);
 
 /// Bytes of weights that every pass reads.
 int64_t working_set_of(const plan::Plan& plan);

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/cpu.h"
+#include "base/cuda_driver.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/version.h"
@@ -116,6 +117,11 @@ std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options
   return results;
 }
 
+std::string machine_of(const Engine& engine) {
+  if (engine.target().backend != Backend::cuda) return machine_fingerprint();
+  return fmt::format("{} | {}", cuda::gpu().name, to_string(this_machine(Backend::cuda)));
+}
+
 boost::json::array to_json(const std::vector<Measurement>& results) {
   boost::json::array array;
   for (const Measurement& result : results) {
@@ -130,7 +136,7 @@ void keep_baseline(Gateway& gateway, const std::vector<Measurement>& results) {
   const Executor::Memory memory = gateway.memory();
   const boost::json::object record{
       {"version", version()},
-      {"machine", machine_fingerprint()},
+      {"machine", machine_of(gateway.engine())},
       {"threads", gateway.workers()},
       {"unix_time", static_cast<int64_t>(std::time(nullptr))},
       {"memory",

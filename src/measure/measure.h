@@ -39,6 +39,9 @@ std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options
 /// What is timed: a prompt of ids spread over the vocabulary, always the same, greedy, for that many tokens.
 Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tokens);
 
+/// What its times are of: the processor's or the GPU's fingerprint.
+std::string machine_of(const Engine& engine);
+
 /// {kind, tokens, ms_median} a measurement, of decoding also its context.
 boost::json::array to_json(const std::vector<Measurement>& results);
 

@@ -67,10 +67,7 @@ Work work_of(std::string_view problem, int64_t rows, int64_t context) {
 }
 
 double limit_seconds(const Work& work, const Ceilings& ceilings) {
-  const double peak = work.arithmetic == DType::i8     ? ceilings.i8
-                      : work.arithmetic == DType::bf16 ? ceilings.bf16
-                                                       : ceilings.f32;
-  return std::max(work.operations / peak, work.bytes / ceilings.bandwidth);
+  return std::max(work.operations / ceilings.of(work.arithmetic), work.bytes / ceilings.bandwidth);
 }
 
 }  // namespace incipit

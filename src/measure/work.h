@@ -11,7 +11,7 @@ namespace incipit {
 
 struct Work {
   double operations = 0;          // multiplications and additions
-  DType arithmetic = DType::f32;  // of the products: f32, bf16 or i8
+  DType arithmetic = DType::f32;  // of the products: f32, f16, bf16 or i8
   double bytes = 0;               // that must come from memory: weights, and keys and values of earlier tokens
 };
 

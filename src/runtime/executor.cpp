@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "device/launch.h"
 #include "engine/plan_items.h"
 #include "kernels/layout.h"
@@ -328,8 +329,12 @@ Executor::Executor(std::shared_ptr<const Engine> engine, std::unique_ptr<Device>
 }
 
 Executor::~Executor() {
-  // What is still in the queue refers to memory that goes now.
-  if (state_) state_->device->wait(state_->device->record_event());
+  // What is still in the queue refers to memory that goes now. A device that has failed has told so before.
+  try {
+    if (state_) state_->device->wait(state_->device->record_event());
+  } catch (const Error& error) {
+    spdlog::debug("{}", error.what());
+  }
 }
 
 const ExecutorLimits& Executor::limits() const { return state_->limits; }

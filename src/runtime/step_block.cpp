@@ -32,11 +32,11 @@ StepLayout::StepLayout(const ExecutorLimits& limits) {
   row_positions = take(4 * rows);
   row_sequence = take(4 * rows);
   row_masked = take(rows);
-  masks = take(4 * rows * ((limits.vocabulary + 31) / 32));
   for (const ExecutorLimits::Group& group : limits.groups) {
     const int32_t stride = pages_for(limits.max_context, group.page_tokens);
     tables.push_back({take(4 * sequences * stride), stride});
   }
+  masks = take(4 * rows * ((limits.vocabulary + 31) / 32));
 }
 
 StepBlock::StepBlock(const ExecutorLimits& limits, Device& device)
@@ -137,9 +137,20 @@ void StepBlock::write_pages(const BatchEntry& entry, const SequenceSpan& span, i
 }
 
 void StepBlock::send(Device& device, DeviceAddress block) const {
+  // In the order of the layout. What lies between two parts is copied with them where that takes less than another
+  // copy.
+  constexpr int64_t bridged = 16 * 1024;
+  int64_t begin = 0, end = 0;
+  const auto send_part = [&] {
+    device.copy_to_device(block + static_cast<uint64_t>(begin), block_.host + begin, static_cast<size_t>(end - begin));
+  };
   const auto copy = [&](int64_t offset, int64_t bytes) {
     if (bytes == 0) return;
-    device.copy_to_device(block + static_cast<uint64_t>(offset), block_.host + offset, static_cast<size_t>(bytes));
+    if (offset - end > bridged) {
+      send_part();
+      begin = offset;
+    }
+    end = offset + bytes;
   };
   const int64_t tokens = counts().tokens, rows = counts().rows, sequences = counts().sequences;
   // The counts and the spans lie together.
@@ -150,10 +161,6 @@ void StepBlock::send(Device& device, DeviceAddress block) const {
   copy(layout_.row_positions, 4 * rows);
   copy(layout_.row_sequence, 4 * rows);
   copy(layout_.row_masked, rows);
-  const int64_t mask_bytes = 4 * static_cast<int64_t>(mask_words());
-  for (int64_t row = 0; row < rows; ++row) {
-    if (at<uint8_t>(layout_.row_masked)[row] != 0) copy(layout_.masks + row * mask_bytes, mask_bytes);
-  }
   for (size_t g = 0; g < layout_.tables.size(); ++g) {
     const StepLayout::Table& table = layout_.tables[g];
     for (int64_t sequence = 0; sequence < sequences; ++sequence) {
@@ -162,6 +169,11 @@ void StepBlock::send(Device& device, DeviceAddress block) const {
            int64_t{4} * pages_for(span.first_position + span.tokens, limits_.groups[g].page_tokens));
     }
   }
+  const int64_t mask_bytes = 4 * static_cast<int64_t>(mask_words());
+  for (int64_t row = 0; row < rows; ++row) {
+    if (at<uint8_t>(layout_.row_masked)[row] != 0) copy(layout_.masks + row * mask_bytes, mask_bytes);
+  }
+  send_part();
 }
 
 void StepBlock::bind(const std::byte* block, StepView& view, GroupView* groups) const {

@@ -11,7 +11,7 @@
 namespace incipit {
 namespace {
 
-constexpr std::string_view separator = " | ";
+constexpr std::string_view separator = " | ", on_gpu = " on ";
 
 std::string key_of(const Target& target, std::string_view problem, int32_t rows) {
   return fmt::format("{}{}{} rows={}", to_string(target), separator, problem, rows);
@@ -28,7 +28,7 @@ bool parse_field(std::string_view& text, std::string_view name, T& value) {
   return true;
 }
 
-/// "linear/avx512_bf16 abi=1 config=r8_p4 us=812.5"
+/// "linear/avx512_bf16 abi=1 config=r8_p4 us=812.5", and " on NVIDIA H200" behind it
 std::optional<KernelChoice> parse_choice(std::string_view text) {
   KernelChoice choice;
   const size_t space = text.find(' ');
@@ -41,7 +41,12 @@ std::optional<KernelChoice> parse_choice(std::string_view text) {
   if (end == 0 || end == std::string_view::npos) return std::nullopt;
   choice.config = text.substr(0, end);
   text.remove_prefix(end);
-  if (!parse_field(text, " us=", choice.microseconds) || !text.empty()) return std::nullopt;
+  if (!parse_field(text, " us=", choice.microseconds)) return std::nullopt;
+  if (text.size() > on_gpu.size() && text.starts_with(on_gpu)) {
+    choice.gpu = text.substr(on_gpu.size());
+  } else if (!text.empty()) {
+    return std::nullopt;
+  }
   return choice;
 }
 
@@ -77,8 +82,8 @@ void TuningCache::save(const std::filesystem::path& path) {
   for (const std::string& key : unsaved_) merged.entries_[key] = entries_.at(key);
   AtomicFile file(path);
   for (const auto& [key, choice] : merged.entries_) {
-    file.write(fmt::format("{}{}{} abi={} config={} us={:.2f}\n", key, separator, choice.kernel, choice.abi,
-                           choice.config, choice.microseconds));
+    file.write(fmt::format("{}{}{} abi={} config={} us={:.2f}{}{}\n", key, separator, choice.kernel, choice.abi,
+                           choice.config, choice.microseconds, choice.gpu.empty() ? "" : on_gpu, choice.gpu));
   }
   file.commit();
   unsaved_.clear();

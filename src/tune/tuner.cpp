@@ -6,11 +6,13 @@
 #include <limits>
 #include <vector>
 
+#include "base/cuda_driver.h"
 #include "base/error.h"
 #include "device/launch.h"
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
-#include "tune/workload.h"
+#include "tune/cuda_compiler.h"
+#include "workload/workload.h"
 
 namespace incipit {
 namespace {
@@ -24,6 +26,8 @@ struct Candidate {
   const Kernel<Family>* kernel;
   const KernelConfig* config;
   double best = std::numeric_limits<double>::infinity();  // seconds
+  std::byte* workspace = nullptr;
+  size_t workspace_bytes = 0;
 };
 
 template <typename Family>
@@ -44,6 +48,17 @@ Error no_kernel(std::string_view problem, const Target& target) {
           "choose another --target or --precision"};
 }
 
+/// What is taken where nothing is measured: the first that does not leave these rows to another.
+template <typename Family>
+Candidate<Family> best_guess(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem,
+                             int32_t rows) {
+  for (const Candidate<Family>& candidate : list) {
+    if (candidate.kernel->guess == nullptr) return candidate;
+    if (const KernelConfig* config = candidate.kernel->guess(problem, rows)) return {candidate.kernel, config};
+  }
+  return list.front();
+}
+
 template <typename Family>
 KernelChoice choice_of(const Candidate<Family>& candidate) {
   const bool measured = candidate.best < std::numeric_limits<double>::infinity();
@@ -57,31 +72,103 @@ struct Tuner::State {
   TuningCache& cache;
   TunerOptions options;
   std::unique_ptr<Device> device;  // null: nothing is measured
+  std::string gpu;                 // its name; empty: a processor
+  KeptWeights weights;             // of the last problem: its next number of rows takes them again
 
   State(TuningCache& c, const TunerOptions& o) : cache(c), options(o) {
     if (o.measure && runs_here(o.target)) device = make_device(o.target, o.threads);
+    if (device != nullptr && o.target.backend == Backend::cuda) gpu = cuda::gpu().name;
+  }
+
+  /// A measurement of the cache's, of a kernel that is still there and computes the problem; null: there is none.
+  template <typename Family>
+  const KernelChoice* known_choice(const TuneRequest& request, const typename Family::Problem& problem) const {
+    const KernelChoice* known = cache.find(options.target, request.problem, request.rows);
+    if (known == nullptr) return nullptr;
+    const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
+    const bool fits = kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
+                      kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
+                      find_config(*kernel, known->config) != nullptr;
+    const bool of_another = device != nullptr && !known->gpu.empty() && known->gpu != gpu;
+    return fits && !of_another ? known : nullptr;
+  }
+
+  template <typename Family>
+  std::vector<Candidate<Family>> candidates_for(const TuneRequest& request,
+                                                const typename Family::Problem& problem) const {
+    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
+    if (list.empty()) throw no_kernel(request.problem, options.target);
+    return list;
+  }
+
+  template <typename Family>
+  bool measures(const std::vector<Candidate<Family>>& list) const {
+    constexpr bool worth_it =
+        std::is_same_v<Family, Linear> || std::is_same_v<Family, ExpertLinear> || std::is_same_v<Family, Attention>;
+    return worth_it && device != nullptr && list.size() > 1;
+  }
+
+  /// The functions that choose() will run, or what it will take unmeasured.
+  template <typename Family>
+  void add_functions(const TuneRequest& request, std::set<DeviceFunction>& functions) const {
+    const auto problem = problem_from_text<typename Family::Problem>(request.problem);
+    if (const KernelChoice* known = known_choice<Family>(request, problem)) {
+      functions.insert(incipit::function_of(request.problem, known->kernel, known->config));
+      return;
+    }
+    std::vector<Candidate<Family>> list = candidates_for<Family>(request, problem);
+    if (!measures(list)) list = {best_guess(list, problem, request.rows)};
+    for (const Candidate<Family>& candidate : list) {
+      functions.insert(incipit::function_of(*candidate.kernel, problem, *candidate.config));
+    }
+  }
+
+  template <typename Family>
+  void load_code(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem) {
+    if (options.target.backend != Backend::cuda) return;
+    std::set<DeviceFunction> functions;
+    for (const Candidate<Family>& candidate : list) {
+      functions.insert(incipit::function_of(*candidate.kernel, problem, *candidate.config));
+    }
+    device->load_code(options.compiler->code_of(functions));
   }
 
   /// Interleaved rounds: every candidate meets the same state of the machine, and the minimum of its times counts.
   template <typename Workload, typename Family = typename Workload::Family>
   void measure(std::vector<Candidate<Family>>& list, const typename Family::Problem& problem, int32_t rows) {
-    Workload workload(problem, list.front().kernel->layout, rows);
+    load_code(list, problem);
+    Workload workload(*device, problem, list.front().kernel->layout, rows, &weights);
+    DeviceOperands workspaces(*device);
+    const bool is_cpu = options.target.backend == Backend::cpu;
+    if constexpr (requires(typename Family::Args args) { args.workspace; }) {
+      for (Candidate<Family>& candidate : list) {
+        if (is_cpu || candidate.kernel->workspace_bytes == nullptr) continue;
+        candidate.workspace_bytes = candidate.kernel->workspace_bytes(problem, *candidate.config, workload.context());
+        candidate.workspace = workspaces.output(candidate.workspace_bytes);
+      }
+    }
     double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
-        const auto launch =
-            prepare(*device, *candidate.kernel, *candidate.config, problem, workload.next(of_rows), rows);
+        typename Family::Args args = workload.next(of_rows);
+        if constexpr (requires { args.workspace; }) {
+          args.workspace = candidate.workspace;
+          args.workspace_bytes = static_cast<int64_t>(candidate.workspace_bytes);
+        }
+        const auto launch = prepare(*device, *candidate.kernel, *candidate.config, problem, args, of_rows);
         const double seconds = device->time(*launch);
         candidate.best = std::min(candidate.best, seconds);
         spent += seconds;
       }
     };
-    round(std::min(rows, screening_rows));
-    round(std::min(rows, screening_rows));
+    // A GPU is not busy with few rows, so that they say nothing of many.
+    const int32_t first_rows = is_cpu ? std::min(rows, screening_rows) : rows;
+    round(first_rows);
+    round(first_rows);
     double best = std::numeric_limits<double>::infinity();
     for (const Candidate<Family>& candidate : list) best = std::min(best, candidate.best);
     std::erase_if(list, [&](const Candidate<Family>& candidate) { return candidate.best > hopeless * best; });
-    if (rows > screening_rows) {
+    if (rows > first_rows) {
       for (Candidate<Family>& candidate : list) candidate.best = std::numeric_limits<double>::infinity();
     }
     spent = 0;
@@ -94,33 +181,38 @@ struct Tuner::State {
   template <typename Family>
   KernelChoice choose(const TuneRequest& request) {
     const auto problem = problem_from_text<typename Family::Problem>(request.problem);
-    if (const KernelChoice* known = cache.find(options.target, request.problem, request.rows)) {
-      const Kernel<Family>* kernel = find_kernel<Family>(known->kernel);
-      if (kernel != nullptr && kernel->abi == known->abi && options.target.includes(kernel->needs) &&
-          kernel->accepts(problem) && (request.layout == nullptr || kernel->layout == request.layout) &&
-          find_config(*kernel, known->config) != nullptr) {
-        return *known;
-      }
-    }
-    std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
-    if (list.empty()) throw no_kernel(request.problem, options.target);
-    const bool runnable = device != nullptr;
+    if (const KernelChoice* known = known_choice<Family>(request, problem)) return *known;
+    std::vector<Candidate<Family>> list = candidates_for<Family>(request, problem);
+    const bool measured = measures(list);
     if constexpr (std::is_same_v<Family, Linear>) {
-      if (runnable && list.size() > 1) measure<LinearWorkload>(list, problem, request.rows);
+      if (measured) measure<LinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, ExpertLinear>) {
-      if (runnable && list.size() > 1) measure<ExpertLinearWorkload>(list, problem, request.rows);
+      if (measured) measure<ExpertLinearWorkload>(list, problem, request.rows);
     } else if constexpr (std::is_same_v<Family, Attention>) {
-      if (runnable && list.size() > 1) measure<AttentionWorkload>(list, problem, request.rows);
+      if (measured) measure<AttentionWorkload>(list, problem, request.rows);
     }
-    KernelChoice choice = choice_of(list.front());
+    KernelChoice choice = choice_of(measured ? list.front() : best_guess(list, problem, request.rows));
     // Only measurements are worth keeping: a guess must not stand in the way of a later measurement.
-    if (choice.microseconds > 0) cache.set(options.target, request.problem, request.rows, choice);
+    if (choice.microseconds > 0) {
+      choice.gpu = gpu;
+      cache.set(options.target, request.problem, request.rows, choice);
+    }
     return choice;
   }
 };
 
 Tuner::Tuner(TuningCache& cache, const TunerOptions& options) : state_(std::make_unique<State>(cache, options)) {}
 Tuner::~Tuner() = default;
+
+void Tuner::expect(const std::vector<TuneRequest>& requests) {
+  if (state_->options.target.backend != Backend::cuda || state_->options.compiler == nullptr) return;
+  std::set<DeviceFunction> functions;
+  for (const TuneRequest& request : requests) {
+    with_family(family_of(request.problem),
+                [&](auto tag) { state_->add_functions<typename decltype(tag)::type>(request, functions); });
+  }
+  state_->options.compiler->compile(functions);
+}
 
 KernelChoice Tuner::choose(const TuneRequest& request) {
   KernelChoice choice;
@@ -145,6 +237,19 @@ std::vector<const WeightLayout*> layouts_read(std::string_view problem_text, con
   });
   if (!found) throw no_kernel(problem_text, target);
   return layouts;
+}
+
+DeviceFunction function_of(std::string_view problem, std::string_view kernel_name, std::string_view config_name) {
+  DeviceFunction function;
+  with_family(family_of(problem), [&](auto tag) {
+    using Family = typename decltype(tag)::type;
+    const Kernel<Family>* kernel = find_kernel<Family>(kernel_name);
+    INCIPIT_ASSERT(kernel != nullptr);
+    const KernelConfig* config = find_config(*kernel, config_name);
+    INCIPIT_ASSERT(config != nullptr);
+    function = incipit::function_of(*kernel, problem_from_text<typename Family::Problem>(problem), *config);
+  });
+  return function;
 }
 
 bool is_portable_fallback(std::string_view problem, const KernelChoice& choice, const Target& target) {

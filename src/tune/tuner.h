@@ -12,9 +12,12 @@
 #include <vector>
 
 #include "base/target.h"
+#include "kernels/device_function.h"
 #include "kernels/weight_layout.h"
 
 namespace incipit {
+
+class CudaCompiler;
 
 /// A kernel for one problem and so many rows.
 struct KernelChoice {
@@ -22,12 +25,14 @@ struct KernelChoice {
   uint32_t abi = 0;
   std::string config;
   double microseconds = 0;  // measured; 0: chosen without measuring
+  std::string gpu = {};     // that it was measured on; empty: a processor
   bool operator==(const KernelChoice&) const = default;
 };
 
 /// Earlier measurements, one a line, sorted, so that caches can be read, compared and committed:
 ///   <target> | <problem> rows=<rows> | <kernel> abi=<n> config=<name> us=<time>
-/// `target` is the text of the Target that the choice was made for.
+///
+/// with " on <name>" behind it for a GPU. `target` is the text of the Target that the choice was made for.
 class TuningCache {
  public:
   /// An empty cache when the file does not exist; throws Error naming file and line when it is malformed.
@@ -50,6 +55,9 @@ class TuningCache {
   int32_t changes_ = 0;
 };
 
+/// What a device that loads code knows the choice by (function_of).
+DeviceFunction function_of(std::string_view problem, std::string_view kernel, std::string_view config);
+
 struct TuneRequest {
   std::string problem;                   // kernels/problem.h
   int32_t rows = 0;                      // of the step (tokens for attention: queries of one sequence at that context)
@@ -60,7 +68,8 @@ struct TunerOptions {
   Target target;                      // only kernels whose needs it includes
   int threads = 0;                    // for measuring; 0: all
   double seconds_per_problem = 0.15;  // of kernels running, for all candidates of one problem, about
-  bool measure = true;                // false: best guess of the table, nothing runs
+  bool measure = true;                // false: best guess of the table (Kernel::guess), nothing runs
+  CudaCompiler* compiler = nullptr;   // of candidates for a GPU; it must be there when they are measured
 };
 
 /// The layouts that a target's kernels for the problem read, best guess first; none for a family without weights.
@@ -68,15 +77,18 @@ struct TunerOptions {
 std::vector<const WeightLayout*> layouts_read(std::string_view problem, const Target& target);
 
 /// Candidates are all (kernel, config) of the problem's family that accept the problem, whose needs the target has and
-/// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is. Else, when
-/// this machine runs the target, the families worth it (linear, attention) are measured: interleaved rounds over random
-/// data of the real shape, weights cold (rotating copies larger than the caches) and the minimum kept; candidates twice
-/// as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the
-/// first candidate of the table.
+/// that read the weight's layout. A cached choice whose kernel still exists with that ABI is taken as it is, unless it
+/// was measured on a GPU of another name than the one that is here. Else, when this machine runs the target, the
+/// families worth it (linear, attention) are measured: interleaved rounds over random data of the real shape, weights
+/// cold (rotating copies larger than the caches) and the minimum kept; candidates twice as slow as the best are dropped
+/// after the first round. Everything else, or a target that is not here, takes the best guess of the table.
 class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);
   ~Tuner();
+  /// Compiles what choosing for these will take, for a target whose kernels are compiled: all at once takes the least
+  /// time.
+  void expect(const std::vector<TuneRequest>& requests);
   /// Throws Error when no kernel of the table fits the problem ("no kernel for … on cpu-generic").
   KernelChoice choose(const TuneRequest& request);
 

@@ -40,6 +40,21 @@ TEST(TargetTest, BackendsExcludeOneAnotherAndArchitecturesAscend) {
   EXPECT_FALSE(newer.includes(Target{}));
 }
 
+TEST(TargetTest, GpusRunWhatIsBuiltForTheirOwnMajorNumberAndForTheLeast) {
+  const auto gpu = [](int architecture) { return Target(Backend::cuda, static_cast<uint16_t>(architecture)); };
+  EXPECT_EQ(to_string(gpu(90)), "cuda-sm90");
+  for (const int later : {80, 86, 87, 89, 90, 100, 103, 120, 121}) EXPECT_TRUE(gpu(later).includes(gpu(80))) << later;
+  EXPECT_TRUE(gpu(89).includes(gpu(87)));
+  EXPECT_TRUE(gpu(103).includes(gpu(100)));
+  EXPECT_TRUE(gpu(121).includes(gpu(120)));
+  EXPECT_FALSE(gpu(87).includes(gpu(89)));
+  for (const int other : {80, 89, 100, 120}) EXPECT_FALSE(gpu(other).includes(gpu(90))) << other;
+  EXPECT_FALSE(gpu(120).includes(gpu(100)));
+  EXPECT_FALSE(gpu(0).includes(gpu(80)));
+  EXPECT_EQ(best_name(gpu(86)), "cuda-sm80");
+  EXPECT_EQ(best_name(gpu(121)), "cuda-sm120");
+}
+
 TEST(TargetTest, NamesAndTextsAreUnique) {
   std::set<std::string> names, texts;
   for (const NamedTarget& row : named_targets()) {

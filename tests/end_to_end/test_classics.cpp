@@ -14,6 +14,7 @@
 #include "session/evaluate.h"
 #include "session/session.h"
 #include "support/driver.h"
+#include "support/gpu_targets.h"
 #include "support/reference_models.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
@@ -22,6 +23,12 @@
 
 namespace incipit {
 namespace {
+
+std::filesystem::path classics_model() { return source_directory() / "models" / "classics-16m"; }
+
+/// The tarball of the GPU's tests has no models.
+#define SKIP_WITHOUT_CLASSICS() \
+  if (!std::filesystem::exists(classics_model())) GTEST_SKIP() << "models/classics-16m is not here"
 
 std::filesystem::path golden(const std::string& name) { return fixtures() / "classics-16m-golden" / name; }
 
@@ -36,7 +43,8 @@ std::shared_ptr<const Engine> classics(const std::string& precision, const std::
     options.target = target;
     options.tune = false;
     options.max_context = 1024;
-    engine = compile_for_test(source_directory() / "models" / "classics-16m", directory / name, options);
+    if (named_target(target).backend == Backend::cuda) options.tuning_cache = directory / "tuning";  // keeps kernels
+    engine = compile_for_test(classics_model(), directory / name, options);
   }
   return engine;
 }
@@ -73,7 +81,7 @@ TEST(Classics, TokenizesThePromptsAsTransformersDoes) {
 
 LogitsComparison compare_to_golden(const std::shared_ptr<const Engine>& engine) {
   const SafetensorsFile expected = SafetensorsFile::open(golden("golden_logits.safetensors"));
-  Executor executor(engine, make_cpu_device(2));
+  Executor executor(engine, make_device(engine->target(), 2));
   std::vector<std::vector<int32_t>> texts;
   for (const Prompt& prompt : prompts()) texts.push_back(prompt.input_ids);
   EXPECT_EQ(texts.size(), 4U);
@@ -88,7 +96,10 @@ LogitsComparison compare_to_golden(const std::shared_ptr<const Engine>& engine) 
 }
 
 /// A build for the target, with kernels of no more than it has.
-class ClassicsOn : public testing::TestWithParam<std::string> {};
+class ClassicsOn : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { SKIP_WITHOUT_CLASSICS(); }
+};
 
 TEST_P(ClassicsOn, GivesTheGoldenLogitsInF32) {
   const LogitsComparison comparison = compare_to_golden(classics("f32", GetParam()));
@@ -146,13 +157,15 @@ std::string target_name(const testing::TestParamInfo<std::string>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, ClassicsOn, testing::ValuesIn(tested_targets()), target_name);
 
+INSTANTIATE_TEST_SUITE_P(Gpu, ClassicsOn, testing::ValuesIn(gpu_targets_here()), target_name);
+
 /// The whole of eval.txt, as golden.json says: windows of 512, no begin token, the first token of each not scored.
-double perplexity(const std::string& precision) {
-  const auto engine = classics(precision);
+double perplexity(const std::string& precision, const std::string& target = "native") {
+  const auto engine = classics(precision, target);
   const auto tokenizer = Tokenizer::open(engine->tokenizer(), engine);
   const std::vector<int32_t> tokens =
       tokenizer->encode(read_text_file(fixtures() / "text" / "eval.txt"), {.add_special_tokens = false});
-  Executor executor(engine, make_cpu_device(0));
+  Executor executor(engine, make_device(engine->target(), 0));
   const Perplexity found = evaluate_perplexity(executor, tokens, 512, [](int64_t) {});
   EXPECT_EQ(found.tokens_scored, 81760);
   return found.value;
@@ -183,6 +196,12 @@ TEST(Classics, LosesNoMoreThanATenthOfAPercentInFp16) {
 TEST(Classics, LosesNoMoreThanOneAndAHalfPercentInInt8) {
   SKIP_LONG_TEXTS();
   EXPECT_LE(std::fabs(perplexity("int8") / transformers_perplexity - 1), 0.015);
+}
+
+TEST(Classics, LosesNoMoreThanHalfAPercentInBf16OnAGpu) {
+  if (gpu_targets_here().empty()) GTEST_SKIP() << "no GPU";
+  SKIP_WITHOUT_CLASSICS();
+  EXPECT_LE(std::fabs(perplexity("bf16", "cuda") / transformers_perplexity - 1), 0.005);
 }
 
 }  // namespace

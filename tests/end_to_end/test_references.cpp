@@ -14,6 +14,7 @@
 #include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/genai_model.h"
+#include "support/gpu_targets.h"
 #include "support/margin.h"
 #include "support/reference_models.h"
 #include "support/sanitized.h"
@@ -140,6 +141,7 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
     options.target = target;
     options.tune = false;
     options.max_batch = 4;
+    if (named_target(target).backend == Backend::cuda) options.tuning_cache = directory / "tuning";  // keeps kernels
     const auto form = std::ranges::find(genai_forms, model.substr(model.find('/') + 1), &GenaiForm::name);
     if (form == genai_forms.end()) {
       engine = compile_for_test(reference_checkpoint(model), directory / name, options);
@@ -365,6 +367,26 @@ std::vector<std::string> rounded_on_the_shadow() {
   if (sanitized) return {"int8"};
   return {"bf16", "fp16", "int8"};
 }
+
+TEST(ReferencesOf, GpusNotHere) {
+  if (gpu_targets_here().empty()) GTEST_SKIP() << "no GPU";
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, References,
+                         testing::Combine(testing::ValuesIn(all_reference_models()),
+                                          testing::ValuesIn(gpu_targets_here()), testing::Values("f32")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(GpuOnnx, References,
+                         testing::Combine(testing::ValuesIn(reference_exports()), testing::ValuesIn(gpu_targets_here()),
+                                          testing::Values("f32")),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(Gpu, RoundedReferences,
+                         testing::Combine(testing::ValuesIn(all_reference_models()),
+                                          testing::ValuesIn(gpu_targets_here()),
+                                          testing::Values("bf16", "fp16", "int8")),
+                         case_name);
 
 // An accelerator's layouts, queue and programs, with scalar kernels.
 INSTANTIATE_TEST_SUITE_P(Shadow, References,

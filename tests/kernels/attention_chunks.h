@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 
 #include "base/target.h"
 #include "kernel_checks.h"
@@ -28,13 +29,18 @@ struct Whole {
   Rows queries, keys, values, table;
 };
 
+/// Runs a step's queries: the kernel's entry is its caller's affair.
+using RunAttention = std::function<void(const Kernel<Attention>&, const KernelConfig&, const Attention::Problem&,
+                                        const Attention::Args&, int32_t rows)>;
+
 /// Whether the contexts of single queries are split into tiles, which a pool then runs.
 enum class Contexts { whole, split };
 
 /// Runs two sequences in steps of the given sizes (a sequence that has ended stands aside) and returns both outputs.
 inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const KernelConfig& config,
                                       const Attention::Problem& problem, std::vector<Whole>& sequences,
-                                      const std::vector<int32_t>& steps, Contexts contexts = Contexts::whole) {
+                                      const std::vector<int32_t>& steps, Contexts contexts = Contexts::whole,
+                                      const RunAttention& run = {}) {
   std::mt19937_64 random(1);
   std::vector<Rows> outputs;
   std::vector<int32_t> lengths;
@@ -44,7 +50,8 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
   }
   PagedBatch batch(problem.geometry(), std::vector<int32_t>(lengths.size(), 0), lengths, random);
   std::vector<int32_t> done(lengths.size(), 0);
-  const size_t shared = kernel.workspace_bytes(problem, config, *std::max_element(lengths.begin(), lengths.end()));
+  const int32_t longest = *std::max_element(lengths.begin(), lengths.end());
+  const size_t shared = kernel.workspace_bytes == nullptr ? 0 : kernel.workspace_bytes(problem, config, longest);
   GuardedBytes workspace(shared);
   std::fill_n(workspace.data(), shared, std::byte{0});
   const HeadNumbers heads_of(problem.heads);
@@ -78,7 +85,9 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
       }
     }
     const auto count = static_cast<int32_t>(spans.size());
-    KvWrite::reference({problem.kv_heads, problem.head_dim, problem.page_tokens, problem.query, problem.cache},
+    KvWrite::Problem written{problem.kv_heads, problem.head_dim, problem.page_tokens, problem.query, problem.cache};
+    written.pages = problem.pages;
+    KvWrite::reference(written,
                        {count, spans.data(), batch.cache(), keys.data(), keys.stride, values.data(), values.stride});
     Attention::Args args{count,         spans.data(),  batch.cache(), nullptr, queries.data(),          queries.stride,
                          output.data(), output.stride, tokens,        true,    table.bytes.as<float>(), table.stride};
@@ -91,8 +100,12 @@ inline std::vector<Rows> run_in_steps(const Kernel<Attention>& kernel, const Ker
       args.workspace = workspace.data();
       args.workspace_bytes = static_cast<int64_t>(shared);
     }
-    const bool by_pool = contexts == Contexts::split && step % 4 == 0;
-    run_kernel<Attention>(kernel, problem, args, config, tokens, by_pool ? TileOrder::pool : TileOrder::shuffled);
+    if (run) {
+      run(kernel, config, problem, args, tokens);
+    } else {
+      const bool by_pool = contexts == Contexts::split && step % 4 == 0;
+      run_kernel<Attention>(kernel, problem, args, config, tokens, by_pool ? TileOrder::pool : TileOrder::shuffled);
+    }
     for (size_t i = 0; i < lengths.size(); ++i) {
       for (int32_t t = 0; t < spans[i].tokens; ++t) {
         for (int64_t c = 0; c < queries.width; ++c) {
@@ -166,40 +179,56 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
   }
 }
 
-/// Holds two sequences in steps of odd sizes, together and alone, their contexts whole and split, against the same in
-/// one step: bit for bit.
-inline void check_chunking(std::span<const Kernel<Attention>> table) {
+/// What check_chunking() is for.
+inline std::vector<Attention::Problem> chunked_problems() {
+  std::vector<Attention::Problem> problems;
   for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
     const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
     for (const int32_t window : {0, 50}) {
-      Attention::Problem problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype};
+      Attention::Problem& problem =
+          problems.emplace_back(Attention::Problem{6, 2, 64, 32, window, 0.125f, 0, false, dtype, cache, dtype});
       problem.rotary_pairs = window > 0 ? 27 : 0;
       problem.slopes = window == 0;
       problem.sinks = window > 0;
-      std::mt19937_64 random(3);
-      std::vector<Whole> two, second;
-      two.emplace_back(problem, 301, random);
-      std::mt19937_64 again = random;
-      two.emplace_back(problem, 97, random);
-      second.emplace_back(problem, 97, again);
-      for (const Kernel<Attention>& kernel : table) {
-        if (!kernel.accepts(problem) || !this_machine().includes(kernel.needs)) continue;
-        for (const KernelConfig& config : whole_and_small_parts(kernel)) {
-          std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301});
-          const auto same = [](Rows& a, Rows& b) {
-            return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
-          };
-          const Contexts contexts = config.values[2] == 1 ? Contexts::split : Contexts::whole;
-          for (const std::vector<int32_t>& steps : {std::vector<int32_t>{7}, {64, 1, 33}, {1}}) {
-            std::vector<Rows> cut = run_in_steps(kernel, config, problem, two, steps, contexts);
-            EXPECT_TRUE(same(cut[0], whole[0]) && same(cut[1], whole[1])) << kernel.name << " " << config.name;
-          }
-          std::vector<Rows> alone = run_in_steps(kernel, config, problem, second, {13});
-          EXPECT_TRUE(same(alone[0], whole[1])) << kernel.name << " " << config.name;
-        }
-      }
     }
   }
+  return problems;
+}
+
+/// Holds two sequences in steps of odd sizes, together and alone, their contexts whole and split, against the same in
+/// one step: bit for bit.
+inline void check_chunking(std::span<const Kernel<Attention>> table, const Attention::Problem& problem,
+                           const RunAttention& run = {}) {
+  std::mt19937_64 random(3);
+  std::vector<Whole> two, second;
+  two.emplace_back(problem, 301, random);
+  std::mt19937_64 again = random;
+  two.emplace_back(problem, 97, random);
+  second.emplace_back(problem, 97, again);
+  for (const Kernel<Attention>& kernel : table) {
+    const Target machine = this_machine(run ? Backend::cuda : Backend::cpu);
+    if (!kernel.accepts(problem) || !machine.includes(kernel.needs)) continue;
+    const std::vector<KernelConfig> configs =
+        run ? std::vector<KernelConfig>(kernel.configs.begin(), kernel.configs.end()) : whole_and_small_parts(kernel);
+    for (const KernelConfig& config : configs) {
+      std::vector<Rows> whole = run_in_steps(kernel, config, problem, two, {301}, Contexts::whole, run);
+      const auto same = [](Rows& a, Rows& b) {
+        return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
+      };
+      const Contexts contexts = !run && config.values[2] == 1 ? Contexts::split : Contexts::whole;
+      for (const std::vector<int32_t>& steps : {std::vector<int32_t>{7}, {64, 1, 33}, {1}}) {
+        std::vector<Rows> cut = run_in_steps(kernel, config, problem, two, steps, contexts, run);
+        EXPECT_TRUE(same(cut[0], whole[0]) && same(cut[1], whole[1]))
+            << kernel.name << " " << config.name << ": " << to_text(problem);
+      }
+      std::vector<Rows> alone = run_in_steps(kernel, config, problem, second, {13}, Contexts::whole, run);
+      EXPECT_TRUE(same(alone[0], whole[1])) << kernel.name << " " << config.name << ": " << to_text(problem);
+    }
+  }
+}
+/// The processor's kernels.
+inline void check_chunking(std::span<const Kernel<Attention>> table) {
+  for (const Attention::Problem& problem : chunked_problems()) check_chunking(table, problem);
 }
 
 }  // namespace incipit

@@ -105,12 +105,12 @@ class KernelCase<Router> {
 /// The packed weights of several experts, one after another.
 class RandomExperts {
  public:
-  RandomExperts(const ExpertLinear::Problem& problem, std::mt19937_64& random)
-      : shape_(packed_shape(panel16, problem.weight())), codes_(static_cast<size_t>(problem.experts * shape_.bytes())) {
+  RandomExperts(const ExpertLinear::Problem& problem, std::mt19937_64& random, const WeightLayout& layout)
+      : shape_(packed_shape(layout, problem.weight())), codes_(static_cast<size_t>(problem.experts * shape_.bytes())) {
     for (int32_t e = 0; e < problem.experts; ++e) {
-      experts_.emplace_back(problem.weight(), random);
+      experts_.emplace_back(problem.weight(), random, layout);
       const PackedWeight one = experts_.back().packed();
-      for (const PlaneShape& plane : planes_of(panel16, problem.weight(), false)) {
+      for (const PlaneShape& plane : planes_of(layout, problem.weight(), false)) {
         if (plane.role == PlaneRole::values || plane.role == PlaneRole::codes)
           std::memcpy(codes_.data() + e * plane.bytes(), one.codes, plane.bytes());
         if (plane.role == PlaneRole::scales) scales_.insert(scales_.end(), one.scales, one.scales + plane.bytes());
@@ -122,7 +122,7 @@ class RandomExperts {
         std::uniform_real_distribution<float> real(-1, 1);
         std::vector<float> own(static_cast<size_t>(problem.n));
         for (float& value : own) value = real(random);
-        const std::vector<float> packed = pack_bias(panel16, problem.weight(), own);
+        const std::vector<float> packed = pack_bias(layout, problem.weight(), own);
         bias_.insert(bias_.end(), own.begin(), own.end());
         packed_bias_.insert(packed_bias_.end(), packed.begin(), packed.end());
       }
@@ -190,10 +190,11 @@ class KernelCase<ExpertLinear> {
     return steps;
   }
 
-  KernelCase(const ExpertLinear::Problem& problem, int32_t rows, uint64_t seed)
+  KernelCase(const ExpertLinear::Problem& problem, int32_t rows, uint64_t seed, const WeightLayout& layout = panel16)
       : problem_(problem),
+        layout_(layout),
         random_(seed),
-        experts_(problem, random_),
+        experts_(problem, random_, layout),
         input_(random_output(problem.input, rows, problem.input_width(), seed / 2)),
         scales_(Rows::whole(DType::f32, rows, problem.slot_scales ? problem.top_k : 1)),
         expert_(random_output(DType::i32, rows, problem.top_k, seed / 2)),
@@ -246,7 +247,7 @@ class KernelCase<ExpertLinear> {
     expected_ = Rows::whole(problem_.output, args_.rows, problem_.slots_width());
     ExpertLinear::Args args = args_;
     args.output = expected_.data(), args.output_stride = expected_.stride;
-    ExpertLinear::reference(problem_, args);
+    ExpertLinear::reference(problem_, args, layout_);
     tolerance_.resize(static_cast<size_t>(args_.rows * output_.width));
     const int64_t width = problem_.output_width();
     for (int32_t row = 0; row < args_.rows; ++row) {
@@ -268,6 +269,7 @@ class KernelCase<ExpertLinear> {
   }
 
   ExpertLinear::Problem problem_;
+  const WeightLayout& layout_;
   std::mt19937_64 random_;
   RandomExperts experts_;
   Rows input_, scales_, expert_, output_, expected_;

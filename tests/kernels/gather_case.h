@@ -80,10 +80,11 @@ class KernelCase<PackedEmbedding> {
     return {{{32000, 1024, WeightFormat::bf16, 1}, 1024, 0, 1024.0 * 1024 * 6},
             {{32000, 1024, WeightFormat::i8, 1}, 1024, 0, 1024.0 * 1024 * 5}};
   }
-  KernelCase(const PackedEmbedding::Problem& problem, int32_t rows, uint64_t seed)
+  KernelCase(const PackedEmbedding::Problem& problem, int32_t rows, uint64_t seed, const WeightLayout& layout = panel16)
       : problem_(problem),
+        layout_(layout),
         random_(seed),
-        weight_(problem.weight(), random_),
+        weight_(problem.weight(), random_, layout),
         ids_(random_numbers(rows, problem.vocabulary, random_)),
         output_(random_output(DType::f32, rows, problem.width, seed)) {
     args_ = {rows,           ids_.data(),      weight_.packed(), reinterpret_cast<float*>(output_.data()),
@@ -95,7 +96,7 @@ class KernelCase<PackedEmbedding> {
     Rows expected = Rows::whole(DType::f32, args_.rows, problem_.width);
     PackedEmbedding::Args args = args_;
     args.output = reinterpret_cast<float*>(expected.data()), args.output_stride = expected.stride;
-    PackedEmbedding::reference(problem_, args);
+    PackedEmbedding::reference(problem_, args, layout_);
     // The reference itself against the rows that were packed.
     for (int32_t row = 0; row < args_.rows; ++row) {
       for (int64_t i = 0; i < problem_.width; ++i) {
@@ -108,6 +109,7 @@ class KernelCase<PackedEmbedding> {
 
  private:
   PackedEmbedding::Problem problem_;
+  const WeightLayout& layout_;
   std::mt19937_64 random_;
   RandomWeight weight_;
   std::vector<int32_t> ids_;

@@ -7,7 +7,7 @@
 //     static std::vector<Family::Problem> test_problems();  // together they must reach every kernel of the family
 //     static std::vector<int32_t> test_rows();              // usually standard_rows()
 //     static std::vector<BenchStep<Family>> bench_steps();  // a few problems of real sizes
-//     KernelCase(const Family::Problem&, int32_t rows, uint64_t seed);
+//     KernelCase(const Family::Problem&, int32_t rows, uint64_t seed);  // and the WeightLayout of a weight
 //     const Family::Args& args() const;
 //     void reset();             // poisons the outputs, restores inputs that the kernel overwrites
 //     std::string mismatch();   // after a run: empty when right, else what is wrong. Computes the reference once

@@ -172,10 +172,11 @@ class KernelCase<Linear> {
     return steps;
   }
 
-  KernelCase(const Linear::Problem& problem, int32_t rows, uint64_t seed)
+  KernelCase(const Linear::Problem& problem, int32_t rows, uint64_t seed, const WeightLayout& layout = panel16)
       : problem_(problem),
+        layout_(layout),
         random_(seed),
-        weight_(problem.weight(), random_),
+        weight_(problem.weight(), random_, layout),
         input_(Rows::whole(problem.input, rows, problem.k)) {
     const int64_t width = problem.output_width();
     // By turns a whole buffer, a column view, and a residual that is the output itself.
@@ -193,7 +194,7 @@ class KernelCase<Linear> {
           {rows, input_.data(), input_.stride, codes_.bytes.as<int8_t>(), codes_.stride, input_scales_.data()});
     }
     for (int32_t j = 0; j < problem.n; ++j) bias_.push_back(real(random_));
-    packed_bias_ = pack_bias(panel16, problem.weight(), bias_);
+    packed_bias_ = pack_bias(layout, problem.weight(), bias_);
     residual_ = Rows::whole(DType::f32, rows, width);
     residual_.fill_random(random_);
     args_ = {rows,
@@ -240,7 +241,7 @@ class KernelCase<Linear> {
     args.residual = reinterpret_cast<const float*>(residual_.data());
     args.residual_stride = residual_.stride;
     args.pad_output = true;
-    Linear::reference(problem_, args);
+    Linear::reference(problem_, args, layout_);
     tolerance_.resize(static_cast<size_t>(args_.rows * output_.width));
     for (int32_t r = 0; r < args_.rows; ++r) {
       for (int64_t j = 0; j < output_.width; ++j) {
@@ -265,6 +266,7 @@ class KernelCase<Linear> {
   }
 
   Linear::Problem problem_;
+  const WeightLayout& layout_;
   std::mt19937_64 random_;
   RandomWeight weight_;
   Rows input_, codes_, output_, residual_, expected_;

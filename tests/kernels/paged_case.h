@@ -341,8 +341,8 @@ class KernelCase<Attention> {
 
   /// Keys and values at every position up to the end of each span.
   void write_context() {
-    const KvWrite::Problem problem{problem_.kv_heads, problem_.head_dim, problem_.page_tokens, DType::f32,
-                                   problem_.cache};
+    KvWrite::Problem problem{problem_.kv_heads, problem_.head_dim, problem_.page_tokens, DType::f32, problem_.cache};
+    problem.pages = problem_.pages;
     for (size_t i = 0; i < batch_.spans().size(); ++i) {
       SequenceSpan span = batch_.spans()[i];
       span.tokens += span.first_position;

@@ -3,27 +3,14 @@
 
 #include "all_cases.h"
 #include "kernel_checks.h"
+#include "kernels/family_tests.h"
 
 namespace incipit {
 namespace {
 
-template <typename Tuple>
-struct TypesOf;
-template <typename... Families>
-struct TypesOf<std::tuple<FamilyTag<Families>...>> {
-  using Types = ::testing::Types<Families...>;
-};
-
-struct FamilyNames {
-  template <typename Family>
-  static std::string GetName(int) {
-    return std::string(Family::Problem::family);
-  }
-};
-
 template <typename Family>
 class EveryKernel : public ::testing::Test {};
-TYPED_TEST_SUITE(EveryKernel, TypesOf<KernelFamilies>::Types, FamilyNames);
+TYPED_TEST_SUITE(EveryKernel, AllFamilies, FamilyNames);
 
 TYPED_TEST(EveryKernel, MatchesTheReference) { check_kernels<TypeParam>(TypeParam::kernels()); }
 

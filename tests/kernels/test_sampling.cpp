@@ -5,6 +5,7 @@
 
 #include "base/target.h"
 #include "kernel_checks.h"
+#include "kernels/sampling_rules.h"
 #include "sampling_case.h"
 
 namespace incipit {

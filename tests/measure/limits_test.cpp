@@ -11,7 +11,7 @@ namespace {
 
 MachineCeilings example_ceilings() {
   MachineCeilings ceilings;
-  ceilings.all_threads = {1e9, 2e9, 4e9, 1e9};
+  ceilings.all_threads = {1e9, 1e9, 2e9, 4e9, 1e9};
   ceilings.working_set_bandwidth = 8e9;
   return ceilings;
 }

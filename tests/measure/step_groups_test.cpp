@@ -23,7 +23,7 @@ class StepGroups : public testing::Test {
                   {{}, "layers.1.up", problem_, plan::Axis::tokens, {}, {}, {}},
                   {{}, "head", head_, plan::Axis::rows, {}, {}, {}}};
     bytes_ = plan_bytes(plan);
-    ceilings_.all_threads = {1e9, 1e9, 1e9, 1e9};
+    ceilings_.all_threads = {1e9, 1e9, 1e9, 1e9, 1e9};
     ceilings_.working_set_bandwidth = 1e9;
   }
 

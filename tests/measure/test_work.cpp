@@ -8,7 +8,7 @@
 namespace incipit {
 namespace {
 
-constexpr Ceilings ceilings{1e9, 2e9, 4e9, 1e9};
+constexpr Ceilings ceilings{1e9, 1e9, 2e9, 4e9, 1e9};
 
 TEST(Work, CountsAProductByHand) {
   Linear::Problem problem;

@@ -22,7 +22,7 @@ TEST(Trace, LaysTheStepsOfEachPassEndToEnd) {
                 {{}, "head", to_text(product), plan::Axis::rows, {}, {}, {}}};
   const std::vector<std::byte> bytes = plan_bytes(plan);
   MachineCeilings ceilings;
-  ceilings.all_threads = {1e9, 1e9, 1e9, 1e9};
+  ceilings.all_threads = {1e9, 1e9, 1e9, 1e9, 1e9};
   ceilings.working_set_bandwidth = 8e9;
 
   std::vector<TracedPass> passes(2);

@@ -7,7 +7,14 @@
 
 namespace incipit {
 
-inline std::filesystem::path source_directory() { return INCIPIT_SOURCE_DIR; }
+/// The checkout; in the tarball of the GPU's tests, the folder that has the programs and what they read.
+inline std::filesystem::path source_directory() {
+  static const std::filesystem::path found = [] {
+    const std::filesystem::path beside = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+    return std::filesystem::exists(beside / "tests/fixtures") ? beside : std::filesystem::path(INCIPIT_SOURCE_DIR);
+  }();
+  return found;
+}
 
 /// What every checkout has.
 inline std::filesystem::path fixtures() { return source_directory() / "tests" / "fixtures"; }

@@ -11,7 +11,7 @@
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "support/temporary_directory.h"
-#include "tune/evict.h"
+#include "workload/evict.h"
 
 namespace incipit {
 namespace {
@@ -39,9 +39,12 @@ TEST(TuningCache, ReadsBackWhatItWrote) {
   const Target target = named_target("cpu-avx2");
   cache.set(target, product(32, 64), 4, {"linear/avx2_f32", 3, "r4", 12.5});
   cache.set(target, product(32, 64), 16, {"linear/generic_f32", 1, "plain", 99});
+  const Target gpu = named_target("cuda-sm90");
+  cache.set(gpu, product(32, 64), 4, {"linear/cuda_gemv", 2, "rows8", 3.25, "NVIDIA H200"});
   cache.save(directory / "tuning.txt");
   const TuningCache again = TuningCache::load(directory / "tuning.txt");
-  ASSERT_EQ(again.size(), 2U);
+  ASSERT_EQ(again.size(), 3U);
+  EXPECT_EQ(*again.find(gpu, product(32, 64), 4), (KernelChoice{"linear/cuda_gemv", 2, "rows8", 3.25, "NVIDIA H200"}));
   const KernelChoice* choice = again.find(target, product(32, 64), 4);
   ASSERT_NE(choice, nullptr);
   EXPECT_EQ(*choice, (KernelChoice{"linear/avx2_f32", 3, "r4", 12.5}));
@@ -97,9 +100,9 @@ TEST(TuningCache, IsTheSameTextWhateverTheOrderOfInsertion) {
 TEST(TuningCache, NamesTheLineThatIsMalformed) {
   const TemporaryDirectory directory;
   const std::string good = "generic | linear n=1 rows=1 | linear/generic_f32 abi=1 config=plain us=2.00\n";
-  for (const std::string bad :
-       {"nonsense", "a | b", "a | b rows=1 | k abi=x config=c us=1", "a | b rows=1 | k abi=1 config=c us=1 more",
-        "a | b rows=1 | k abi=1 config= us=1", "| |", " | k abi=1 config=c us=1"}) {
+  for (const std::string bad : {"nonsense", "a | b", "a | b rows=1 | k abi=x config=c us=1",
+                                "a | b rows=1 | k abi=1 config=c us=1 more", "a | b rows=1 | k abi=1 config=c us=1 on ",
+                                "a | b rows=1 | k abi=1 config= us=1", "| |", " | k abi=1 config=c us=1"}) {
     std::ofstream(directory / "tuning.txt") << good << bad << "\n";
     try {
       TuningCache::load(directory / "tuning.txt");

@@ -1,28 +1,63 @@
-# The tarball of `./dev dist`, and its trial in an empty root. Sourced by dev.
+# The tarballs of `./dev dist`: the program, tried in an empty root, and the tests that need a GPU. Sourced by dev.
 
 # A folder and a tarball in build/dist: the program, the libraries that it needs, their licences.
 make_tarball() {
-  local version name stage library package
+  local version name stage
   version=$(sed -n 's/^project(incipit VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
   name=incipit-$version-linux-$(uname -m)
   stage=build/dist/$name
   rm -rf "$stage" "$stage.tar.gz"
   cmake --install build/release --prefix "$PWD/$stage" --strip
+  take_libraries "$stage" "$incipit"
+  tar -C build/dist -czf "$stage.tar.gz" --owner=0 --group=0 --sort=name "$name"
+  try_tarball "$stage.tar.gz"
+  say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)); it needs $(glibc_needed "$stage") or newer"
+}
+
+# The same with the test programs that use a GPU, the script that runs them (tools/gpu_test.sh), and as many of the models
+# that they are held to as fit; a checkout beside them has the others.
+gpu_test_programs=(test_base test_kernels test_end_to_end)
+gpu_test_models=(
+  apertus-tiny cohere-tiny exaone4-tiny glm4-tiny ministral3-tiny mistral3-wrapper-tiny nemotron-tiny phi-tiny
+  llama-gqa-tied qwen2
+)
+make_gpu_tarball() {
+  local stage=build/dist/incipit-gpu-test model bytes
+  rm -rf "$stage" "$stage.tar.gz"
+  cmake --install build/release --prefix "$PWD/$stage" --strip
+  cmake --install build/release --prefix "$PWD/$stage" --strip --component gpu_test
+  take_libraries "$stage" "$incipit" "${gpu_test_programs[@]/#/build/release/}"
+  mkdir -p "$stage/tests/fixtures/reference" "$stage/tests/fixtures/encoder"
+  for model in "${gpu_test_models[@]}"; do
+    cp -r "tests/fixtures/reference/$model" "$stage/tests/fixtures/reference/"
+  done
+  cp tests/fixtures/encoder/encoder.onnx "$stage/tests/fixtures/encoder/"
+  mkdir "$stage/tests/fixtures/reference/gpt-neox"
+  cp tests/fixtures/reference/gpt-neox/plain_dynamo.onnx "$stage/tests/fixtures/reference/gpt-neox/"
+  cp tools/gpu_test.sh "$stage/gpu-test"
+  tar -C build/dist -cf - --owner=0 --group=0 --sort=name incipit-gpu-test | gzip -9 >"$stage.tar.gz"
+  bytes=$(stat -c %s "$stage.tar.gz")
+  ((bytes <= 12 << 20)) || fail "$stage.tar.gz has $bytes bytes, and 12 MiB is what it may have: leave a model out"
+  # It runs where there is no GPU, and says so.
+  "$stage/gpu-test" --only refusals --record build/log/gpu-refusals.md
+  say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)): ./dev gpu-test, or its script gpu-test, on a machine with a GPU"
+}
+
+# take_libraries FOLDER PROGRAM…: what the programs need but the C library, which must match the system's loader.
+take_libraries() {
+  local stage=$1 library package
+  shift
   mkdir -p "$stage/lib" "$stage/share/licenses"
-  # Everything but the C library, which must match the system's loader.
   while read -r library; do
     cp -L "$library" "$stage/lib/"
     strip --strip-unneeded "$stage/lib/$(basename "$library")"
     package=$(package_of "$library") || fail "no package has $library, so its licence is unknown; install Debian's"
     cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package"
-  done < <(ldd "$incipit" | awk '$3 ~ /^\// && $1 !~ /^lib(c|m|pthread|dl|rt)\.so/ {print $3}')
+  done < <(ldd "$@" | awk '$3 ~ /^\// && $1 !~ /^lib(c|m|pthread|dl|rt)\.so/ && !seen[$3]++ {print $3}')
   # Header-only libraries, and the classes made from ONNX's messages, are inside the program.
   for package in libboost1.81-dev libcli11-dev libflatbuffers-dev libonnx-dev; do
     cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package"
   done
-  tar -C build/dist -czf "$stage.tar.gz" --owner=0 --group=0 --sort=name "$name"
-  try_tarball "$stage.tar.gz"
-  say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)); it needs $(glibc_needed "$stage") or newer"
 }
 
 # package_of FILE: the Debian package that has it. Where /lib is a link to /usr/lib, dpkg knows a file by either name.

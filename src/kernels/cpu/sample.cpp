@@ -3,7 +3,6 @@
 // Sampling never sorts a row: the candidates that can be drawn at all are a few (their weight is not zero), and top-k,
 // top-p and the draw itself are selections in linear time.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/error.h"
@@ -22,19 +21,6 @@
 #define INCIPIT_SAMPLE_SELECTION
 namespace incipit {
 namespace {
-
-/// A candidate as one number: the larger is the better one, equal logits are ordered by id.
-uint64_t candidate_key(float logit, int32_t id) {
-  uint32_t bits = std::bit_cast<uint32_t>(logit);
-  bits ^= (bits >> 31) != 0 ? 0xffffffffu : 0x80000000u;
-  return uint64_t{bits} << 32 | static_cast<uint32_t>(~id);
-}
-float key_logit(uint64_t key) {
-  auto bits = static_cast<uint32_t>(key >> 32);
-  bits ^= (bits >> 31) != 0 ? 0x80000000u : 0xffffffffu;
-  return std::bit_cast<float>(bits);
-}
-int32_t key_id(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 
 struct BestFirst {
   bool operator()(uint64_t a, uint64_t b) const { return a > b; }

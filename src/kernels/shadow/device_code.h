@@ -7,21 +7,14 @@
 // has its binaries.
 #pragma once
 
-#include <compare>
 #include <cstddef>
-#include <cstdint>
 #include <set>
 #include <span>
 #include <string>
 
-namespace incipit {
+#include "kernels/device_function.h"
 
-/// A kernel of a device that loads its code.
-struct DeviceFunction {
-  std::string name;
-  uint32_t abi = 0;
-  auto operator<=>(const DeviceFunction&) const = default;
-};
+namespace incipit {
 
 std::string write_device_code(const std::set<DeviceFunction>& functions);
 /// Throws Error naming the line that is none.

@@ -36,16 +36,17 @@ std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& sourc
   if (kernel->abi != use.abi()) {
     refuse(fmt::format("asks for the kernel '{}' with ABI {}, this incipit has {}", name, use.abi(), kernel->abi));
   }
-  // A processor's kernels are the program's own; a device's code has a function of the kernel's name.
-  const std::string_view function = kernel->needs.backend == Backend::cpu ? std::string_view() : kernel->name;
-  if (text(use.function()) != function) {
-    refuse(fmt::format("asks for the function '{}' of the kernel '{}', which runs {}", text(use.function()), name,
-                       function.empty() ? "none" : function));
-  }
   const KernelConfig* config = find_config(*kernel, text(use.config()));
   if (config == nullptr) {
     refuse(fmt::format("asks for the setting '{}' of the kernel '{}', which this incipit does not have",
                        text(use.config()), name));
+  }
+  // A processor's kernels are the program's own; a device's code has a function of what the kernel makes of the problem.
+  const std::string function =
+      kernel->needs.backend == Backend::cpu ? std::string() : function_of(*kernel, problem, *config).name;
+  if (text(use.function()) != function) {
+    refuse(fmt::format("asks for the function '{}' of the kernel '{}', which runs {}", text(use.function()), name,
+                       function.empty() ? "none" : function));
   }
   if (!source.machine.includes(kernel->needs)) {
     refuse(fmt::format("asks for the kernel '{}', which needs {}", name, to_string(kernel->needs)));

@@ -1,4 +1,4 @@
-#include "tune/evict.h"
+#include "workload/evict.h"
 
 #include <cstdint>
 

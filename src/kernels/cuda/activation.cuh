@@ -1,0 +1,36 @@
+// Activations in f32, for epilogues and for rows: base/activation.h's own functions, chosen when a kernel is compiled.
+// Kernels name theirs by a define: -DACTIVATION=silu_gate is Activation::ACTIVATION.
+#pragma once
+
+#include "base/activation.h"
+#include "base/xielu.h"
+
+namespace incipit {
+
+/// An activation of a number; of a gated one, of its gate. NaNs stay.
+template <Activation activation>
+inline float activate(float x) {
+  if constexpr (activation == Activation::silu || activation == Activation::silu_gate) return swish(x, 1.0f);
+  if constexpr (activation == Activation::gelu_tanh || activation == Activation::gelu_tanh_gate) return gelu_tanh(x);
+  if constexpr (activation == Activation::gelu_erf || activation == Activation::gelu_erf_gate) return gelu_erf(x);
+  if constexpr (activation == Activation::relu) return relu(x);
+  if constexpr (activation == Activation::relu_squared) return relu(x) * relu(x);
+  if constexpr (activation == Activation::sigmoid) return sigmoid(x);
+  if constexpr (activation == Activation::clamped_silu_gate) return swish(x > 7 ? 7.0f : x, 1.702f);
+  return x;
+}
+
+/// What a gated activation makes of gate and up. NaNs stay.
+template <Activation activation>
+inline float gated(float gate, float up) {
+  if constexpr (activation != Activation::clamped_silu_gate) return activate<activation>(gate) * up;
+  return activate<activation>(gate) * ((up > 7 ? 7 : up < -7 ? -7 : up) + 1);
+}
+
+/// xielu() of base/xielu.h, in f32.
+inline float xielu(const XieluCurve& curve, float x) {
+  if (x > 0) return curve.positive * x * x + curve.slope * x;
+  return (expm1f(curve.bend < x ? curve.bend : x) - x) * curve.negative + curve.slope * x;
+}
+
+}  // namespace incipit

@@ -1,0 +1,60 @@
+// What the launches of Linear's kernels have in common.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kernels/cuda/describe.h"
+#include "kernels/cuda/linear_params.h"
+#include "kernels/cuda/row_launch.h"
+#include "kernels/families.h"
+
+namespace incipit {
+
+/// What all of them together compute, and no other problem.
+inline bool is_cuda_linear(const Linear::Problem& problem) {
+  const WeightFormat& format = problem.format;
+  const bool known = format == WeightFormat::f32 || format == WeightFormat::bf16 || format == WeightFormat::f16 ||
+                     format == WeightFormat::i8;
+  const bool quantizes = problem.quantizes() && is_float_row(problem.input);
+  return known && (problem.input == format.activation || quantizes) && is_float_row(problem.output) && problem.n > 0 &&
+         problem.k > 0 && (!is_gated(problem.activation) || problem.n % 2 == 0);
+}
+
+inline std::string linear_defines(const Linear::Problem& problem) {
+  return define("INPUT", name_of(problem.input)) + define("WEIGHT", name_of(problem.format.codes)) +
+         define("OUTPUT", name_of(problem.output)) + define("BIAS", problem.bias ? 1 : 0) +
+         define("RESIDUAL", problem.residual ? 1 : 0) + define("ACTIVATION", name_of(problem.activation));
+}
+
+inline LinearParams linear_params(const Linear::Problem& problem, const Linear::Args& args,
+                                  const LaunchCounts& counts) {
+  const PackedShape shape = packed_shape(k_major8, problem.weight());
+  const int32_t width = problem.output_width();
+  const bool vectors = aligned_rows(args.output, args.output_stride, size_of(problem.output)) &&
+                       (!problem.residual || aligned_rows(args.residual, args.residual_stride, sizeof(float)));
+  return {
+      counts,
+      args.input,
+      args.input_stride,
+      args.input_scales,
+      args.weight.codes,
+      shape.padded_k,
+      problem.k,
+      {args.weight.f32_scales(), args.bias, args.residual, args.residual_stride, args.output, args.output_stride,
+       static_cast<int32_t>(shape.panels), width, padded_width(width, args.output_stride, args.pad_output), vectors}};
+}
+
+/// Of a kernel that reads rows of k as they are packed.
+inline Kernel<Linear> cuda_linear(std::string_view name, bool (*accepts)(const Linear::Problem&),
+                                  const CudaEntry<Linear>& entry, std::span<const KernelConfig> configs) {
+  Kernel<Linear> kernel = cuda_kernel<Linear>(name, any_cuda, accepts, entry, configs);
+  kernel.layout = &k_major8;
+  return kernel;
+}
+
+constexpr uint32_t blocks_of(int64_t items, int32_t a_block) {
+  return static_cast<uint32_t>((items + a_block - 1) / a_block);
+}
+
+}  // namespace incipit

@@ -1,0 +1,246 @@
+// Linear on sm_90a (kernels/families.h), of bf16: a persistent grid. One warpgroup has the copy engine fill a ring of
+// stages, each with 64 of k of both operands; others multiply.
+//
+// Defines, beside those of epilogue.cuh:
+//   TILE_N     columns of a tile: of the weight's packed rows, or swapped of the activations' rows
+//   FRAGMENTS  blocks of 64 rows that a warpgroup multiplies with them
+//   CONSUMERS  warpgroups that multiply: 1 or 2
+//   TURNS      1: the two have a tile each, and while one finishes the other multiplies; 0: they share one
+//   STAGES     of the ring
+//   SPLIT      parts of k, a block of a cluster each, whose sums meet in its order (a tile a cluster); 1: none
+//   SWAPPED    1: the weight is on the rows, for few rows of activations
+//
+// The launch may begin before its predecessor ends: weights are constants, and their first stages are loaded at once.
+#define WGMMA_N TILE_N
+#define EPILOGUE_BATCH (TURNS ? 2 : 8)
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/linear_wgmma_params.h"
+#include "kernels/cuda/prelude.cuh"
+#include "kernels/cuda/wgmma.cuh"
+
+using namespace incipit;
+
+namespace {
+
+constexpr int block_k = 64, row_bytes = 128;
+constexpr int group_rows = 64 * FRAGMENTS;
+constexpr int sharers = TURNS ? 1 : CONSUMERS;  // warpgroups that multiply a tile
+constexpr int tile_m = sharers * group_rows;
+constexpr int m_bytes = tile_m * row_bytes, stage_bytes = m_bytes + TILE_N * row_bytes;
+constexpr int input_rows = SWAPPED ? TILE_N : tile_m, weight_rows = SWAPPED ? tile_m : TILE_N;
+constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_bytes;  // within a stage
+
+using Sums = float[FRAGMENTS][TILE_N / 2];
+
+/// A place in the ring, and the parity of its barriers' phases.
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+  void next() {
+    if (++stage == STAGES) stage = 0, parity ^= 1;
+  }
+  void advance(int count) {
+    stage += count;
+    parity ^= stage / STAGES & 1;
+    stage %= STAGES;
+  }
+};
+
+/// Shared memory: the ring, then a barrier a stage that its bytes arrive at, and one that it is free again at.
+struct Ring {
+  uint32_t base;
+  uint32_t stage(int number) const { return base + number * stage_bytes; }
+  uint32_t filled(int number) const { return base + STAGES * stage_bytes + 8 * number; }
+  uint32_t free(int number) const { return filled(STAGES + number); }
+};
+
+/// What this block does: tiles, those of the same weights after one another, and a part of k.
+struct Work {
+  int32_t rows, row_tiles, tiles;
+  int first_tile, step;  // of this block, or cluster
+  int first_k, k_count;  // blocks of k
+
+  explicit Work(const LinearWgmmaParams& params) {
+    rows = rows_of(params.counts);
+    row_tiles = (rows + input_rows - 1) / input_rows;
+    tiles = row_tiles * ((params.finish.packed_rows + weight_rows - 1) / weight_rows);
+    first_tile = static_cast<int>(blockIdx.x) / SPLIT;
+    step = static_cast<int>(gridDim.x) / SPLIT;
+    const int part = SPLIT > 1 ? static_cast<int>(block_in_cluster()) : 0;
+    first_k = params.k_blocks * part / SPLIT;
+    k_count = params.k_blocks * (part + 1) / SPLIT - first_k;
+  }
+  int32_t first_row(int tile) const { return tile % row_tiles * input_rows; }
+  int32_t first_packed(int tile) const { return tile / row_tiles * weight_rows; }
+};
+
+/// The producer: one thread.
+void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& work) {
+  const auto load_weight = [&](int packed, int k, int stage) {
+    load_box(ring.stage(stage) + weight_at, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+  };
+  int ahead = 0;  // stages whose weights come before the launch may read what others write
+  if (work.first_tile < work.tiles) {
+    const int32_t packed = work.first_packed(work.first_tile);
+    for (; ahead < STAGES && ahead < work.k_count; ++ahead) {
+      expect_bytes(ring.filled(ahead), stage_bytes);
+      load_weight(packed, ahead, ahead);
+    }
+  }
+  wait_for_predecessors();
+  RingPlace place;
+  place.parity = 1;  // all stages are free
+  for (int tile = work.first_tile; tile < work.tiles; tile += work.step) {
+    const int32_t row = work.first_row(tile), packed = work.first_packed(tile);
+    for (int k = 0; k < work.k_count; ++k, place.next()) {
+      if (ahead > 0) {
+        --ahead;
+      } else {
+        wait_for_phase(ring.free(place.stage), place.parity);
+        expect_bytes(ring.filled(place.stage), stage_bytes);
+        load_weight(packed, k, place.stage);
+      }
+      load_box(ring.stage(place.stage) + input_at, params.input_map, ring.filled(place.stage),
+               (work.first_k + k) * block_k, row);
+    }
+  }
+}
+
+/// Multiplies one tile's stages, and gives them back.
+void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_row, Sums& sums) {
+#pragma unroll
+  for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
+#pragma unroll
+    for (int i = 0; i < TILE_N / 2; ++i) sums[fragment][i] = 0;
+  }
+  const auto give_back = [&](int stage) {
+    if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
+  };
+  int previous = 0;
+  for (int k = 0; k < k_count; ++k, place.next()) {
+    wait_for_phase(ring.filled(place.stage), place.parity);
+    const uint64_t m = operand_at(ring.stage(place.stage) + first_row * row_bytes);
+    const uint64_t n = operand_at(ring.stage(place.stage) + m_bytes);
+    begin_products();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
+        multiply(sums[fragment], m + fragment * (64 * row_bytes / 16) + 2 * i, n + 2 * i);
+      }
+    }
+    end_products();
+    wait_for_products<1>();
+    if (k > 0) give_back(previous);
+    previous = place.stage;
+  }
+}
+
+template <int groups>
+void finish(const LinearWgmmaParams& params, const Work& work, int tile, int first_row, int first_column,
+            const float (&sums)[FRAGMENTS][groups * 4]) {
+  const int warp_row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16;
+  const FragmentPlace place{work.first_row(tile) + (SWAPPED ? first_column : warp_row),
+                            work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
+  if constexpr (SWAPPED) {
+    finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+  } else {
+    finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+  }
+}
+
+/// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes a
+/// share of the columns.
+void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
+  constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
+  const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
+  asm volatile("bar.sync 1, %0;" ::"n"(128 * CONSUMERS) : "memory");  // all have read the ring
+#pragma unroll
+  for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
+#pragma unroll
+    for (int i = 0; i < TILE_N / 2; ++i) store_shared(mine + (fragment * (TILE_N / 2) + i) * 512, sums[fragment][i]);
+  }
+  sync_cluster();
+  const int part = static_cast<int>(block_in_cluster());
+  float met[FRAGMENTS][share];
+#pragma unroll
+  for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
+#pragma unroll
+    for (int i = 0; i < share; ++i) met[fragment][i] = 0;
+  }
+#pragma unroll
+  for (int from = 0; from < SPLIT; ++from) {
+    const uint32_t theirs = address_in(mine, from) + part * share * 512;
+#pragma unroll
+    for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
+#pragma unroll
+      for (int i = 0; i < share; ++i) {
+        met[fragment][i] += load_from_cluster(theirs + (fragment * (TILE_N / 2) + i) * 512);
+      }
+    }
+  }
+  sync_cluster();  // the others have read mine
+  finish<share / 4>(params, work, work.first_tile, consumer * group_rows, part * share * 2, met);
+}
+
+/// A warpgroup that multiplies.
+void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer) {
+  const int first_row = TURNS ? 0 : consumer * group_rows;  // of the tile
+  RingPlace place;
+  if (TURNS) place.advance(consumer * work.k_count);
+  for (int tile = work.first_tile + (TURNS ? consumer * work.step : 0); tile < work.tiles;
+       tile += (TURNS ? 2 : 1) * work.step) {
+    // A phase can be told from the next one's only: each waits for the other's stages to have come.
+    if (TURNS && tile != work.first_tile) asm volatile("bar.sync %0, 256;" ::"r"(2 + consumer) : "memory");
+    Sums sums;
+    multiply_tile(ring, place, work.k_count, first_row, sums);
+    if (TURNS && tile + work.step < work.tiles) asm volatile("bar.arrive %0, 256;" ::"r"(3 - consumer) : "memory");
+    wait_for_products<0>();
+    const int last = (place.stage + STAGES - 1) % STAGES;
+    if (threadIdx.x % warp_size == 0) arrive(ring.free(last));
+    if (TURNS) place.advance(work.k_count);
+    wait_for_predecessors();
+    if constexpr (SPLIT > 1) {
+      finish_split(params, ring, work, consumer, sums);
+    } else {
+      finish<TILE_N / 8>(params, work, tile, first_row, 0, sums);
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1) linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
+  extern __shared__ __align__(1024) unsigned char shared[];
+  const Ring ring{shared_address(shared)};
+  let_successor_start();
+  const Work work(params);
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < STAGES; ++stage) {
+      init_barrier(ring.filled(stage), 1);
+      init_barrier(ring.free(stage), 4 * sharers);
+    }
+    publish_barriers();
+  }
+  __syncthreads();
+  const int group = static_cast<int>(threadIdx.x) / 128;
+  if (group == 0) {
+    shrink_registers<40>();
+    if (threadIdx.x == 0) {
+      fill_ring(params, ring, work);
+    } else if (threadIdx.x >= warp_size && blockIdx.x == 0) {
+      wait_for_predecessors();
+      store_pads(params.finish, 0, work.rows, threadIdx.x - warp_size, 128 - warp_size);
+    }
+    __syncwarp();
+    if (SPLIT > 1 && work.first_tile < work.tiles) {  // the consumers' two meetings
+      sync_cluster();
+      sync_cluster();
+    }
+  } else {
+    grow_registers<232>();
+    consume(params, ring, work, group - 1);
+  }
+  wait_for_predecessors();
+}

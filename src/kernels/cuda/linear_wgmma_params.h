@@ -1,0 +1,19 @@
+// Parameters of linear_wgmma.cu.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/linear_params.h"
+
+namespace incipit {
+
+struct LinearWgmmaParams {
+  // Maps of the operands, as the copy engine takes them: boxes of 64 of k × the tile's rows.
+  alignas(64) unsigned char input_map[128];
+  alignas(64) unsigned char weight_map[128];
+  LaunchCounts counts;
+  LinearFinish finish;
+  int32_t k_blocks;  // of 64
+};
+
+}  // namespace incipit

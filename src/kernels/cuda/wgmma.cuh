@@ -1,0 +1,139 @@
+// A warpgroup's matrix product (wgmma, sm_90a): d[64 × WGMMA_N] += a[64 × 16] · b[WGMMA_N × 16]ᵀ of bf16, in f32. Both operands lie in shared
+// memory as rows of k in the 128-byte swizzle. WGMMA_N is a define: a multiple of 8 up to 256. A thread holds columns
+// 2·(lane % 4) + {0, 1} of each 8, of rows lane / 4 and lane / 4 + 8 of its warp's 16.
+#pragma once
+
+#include <cstdint>
+
+// An instruction names each of its registers: lists for every width.
+#define WGMMA_REGISTERS_8 "%0, %1, %2, %3"
+#define WGMMA_REGISTERS_16 WGMMA_REGISTERS_8 ", %4, %5, %6, %7"
+#define WGMMA_REGISTERS_24 WGMMA_REGISTERS_16 ", %8, %9, %10, %11"
+#define WGMMA_REGISTERS_32 WGMMA_REGISTERS_24 ", %12, %13, %14, %15"
+#define WGMMA_REGISTERS_40 WGMMA_REGISTERS_32 ", %16, %17, %18, %19"
+#define WGMMA_REGISTERS_48 WGMMA_REGISTERS_40 ", %20, %21, %22, %23"
+#define WGMMA_REGISTERS_56 WGMMA_REGISTERS_48 ", %24, %25, %26, %27"
+#define WGMMA_REGISTERS_64 WGMMA_REGISTERS_56 ", %28, %29, %30, %31"
+#define WGMMA_REGISTERS_72 WGMMA_REGISTERS_64 ", %32, %33, %34, %35"
+#define WGMMA_REGISTERS_80 WGMMA_REGISTERS_72 ", %36, %37, %38, %39"
+#define WGMMA_REGISTERS_88 WGMMA_REGISTERS_80 ", %40, %41, %42, %43"
+#define WGMMA_REGISTERS_96 WGMMA_REGISTERS_88 ", %44, %45, %46, %47"
+#define WGMMA_REGISTERS_104 WGMMA_REGISTERS_96 ", %48, %49, %50, %51"
+#define WGMMA_REGISTERS_112 WGMMA_REGISTERS_104 ", %52, %53, %54, %55"
+#define WGMMA_REGISTERS_120 WGMMA_REGISTERS_112 ", %56, %57, %58, %59"
+#define WGMMA_REGISTERS_128 WGMMA_REGISTERS_120 ", %60, %61, %62, %63"
+#define WGMMA_REGISTERS_136 WGMMA_REGISTERS_128 ", %64, %65, %66, %67"
+#define WGMMA_REGISTERS_144 WGMMA_REGISTERS_136 ", %68, %69, %70, %71"
+#define WGMMA_REGISTERS_152 WGMMA_REGISTERS_144 ", %72, %73, %74, %75"
+#define WGMMA_REGISTERS_160 WGMMA_REGISTERS_152 ", %76, %77, %78, %79"
+#define WGMMA_REGISTERS_168 WGMMA_REGISTERS_160 ", %80, %81, %82, %83"
+#define WGMMA_REGISTERS_176 WGMMA_REGISTERS_168 ", %84, %85, %86, %87"
+#define WGMMA_REGISTERS_184 WGMMA_REGISTERS_176 ", %88, %89, %90, %91"
+#define WGMMA_REGISTERS_192 WGMMA_REGISTERS_184 ", %92, %93, %94, %95"
+#define WGMMA_REGISTERS_200 WGMMA_REGISTERS_192 ", %96, %97, %98, %99"
+#define WGMMA_REGISTERS_208 WGMMA_REGISTERS_200 ", %100, %101, %102, %103"
+#define WGMMA_REGISTERS_216 WGMMA_REGISTERS_208 ", %104, %105, %106, %107"
+#define WGMMA_REGISTERS_224 WGMMA_REGISTERS_216 ", %108, %109, %110, %111"
+#define WGMMA_REGISTERS_232 WGMMA_REGISTERS_224 ", %112, %113, %114, %115"
+#define WGMMA_REGISTERS_240 WGMMA_REGISTERS_232 ", %116, %117, %118, %119"
+#define WGMMA_REGISTERS_248 WGMMA_REGISTERS_240 ", %120, %121, %122, %123"
+#define WGMMA_REGISTERS_256 WGMMA_REGISTERS_248 ", %124, %125, %126, %127"
+#define WGMMA_VALUES_8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+#define WGMMA_VALUES_16(d) WGMMA_VALUES_8(d), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
+#define WGMMA_VALUES_24(d) WGMMA_VALUES_16(d), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11])
+#define WGMMA_VALUES_32(d) WGMMA_VALUES_24(d), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
+#define WGMMA_VALUES_40(d) WGMMA_VALUES_32(d), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19])
+#define WGMMA_VALUES_48(d) WGMMA_VALUES_40(d), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23])
+#define WGMMA_VALUES_56(d) WGMMA_VALUES_48(d), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27])
+#define WGMMA_VALUES_64(d) WGMMA_VALUES_56(d), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+#define WGMMA_VALUES_72(d) WGMMA_VALUES_64(d), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35])
+#define WGMMA_VALUES_80(d) WGMMA_VALUES_72(d), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39])
+#define WGMMA_VALUES_88(d) WGMMA_VALUES_80(d), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43])
+#define WGMMA_VALUES_96(d) WGMMA_VALUES_88(d), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47])
+#define WGMMA_VALUES_104(d) WGMMA_VALUES_96(d), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51])
+#define WGMMA_VALUES_112(d) WGMMA_VALUES_104(d), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55])
+#define WGMMA_VALUES_120(d) WGMMA_VALUES_112(d), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59])
+#define WGMMA_VALUES_128(d) WGMMA_VALUES_120(d), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+#define WGMMA_VALUES_136(d) WGMMA_VALUES_128(d), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67])
+#define WGMMA_VALUES_144(d) WGMMA_VALUES_136(d), "+f"(d[68]), "+f"(d[69]), "+f"(d[70]), "+f"(d[71])
+#define WGMMA_VALUES_152(d) WGMMA_VALUES_144(d), "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75])
+#define WGMMA_VALUES_160(d) WGMMA_VALUES_152(d), "+f"(d[76]), "+f"(d[77]), "+f"(d[78]), "+f"(d[79])
+#define WGMMA_VALUES_168(d) WGMMA_VALUES_160(d), "+f"(d[80]), "+f"(d[81]), "+f"(d[82]), "+f"(d[83])
+#define WGMMA_VALUES_176(d) WGMMA_VALUES_168(d), "+f"(d[84]), "+f"(d[85]), "+f"(d[86]), "+f"(d[87])
+#define WGMMA_VALUES_184(d) WGMMA_VALUES_176(d), "+f"(d[88]), "+f"(d[89]), "+f"(d[90]), "+f"(d[91])
+#define WGMMA_VALUES_192(d) WGMMA_VALUES_184(d), "+f"(d[92]), "+f"(d[93]), "+f"(d[94]), "+f"(d[95])
+#define WGMMA_VALUES_200(d) WGMMA_VALUES_192(d), "+f"(d[96]), "+f"(d[97]), "+f"(d[98]), "+f"(d[99])
+#define WGMMA_VALUES_208(d) WGMMA_VALUES_200(d), "+f"(d[100]), "+f"(d[101]), "+f"(d[102]), "+f"(d[103])
+#define WGMMA_VALUES_216(d) WGMMA_VALUES_208(d), "+f"(d[104]), "+f"(d[105]), "+f"(d[106]), "+f"(d[107])
+#define WGMMA_VALUES_224(d) WGMMA_VALUES_216(d), "+f"(d[108]), "+f"(d[109]), "+f"(d[110]), "+f"(d[111])
+#define WGMMA_VALUES_232(d) WGMMA_VALUES_224(d), "+f"(d[112]), "+f"(d[113]), "+f"(d[114]), "+f"(d[115])
+#define WGMMA_VALUES_240(d) WGMMA_VALUES_232(d), "+f"(d[116]), "+f"(d[117]), "+f"(d[118]), "+f"(d[119])
+#define WGMMA_VALUES_248(d) WGMMA_VALUES_240(d), "+f"(d[120]), "+f"(d[121]), "+f"(d[122]), "+f"(d[123])
+#define WGMMA_VALUES_256(d) WGMMA_VALUES_248(d), "+f"(d[124]), "+f"(d[125]), "+f"(d[126]), "+f"(d[127])
+#define WGMMA_INPUTS_8 "%4, %5"
+#define WGMMA_INPUTS_16 "%8, %9"
+#define WGMMA_INPUTS_24 "%12, %13"
+#define WGMMA_INPUTS_32 "%16, %17"
+#define WGMMA_INPUTS_40 "%20, %21"
+#define WGMMA_INPUTS_48 "%24, %25"
+#define WGMMA_INPUTS_56 "%28, %29"
+#define WGMMA_INPUTS_64 "%32, %33"
+#define WGMMA_INPUTS_72 "%36, %37"
+#define WGMMA_INPUTS_80 "%40, %41"
+#define WGMMA_INPUTS_88 "%44, %45"
+#define WGMMA_INPUTS_96 "%48, %49"
+#define WGMMA_INPUTS_104 "%52, %53"
+#define WGMMA_INPUTS_112 "%56, %57"
+#define WGMMA_INPUTS_120 "%60, %61"
+#define WGMMA_INPUTS_128 "%64, %65"
+#define WGMMA_INPUTS_136 "%68, %69"
+#define WGMMA_INPUTS_144 "%72, %73"
+#define WGMMA_INPUTS_152 "%76, %77"
+#define WGMMA_INPUTS_160 "%80, %81"
+#define WGMMA_INPUTS_168 "%84, %85"
+#define WGMMA_INPUTS_176 "%88, %89"
+#define WGMMA_INPUTS_184 "%92, %93"
+#define WGMMA_INPUTS_192 "%96, %97"
+#define WGMMA_INPUTS_200 "%100, %101"
+#define WGMMA_INPUTS_208 "%104, %105"
+#define WGMMA_INPUTS_216 "%108, %109"
+#define WGMMA_INPUTS_224 "%112, %113"
+#define WGMMA_INPUTS_232 "%116, %117"
+#define WGMMA_INPUTS_240 "%120, %121"
+#define WGMMA_INPUTS_248 "%124, %125"
+#define WGMMA_INPUTS_256 "%128, %129"
+
+#define WGMMA_JOINED(a, b) a##b
+#define WGMMA_JOIN(a, b) WGMMA_JOINED(a, b)
+#define WGMMA_TEXT_OF(x) #x
+#define WGMMA_TEXT(x) WGMMA_TEXT_OF(x)
+
+namespace incipit {
+
+/// `a` and `b` as operand_at() makes them.
+inline void multiply(float (&d)[WGMMA_N / 2], uint64_t a, uint64_t b) {
+  asm volatile("{\n.reg .pred p;\nsetp.eq.u32 p, 0, 0;\nwgmma.mma_async.sync.aligned.m64n" WGMMA_TEXT(
+                   WGMMA_N) "k16.f32.bf16.bf16 {" WGMMA_JOIN(WGMMA_REGISTERS_,
+                                                             WGMMA_N) "}, " WGMMA_JOIN(WGMMA_INPUTS_,
+                                                                                       WGMMA_N) ", p, 1, 1, 0, 0;\n}"
+               : WGMMA_JOIN(WGMMA_VALUES_, WGMMA_N)(d)
+               : "l"(a), "l"(b));
+}
+
+/// Describes rows of 64 bf16 (128 bytes, swizzled, groups of 8 rows one after the other) from a 1,024-byte aligned address
+/// on. 16 columns further on are 2 more.
+inline uint64_t operand_at(uint32_t shared_address) {
+  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, group_bytes = uint64_t{1024 / 16} << 32, unused = uint64_t{1} << 16;
+  return swizzle_128 | group_bytes | unused | ((shared_address & 0x3ffff) / 16);
+}
+
+/// Before the first product of a group: registers and shared memory that were written before are as the products see them.
+inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+inline void end_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+/// Until at most `Groups` groups are under way.
+template <int Groups>
+void wait_for_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Groups) : "memory");
+}
+
+}  // namespace incipit
