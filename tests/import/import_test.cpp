@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/kv_write.h"
+#include "import/hf/unread.h"
 #include "import/safetensors.h"
 #include "import/usual_remedy.h"
 #include "spoilable.h"
@@ -174,16 +175,60 @@ TEST(ImportModel, SurplusTensorsAreLeftOut) {
 TEST(ImportModel, ForeignModelsAreRefusedByName) {
   const Spoilable model("llama-mha");
   model.save();
-  model.edit("LlamaForCausalLM", "MambaForCausalLM");
-  EXPECT_THAT(model.error(), testing::StartsWith("MODEL/config.json: unknown architecture MambaForCausalLM; this build "
-                                                 "reads "));
-  for (const char* known : {"LlamaForCausalLM", "Qwen3MoeForCausalLM", "Gemma3ForConditionalGeneration"}) {
-    EXPECT_THAT(model.error(), testing::HasSubstr(known));
-  }
-  model.edit("MambaForCausalLM", "LlamaForCausalLM");
+  const std::string all = "; docs/architectures.md lists what this build reads";
+  model.edit("LlamaForCausalLM", "QwenLMHeadModel");
+  EXPECT_EQ(
+      model.error(),
+      "MODEL/config.json: unknown architecture QwenLMHeadModel; near it are Qwen2ForCausalLM, Qwen3ForCausalLM" + all);
+  model.edit("QwenLMHeadModel", "BaichuanForCausalLM");
+  EXPECT_EQ(model.error(), "MODEL/config.json: unknown architecture BaichuanForCausalLM" + all);
+  model.edit("BaichuanForCausalLM", std::string(1000, 'x'));
+  EXPECT_EQ(model.error(), "MODEL/config.json: the name in architectures has 1000 characters" + all);
+  model.edit(std::string(1000, 'x'), "LlamaForSequenceClassification");
+  EXPECT_EQ(model.error(),
+            "MODEL/config.json: LlamaForSequenceClassification gives no logits of a next token; export it to ONNX, and "
+            "give that file");
+  model.edit("LlamaForSequenceClassification", "BambaForCausalLM");
+  EXPECT_EQ(model.error(),
+            "MODEL/config.json: BambaForCausalLM needs state-space layers (Mamba 2) beside attention, which this build "
+            "does not compute yet" +
+                all);
+  model.edit("BambaForCausalLM", "LlamaForCausalLM");
   model.edit("\"pretraining_tp\"", "\"sliding_window\": 16, \"pretraining_tp\"");
   EXPECT_EQ(model.error(),
             "MODEL/config.json: sliding_window 16 is not supported for this architecture" + usual_remedy);
+}
+
+// A name may be that of an architecture in Transformers, or a text part's model_type in a wrapper.
+TEST(ImportModel, WhatPublishedModelsLackIsNamed) {
+  for (const char* name : {"DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM", "Mistral4ForCausalLM", "mistral4"}) {
+    EXPECT_EQ(what_is_lacking(name), "latent attention (MLA)") << name;
+  }
+  for (const char* name : {"Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "qwen3_5_moe_text"}) {
+    EXPECT_THAT(what_is_lacking(name), testing::HasSubstr("linear attention")) << name;
+  }
+  for (const char* name : {"Gemma3nForCausalLM", "gemma4_text", "Llama4ForConditionalGeneration", "Lfm2ForCausalLM",
+                           "Mamba2ForCausalLM", "NemotronHForCausalLM", "GraniteMoeHybridForCausalLM",
+                           "FalconH1ForCausalLM", "DeepseekV2ForCausalLM", "GlmMoeDsaForCausalLM"}) {
+    EXPECT_NE(what_is_lacking(name), "") << name;
+  }
+  for (const char* name : {"LlamaForCausalLM", "Qwen3MoeForCausalLM", "gemma3_text", "", "ForCausalLM"}) {
+    EXPECT_EQ(what_is_lacking(name), "") << name;
+  }
+}
+
+TEST(ImportModel, NearNamesAreFewAndTheNearestFirst) {
+  const std::vector<std::string_view> known{"Qwen2ForCausalLM",    "Qwen3ForCausalLM", "Qwen3MoeForCausalLM",
+                                            "Gemma3ForCausalLM",   "Glm4ForCausalLM",  "Gemma2ForCausalLM",
+                                            "Qwen2MoeForCausalLM", "GemmaForCausalLM", "GPT2LMHeadModel"};
+  const auto near = [&](std::string_view name) { return nearest_names(name, known); };
+  EXPECT_THAT(near("qwen3forcausallm"), testing::ElementsAre("Qwen3ForCausalLM", "Qwen2ForCausalLM"));
+  EXPECT_THAT(near("Gemma5ForCausalLM"),
+              testing::ElementsAre("Gemma2ForCausalLM", "Gemma3ForCausalLM", "GemmaForCausalLM"));
+  EXPECT_THAT(near("GPT2ForCausalLM"), testing::ElementsAre("GPT2LMHeadModel"));
+  EXPECT_TRUE(near("XForCausalLM").empty());
+  EXPECT_TRUE(near("").empty());
+  EXPECT_EQ(nearest_names("Abcde", {"Abcd", "Abce", "Abde", "Acde", "Bcde", "Abcdef"}).size(), 5U);
 }
 
 /// The window of each layer's attention.

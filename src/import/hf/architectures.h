@@ -18,7 +18,7 @@ struct HfArchitecture {
   void (*build)(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model);
 };
 
-/// By the config's `architectures`. Throws Error naming those there are.
+/// By the config's `architectures`. Throws Error for one that is not read: what it needs, or which names are near.
 const HfArchitecture& find_architecture(const HfConfig& config);
 
 #define INCIPIT_ARCHITECTURE(name) extern const HfArchitecture name##_architecture;

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "import/hf/unread.h"
+
 namespace incipit {
 namespace {
 
@@ -40,6 +42,10 @@ HfConfig read_text_config(const HfConfig& wrapper, const TextTensors& weights) {
   const std::string type = text.text_or("model_type", "");
   const auto* found = std::ranges::find(text_models, type, &std::pair<std::string_view, std::string_view>::first);
   if (found == text_models.end()) {
+    if (const std::string_view lacking = what_is_lacking(type); !lacking.empty()) {
+      text.fail(fmt::format("model_type '{}' needs {}, which this build does not compute yet", type, lacking),
+                "docs/architectures.md lists what this build reads");
+    }
     std::string known;
     for (const auto& [name, architecture] : text_models) known += (known.empty() ? "" : ", ") + std::string(name);
     text.fail(fmt::format("model_type '{}' is not supported", type), "this build reads text models of " + known);
