@@ -95,6 +95,7 @@ TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
   EXPECT_EQ(error_of(R"("hidden_act":"mish")"),
             "config.json: hidden_act 'mish' is not supported; this build computes silu, gelu, gelu_new, "
             "gelu_fast, gelu_pytorch_tanh, relu and relu2");
+  EXPECT_EQ(error_of(R"("hidden_act":null)"), "config.json: hidden_act is null; take it from the publisher's file");
   EXPECT_EQ(error_of(R"("layer_types":["full_attention","sliding_attention"])"),
             "config.json: layer_types has 'sliding_attention', which is not supported" + usual_remedy);
   EXPECT_EQ(error_of(R"("final_logit_softcapping":30.0)"),

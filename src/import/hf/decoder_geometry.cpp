@@ -25,6 +25,9 @@ constexpr std::pair<std::string_view, Activation> activation_words[] = {
     {"relu", Activation::relu},           {"relu2", Activation::relu_squared}};
 
 Activation read_activation(const HfConfig& config, const GeometryReading& reading) {
+  if (config.mentions(reading.activation) && !config.has(reading.activation) && !reading.activation_may_be_null) {
+    config.fail(fmt::format("{} is null", reading.activation), "take it from the publisher's file");
+  }
   const std::string name = config.text_or(reading.activation, reading.default_activation);
   for (const auto& [word, activation] : activation_words) {
     if (word == name) return activation;

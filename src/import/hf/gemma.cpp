@@ -51,6 +51,7 @@ namespace {
 void build_gemma(const HfConfig& config, const ImportOptions& options, TensorSource& weights, Model& model) {
   GeometryReading reading = GemmaDecoder::reading();
   reading.honoured = {};
+  reading.activation_may_be_null = true;
   // The first files have "gelu" there, and mean its approximation; the newest have no other option.
   if (const std::string name = config.text_or("hidden_act", "gelu"); !name.starts_with("gelu")) {
     config.fail(fmt::format("hidden_act '{}' is not supported", name), "this architecture is supported with gelu only");
