@@ -1,5 +1,6 @@
 #include "import/hf/rope.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -230,6 +231,26 @@ TEST(Rope, OldAndNewOptionsBesideOneAnother) {
   EXPECT_EQ(testing::internal::GetCapturedStderr().find("config.json: rope_scaling counts, and rope_parameters") ==
                 std::string::npos,
             false);
+}
+
+// As Transformers' `rope_parameters.setdefault("rope_theta", …)`.
+TEST(Rope, TheBaseAmongTheOptionsCountsAndAnotherBesideItIsToldOf) {
+  configure_logging("warn");
+  const auto read = [](const std::string& members, std::string& told) {
+    testing::internal::CaptureStderr();
+    const Rope rope = rope_of(members, 16);
+    told = testing::internal::GetCapturedStderr();
+    return rope.inverse_frequencies;
+  };
+  const std::string options = R"("rope_parameters":{"rope_type":"default","rope_theta":777})";
+  std::string told;
+  EXPECT_EQ(read(R"("rope_theta":500000.0,)" + options, told), plain_rope(777, 16).inverse_frequencies);
+  EXPECT_THAT(told, testing::HasSubstr("config.json: rope_parameters.rope_theta 777 counts, and rope_theta 5E5 beside "
+                                       "it does not"));
+  for (const char* alike : {R"("rope_theta":777.0,)", R"("rope_theta":null,)", ""}) {
+    EXPECT_EQ(read(alike + options, told), plain_rope(777, 16).inverse_frequencies);
+    EXPECT_EQ(told, "") << alike;
+  }
 }
 
 TEST(Rope, OptionsOfLayerTypesAreReadWhereAllAreAlike) {

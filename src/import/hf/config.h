@@ -27,6 +27,8 @@ class HfConfig {
   HfConfig& operator=(HfConfig&&) noexcept;
 
   const std::string& name() const { return name_; }
+  /// What a message calls an option: "rope_parameters.rope_theta".
+  std::string full_key(std::string_view key) const { return prefix_ + std::string(key); }
   /// "LlamaForCausalLM": the only entry of `architectures`.
   std::string architecture() const;
 

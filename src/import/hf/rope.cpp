@@ -262,7 +262,15 @@ HfConfig layer_type_options(const HfConfig& config, const RopeContext& context, 
   return newer.object(layer_type).updated(older);
 }
 
+/// Transformers takes what stands among the rotary options, and says nothing of another value beside them.
+void warn_of_another(const HfConfig& own, std::string_view key, const HfConfig& config, std::string_view outer_key) {
+  if (!own.has(key) || !config.has(outer_key) || own.number(key) == config.number(outer_key)) return;
+  spdlog::warn("{}: {} {} counts, and {} {} beside it does not", config.name(), own.full_key(key), own.shown(key),
+               config.full_key(outer_key), config.shown(outer_key));
+}
+
 Rope read_options(const HfConfig& config, HfConfig own, const RopeContext& context) {
+  warn_of_another(own, "rope_theta", config, context.theta_key);
   const double theta =
       own.has("rope_theta") ? ratio(own, "rope_theta") : ratio_or(config, context.theta_key, context.default_theta);
   const int64_t dim = rotated_dim(config, own, context);
