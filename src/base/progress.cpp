@@ -146,6 +146,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it"
 
 std::atomic<int> interrupt_signal{0};
 std::atomic<void (*)()> last_act{nullptr};
+std::atomic<bool> told_on_terminal{false};
 
 extern "C" void note_interrupt(int signal) {
   if (!interrupt_flag.load()) {
@@ -154,6 +155,9 @@ extern "C" void note_interrupt(int signal) {
     return;
   }
   if (void (*const act)() = last_act.load()) act();
+  std::string_view line = "\nincipit: ended at once by a second signal; what was not finished is lost\n";
+  if (!told_on_terminal.load()) line.remove_prefix(1);  // nothing stands on the line
+  [[maybe_unused]] const ssize_t told = ::write(STDERR_FILENO, line.data(), line.size());
   std::signal(signal, SIG_DFL);
   std::raise(signal);  // delivered when this handler returns
 }
@@ -167,6 +171,7 @@ int interrupting_signal() { return interrupted() ? interrupt_signal.load() : 0; 
 void set_last_act(void (*act)()) { last_act.store(act); }
 
 void install_interrupt_handler() {
+  told_on_terminal.store(::isatty(STDERR_FILENO) == 1);
   struct sigaction action {};
   action.sa_handler = note_interrupt;
   sigemptyset(&action.sa_mask);

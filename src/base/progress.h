@@ -28,6 +28,8 @@ class Progress {
   /// Starts a stage of `total` units ("weights", 30 << 20, "B"); total 0: unknown, a spinner.
   void stage(std::string_view name, int64_t total, std::string_view unit = {});
   void advance(int64_t units);
+  /// So many units fewer are to be done than the stage was said to have.
+  void skip(int64_t units) { total_ -= units; }
   /// Ends the current stage and leaves one line with its time.
   void finish();
 
@@ -42,7 +44,7 @@ class Progress {
 };
 
 /// True once the user has pressed Ctrl-C (SIGINT), or SIGTERM or SIGHUP arrived. install_interrupt_handler() makes the
-/// first signal set this flag and the second end the process at once.
+/// first signal set this flag and the second, whichever it is, end the process at once with a line that says so.
 bool interrupted();
 /// The signal that set the flag; 0 where none did.
 int interrupting_signal();

@@ -165,6 +165,7 @@ int bench(const BenchOptions& options) {
     }
     if (measured.prompts.empty()) measured.prompts.push_back(gateway->limits().max_context);
   }
+  check_measurable(*gateway, measured);
   std::optional<AtomicFile> trace;
   if (options.trace) {
     check_output({*options.trace, "--trace", "trace of incipit's",
@@ -172,16 +173,18 @@ int bench(const BenchOptions& options) {
                  {options.engine});
     trace.emplace(*options.trace);  // which fails before anything is measured
   }
-  Progress progress;
+  Progress progress = Progress::for_long_work();
   // On both sides of what they judge: the machine may be slower for a while.
-  MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads);
+  MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads, progress);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
-  ceilings.measure_again();
+  ceilings.measure_again(progress);
   std::vector<Profile> profiles;
   if (options.steps || trace) {
+    progress.stage("timing steps", 0);
     const auto profiled = open_gateway(options.engine, options.threads, GatewayUse::profile);
     if (options.steps) profiles = profile_steps(*profiled, results, ceilings);
     if (trace) write_trace(*trace, *profiled, options, results, ceilings);
+    progress.finish();
   }
   boost::json::array table = to_json(results);
   std::string wrong;

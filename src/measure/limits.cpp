@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cuda_driver.h"
+#include "base/progress.h"
 #include "base/thread_pool.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
@@ -35,20 +36,25 @@ Ceilings effective(const MachineCeilings& ceilings) {
 
 }  // namespace
 
-void MachineCeilings::measure_again() {
+void MachineCeilings::measure_again(Progress& progress) {
   if (measure_gpu) {
+    progress.stage("measuring the GPU", 0);
     keep_larger(all_threads, measure_gpu());
     working_set_bandwidth = all_threads.bandwidth;
+    progress.finish();
     return;
   }
   constexpr int64_t large = int64_t{512} << 20;  // more than any cache here holds
   constexpr int attempts = 4;
   constexpr double together = 0.8;  // of what the threads do one by one: else they did not all have a core
   ThreadPool pool(threads);
+  progress.stage("measuring the machine", 0);
   for (int attempt = 0; attempt < attempts; ++attempt) {
+    progress.advance(0);
     keep_larger(all_threads, measure_ceilings(pool, large));
     working_set_bandwidth = std::max(working_set_bandwidth, all_threads.bandwidth);
     if (working_set_bytes < large) {
+      progress.advance(0);
       Ceilings cached = measure_ceilings(pool, static_cast<size_t>(std::max<int64_t>(working_set_bytes, 1 << 16)));
       working_set_bandwidth = std::max(working_set_bandwidth, cached.bandwidth);
       cached.bandwidth = 0;  // of a cache, perhaps
@@ -57,30 +63,32 @@ void MachineCeilings::measure_again() {
     const auto had_cores = [&](double Ceilings::*rate) {
       return all_threads.*rate >= together * threads * one_core.*rate;
     };
-    if (had_cores(&Ceilings::f32) && had_cores(&Ceilings::bf16) && had_cores(&Ceilings::i8)) return;
+    if (had_cores(&Ceilings::f32) && had_cores(&Ceilings::bf16) && had_cores(&Ceilings::i8)) break;
   }
+  progress.finish();
 }
 
-MachineCeilings measure_machine(int threads, int64_t working_set_bytes) {
+MachineCeilings measure_machine(int threads, int64_t working_set_bytes, Progress& progress) {
   MachineCeilings ceilings;
   ceilings.threads = ThreadPool(threads).threads();
   ceilings.working_set_bytes = working_set_bytes;
   ThreadPool one(1);
+  progress.stage("measuring one core", 0);
   ceilings.one_core = measure_ceilings(one);
-  ceilings.measure_again();
+  ceilings.measure_again(progress);
   return ceilings;
 }
 
-MachineCeilings measure_machine(const Engine& engine, int threads) {
+MachineCeilings measure_machine(const Engine& engine, int threads, Progress& progress) {
   const int64_t working_set = working_set_of(engine.plan());
-  if (engine.target().backend != Backend::cuda) return measure_machine(threads, working_set);
+  if (engine.target().backend != Backend::cuda) return measure_machine(threads, working_set, progress);
   MachineCeilings ceilings;
   ceilings.gpu = cuda::gpu().name;
   ceilings.working_set_bytes = working_set;
   ceilings.measure_gpu = [&engine, yardsticks = yardsticks_of(engine.plan())]() mutable {
     return measure_gpu_ceilings(engine, yardsticks);
   };
-  ceilings.measure_again();
+  ceilings.measure_again(progress);
   return ceilings;
 }
 

@@ -17,6 +17,7 @@ struct Plan;
 namespace incipit {
 
 class Engine;
+class Progress;
 
 /// One sequence's pass: `tokens` new tokens behind `first_position` cached ones.
 struct PassShape {
@@ -38,13 +39,13 @@ struct MachineCeilings {
 
   /// Measures again what limits are made of, and keeps the larger of each: the machine was able to do it. Tries a few
   /// times where other programs seem to hold some of the cores.
-  void measure_again();
+  void measure_again(Progress& progress);
 };
 
 /// Of the processor. Takes some seconds. `threads` 0: all.
-MachineCeilings measure_machine(int threads, int64_t working_set_bytes);
+MachineCeilings measure_machine(int threads, int64_t working_set_bytes, Progress& progress);
 /// Of what the engine runs on, over as many bytes as its weights; it outlives the result.
-MachineCeilings measure_machine(const Engine& engine, int threads);
+MachineCeilings measure_machine(const Engine& engine, int threads, Progress& progress);
 
 /// Bytes of weights that every pass reads.
 int64_t working_set_of(const plan::Plan& plan);

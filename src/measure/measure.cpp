@@ -41,10 +41,6 @@ std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
 /// Tokens before the decoded ones.
 int32_t decoding_prompt(const MeasureOptions& options, int32_t context) {
   constexpr int32_t usual = 128;
-  if (options.decode_context >= context) {
-    throw Error("--decode-context", fmt::format("the engine's context is {}", context), "give fewer tokens");
-  }
-  if (context < 2) throw Error("--decode", "the engine's context is 1", "give 0");
   if (options.decode_context > 0) return options.decode_context;
   return std::max(1, std::min(usual, context - options.decode));
 }
@@ -63,13 +59,15 @@ std::vector<double> arrivals(Gateway& gateway, int32_t prompt, int32_t new_token
 
 /// Repeats `once`, which adds its times, within the bounds of the options. Returns the number of runs.
 template <typename Once>
-int32_t repeat(const MeasureOptions& options, Once&& once) {
+int32_t repeat(const MeasureOptions& options, Progress& progress, Once&& once) {
   const auto start = Clock::now();
   int32_t runs = 0;
   while (runs < options.repeat && (runs < 2 || milliseconds(Clock::now() - start) < options.seconds * 1e3)) {
     once();
     ++runs;
+    progress.advance(1);
   }
+  progress.skip(options.repeat - runs);
   return runs;
 }
 
@@ -84,7 +82,7 @@ Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tok
   return request;
 }
 
-std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
+void check_measurable(const Gateway& gateway, const MeasureOptions& options) {
   const int32_t context = gateway.limits().max_context;
   for (const int32_t tokens : options.prompts) {
     if (tokens > context) {
@@ -92,26 +90,36 @@ std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options
                   "give shorter prompts, or build the engine with a larger --max-context");
     }
   }
+  if (options.decode_context >= context) {
+    throw Error("--decode-context", fmt::format("the engine's context is {}", context), "give fewer tokens");
+  }
+  if (options.decode > 0 && context < 2) throw Error("--decode", "the engine's context is 1", "give 0");
+}
+
+std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
+  check_measurable(gateway, options);
+  const int32_t context = gateway.limits().max_context;
   std::vector<Measurement> results;
-  progress.stage("measuring", static_cast<int64_t>(options.prompts.size()) + (options.decode > 0), "results");
+  const int64_t results_wanted = static_cast<int64_t>(options.prompts.size()) + (options.decode > 0 ? 1 : 0);
+  progress.stage("measuring", results_wanted * (1 + options.repeat), "runs");
   for (const int32_t tokens : options.prompts) {
     arrivals(gateway, tokens, 1);
-    std::vector<double> times;
-    const int32_t runs = repeat(options, [&] { times.push_back(arrivals(gateway, tokens, 1).front()); });
-    results.push_back({"ttft", tokens, 0, median(times), runs, {0, tokens}});
     progress.advance(1);
+    std::vector<double> times;
+    const int32_t runs = repeat(options, progress, [&] { times.push_back(arrivals(gateway, tokens, 1).front()); });
+    results.push_back({"ttft", tokens, 0, median(times), runs, {0, tokens}});
   }
   if (options.decode > 0) {
     const int32_t prompt = decoding_prompt(options, context);
     const int32_t tokens = std::min(options.decode, context - prompt);
     arrivals(gateway, prompt, 2);
+    progress.advance(1);
     std::vector<double> gaps;
-    const int32_t runs = repeat(options, [&] {
+    const int32_t runs = repeat(options, progress, [&] {
       const std::vector<double> times = arrivals(gateway, prompt, tokens + 1);
       for (size_t i = 1; i < times.size(); ++i) gaps.push_back(times[i] - times[i - 1]);
     });
     results.push_back({"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1}});
-    progress.advance(1);
   }
   progress.finish();
   return results;

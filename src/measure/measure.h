@@ -32,8 +32,11 @@ struct Measurement {
   PassShape shape;       // what was timed: a step of this shape
 };
 
-/// Alone at the gateway, batch 1, greedy, after one run that is not counted. What is longer than the engine's context
-/// is refused. Ctrl-C throws.
+/// Throws Error for what is longer than the engine's context.
+void check_measurable(const Gateway& gateway, const MeasureOptions& options);
+
+/// Alone at the gateway, batch 1, greedy, after one run that is not counted. The options must be measurable. Ctrl-C
+/// throws.
 std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress);
 
 /// What is timed: a prompt of ids spread over the vocabulary, always the same, greedy, for that many tokens.

@@ -91,6 +91,20 @@ TEST(ProgressTest, MoreThanTheTotalStaysAHundredPercent) {
   EXPECT_THAT(GetCapturedStderr(), HasSubstr("[########################] 100%"));
 }
 
+TEST(ProgressTest, WhatIsSkippedIsNotWaitedFor) {
+  CaptureStderr();
+  Progress progress(true, test_clock);
+  progress.stage("measuring", 10, "runs");
+  progress.advance(2);
+  progress.skip(6);
+  time_now += 1;
+  progress.advance(0);
+  progress.finish();
+  const std::string text = GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("]  50%"));
+  EXPECT_THAT(text, HasSubstr("measuring  2 runs  1.0 s"));
+}
+
 TEST(ProgressTest, AnOpenStageIsErasedWhenAnExceptionPasses) {
   CaptureStderr();
   try {
@@ -189,11 +203,11 @@ TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
   EXPECT_EXIT(
       {
         install_interrupt_handler();
-        std::raise(SIGTERM);
         std::raise(SIGINT);
+        std::raise(SIGTERM);
         std::_Exit(0);
       },
-      ::testing::KilledBySignal(SIGINT), "");
+      ::testing::KilledBySignal(SIGTERM), "incipit: ended at once by a second signal; what was not finished is lost");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/progress.h"
 #include "engine/plan_bytes.h"
 #include "kernels/families.h"
 #include "kernels/problem.h"
@@ -48,13 +49,14 @@ TEST(Limits, OfAPassAreTheLargerOfAllArithmeticAndAllBytes) {
 }
 
 TEST(Limits, KeepTheBestThatWasMeasured) {
-  MachineCeilings ceilings = measure_machine(1, 1 << 20);
+  Progress progress(false);
+  MachineCeilings ceilings = measure_machine(1, 1 << 20, progress);
   EXPECT_EQ(ceilings.threads, 1);
   EXPECT_GT(ceilings.one_core.f32, 0);
   EXPECT_GE(ceilings.working_set_bandwidth, ceilings.all_threads.bandwidth);
   ceilings.all_threads.f32 = 1e18;
   ceilings.all_threads.bf16 = 1;
-  ceilings.measure_again();
+  ceilings.measure_again(progress);
   EXPECT_EQ(ceilings.all_threads.f32, 1e18);
   EXPECT_GT(ceilings.all_threads.bf16, 1);
 }
