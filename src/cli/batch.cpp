@@ -105,13 +105,14 @@ class BatchInput {
   void check_lines() const {
     std::unordered_map<std::string, int64_t> seen;
     bool requests = false;
-    std::string first_fault = "is another value";
+    std::string first_fault;
     for (const Line& line : lines_) {
       std::string id;
       try {
         const boost::json::value parsed = parse_json(line.text, "line");
         const boost::json::object* object = parsed.if_object();
         requests = requests || object != nullptr;
+        if (&line == &lines_.front()) first_fault = fmt::format("is {}", kind_name(parsed));
         const boost::json::value* found = object == nullptr ? nullptr : object->if_contains("custom_id");
         if (found == nullptr || !found->is_string()) continue;
         id = std::string(found->get_string());

@@ -43,6 +43,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string message = error.what();
   std::ranges::replace(message, '\n', ' ');
   const auto chosen = app.get_subcommands();
+  if (chosen.empty() && !app.remaining().empty()) message = "no option is named " + app.remaining().front();
   const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
   if (!chosen.empty() && !chosen.front()->remaining().empty() && chosen.front()->remaining().front().starts_with('-')) {
     message += fmt::format("; no option, but a text that begins with a dash? incipit {}… -- TEXT", command);
@@ -82,14 +83,17 @@ extern "C" void end_without_page(int) {
   ::_exit(exit_failure);
 }
 
+/// Before the command's name and behind it.
+void add_log_level(CLI::App& app, std::string& level) {
+  app.add_option("--log-level", level, "What is logged to standard error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Compiles language models ahead of time into engines, and runs them.", "incipit");
   app.require_subcommand(1);
   app.set_version_flag("--version", "incipit " + std::string(version()));
-  std::string log_level = "warn";
-  app.add_option("--log-level", log_level, "What is logged to standard error")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->capture_default_str();
   Action action;
   add_build(app, action);
   add_run(app, action);
@@ -101,6 +105,9 @@ int parse_and_run(int argc, char** argv) {
   add_tokenize(app, action);
   add_detokenize(app, action);
   add_render(app, action);
+  std::string log_level = "warn";
+  add_log_level(app, log_level);
+  for (CLI::App* command : app.get_subcommands({})) add_log_level(*command, log_level);
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {
     tell(fmt::format("incipit: '{}' is no command; see: incipit --help", argv[1]));

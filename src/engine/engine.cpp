@@ -8,6 +8,7 @@
 #include "base/cuda_driver.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/paths.h"
 #include "engine/check_plan.h"
 #include "engine/header.h"
 #include "engine/plan_items.h"
@@ -255,6 +256,11 @@ Engine::Engine() : state_(std::make_unique<State>()) {}
 Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::filesystem::path& path, const OpenOptions& options) {
+  if (is_a_directory(path)) {
+    throw Error(
+        path.string(), "is a directory, and no engine",
+        fmt::format("if it holds a model, make an engine of it: incipit build {} -o NAME.engine", path.string()));
+  }
   std::shared_ptr<Engine> engine(new Engine);
   engine->state_->path = path;
   engine->state_->name = path.string();

@@ -79,7 +79,8 @@ std::string hub_name(const std::filesystem::path& path) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '/';
   };
   const bool is_one = !name.empty() && std::ranges::all_of(name, may_be_in_one) && name.front() != '.' &&
-                      name.front() != '/' && name.back() != '/' && std::ranges::count(name, '/') <= 1;
+                      name.front() != '/' && name.front() != '-' && name.back() != '/' &&
+                      std::ranges::count(name, '/') <= 1;
   return is_one ? name : std::string();
 }
 
@@ -109,9 +110,11 @@ void refuse_other_formats(const std::filesystem::path& path) {
                 "give the checkpoint it was made from (a directory with config.json and safetensors), or an ONNX file");
   }
   // A header's length below 2^32, then the header.
-  if (path.extension() == ".safetensors" || (beginning.ends_with('{') && beginning.substr(4, 4) == std::string(4, 0))) {
-    throw Error(path.string(), "is a safetensors file, which is a part of a model",
-                "give the directory that has it and config.json");
+  const bool is_safetensors = beginning.ends_with('{') && beginning.substr(4, 4) == std::string(4, 0);
+  if (is_safetensors || path.extension() == ".safetensors" || path.extension() == ".json") {
+    const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+    throw Error(path.string(), "is a part of a model",
+                fmt::format("give the directory that has it and config.json: {}", directory.string()));
   }
   if (beginning.starts_with(zip) || beginning.starts_with(pickle)) {
     throw Error(path.string(), "is an archive or a PyTorch file, which incipit does not read",

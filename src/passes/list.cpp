@@ -72,11 +72,7 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   const NamedWeightFormat& format = weight_format(options.precision);
   for (const std::string& name : options.without) {
     if (std::none_of(std::begin(list), std::end(list), [&](const Pass& pass) { return pass.name == name; })) {
-      std::string known;
-      for (const Pass& pass : std::span(list).first(std::size(list) - 1)) {
-        known += (known.empty() ? "" : ", ") + std::string(pass.name);
-      }
-      throw Error("pass " + name, "there is no such pass", "name one of " + known);
+      throw Error("pass '" + name + "'", "there is no such pass", "see: incipit inspect MODEL --passes");
     }
   }
   std::vector<PassReport> reports;

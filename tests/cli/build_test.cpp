@@ -87,7 +87,7 @@ TEST(Build, SaysWhatAModelIsNot) {
     return std::string(directory / name);
   };
   refused(file("m.gguf", "GGUF" + std::string(60, '\3')), "is a GGUF file, which incipit does not read");
-  refused(tiny_model / "model.safetensors", "is a safetensors file, which is a part of a model");
+  refused(tiny_model / "model.safetensors", "is a part of a model; give the directory");
   refused(file("m.bin", "PK\x03\x04" + std::string(60, 'x')), "PyTorch");
   for (const char* address : {"org/model", "hf://org/model", "https://huggingface.co/org/model",
                               "https://huggingface.co/org/model/tree/main", "huggingface.co/org/model/"}) {

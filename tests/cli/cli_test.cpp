@@ -36,6 +36,8 @@ TEST(CommandLine, ExplainsItself) {
 TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
   expect_refused(run_program({}), 2, "--help");
   expect_refused(run_program({"sing"}), 2, "--help");
+  expect_refused(run_program({"--sing", "run", "x"}), 2, "--sing");
+  expect_refused(run_program({"--sing"}), 2, "no option is named --sing");
   expect_refused(run_program({"run"}), 2, "ENGINE");
   expect_refused(run_program({"run", "x.engine", "--max-tokens", "-3"}), 2, "--max-tokens");
   expect_refused(run_program({"run", "x.engine", "--temperature", "hot"}), 2, "--temperature");
@@ -50,6 +52,17 @@ TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
                  "--temperature excludes --greedy");
   expect_refused(run_program({"--log-level", "loud", "run", "x"}), 2, "loud");
   expect_refused(run_program({"verify", "x.engine"}), 2, "--golden");
+}
+
+TEST(CommandLine, TakesTheLogLevelBeforeTheCommandAndBehindIt) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path model = directory / "model";
+  std::filesystem::copy(tiny_model, model);
+  std::ofstream(model / "generation_config.json") << R"({"top_k":-1})";
+  EXPECT_THAT(run_program({"inspect", model, "--graph"}).err, HasSubstr("top_k -1 is taken as 0"));
+  EXPECT_EQ(run_program({"--log-level", "error", "inspect", model, "--graph"}).err, "");
+  EXPECT_EQ(run_program({"inspect", model, "--graph", "--log-level", "error"}).err, "");
+  expect_refused(run_program({"run", "x", "--log-level", "loud"}), 2, "loud");
 }
 
 TEST(CommandLine, TakesNumbersOfTheirRangeAlone) {
@@ -161,6 +174,34 @@ TEST(CommandLine, NamesMissingFilesInOneLine) {
   std::filesystem::create_symlink("gone", directory / "link");
   expect_refused(run_program({"run", directory / "link", "x"}), 1, "link: is a link to gone, which does not exist");
   EXPECT_FALSE(std::filesystem::exists(directory / "x.engine"));
+}
+
+TEST(Build, AFileOfAModelsDirectoryNamesTheDirectory) {
+  const TemporaryDirectory directory;
+  for (const char* file : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    expect_refused(run_program({"build", classics / file, "-o", directory / "x.engine"}), 1,
+                   std::string(file) +
+                       ": is a part of a model; give the directory that has it and config.json: " + classics.string());
+  }
+  std::filesystem::copy_file(classics / "config.json", directory / "config.json");
+  const std::filesystem::path here = std::filesystem::current_path();
+  std::filesystem::current_path(directory.path());
+  expect_refused(run_program({"build", "config.json", "-o", "x.engine"}), 1, "config.json: .");
+  std::filesystem::current_path(here);
+}
+
+TEST(CommandLine, AModelWhereAnEngineBelongsIsToBeBuilt) {
+  for (const char* command : {"run", "bench"}) {
+    expect_refused(run_program({command, tiny_model}), 1,
+                   "is a directory, and no engine; if it holds a model, make an engine of it: incipit build " +
+                       tiny_model.string());
+  }
+}
+
+TEST(Build, RefusesAPassThatThereIsNot) {
+  const TemporaryDirectory directory;
+  expect_refused(run_program({"build", tiny_model, "-o", directory / "x.engine", "--without", "haste"}), 1,
+                 "pass 'haste': there is no such pass; see: incipit inspect MODEL --passes");
 }
 
 TEST(Inspect, SaysWhatAFileIsBeforeWhatAnEngineHasNot) {
