@@ -41,7 +41,8 @@ std::shared_ptr<const KernelCode<Family>> resolve_kernel(const StepSource& sourc
     refuse(fmt::format("asks for the setting '{}' of the kernel '{}', which this incipit does not have",
                        text(use.config()), name));
   }
-  // A processor's kernels are the program's own; a device's code has a function of what the kernel makes of the problem.
+  // A processor's kernels are the program's own; a device's code has a function of what the kernel makes of the
+  // problem.
   const std::string function =
       kernel->needs.backend == Backend::cpu ? std::string() : function_of(*kernel, problem, *config).name;
   if (text(use.function()) != function) {
