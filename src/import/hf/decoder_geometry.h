@@ -50,8 +50,8 @@ struct GeometryReading {
   int64_t default_max_position = 0;   // 0: the option must be there
   double default_norm_epsilon = 0;    // likewise
   std::string_view default_activation = "silu";
-  bool activation_may_be_null = false;  // as the default; Transformers knows no activation of that name otherwise
   bool tied = false;
+  bool activation_may_be_null = false;  // as the default; Transformers knows no activation of that name otherwise
   float gain_offset = 0;
   /// Options, of those that change what a layer computes, that the architecture honours; the others are refused.
   std::vector<std::string_view> honoured = {};
