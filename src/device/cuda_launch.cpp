@@ -87,7 +87,7 @@ void CudaFunctions::load(std::span<const std::byte> bytes) {
           to_string(code.target), cuda::gpu().name, best_name(here));
       compiles = true;
     }
-    Loaded loaded{load_binary(binary, image.data()), nullptr};
+    Loaded loaded{load_binary(binary, image.data()), nullptr, code.target.architecture >= 90};
     const std::string entry = binary.function.name.substr(0, binary.function.name.find(' '));
     driver.check(driver.function(&loaded.function, loaded.module.get(), entry.c_str()),
                  fmt::format("finding the function '{}'", entry));
@@ -95,9 +95,9 @@ void CudaFunctions::load(std::span<const std::byte> bytes) {
   }
 }
 
-cuda::Function CudaFunctions::find(const DeviceFunction& function) const {
+const CudaFunctions::Loaded& CudaFunctions::find(const DeviceFunction& function) const {
   const auto found = functions_.find(function);
-  if (found != functions_.end()) return found->second.function;
+  if (found != functions_.end()) return found->second;
   throw Error("device code", fmt::format("has no function '{}' of ABI {}", function.name, function.abi),
               "build the engine again with this incipit");
 }
@@ -107,7 +107,8 @@ std::unique_ptr<CudaPreparedLaunch> prepare_cuda_launch(const LaunchRequest& req
   const cuda::Driver& driver = cuda_driver();
   const CudaLaunch launch = request.code->cuda(request.arguments.data(), request.counts, request.rows, limits);
   auto prepared = std::make_unique<CudaPreparedLaunch>();
-  prepared->function = functions.find(request.code->function());
+  const CudaFunctions::Loaded& loaded = functions.find(request.code->function());
+  prepared->function = loaded.function;
   prepared->rows = request.rows;
   prepared->grid = launch.grid;
   prepared->threads = launch.threads;
@@ -118,7 +119,7 @@ std::unique_ptr<CudaPreparedLaunch> prepare_cuda_launch(const LaunchRequest& req
     attribute.kind = cuda::LaunchAttributeKind::cluster;
     attribute.value.cluster = {launch.cluster, 1, 1};
   }
-  if (launch.early && cuda::gpu().architecture >= 90) {
+  if (launch.early && loaded.waits) {
     cuda::LaunchAttribute& attribute = prepared->attributes[prepared->attribute_count++];
     attribute.kind = cuda::LaunchAttributeKind::early_start;
     attribute.value.early_start = 1;

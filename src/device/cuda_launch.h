@@ -18,14 +18,15 @@ class CudaFunctions {
   /// Loads an engine's code beside what is there. Code for sm_80 has a form for later GPUs too, which the driver
   /// compiles: that takes a while, and is warned of. Throws Error for code that is for another GPU.
   void load(std::span<const std::byte> code);
-  /// Throws Error when there is none.
-  cuda::Function find(const DeviceFunction& function) const;
-
- private:
   struct Loaded {
     CudaModule module;
     cuda::Function function;
+    bool waits;  // it may be started early: code for earlier GPUs has no wait for predecessors
   };
+  /// Throws Error when there is none.
+  const Loaded& find(const DeviceFunction& function) const;
+
+ private:
   std::map<DeviceFunction, Loaded> functions_;
 };
 
