@@ -133,6 +133,7 @@ TEST(Experts, TheRouterChoosesDistinctExpertsFromAnything) {
     float weight[3];
     const Router::Args args{1, logits, 5, expert, 3, weight, 3, false};
     for (const Kernel<Router>& kernel : Router::kernels()) {
+      if (kernel.needs.backend == Backend::cuda) continue;  // the host has no way to run it
       run_kernel<Router>(kernel, problem, args, kernel.configs[0], 1, TileOrder::shuffled);
       const std::set<int32_t> distinct(std::begin(expert), std::end(expert));
       EXPECT_EQ(distinct.size(), 3U);
