@@ -128,10 +128,11 @@ TEST(ProgressTest, ALongNameIsCutBetweenCharacters) {
 }
 
 TEST(ProgressTest, WithoutATerminalLongWorkSaysALineNowAndThen) {
+  time_now = 0;
   CaptureStderr();
   Progress progress = Progress::for_long_work(false, test_clock);
   progress.stage("reading", 0);
-  time_now += 0.9;
+  time_now += 0.875;
   progress.stage("kernels", 100, "steps");
   for (int i = 0; i < 50; ++i) {
     time_now += 0.5;
