@@ -11,7 +11,7 @@ thread_local int64_t allocations_here = 0;
 std::atomic<int> watchers{0};
 
 /// Null when there is no memory.
-void* allocate(std::size_t size, std::size_t alignment) noexcept {
+[[maybe_unused]] void* allocate(std::size_t size, std::size_t alignment) noexcept {
   if (watchers.load(std::memory_order_relaxed) > 0) {
     allocations.fetch_add(1, std::memory_order_relaxed);
     ++allocations_here;
@@ -20,7 +20,7 @@ void* allocate(std::size_t size, std::size_t alignment) noexcept {
   return std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
 }
 
-void* allocate_or_throw(std::size_t size, std::size_t alignment) {
+[[maybe_unused]] void* allocate_or_throw(std::size_t size, std::size_t alignment) {
   void* memory = allocate(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
@@ -28,6 +28,7 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
+#if !defined(__clang__) || !__has_feature(thread_sanitizer)
 void* operator new(std::size_t size) { return allocate_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
@@ -39,6 +40,7 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
 
 namespace incipit {
 

@@ -5,7 +5,8 @@
 
 namespace incipit {
 
-/// Calls of operator new while at least one AllocationCount lives.
+/// Calls of operator new while at least one AllocationCount lives. Clang's ThreadSanitizer has operators of its own,
+/// which count nothing.
 class AllocationCount {
  public:
   AllocationCount();
