@@ -28,7 +28,12 @@ std::atomic<int> watchers{0};
 
 }  // namespace
 
-#if !defined(__clang__) || !__has_feature(thread_sanitizer)
+#if defined(__clang__)
+#if __has_feature(thread_sanitizer)
+#define HAS_OPERATORS
+#endif
+#endif
+#ifndef HAS_OPERATORS
 void* operator new(std::size_t size) { return allocate_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
