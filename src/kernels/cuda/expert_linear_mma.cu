@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2)
   const LinearFinish finish = expert_finish(params, expert);
   const auto warp = static_cast<int32_t>(threadIdx.x) / warp_size;
   const int32_t first_packed = static_cast<int32_t>(blockIdx.y) * tile_packed;
-  const auto shared = static_cast<uint32_t>(__cvta_generic_to_shared(tiles));
+  const uint32_t shared = shared_address(tiles);
   const int32_t steps = (params.k * static_cast<int32_t>(sizeof(INPUT)) + step_bytes - 1) / step_bytes;
 
   // Rows beyond the last are the last one again: their sums are dropped.
