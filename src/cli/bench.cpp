@@ -29,7 +29,7 @@ namespace {
 struct BenchOptions {
   std::filesystem::path engine;
   std::optional<std::string> prompts, trace;
-  int32_t decode = 64, decode_context = 0, repeat = 7;
+  int32_t cached = 0, decode = 64, decode_context = 0, decode_batch = 1, repeat = 7;
   int threads = 0;
   bool json = false, no_save = false, steps = false;
 };
@@ -150,12 +150,22 @@ void print_profiles(const std::vector<Profile>& profiles) {
   }
 }
 
+std::string name_of(const Measurement& result, const BenchOptions& options) {
+  std::string name = fmt::format("{} {}", result.kind, result.tokens);
+  if (result.kind == "ttft" && result.context > 0) name += fmt::format(", {} cached", result.context);
+  if (result.kind == "decode" && options.decode_context > 0) name += fmt::format(" after {}", result.context);
+  if (result.shape.sequences > 1) name += fmt::format(", {} at once", result.shape.sequences);
+  return name;
+}
+
 int bench(const BenchOptions& options) {
   const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
   const plan::Plan& plan = gateway->engine().plan();
   MeasureOptions measured;
   measured.decode = options.decode;
   measured.decode_context = options.decode_context;
+  measured.decode_batch = options.decode_batch;
+  measured.cached = options.cached;
   measured.repeat = options.repeat;
   if (options.prompts) {
     measured.prompts = parse_integers(*options.prompts, "--prompt", 1);
@@ -194,8 +204,7 @@ int bench(const BenchOptions& options) {
     const double multiple = results[i].ms_median / limit;
     table[i].as_object()["limit_ms"] = limit;
     table[i].as_object()["multiple"] = multiple;
-    std::string name = fmt::format("{} {}", results[i].kind, results[i].tokens);
-    if (options.decode_context > 0 && results[i].kind == "decode") name += fmt::format(" after {}", results[i].context);
+    const std::string name = name_of(results[i], options);
     if (multiple < 1) wrong += (wrong.empty() ? "" : ", ") + fmt::format("{} ({:.3f})", name, multiple);
     if (options.json) continue;
     print(fmt::format("{:<12} {:9.3f} ms{}   limit {:9.3f} ms   multiple {:6.2f}   ({} runs)\n", name,
@@ -229,13 +238,19 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
       ->transform(integer_from(0))
       ->capture_default_str();
+  command->add_option("--cached", options->cached, "Longer prompts also behind as many tokens in the prefix cache")
+      ->transform(integer_from(1));
   command->add_option("--decode-context", options->decode_context, "Tokens before the decoded ones (default: 128)")
       ->transform(integer_from(1));
+  command->add_option("--decode-batch", options->decode_batch, "Sequences that decode at once")
+      ->transform(integer_from(1))
+      ->capture_default_str();
   command->add_option("--repeat", options->repeat, "Most repetitions of each")
       ->transform(integer_from(1))
       ->capture_default_str();
   add_threads(*command, options->threads);
-  command->add_flag("--steps", options->steps, "Where the time goes, by kind of step");
+  command->add_flag("--steps", options->steps,
+                    "Where the time goes, by kind of step: of the longest prompt, and of one sequence's token");
   add_text(*command, "--trace", options->trace,
            "Write the longest prompt and some decoded tokens, step by step, as a JSON trace for Perfetto; an earlier "
            "trace is replaced");

@@ -26,7 +26,7 @@ struct EvalOptions {
 
 int eval(const EvalOptions& options) {
   const std::string text = read_text(options.text);
-  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
+  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   const std::string name = is_standard(options.text) ? "standard input" : options.text.string();
   EncodeOptions encode;
   encode.add_special_tokens = false;

@@ -59,8 +59,9 @@ void print_baseline(const boost::json::value& record) {
     const boost::json::value* time = one->if_contains("ms_median");
     if (time == nullptr || !time->is_number()) continue;
     const std::string context = one->contains("context") ? " after " + json_text(*one, "context") : "";
-    print(fmt::format("    {} {}{}: {:.3f} ms\n", json_text(*one, "kind"), json_text(*one, "tokens"), context,
-                      time->to_number<double>()));
+    const std::string sequences = one->contains("sequences") ? ", " + json_text(*one, "sequences") + " at once" : "";
+    print(fmt::format("    {} {}{}{}: {:.3f} ms\n", json_text(*one, "kind"), json_text(*one, "tokens"), context,
+                      sequences, time->to_number<double>()));
   }
 }
 

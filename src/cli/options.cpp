@@ -78,10 +78,10 @@ std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int t
   SessionOptions& session = options.session;
   session.threads = threads;
   session.executor.profile = use == GatewayUse::profile;
-  session.prefix_cache = use == GatewayUse::serve || use == GatewayUse::serve_checked;
+  session.prefix_cache = use != GatewayUse::evaluate && use != GatewayUse::profile;
   session.check_weights = use == GatewayUse::serve;
   auto gateway = std::make_unique<Gateway>(Engine::open(engine), options);
-  if (use == GatewayUse::serve_checked || use == GatewayUse::measure) check_weights(gateway->engine());
+  if (use != GatewayUse::serve && use != GatewayUse::profile) check_weights(gateway->engine());
   return gateway;
 }
 

@@ -24,10 +24,10 @@ std::string readable_bytes(double bytes);
 /// "412 ms", "3.2 s", "2 min 5 s".
 std::string readable_seconds(double seconds);
 
-/// What a gateway is for. `serve` and `serve_checked` keep prefixes; the others compute every prompt, and may use the
-/// executor alone. `profile` times every step. The weights are checked behind the first token for `serve`, and
-/// before anything is computed for `serve_checked` and `measure`, whose results are kept.
-enum class GatewayUse : uint8_t { serve, serve_checked, measure, profile };
+/// What a gateway is for. `serve`, `serve_checked` and `measure` keep prefixes; the others compute every prompt, and
+/// may use the executor alone. `profile` times every step. The weights are checked behind the first token for `serve`,
+/// and before anything is computed for `serve_checked`, `measure` and `evaluate`, whose results are kept.
+enum class GatewayUse : uint8_t { serve, serve_checked, measure, evaluate, profile };
 std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use);
 /// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
 void check_weights(const Engine& engine);

@@ -164,7 +164,7 @@ GreedyAgreement compare_greedy(Gateway& gateway, const GoldenFile& golden) {
 
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
-  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
+  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   const std::string precision(text(gateway->engine().plan().precision()));
   const double tolerance = options.tolerance ? *options.tolerance : weight_format(precision).tolerance;
   if (golden.vocabulary != gateway->limits().vocabulary) {

@@ -14,7 +14,7 @@ namespace {
 
 Work work_of_step(std::string_view problem, bool over_rows, const PassShape& shape) {
   if (over_rows && !shape.sampled) return {};
-  return work_of(problem, over_rows ? 1 : shape.tokens, shape.first_position + shape.tokens);
+  return work_of(problem, over_rows ? 1 : shape.tokens, shape.first_position + shape.tokens, shape.sequences);
 }
 
 bool over_rows(const plan::Step& step) { return step.axis() == plan::Axis::rows; }

@@ -19,11 +19,12 @@ namespace incipit {
 class Engine;
 class Progress;
 
-/// One sequence's pass: `tokens` new tokens behind `first_position` cached ones.
+/// A pass of so many sequences alike: of each, `tokens` new tokens behind `first_position` cached ones.
 struct PassShape {
   int64_t first_position = 0;
   int64_t tokens = 0;
   bool sampled = true;  // the last of them; a prompt's earlier passes sample none
+  int64_t sequences = 1;
 };
 
 /// What this machine can do at most.

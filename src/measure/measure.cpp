@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
 #include <chrono>
 #include <ctime>
+#include <deque>
 
 #include "base/cpu.h"
 #include "base/cuda_driver.h"
@@ -27,10 +29,10 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// Ids spread over the vocabulary, always the same.
-std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary) {
+/// Ids spread over the vocabulary, always the same for a seed.
+std::vector<int32_t> make_prompt(int32_t tokens, int32_t vocabulary, uint64_t seed = 1) {
   std::vector<int32_t> ids;
-  uint64_t state = 1;
+  uint64_t state = seed;
   while (static_cast<int32_t>(ids.size()) < tokens) {
     state = state * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's
     ids.push_back(static_cast<int32_t>((state >> 33) % static_cast<uint64_t>(vocabulary)));
@@ -45,16 +47,34 @@ int32_t decoding_prompt(const MeasureOptions& options, int32_t context) {
   return std::max(1, std::min(usual, context - options.decode));
 }
 
-/// When each token was there, in milliseconds after its request.
-std::vector<double> arrivals(Gateway& gateway, int32_t prompt, int32_t new_tokens) {
-  Request request = measured_request(gateway, prompt, new_tokens);
+StreamUpdate read_to_end(const Gateway& gateway, TokenStream& stream) {
+  StreamUpdate all = stream.read_to_end();
+  if (all.finish == FinishReason::failed) throw Error(gateway.engine().path().string(), all.failure);
+  return all;
+}
+
+struct FirstToken {
+  double ms = 0;
+  int32_t cached_tokens = 0;  // of the prompt
+};
+
+FirstToken time_first_token(Gateway& gateway, Request request) {
   const auto start = Clock::now();
   TokenStream stream(gateway, std::move(request));
-  const StreamUpdate all = stream.read_to_end();
-  if (all.finish == FinishReason::failed) throw Error(gateway.engine().path().string(), all.failure);
-  std::vector<double> times;
-  for (const Clock::time_point time : all.times) times.push_back(milliseconds(time - start));
-  return times;
+  const StreamUpdate all = read_to_end(gateway, stream);
+  return {milliseconds(all.times.front() - start), all.cached_tokens};
+}
+
+/// Times between `tokens` + 1 tokens of the last of some sequences, while all of them decode.
+void add_gaps(Gateway& gateway, int32_t sequences, int32_t prompt, int32_t tokens, std::vector<double>& gaps) {
+  // The others begin before and must not end before: a step for each that is behind them, and some.
+  const int32_t more = sequences == 1 ? 0 : 2 * sequences + 16;
+  const int32_t longest = std::min(gateway.limits().max_context - prompt, tokens + 1 + more);
+  std::deque<TokenStream> others;
+  for (int32_t i = 1; i < sequences; ++i) others.emplace_back(gateway, measured_request(gateway, prompt, longest));
+  TokenStream last(gateway, measured_request(gateway, prompt, tokens + 1));
+  const StreamUpdate all = read_to_end(gateway, last);
+  for (size_t i = 1; i < all.times.size(); ++i) gaps.push_back(milliseconds(all.times[i] - all.times[i - 1]));
 }
 
 /// Repeats `once`, which adds its times, within the bounds of the options. Returns the number of runs.
@@ -71,14 +91,59 @@ int32_t repeat(const MeasureOptions& options, Progress& progress, Once&& once) {
   return runs;
 }
 
+Measurement measure_prompt(Gateway& gateway, int32_t tokens, const MeasureOptions& options, Progress& progress) {
+  const auto once = [&] { return time_first_token(gateway, measured_request(gateway, tokens, 1)).ms; };
+  once();
+  progress.advance(1);
+  std::vector<double> times;
+  const int32_t runs = repeat(options, progress, [&] { times.push_back(once()); });
+  return {"ttft", tokens, 0, median(times), runs, {0, tokens}};
+}
+
+/// The prompts begin alike and end differently.
+Measurement measure_cached_prompt(Gateway& gateway, int32_t tokens, const MeasureOptions& options, Progress& progress) {
+  const Request first = measured_request(gateway, tokens, 1);
+  uint64_t seed = 2;
+  const auto once = [&] {
+    Request request = first;
+    std::ranges::copy(make_prompt(tokens - options.cached, gateway.limits().vocabulary, seed++),
+                      request.prompt.begin() + options.cached);
+    return time_first_token(gateway, std::move(request));
+  };
+  once();
+  const int32_t cached = once().cached_tokens;
+  if (cached == 0) {
+    throw Error("--cached", fmt::format("none of {} tokens came from the prefix cache", options.cached),
+                "give more");
+  }
+  progress.advance(1);
+  std::vector<double> times;
+  const int32_t runs = repeat(options, progress, [&] { times.push_back(once().ms); });
+  return {"ttft", tokens, cached, median(times), runs, {cached, tokens - cached}};
+}
+
+Measurement measure_decoding(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
+  const int32_t context = gateway.limits().max_context, sequences = options.decode_batch;
+  const int32_t prompt = decoding_prompt(options, context);
+  const int32_t tokens = std::min(options.decode, context - prompt);
+  std::vector<double> gaps;
+  add_gaps(gateway, sequences, prompt, 1, gaps);
+  gaps.clear();
+  progress.advance(1);
+  const int32_t runs = repeat(options, progress, [&] { add_gaps(gateway, sequences, prompt, tokens, gaps); });
+  return {"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1, true, sequences}};
+}
+
 }  // namespace
 
 Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tokens) {
+  static std::atomic<uint64_t> salt{0};
   Request request;
   request.prompt = make_prompt(prompt, gateway.limits().vocabulary);
   request.max_new_tokens = new_tokens;
   request.ignore_end = true;
   request.detokenize = false;
+  request.cache_salt = ++salt;
   return request;
 }
 
@@ -94,33 +159,28 @@ void check_measurable(const Gateway& gateway, const MeasureOptions& options) {
     throw Error("--decode-context", fmt::format("the engine's context is {}", context), "give fewer tokens");
   }
   if (options.decode > 0 && context < 2) throw Error("--decode", "the engine's context is 1", "give 0");
+  if (options.cached > 0 && std::ranges::none_of(options.prompts, [&](int32_t n) { return n > options.cached; })) {
+    throw Error("--cached", fmt::format("no prompt has more than {} tokens", options.cached), "give a longer --prompt");
+  }
+  const int32_t most = gateway.limits().max_sequences;
+  if (options.decode_batch > most) {
+    throw Error("--decode-batch", fmt::format("the engine has {} sequences at once", most),
+                "give fewer, or build the engine with a larger --max-batch");
+  }
 }
 
 std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
   check_measurable(gateway, options);
-  const int32_t context = gateway.limits().max_context;
-  std::vector<Measurement> results;
-  const int64_t results_wanted = static_cast<int64_t>(options.prompts.size()) + (options.decode > 0 ? 1 : 0);
+  const auto is_cached = [&](int32_t tokens) { return options.cached > 0 && tokens > options.cached; };
+  const int64_t results_wanted =
+      std::ssize(options.prompts) + std::ranges::count_if(options.prompts, is_cached) + (options.decode > 0 ? 1 : 0);
   progress.stage("measuring", results_wanted * (1 + options.repeat), "runs");
+  std::vector<Measurement> results;
   for (const int32_t tokens : options.prompts) {
-    arrivals(gateway, tokens, 1);
-    progress.advance(1);
-    std::vector<double> times;
-    const int32_t runs = repeat(options, progress, [&] { times.push_back(arrivals(gateway, tokens, 1).front()); });
-    results.push_back({"ttft", tokens, 0, median(times), runs, {0, tokens}});
+    results.push_back(measure_prompt(gateway, tokens, options, progress));
+    if (is_cached(tokens)) results.push_back(measure_cached_prompt(gateway, tokens, options, progress));
   }
-  if (options.decode > 0) {
-    const int32_t prompt = decoding_prompt(options, context);
-    const int32_t tokens = std::min(options.decode, context - prompt);
-    arrivals(gateway, prompt, 2);
-    progress.advance(1);
-    std::vector<double> gaps;
-    const int32_t runs = repeat(options, progress, [&] {
-      const std::vector<double> times = arrivals(gateway, prompt, tokens + 1);
-      for (size_t i = 1; i < times.size(); ++i) gaps.push_back(times[i] - times[i - 1]);
-    });
-    results.push_back({"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1}});
-  }
+  if (options.decode > 0) results.push_back(measure_decoding(gateway, options, progress));
   progress.finish();
   return results;
 }
@@ -134,7 +194,8 @@ boost::json::array to_json(const std::vector<Measurement>& results) {
   boost::json::array array;
   for (const Measurement& result : results) {
     boost::json::object one{{"kind", result.kind}, {"tokens", result.tokens}, {"ms_median", result.ms_median}};
-    if (result.kind == "decode") one["context"] = result.context;
+    if (result.context > 0) one["context"] = result.context;
+    if (result.shape.sequences > 1) one["sequences"] = result.shape.sequences;
     array.push_back(std::move(one));
   }
   return array;

@@ -35,7 +35,7 @@ Work expert_work(const ExpertLinear::Problem& problem, int64_t rows) {
           read * weight_bytes(problem.weight())};
 }
 
-Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t context) {
+Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t context, int64_t sequences) {
   // Query i of `rows` stands at position context − rows + i and sees one key more than the one before it.
   double keys = 0;
   for (int64_t i = 0; i < rows; ++i) {
@@ -45,23 +45,25 @@ Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t con
   const int64_t earlier = context - rows;
   const int64_t read = problem.window > 0 ? std::min<int64_t>(earlier, problem.window) : earlier;
   Work work;
-  work.operations = 4.0 * problem.heads * problem.head_dim * keys;
+  work.operations = 4.0 * problem.heads * problem.head_dim * keys * static_cast<double>(sequences);
   work.arithmetic = problem.cache;
   work.bytes = 2.0 * problem.kv_heads * problem.head_dim * static_cast<double>(size_of(problem.cache)) *
-               static_cast<double>(read);
+               static_cast<double>(read * sequences);
   return work;
 }
 
 }  // namespace
 
-Work work_of(std::string_view problem, int64_t rows, int64_t context) {
+Work work_of(std::string_view problem, int64_t rows, int64_t context, int64_t sequences) {
   const std::string_view family = family_of(problem);
-  if (family == Linear::Problem::family) return linear_work(problem_from_text<Linear::Problem>(problem), rows);
+  if (family == Linear::Problem::family) {
+    return linear_work(problem_from_text<Linear::Problem>(problem), rows * sequences);
+  }
   if (family == ExpertLinear::Problem::family) {
-    return expert_work(problem_from_text<ExpertLinear::Problem>(problem), rows);
+    return expert_work(problem_from_text<ExpertLinear::Problem>(problem), rows * sequences);
   }
   if (family == Attention::Problem::family) {
-    return attention_work(problem_from_text<Attention::Problem>(problem), rows, context);
+    return attention_work(problem_from_text<Attention::Problem>(problem), rows, context, sequences);
   }
   return {};
 }

@@ -380,18 +380,31 @@ TEST(Bench, MeasuresAgainstTheLimitAndKeepsABaseline) {
   EXPECT_EQ(run_program({"inspect", engine, "--check"}).status, 0) << "the body is untouched";
 }
 
-TEST(Bench, SavesNothingWhenAskedAndRefusesLongPrompts) {
+TEST(Bench, TimesCachedPromptsAndSeveralSequencesAndSavesNothingWhenAsked) {
   const TemporaryDirectory directory;
   const std::string engine = directory / "x.engine";
   std::filesystem::copy_file(tiny_engine(), engine);
   // A model of this size runs out of the innermost caches: its multiples are not the matter here.
   const Ran ran =
-      run_program({"bench", engine, "--prompt", "32", "--decode", "2", "--repeat", "1", "--threads", "1", "--no-save"});
-  EXPECT_THAT(ran.out,
-              AllOf(HasSubstr("ceilings"), HasSubstr("ttft 32"), HasSubstr("decode 2"), HasSubstr("multiple")));
+      run_program({"bench", engine, "--prompt", "4,48", "--cached", "40", "--decode", "3", "--decode-context", "5",
+                   "--decode-batch", "3", "--repeat", "1", "--threads", "1", "--no-save"});
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("ceilings"), HasSubstr("multiple"), HasSubstr("ttft 4 "), HasSubstr("ttft 48 "),
+                             HasSubstr("ttft 48, 40 cached "), HasSubstr("decode 3 after 5, 3 at once ")));
+  EXPECT_THAT(ran.out, Not(HasSubstr("ttft 4, ")));
   EXPECT_EQ(run_program({"inspect", engine, "--trailer"}).out, "");
-  expect_refused(run_program({"bench", engine, "--prompt", "100000"}), 1, "--prompt");
-  expect_refused(run_program({"bench", engine, "--trace", directory / "absent" / "trace.json"}), 1, "trace.json");
+}
+
+TEST(Bench, RefusesWhatTheEngineCannotHold) {
+  const std::string engine = tiny_engine();
+  const auto refused = [&](const std::vector<std::string>& options, const char* text) {
+    std::vector<std::string> words{"bench", engine, "--no-save"};
+    words.insert(words.end(), options.begin(), options.end());
+    expect_refused(run_program(words), 1, text);
+  };
+  refused({"--prompt", "100000"}, "--prompt");
+  refused({"--trace", "absent/trace.json"}, "trace.json");
+  refused({"--prompt", "16", "--cached", "16"}, "--cached: no prompt has more than 16 tokens; give a longer --prompt");
+  refused({"--decode-batch", "1024"}, "--decode-batch: the engine has");
 }
 
 TEST(Inspect, ShowsAnEngine) {

@@ -20,6 +20,9 @@ TEST(Work, CountsAProductByHand) {
   EXPECT_EQ(work.operations, 2.0 * 10 * 32 * 64);
   EXPECT_EQ(work.bytes, 2.0 * 32 * 64);
   EXPECT_EQ(work.arithmetic, DType::bf16);
+  const Work several = work_of(to_text(problem), 1, 10, 10);
+  EXPECT_EQ(several.operations, work.operations);
+  EXPECT_EQ(several.bytes, work.bytes) << "read once for all";
 }
 
 TEST(Work, CountsOnlyTheKeysThatAQuerySees) {
@@ -32,6 +35,7 @@ TEST(Work, CountsOnlyTheKeysThatAQuerySees) {
   EXPECT_EQ(work_of(to_text(problem), 3, 3).bytes, 0);
   EXPECT_EQ(work_of(to_text(problem), 1, 101).operations, 4.0 * 4 * 8 * 101);
   EXPECT_EQ(work_of(to_text(problem), 1, 101).bytes, 2.0 * 2 * 8 * 2 * 100);
+  EXPECT_EQ(work_of(to_text(problem), 1, 101, 3).bytes, 3 * 2.0 * 2 * 8 * 2 * 100) << "each has its own";
   problem.window = 16;
   EXPECT_EQ(work_of(to_text(problem), 1, 101).operations, 4.0 * 4 * 8 * 16);
   EXPECT_EQ(work_of(to_text(problem), 1, 101).bytes, 2.0 * 2 * 8 * 2 * 16);
