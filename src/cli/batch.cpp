@@ -268,6 +268,7 @@ struct Running {
   Line* line = nullptr;
   BatchLine parsed;
   std::string model;
+  RequestBody body = {};
   BatchResult result = {};
 };
 
@@ -344,30 +345,29 @@ class BatchRun {
       if (const auto* object = parsed.if_object(); object != nullptr && object->contains("custom_id")) {
         if (const auto* id = object->at("custom_id").if_string()) custom_id = std::string(*id);
       }
-      Running running{&line, parse_batch_line(parsed), model_, {}};
-      const BatchContext context{gateway_.default_sampling(), gateway_.tokenizer(), chat_ ? &*chat_ : nullptr,
-                                 &chat_variables_};
-      Request request = parse_batch_body(parsed, running.parsed, context, line.seed);
-      if (const auto* model = parsed.at("body").as_object().if_contains("model");
-          model != nullptr && model->is_string()) {
-        running.model = std::string(model->get_string());
-      }
-      start(std::move(request), std::move(running));
+      Running running{&line, parse_batch_line(parsed), model_};
+      const BodyContext context{gateway_.default_sampling(), gateway_.tokenizer(), chat_ ? &*chat_ : nullptr,
+                                &chat_variables_, line.seed};
+      running.body = parse_batch_body(parsed, running.parsed, context);
+      if (!running.body.model.empty()) running.model = running.body.model;
+      start(std::move(running));
     } catch (const BadRequest& fault) {
       refuse(line, custom_id, fault);
     }
   }
 
-  void start(Request request, Running running) {
+  void start(Running running) {
     try {
       const auto one = std::make_shared<Running>(std::move(running));
-      gateway_.submit(std::move(request), [one, finished = finished_](const TokenEvent& event) {
-        one->result.text += event.text;
-        one->result.prompt_tokens = event.prompt_tokens;
-        one->result.cached_tokens = event.cached_tokens;
-        one->result.new_tokens = event.new_tokens;
+      gateway_.submit(one->body.request_of(0), [one, finished = finished_](const TokenEvent& event) {
+        ChoiceOutput& output = one->result.output;
+        output.text += event.text;
+        if (event.token.id >= 0 && (one->body.logprobs || one->body.return_token_ids)) {
+          output.tokens.push_back(event.token);
+        }
+        one->result.usage = {event.prompt_tokens, event.cached_tokens, event.new_tokens};
         one->result.failure = event.failure;
-        one->result.finish = event.finish;
+        output.finish = event.finish;
         if (event.finish != FinishReason::none) finished->add(one);
       });
       ++running_;
@@ -387,10 +387,11 @@ class BatchRun {
     gateway_.check();  // no answer is kept of an engine that is not to be trusted
     for (const std::shared_ptr<Running>& one : finished) {
       --running_;
-      output_.append(answer_line(one->line->id, one->parsed, one->model, std::time(nullptr), one->result));
+      output_.append(answer_line(one->line->id, one->parsed, one->body, gateway_.tokenizer(), one->model,
+                                 std::time(nullptr), one->result));
       ++answered_;
-      failed_ += one->result.finish == FinishReason::failed ? 1 : 0;
-      tokens_ += one->result.new_tokens;
+      failed_ += one->result.output.finish == FinishReason::failed ? 1 : 0;
+      tokens_ += one->result.usage.new_tokens;
       progress_.advance(1);
     }
   }
