@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <exception>
 #include <future>
@@ -46,6 +47,7 @@ struct Gateway::State {
   RequestId next_id = 1;
   bool stopping = false;
   std::exception_ptr broken;  // the first step that could not be run
+  SessionLoad load;           // as of the last step
 
   std::map<RequestId, SequenceId> running;  // the engine's thread's
   std::thread thread;                       // last: it uses all of the above
@@ -107,6 +109,9 @@ struct Gateway::State {
       }
       session->abandon(error.what());
     }
+    const SessionLoad now = session->load();
+    const std::lock_guard lock(mutex);
+    load = now;
   }
 
   void carry_out(Submission& submission) {
@@ -211,6 +216,14 @@ void Gateway::cancel(RequestId id) { state_->push(Cancellation{id}); }
 void Gateway::check() const {
   const std::lock_guard lock(state_->mutex);
   if (state_->broken) std::rethrow_exception(state_->broken);
+}
+
+SessionLoad Gateway::load() const {
+  const std::lock_guard lock(state_->mutex);
+  SessionLoad load = state_->load;
+  load.waiting = static_cast<int32_t>(state_->requests) - load.running;
+  load.waiting = std::max(load.waiting, 0);
+  return load;
 }
 
 void Gateway::run_alone(const std::function<void(Session&)>& work) {

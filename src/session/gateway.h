@@ -13,13 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "session/session.h"
+#include "session/token_source.h"
 
 namespace incipit {
-
-/// A request's number at its gateway.
-using RequestId = uint64_t;
 
 struct GatewayOptions {
   SessionOptions session;
@@ -27,29 +24,22 @@ struct GatewayOptions {
   size_t most_requests = 1 << 16;
 };
 
-/// The gateway has as many requests as it takes.
-class Overloaded : public Error {
- public:
-  using Error::Error;
-};
-
-class Gateway {
+class Gateway : public TokenSource {
  public:
   /// Opens a session and starts its thread. Throws Error as Session does.
   explicit Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options = {});
   /// Cancels what runs, tells its listeners and waits for the thread.
-  ~Gateway();
+  ~Gateway() override;
 
   // ---- from any thread
-  /// Queues a request. `listener` is called on the engine's thread, with this request's id, until an event says that it
-  /// has finished; it must not block, and may call submit() and cancel(). Throws Error when the request can never run,
-  /// Overloaded when there are too many.
-  RequestId submit(Request request, Session::Listener listener);
-  /// Ends a request soon with FinishReason::cancelled; nothing happens when it has ended.
-  void cancel(RequestId id);
+  /// The listener is called on the engine's thread.
+  RequestId submit(Request request, Session::Listener listener) override;
+  void cancel(RequestId id) override;
   /// Throws what a step could not be run for (altered weights), if there was such a thing. Requests have failed then,
   /// and submit() throws the same.
-  void check() const;
+  void check() const override;
+  /// As of the last step; what was submitted since counts as waiting.
+  SessionLoad load() const override;
   /// Runs `work` on the engine's thread when no request runs, while others wait; returns when it is done, and throws
   /// what it throws. For what needs the executor to itself: evaluation, measuring by steps.
   void run_alone(const std::function<void(Session&)>& work);

@@ -284,6 +284,16 @@ bool Session::step() {
   return !state.in_flight.empty() || !state.live.empty();
 }
 
+SessionLoad Session::load() const {
+  const Scheduler& scheduler = state_->scheduler;
+  SessionLoad load{scheduler.waiting(), scheduler.running(), 0};
+  for (size_t g = 0; g < scheduler.limits().groups.size(); ++g) {
+    const double free = scheduler.free_pages(static_cast<int32_t>(g));
+    load.pages_held = std::max(load.pages_held, 1 - free / std::max(1, scheduler.limits().groups[g].pages));
+  }
+  return load;
+}
+
 void Session::finish_check(std::chrono::milliseconds longest) {
   if (state_->check) state_->check->finish(longest);
 }

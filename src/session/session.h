@@ -55,6 +55,12 @@ struct SessionOptions {
   bool check_weights = false;
 };
 
+/// What there is to do.
+struct SessionLoad {
+  int32_t waiting = 0, running = 0;  // requests
+  double pages_held = 0;             // by sequences: the share of the cache group that has least left
+};
+
 class Session {
  public:
   Session(std::shared_ptr<const Engine> engine, const SessionOptions& options);
@@ -82,6 +88,7 @@ class Session {
   Executor& executor();
   const Tokenizer* tokenizer() const;  // null when the engine has none
   std::span<const int32_t> end_ids() const;
+  SessionLoad load() const;
   /// The engine's generation defaults as sampling parameters (temperature, top_p, …; greedy where it says so).
   SamplingParameters default_sampling() const;
 

@@ -1,0 +1,40 @@
+// Where requests go and tokens come from, for any thread: a Gateway, or a test's script.
+#pragma once
+
+#include <cstdint>
+
+#include "base/error.h"
+#include "session/session.h"
+
+namespace incipit {
+
+/// A request's number at its source.
+using RequestId = uint64_t;
+
+/// The source has as many requests as it takes.
+class Overloaded : public Error {
+ public:
+  using Error::Error;
+};
+
+/// All functions may be called from any thread.
+class TokenSource {
+ public:
+  TokenSource() = default;
+  virtual ~TokenSource() = default;
+  TokenSource(const TokenSource&) = delete;
+  TokenSource& operator=(const TokenSource&) = delete;
+
+  /// Queues a request. `listener` is called on the source's thread, with this request's id, until an event says that it
+  /// has finished; it must not block, and may call submit() and cancel(). Throws Error when the request can never run,
+  /// Overloaded when there are too many.
+  virtual RequestId submit(Request request, Session::Listener listener) = 0;
+  /// Ends a request soon with FinishReason::cancelled; nothing happens when it has ended.
+  virtual void cancel(RequestId id) = 0;
+  /// Throws what no request can be run for any more (altered weights), if there is such a thing.
+  virtual void check() const = 0;
+  /// What waits and runs.
+  virtual SessionLoad load() const = 0;
+};
+
+}  // namespace incipit
