@@ -23,6 +23,7 @@ void add_eval(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 void add_detokenize(CLI::App& app, Action& action);
 void add_render(CLI::App& app, Action& action);
+void add_serve(CLI::App& app, Action& action);
 
 constexpr int exit_failure = 1;
 constexpr int exit_usage = 2;

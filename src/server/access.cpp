@@ -1,0 +1,68 @@
+#include "server/access.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace incipit {
+namespace {
+
+/// Takes as long for any two keys of the same lengths.
+bool is_same_secret(std::string_view given, std::string_view key) {
+  unsigned difference = given.size() == key.size() ? 0 : 1;
+  for (size_t i = 0; i < given.size(); ++i) {
+    difference |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(key[i % key.size()]);
+  }
+  return difference == 0;
+}
+
+/// "localhost" of "localhost:8000", "::1" of "[::1]:8000".
+std::string name_of_host(std::string_view host) {
+  if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
+  return std::string(host.substr(0, host.rfind(':')));
+}
+
+bool is_given(std::string_view name, const std::vector<std::string>& allowed) {
+  return std::ranges::any_of(allowed, [&](const std::string& one) { return one == "*" || one == name; });
+}
+
+}  // namespace
+
+ApiKeys ApiKeys::read(const std::filesystem::path& path) {
+  std::vector<std::string> keys;
+  std::istringstream lines(read_text_file(path));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty() && !line.starts_with('#')) keys.push_back(line);
+  }
+  if (keys.empty()) throw Error(path.string(), "it has no keys", "give one a line");
+  return ApiKeys(std::move(keys));
+}
+
+bool ApiKeys::accept(std::string_view authorization) const {
+  constexpr std::string_view scheme = "Bearer ";
+  if (!authorization.starts_with(scheme)) return false;
+  authorization.remove_prefix(scheme.size());
+  bool found = false;
+  for (const std::string& key : keys_) found |= is_same_secret(authorization, key);
+  return found;
+}
+
+bool is_allowed_host(std::string_view host, const std::vector<std::string>& allowed) {
+  const std::string name = name_of_host(host);
+  in6_addr address{};
+  return name == "localhost" || ::inet_pton(AF_INET, name.c_str(), &address) == 1 ||
+         ::inet_pton(AF_INET6, name.c_str(), &address) == 1 || is_given(name, allowed);
+}
+
+bool is_allowed_origin(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed) {
+  const size_t scheme = origin.find("://");
+  const bool same = scheme != std::string_view::npos && origin.substr(scheme + 3) == host;
+  return same || is_given(origin, allowed);
+}
+
+}  // namespace incipit

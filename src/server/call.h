@@ -1,0 +1,49 @@
+// A request to an endpoint, and the forms of its answer.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "openai/bad_request.h"
+#include "server/http.h"
+
+namespace incipit {
+
+/// An answer that is an error in OpenAI's shape.
+struct ApiError {
+  int status = 500;
+  std::string message;
+  std::string type = "server_error";
+  std::string parameter = {}, code = {};
+  int retry_after = 0;  // seconds; 0: asking again is of no use
+};
+
+ApiError api_error(const BadRequest& fault);
+boost::json::object body_of(const ApiError& error);
+
+class Call {
+ public:
+  /// `headers` go with every answer.
+  Call(std::shared_ptr<Exchange> exchange, std::string request_id, std::vector<HttpHeader> headers);
+
+  const HttpRequest& request() const { return exchange_->request(); }
+  Exchange& exchange() { return *exchange_; }
+  const std::string& request_id() const { return request_id_; }
+
+  void respond(const boost::json::value& body, std::vector<HttpHeader> more = {});
+  /// An answer that is no JSON.
+  void respond_with(HttpResponse response);
+  void fail(const ApiError& error);
+  /// Server-sent events.
+  void stream(std::shared_ptr<BodySource> source, std::vector<HttpHeader> more = {});
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+  std::string request_id_;
+  std::vector<HttpHeader> headers_;
+};
+
+}  // namespace incipit

@@ -1,0 +1,21 @@
+#include "server/endpoints/endpoints.h"
+
+namespace incipit {
+
+std::span<const Route> routes() {
+  static constexpr Route table[] = {
+      {"GET", "/health", Guard::open, answer_health},
+      {"GET", "/health/live", Guard::open, answer_live},
+      {"GET", "/health/ready", Guard::open, answer_ready},
+      {"GET", "/version", Guard::open, answer_version},
+      {"GET", "/v1/models", Guard::keyed, answer_models},
+      {"GET", "/v1/models/", Guard::keyed, answer_model},
+      {"POST", "/v1/completions", Guard::keyed, answer_completions},
+      {"POST", "/v1/chat/completions", Guard::keyed, answer_chat_completions},
+      {"POST", "/tokenize", Guard::keyed, answer_tokenize},
+      {"POST", "/detokenize", Guard::keyed, answer_detokenize},
+  };
+  return table;
+}
+
+}  // namespace incipit

@@ -1,0 +1,253 @@
+#include "server/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <ctime>
+#include <exception>
+#include <utility>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "openai/fields.h"
+
+namespace incipit {
+namespace {
+
+std::string event_of(std::string_view data) { return fmt::format("data: {}\n\n", data); }
+
+std::string stage_of(std::string_view name, std::chrono::nanoseconds time) {
+  return fmt::format("{};dur={:.3f}", name, std::chrono::duration<double, std::milli>(time).count());
+}
+
+}  // namespace
+
+void Generation::start(std::shared_ptr<Services> services, std::shared_ptr<Call> call, bool chat) {
+  if (services->draining()) {
+    call->fail({503, "the server is stopping", "server_error", "", "stopping", 1});
+    return;
+  }
+  std::shared_ptr<void> admission = services->admit();
+  if (!admission) {
+    call->fail({429, fmt::format("the server has {} requests, and takes no more", services->most_requests()),
+                "rate_limit_error", "", "overloaded", 1});
+    return;
+  }
+  const auto one = std::make_shared<Generation>(services, call, chat, std::move(admission));
+  call->exchange().on_leave([weak = one->weak_from_this()] {
+    if (const auto self = weak.lock()) self->leave();
+  });
+  services->work().add([one] { one->prepare(); });
+}
+
+Generation::Generation(std::shared_ptr<Services> services, std::shared_ptr<Call> call, bool chat,
+                       std::shared_ptr<void> admission)
+    : services_(std::move(services)), call_(std::move(call)), chat_(chat), admission_(std::move(admission)) {}
+
+// ---- the work thread
+
+void Generation::prepare() {
+  try {
+    read_body();
+    submit();
+    if (body_.stream) call_->stream(shared_from_this(), server_timing());
+  } catch (const ApiError& error) {
+    call_->fail(error);
+  } catch (const BadRequest& fault) {
+    call_->fail(api_error(fault));
+  } catch (const Overloaded& error) {
+    call_->fail({429, error.fault(), "rate_limit_error", "", "overloaded", 1});
+  } catch (const Error& error) {
+    call_->fail({400, error.what(), "invalid_request_error"});  // an id outside the vocabulary, an empty prompt …
+  } catch (const std::exception& error) {
+    spdlog::error("request {} failed: {}", call_->request_id(), error.what());
+    call_->fail({500, error.what()});
+  }
+}
+
+void Generation::read_body() {
+  preparing_ = Clock::now();
+  boost::json::value parsed;
+  try {
+    parsed = parse_json(call_->request().body, "the body", LargeIntegers::kept);
+  } catch (const Error& error) {
+    throw BadRequest("", error.what());
+  }
+  parsed_ = Clock::now();
+  const boost::json::object& fields = fields::object_of(parsed, "body");
+  const boost::json::value* name = fields::given(fields, "model");
+  model_ = require_model(services_->models(), name == nullptr ? "" : fields::text_of(*name, "model"));
+  BodyContext context = model_->context();
+  context.seed = services_->random();
+  body_ = read_request_body(fields, chat_, context);
+  if (body_.model.empty()) body_.model = model_->name;
+  for (const std::vector<int32_t>& prompt : body_.prompts) {
+    if (prompt.size() <= static_cast<size_t>(model_->max_context)) continue;
+    throw BadRequest(
+        chat_ ? "messages" : "prompt",
+        fmt::format("the prompt has {} tokens, and the model's context {}", prompt.size(), model_->max_context),
+        "context_length_exceeded");
+  }
+  writer_.emplace(body_, model_->tokenizer, fmt::format("{}-{:016x}", chat_ ? "chatcmpl" : "cmpl", services_->random()),
+                  body_.model, std::time(nullptr));
+}
+
+void Generation::submit() {
+  const size_t choices = body_.choices();
+  outputs_.resize(choices);
+  usages_.resize(choices);
+  finished_.resize(choices);
+  for (size_t i = 0; i < choices; ++i) outputs_[i].choice = i;
+  unfinished_ = choices;
+  submitted_ = Clock::now();
+  try {
+    model_->source->check();
+  } catch (const Error& error) {
+    throw ApiError{500, error.what()};
+  }
+  for (size_t i = 0; i < choices; ++i) {
+    RequestId id = 0;
+    try {
+      id = model_->source->submit(body_.request_of(i),
+                                  [self = shared_from_this(), i](const TokenEvent& event) { self->add(i, event); });
+    } catch (...) {
+      leave();  // those that were submitted go
+      throw;
+    }
+    bool left = false;
+    {
+      const std::lock_guard lock(mutex_);
+      ids_.push_back(id);
+      left = left_;
+    }
+    if (left) model_->source->cancel(id);
+  }
+}
+
+// ---- the engine's thread
+
+void Generation::add(size_t choice, const TokenEvent& event) {
+  bool over = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ChoiceOutput& output = outputs_[choice];
+    output.text += event.text;
+    if (event.token.id >= 0) {
+      if (!first_token_) first_token_ = Clock::now();
+      if (body_.logprobs || body_.return_token_ids) output.tokens.push_back(event.token);
+    }
+    output.finish = event.finish;
+    usages_[choice] = {event.prompt_tokens, event.cached_tokens, event.new_tokens};
+    if (event.finish == FinishReason::failed) failure_ = event.failure;
+    if (event.finish != FinishReason::none) over = --unfinished_ == 0;
+  }
+  if (body_.stream) {
+    call_->exchange().wake();
+  } else if (over) {
+    services_->work().add([self = shared_from_this()] { self->answer_whole(); });
+  }
+}
+
+// ---- the end of an answer that is not streamed: the work thread
+
+void Generation::answer_whole() {
+  const auto bad = std::ranges::find_if(outputs_, [](const ChoiceOutput& output) {
+    return output.finish == FinishReason::failed || output.finish == FinishReason::cancelled;
+  });
+  if (bad != outputs_.end()) {
+    call_->fail(fault_of(bad->finish, failure_));
+    return;
+  }
+  call_->respond(writer_->whole(outputs_, usage()), server_timing());
+}
+
+ApiError Generation::fault_of(FinishReason finish, const std::string& failure) const {
+  if (finish == FinishReason::failed) return {500, failure};
+  if (services_->draining())
+    return {503, "the server stopped before the answer's end", "server_error", "", "stopping", 1};
+  return {400, "the connection's other side was ended before the answer: keep it open", "invalid_request_error", "",
+          "cancelled"};
+}
+
+TokenUsage Generation::usage() const {
+  TokenUsage sum;
+  for (size_t i = 0; i < usages_.size(); ++i) {
+    sum.new_tokens += usages_[i].new_tokens;
+    if (i % static_cast<size_t>(body_.n) != 0) continue;  // a prompt counts once
+    sum.prompt_tokens += usages_[i].prompt_tokens;
+    sum.cached_tokens += usages_[i].cached_tokens;
+  }
+  return sum;
+}
+
+/// The stages that are known when an answer's head goes out.
+std::vector<HttpHeader> Generation::server_timing() const {
+  const HttpRequest& request = call_->request();
+  std::string stages = stage_of("receive", request.received - request.begun) + ", " +
+                       stage_of("wait", preparing_ - request.received) + ", " +
+                       stage_of("parse", parsed_ - preparing_) + ", " + stage_of("render", body_.render_time) + ", " +
+                       stage_of("tokenise", body_.tokenise_time);
+  if (!body_.stream && first_token_) {
+    stages +=
+        ", " + stage_of("first", *first_token_ - submitted_) + ", " + stage_of("rest", Clock::now() - *first_token_);
+  }
+  return {{"server-timing", std::move(stages)}};
+}
+
+// ---- the server's thread
+
+std::string Generation::next() {
+  if (ended_) return {};
+  std::vector<ChoiceOutput> news;
+  bool over = false;
+  std::string failure;
+  {
+    const std::lock_guard lock(mutex_);
+    failure = failure_;
+    for (ChoiceOutput& output : outputs_) {
+      if (finished_[output.choice]) continue;
+      ChoiceOutput& own = news.emplace_back(std::exchange(output, {}));
+      output.choice = own.choice;
+    }
+    over = unfinished_ == 0;
+  }
+  std::string events;
+  for (const ChoiceOutput& output : news) {
+    if (output.finish == FinishReason::failed || output.finish == FinishReason::cancelled) {
+      cancel();
+      ended_ = broken_ = true;
+      return events + event_of(boost::json::serialize(body_of(fault_of(output.finish, failure))));
+    }
+    finished_[output.choice] = output.finish != FinishReason::none;
+    if (output.text.empty() && output.tokens.empty() && !finished_[output.choice]) continue;
+    for (const std::string& chunk : writer_->chunks(output)) events += event_of(chunk);
+  }
+  if (!over) return events;
+  ended_ = true;
+  const std::lock_guard lock(mutex_);
+  if (body_.include_usage) events += event_of(writer_->usage_chunk(usage()));
+  return events + event_of("[DONE]");
+}
+
+std::string Generation::sign_of_life() { return ": nothing new yet\n\n"; }
+
+void Generation::leave() {
+  {
+    const std::lock_guard lock(mutex_);
+    left_ = true;
+  }
+  cancel();
+}
+
+void Generation::cancel() {
+  std::vector<RequestId> ids;
+  {
+    const std::lock_guard lock(mutex_);
+    ids = ids_;
+  }
+  for (const RequestId id : ids) model_->source->cancel(id);
+}
+
+}  // namespace incipit

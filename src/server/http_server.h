@@ -1,0 +1,55 @@
+// A server of HTTP/1.1: connections with keep-alive and pipelining over TCP and UNIX sockets, in one thread of its own.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/http.h"
+
+namespace incipit {
+
+struct HttpLimits {
+  size_t header_bytes = size_t{32} << 10;
+  size_t body_bytes = size_t{4} << 20;
+  size_t pipelined_bytes = size_t{64} << 10;  // read ahead while a request is answered
+  size_t connections = 1024;  // beyond them the one that has been idle for longest goes, or the newest is refused
+  std::chrono::milliseconds header_time{10'000};  // from a request's first byte, or the connection's first moment
+  std::chrono::milliseconds body_time{60'000};
+  std::chrono::milliseconds idle_time{75'000};   // between requests
+  std::chrono::milliseconds write_time{30'000};  // for a client to take anything of its answer
+  std::chrono::milliseconds quiet_time{15'000};  // until a stream gives a sign of life
+  std::chrono::milliseconds linger_time{2'000};  // for what a client still sends behind a refusal
+};
+
+struct HttpServerOptions {
+  std::string host = "127.0.0.1";
+  int port = 8000;     // 0: any that is free; −1: no TCP
+  std::string socket;  // path of a UNIX socket; empty: none
+  HttpLimits limits;
+};
+
+class HttpServer {
+ public:
+  /// Listens and starts the thread. Throws Error naming the address that cannot be listened at.
+  HttpServer(const HttpServerOptions& options, HttpHandler handler);
+  /// Closes what is open.
+  ~HttpServer();
+
+  int port() const;  // the one that is listened at; −1: none
+  /// From any thread: nothing is accepted from now on, idle connections are closed, and others behind their answer.
+  void stop_accepting();
+  /// Waits until every connection has gone; false when that takes longer.
+  bool wait_until_idle(std::chrono::milliseconds longest);
+  /// Tells all that is unanswered that its client has left.
+  void abandon();
+  size_t connections() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace incipit

@@ -1,0 +1,57 @@
+// What the server serves: models by name.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jinja/jinja_template.h"
+#include "openai/request_body.h"
+#include "session/gateway.h"
+
+namespace incipit {
+
+struct ServedModel {
+  std::string name;
+  std::shared_ptr<TokenSource> source;
+  const Tokenizer* tokenizer = nullptr;  // the source's; null when it has none
+  std::optional<JinjaTemplate> chat;
+  boost::json::object chat_variables;
+  SamplingParameters default_sampling;
+  int32_t max_context = 0;
+  int64_t created = 0;  // seconds since 1970
+
+  /// For reading bodies of requests to this model. Valid as long as it.
+  BodyContext context() const;
+};
+
+/// Throws Error for a chat template that cannot be read.
+std::shared_ptr<const ServedModel> served_model(std::string name, std::shared_ptr<Gateway> gateway);
+
+/// Names and what they stand for, for any thread; they may change while requests run, which end on the model they began
+/// on.
+class ModelTable {
+ public:
+  struct Entry {
+    std::string name;
+    std::shared_ptr<const ServedModel> model;
+  };
+
+  /// Several names may stand for one model.
+  void set(const std::string& name, std::shared_ptr<const ServedModel> model);
+  /// Null for an unknown name. No name stands for the only model, if it is the only one.
+  std::shared_ptr<const ServedModel> find(std::string_view name) const;
+  std::vector<Entry> entries() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>> models_;
+};
+
+}  // namespace incipit

@@ -1,0 +1,32 @@
+#include "server/services.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace incipit {
+
+Services::Services(std::shared_ptr<ModelTable> models, size_t most_requests)
+    : models_(std::move(models)), most_requests_(most_requests) {}
+
+uint64_t Services::random() {
+  const std::lock_guard lock(mutex_);
+  return random_();
+}
+
+std::shared_ptr<void> Services::admit() {
+  if (requests_->fetch_add(1) >= most_requests_) {
+    requests_->fetch_sub(1);
+    return nullptr;
+  }
+  return {requests_.get(), [requests = requests_](void*) { requests->fetch_sub(1); }};
+}
+
+std::shared_ptr<const ServedModel> require_model(const ModelTable& models, std::string_view name) {
+  if (auto found = models.find(name)) return found;
+  if (name.empty()) throw ApiError{400, "'model' is missing", "invalid_request_error", "model"};
+  throw ApiError{404, fmt::format("the model '{}' is not served; GET /v1/models lists those that are", name),
+                 "invalid_request_error", "model", "model_not_found"};
+}
+
+}  // namespace incipit

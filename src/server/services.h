@@ -1,0 +1,45 @@
+// What endpoints need of the server. Outlives it in the hands of those whose requests end later.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+
+#include "server/call.h"
+#include "server/served_model.h"
+#include "server/work_thread.h"
+
+namespace incipit {
+
+class Services {
+ public:
+  Services(std::shared_ptr<ModelTable> models, size_t most_requests);
+
+  ModelTable& models() { return *models_; }
+  /// What takes longer than a health check may wait.
+  WorkThread& work() { return work_; }
+  /// From any thread; of no use to who guards a secret.
+  uint64_t random();
+
+  /// A request that is being prepared or answered, as long as this lives; null when there are as many as there may be.
+  std::shared_ptr<void> admit();
+  size_t most_requests() const { return most_requests_; }
+  std::atomic<bool>& draining() { return draining_; }
+
+ private:
+  std::shared_ptr<ModelTable> models_;
+  const size_t most_requests_;
+  std::shared_ptr<std::atomic<size_t>> requests_ = std::make_shared<std::atomic<size_t>>(0);
+  std::atomic<bool> draining_{false};
+  std::mutex mutex_;
+  std::mt19937_64 random_{std::random_device{}()};  // under the mutex
+  WorkThread work_;
+};
+
+/// The model of that name. Throws ApiError (404).
+std::shared_ptr<const ServedModel> require_model(const ModelTable& models, std::string_view name);
+
+}  // namespace incipit

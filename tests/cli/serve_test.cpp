@@ -1,0 +1,84 @@
+// incipit serve: the program itself, from its first line to its last.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/file.h"
+#include "engines.h"
+#include "program.h"
+#include "server/raw_client.h"
+
+namespace incipit {
+namespace {
+
+using testing::HasSubstr;
+
+/// A server in a child, whose standard error goes to a file.
+class Served {
+ public:
+  explicit Served(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "serve");
+    arguments.insert(arguments.end(), {"--port", "0", "--threads", "2"});
+    child_ = start_program(arguments, [this] {
+      const int file = ::open((directory_ / "log").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+      ::dup2(file, STDERR_FILENO);
+    });
+    constexpr std::string_view place = "http://127.0.0.1:";
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (port_ == 0 && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const std::string said = log();
+      if (const size_t at = said.find(place); at != std::string::npos && said.find("/v1", at) != std::string::npos) {
+        port_ = std::stoi(said.substr(at + place.size()));
+      }
+    }
+  }
+  ~Served() {
+    if (child_ > 0) end(SIGKILL);
+  }
+
+  int port() const { return port_; }
+  int end(int signal) {
+    send_signal(child_, signal);
+    return wait_for_program(std::exchange(child_, 0));
+  }
+  std::string log() const {
+    return std::filesystem::exists(directory_ / "log") ? read_text_file(directory_ / "log") : "";
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  pid_t child_ = 0;
+  int port_ = 0;
+};
+
+TEST(Serve, AnswersAsRunDoesUntilItIsAskedToStop) {
+  Served served({classics_engine(), "other=" + classics_engine()});
+  EXPECT_THAT(served.log(), HasSubstr("serving classics (context 512), other (context 512) at http://127.0.0.1:"));
+  const Ran ran = run_program({"run", classics_engine(), "Chapter 1", "--greedy", "--max-tokens", "8", "--json"});
+  RawClient client(served.port());
+  client.post("/v1/completions", {{"model", "other"}, {"prompt", "Chapter 1"}, {"max_tokens", 8}, {"temperature", 0}});
+  const boost::json::object answer = client.read().json();
+  EXPECT_EQ(answer.at("choices").at(0).at("text"), object_of(ran.out).at("text"));
+  client.post(
+      "/v1/chat/completions",
+      {{"messages", {{{"role", "user"}, {"content", "Tell me a story."}}}}, {"max_tokens", 4}, {"stream", true}});
+  EXPECT_EQ(events_of(client.read().body).back(), "[DONE]");
+  client.close();
+  EXPECT_EQ(served.end(SIGTERM), 0);
+  EXPECT_THAT(served.log(), HasSubstr("stopping: what was begun is answered"));
+}
+
+TEST(Serve, RefusesWhatItCannotServe) {
+  expect_refused(run_program({"serve", "nothing.engine", "--port", "0"}), 1, "nothing.engine");
+  expect_refused(run_program({"serve", tiny_engine(), tiny_engine(), "--port", "0"}), 1, "is given twice");
+  expect_refused(run_program({"serve", tiny_engine(), "--host", "nowhere", "--port", "0"}), 1,
+                 "'nowhere' is no address");
+  expect_refused(run_program({"serve", tiny_engine(), "--port", "70000"}), 2, "--port");
+}
+
+}  // namespace
+}  // namespace incipit

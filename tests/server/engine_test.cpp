@@ -1,0 +1,88 @@
+// An engine behind the server: what comes over HTTP is what Transformers says.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "raw_client.h"
+#include "server/server.h"
+#include "session/golden.h"
+
+namespace incipit {
+namespace {
+
+using boost::json::array;
+using boost::json::object;
+using boost::json::value;
+
+struct EngineServer {
+  EngineServer() {
+    GatewayOptions options;
+    options.session.threads = 2;
+    gateway = std::make_shared<Gateway>(reference_engine("llama-mha"), options);
+    models->set("tiny", served_model("tiny", gateway));
+    ServerOptions with;
+    with.http.port = 0;
+    server = std::make_unique<Server>(with, models);
+  }
+  RawResponse post(object body) const {
+    RawClient client(server->port());
+    client.post("/v1/completions", body);
+    return client.read();
+  }
+
+  std::shared_ptr<Gateway> gateway;
+  std::shared_ptr<ModelTable> models = std::make_shared<ModelTable>();
+  std::unique_ptr<Server> server;
+};
+
+TEST(EngineServer, SaysWhatTheModelSays) {
+  const EngineServer served;
+  const Golden golden = Golden::of("llama-mha");
+  std::vector<std::thread> clients;
+  for (size_t i = 0; i < golden.sequences(); ++i) {
+    clients.emplace_back([&, i] {
+      const value expected = boost::json::value_from(golden.continuation(i));
+      object body{{"prompt", boost::json::value_from(golden.prompt(i))},
+                  {"max_tokens", golden.continuation(i).size()},
+                  {"temperature", 0},
+                  {"ignore_eos", true},
+                  {"return_token_ids", true}};
+      const object whole = served.post(body).json();
+      EXPECT_EQ(whole.at("choices").at(0).at("token_ids"), expected);
+      EXPECT_EQ(whole.at("usage").at("completion_tokens"), golden.continuation(i).size());
+      body["stream"] = true;
+      array streamed;
+      for (const std::string& event : events_of(served.post(body).body)) {
+        if (event == "[DONE]") continue;
+        const object chunk = boost::json::parse(event).as_object();
+        for (const value& id : chunk.at("choices").at(0).at("token_ids").as_array()) streamed.push_back(id);
+      }
+      EXPECT_EQ(value(streamed), expected);
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  const RawResponse outside = served.post({{"prompt", array{1 << 20}}});
+  EXPECT_EQ(outside.status, 400);
+  EXPECT_THAT(outside.body, testing::HasSubstr("is outside the vocabulary"));
+}
+
+TEST(EngineServer, StopsComputingForWhoHasLeft) {
+  const EngineServer served;
+  {
+    RawClient client(served.server->port());
+    client.post("/v1/completions", {{"prompt", array{1, 2, 3}},
+                                    {"max_tokens", 1 << 20},
+                                    {"ignore_eos", true},
+                                    {"return_token_ids", true},
+                                    {"stream", true}});
+    client.read_head();
+    client.read_chunk();
+  }
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (served.gateway->load().running > 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_EQ(served.gateway->load().running, 0);
+}
+
+}  // namespace
+}  // namespace incipit

@@ -1,0 +1,363 @@
+// HTTP as clients speak it, well and badly, against scripted tokens.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "scripted_server.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
+
+namespace incipit {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const boost::json::object stream_body{{"prompt", "It was"}, {"stream", true}};
+const boost::json::object whole_body{{"prompt", "It was"}};
+
+ServerOptions with_limits(void (*set)(HttpLimits&)) {
+  ServerOptions options;
+  set(options.http.limits);
+  return options;
+}
+
+TEST(Http, AnswersByPathAndMethod) {
+  const ScriptedServer served;
+  EXPECT_EQ(served.ask("GET", "/health").status, 200);
+  EXPECT_EQ(served.ask("GET", "/health/live").status, 200);
+  EXPECT_EQ(served.ask("GET", "/health/ready?x=1").status, 200);
+  EXPECT_TRUE(served.ask("GET", "/version").json().contains("version"));
+  EXPECT_EQ(served.ask("GET", "http://localhost/version").status, 200);
+  EXPECT_EQ(served.ask("GET", "/nothing").status, 404);
+  const RawResponse refused = served.ask("GET", "/v1/completions");
+  EXPECT_EQ(refused.status, 405);
+  EXPECT_EQ(refused.error_code(), "method_not_allowed");
+  RawClient client = served.connect();
+  client.send("HEAD /version HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_GT(std::stoi(client.read_head().headers.at("content-length")), 0);
+  client.get("/version");  // no body came before it
+  EXPECT_EQ(client.read().status, 200);
+}
+
+TEST(Http, KeepsConnectionsAsLongAsTheClientWants) {
+  const ScriptedServer served;
+  RawClient client = served.connect();
+  for (int i = 0; i < 3; ++i) {
+    client.get("/version");
+    EXPECT_EQ(client.read().status, 200);
+  }
+  client.get("/version", "Connection: close\r\n");
+  EXPECT_EQ(client.read().headers.at("connection"), "close");
+  EXPECT_TRUE(client.is_closed());
+  RawClient old = served.connect();
+  old.send("GET /version HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(old.read().status, 200);
+  EXPECT_TRUE(old.is_closed());
+}
+
+TEST(Http, AnswersPipelinedRequestsInTheirOrder) {
+  const ScriptedServer served;
+  RawClient client = served.connect();
+  client.send("\r\n" + RawClient::request("GET", "/nothing") +
+              RawClient::request("POST", "/v1/completions", boost::json::serialize(whole_body)) +
+              RawClient::request("GET", "/version"));
+  EXPECT_EQ(client.read().status, 404);
+  served.source->wait_for(1);
+  served.source->say(1, " dark", FinishReason::stop);
+  EXPECT_EQ(client.read().json().at("choices").at(0).at("text"), " dark");
+  EXPECT_TRUE(client.read().json().contains("version"));
+}
+
+TEST(Http, TakesBodiesInChunksAndAfterAsking) {
+  const ScriptedServer served;
+  RawClient client = served.connect();
+  client.send(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "c\r\n{\"prompt\": \"\r\n");
+  client.send("4\r\nIt\"}\r\n0\r\n\r\n");
+  EXPECT_EQ(client.read().status, 200);
+  const std::string body = R"({"prompt": "It"})";
+  client.send(fmt::format(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.size()));
+  EXPECT_EQ(client.read_head().status, 100);
+  client.send(body);
+  EXPECT_EQ(client.read().status, 200);
+}
+
+TEST(Http, RefusesWhatIsNoRequestAndCloses) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) {
+    limits.header_bytes = 2000;
+    limits.body_bytes = 3000;
+  }));
+  const std::string post = "POST /tokenize HTTP/1.1\r\nHost: localhost\r\n";
+  const std::pair<std::string, int> cases[] = {
+      {"\x16\x03\x01\x02\r\n\r\n", 400},
+      {"GET /version\r\n\r\n", 400},
+      {"GET /version HTTP/2.0\r\nHost: localhost\r\n\r\n", 505},
+      {"GET /version HTTP/1.1\r\n\r\n", 400},
+      {"GET /version HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+      {"GET /version HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(3000, 'x') + "\r\n\r\n", 431},
+      {post + "Content-Length: 3001\r\n\r\n" + std::string(3001, 'x'), 413},
+      {post + "Content-Length: 99999999999\r\n\r\n", 413},
+      {post + "Content-Length: 18446744073709551617\r\n\r\n", 400},
+      {post + "Content-Length: -1\r\n\r\n", 400},
+      {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
+      {post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {post + "Transfer-Encoding: gzip\r\n\r\n", 501},
+      {post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {post + "Transfer-Encoding: chunked\r\n\r\n" + "fff\r\n" + std::string(4095, 'x') + "\r\n0\r\n\r\n", 413},
+  };
+  for (const auto& [bytes, status] : cases) {
+    RawClient client = served.connect();
+    client.send(bytes);
+    const RawResponse response = client.read();
+    EXPECT_EQ(response.status, status) << bytes.substr(0, 100);
+    EXPECT_TRUE(response.json().at("error").as_object().contains("message"));
+    client.end_sending();
+    EXPECT_TRUE(client.is_closed()) << bytes.substr(0, 100);
+  }
+  EXPECT_EQ(served.ask("GET", "/health").status, 200);
+}
+
+TEST(Http, ClosesBehindASlowHeaderABodyAndIdleness) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) {
+    limits.header_time = limits.body_time = 80ms;
+    limits.idle_time = 150ms;
+  }));
+  RawClient silent = served.connect(), header = served.connect(), body = served.connect(), idle = served.connect();
+  header.send("GET /version HTTP/1.1\r\nHo");
+  body.send("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{");
+  idle.get("/version");
+  EXPECT_EQ(idle.read().status, 200);
+  for (RawClient* client : {&header, &body}) {
+    EXPECT_EQ(client->read().status, 408);
+    client->end_sending();
+    EXPECT_TRUE(client->is_closed());
+  }
+  EXPECT_TRUE(silent.is_closed());
+  EXPECT_TRUE(idle.is_closed());
+}
+
+TEST(Http, CancelsWhatAClientHasLeft) {
+  const ScriptedServer served;
+  RawClient whole = served.connect();
+  whole.post("/v1/completions", whole_body);
+  served.source->wait_for(1);
+  whole.close();
+  EXPECT_TRUE(served.source->wait_for_cancel(1));
+  RawClient stream = served.connect();
+  stream.post("/v1/completions", stream_body);
+  served.source->wait_for(2);
+  served.source->say(2, " dark");
+  stream.read_head();
+  stream.read_chunk();
+  EXPECT_FALSE(served.source->is_cancelled(2));
+  stream.close();
+  EXPECT_TRUE(served.source->wait_for_cancel(2));
+  served.source->end(1, FinishReason::cancelled);
+  served.source->end(2, FinishReason::cancelled);
+}
+
+TEST(Http, TakesAnEndedSideForLeavingAndSaysSo) {
+  const ScriptedServer served;
+  RawClient quick = served.connect();
+  quick.send(RawClient::request("GET", "/version") + RawClient::request("GET", "/health"));
+  quick.end_sending();
+  EXPECT_EQ(quick.read().status, 200);
+  EXPECT_EQ(quick.read().status, 200);
+  EXPECT_TRUE(quick.is_closed());
+  RawClient client = served.connect();
+  client.post("/v1/completions", whole_body);
+  served.source->wait_for(1);
+  client.end_sending();
+  EXPECT_TRUE(served.source->wait_for_cancel(1));
+  served.source->end(1, FinishReason::cancelled);
+  const RawResponse answer = client.read();
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.error_code(), "cancelled");
+  EXPECT_TRUE(client.is_closed());
+}
+
+TEST(Http, DropsAClientThatDoesNotRead) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) { limits.write_time = 100ms; }));
+  RawClient client = served.connect();
+  client.shrink_receiving(4096);
+  client.post("/v1/completions", stream_body);
+  served.source->wait_for(1);
+  const std::string more_than_the_system_keeps(size_t{4} << 20, 'x');
+  served.source->say(1, more_than_the_system_keeps);
+  EXPECT_TRUE(served.source->wait_for_cancel(1));
+  served.source->end(1, FinishReason::cancelled);
+}
+
+TEST(Http, GivesAnIdleConnectionsPlaceToANewcomer) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) { limits.connections = 2; }));
+  RawClient busy = served.connect();
+  busy.post("/v1/completions", whole_body);
+  served.source->wait_for(1);
+  RawClient idle = served.connect();
+  idle.get("/version");
+  EXPECT_EQ(idle.read().status, 200);
+  RawClient newcomer = served.connect();
+  newcomer.post("/v1/completions", whole_body);
+  served.source->wait_for(2);
+  EXPECT_TRUE(idle.is_closed());
+  EXPECT_EQ(served.connect().read().status, 503);
+  served.source->say(1, "a", FinishReason::stop);
+  EXPECT_EQ(busy.read().status, 200);
+  served.source->say(2, "b", FinishReason::stop);
+  EXPECT_EQ(newcomer.read().status, 200);
+}
+
+TEST(Http, AnswersHealthWhateverRequestsDo) {
+  const ScriptedServer served;
+  served.source->set_stalled(true);
+  RawClient stalled = served.connect();
+  stalled.post("/v1/completions", whole_body);
+  for (const char* path : {"/health", "/health/live", "/health/ready", "/version"}) {
+    EXPECT_EQ(served.ask("GET", path).status, 200);
+  }
+  served.source->set_stalled(false);
+  served.source->wait_for(1);
+  served.source->say(1, "a", FinishReason::stop);
+  EXPECT_EQ(stalled.read().status, 200);
+  served.source->set_fault("its weights are altered");
+  EXPECT_EQ(served.ask("GET", "/health").status, 503);
+  EXPECT_EQ(served.ask("GET", "/health/ready").status, 503);
+  EXPECT_EQ(served.ask("GET", "/health/live").status, 200);
+  EXPECT_EQ(served.ask("POST", "/v1/completions", boost::json::serialize(whole_body)).status, 500);
+}
+
+TEST(Http, ListensAtASocketOfTheFileSystem) {
+  const TemporaryDirectory directory;
+  ServerOptions options;
+  options.http.socket = directory / "incipit.socket";
+  {
+    const ScriptedServer served(options);
+    RawClient client(options.http.socket);
+    client.get("/version");
+    EXPECT_EQ(client.read().status, 200);
+    EXPECT_THAT(message_of([&] { ScriptedServer{options}; }), HasSubstr("another server listens at it"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(options.http.socket));
+  std::ofstream(options.http.socket) << "mine";
+  EXPECT_THAT(message_of([&] { ScriptedServer{options}; }), HasSubstr("exists and is no socket"));
+}
+
+TEST(Http, SaysWhoMayAsk) {
+  ServerOptions options;
+  options.keys = ApiKeys({"first-key", "second"});
+  options.hosts = {"models.example"};
+  options.origins = {"https://page.example"};
+  const ScriptedServer served(options);
+  EXPECT_EQ(served.ask("GET", "/health").status, 200);
+  for (const char* wrong : {"", "Authorization: Bearer first-ke\r\n", "Authorization: Bearer first-keyfirst-key\r\n",
+                            "Authorization: first-key\r\n", "Authorization: Bearer \r\n"}) {
+    const RawResponse response = served.ask("GET", "/v1/models", {}, wrong);
+    EXPECT_EQ(response.status, 401) << wrong;
+    EXPECT_EQ(response.error_code(), "invalid_api_key");
+  }
+  const std::string key = "Authorization: Bearer second\r\n";
+  EXPECT_EQ(served.ask("GET", "/v1/models", {}, key).status, 200);
+  EXPECT_EQ(served.ask("GET", "/v1/models", {}, key + "Origin: https://evil.example\r\n").status, 403);
+  EXPECT_EQ(served.ask("GET", "/v1/models", {}, key + "Origin: http://localhost\r\n").status, 200);
+  const std::string origin = "Origin: https://page.example\r\n";
+  EXPECT_EQ(served.ask("GET", "/v1/models", {}, key + origin).headers.at("access-control-allow-origin"),
+            "https://page.example");
+  const RawResponse before = served.ask("OPTIONS", "/v1/chat/completions", {}, origin);
+  EXPECT_EQ(before.status, 204);
+  EXPECT_EQ(before.headers.at("access-control-allow-methods"), "POST");
+  for (const auto& [host, status] : std::map<std::string, int>{{"127.0.0.1:80", 200},
+                                                               {"[::1]:80", 200},
+                                                               {"localhost", 200},
+                                                               {"models.example:8000", 200},
+                                                               {"evil.example", 403},
+                                                               {"127.0.0.1.evil.example", 403}}) {
+    RawClient client = served.connect();
+    client.send("GET /health HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    EXPECT_EQ(client.read().status, status) << host;
+  }
+}
+
+TEST(Http, ReadsKeysFromAFile) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "keys") << "# ours\nfirst\r\n\nsecond\n";
+  const ApiKeys keys = ApiKeys::read(directory / "keys");
+  EXPECT_TRUE(keys.accept("Bearer first"));
+  EXPECT_TRUE(keys.accept("Bearer second"));
+  EXPECT_FALSE(keys.accept("Bearer # ours"));
+  std::ofstream(directory / "empty") << "\n";
+  EXPECT_THAT(message_of([&] { ApiKeys::read(directory / "empty"); }), HasSubstr("it has no keys"));
+}
+
+TEST(Http, NamesRequestsAsTheClientDoes) {
+  const ScriptedServer served;
+  EXPECT_EQ(served.ask("GET", "/version", {}, "x-request-id: mine-1\r\n").headers.at("x-request-id"), "mine-1");
+  EXPECT_THAT(served.ask("GET", "/version").headers.at("x-request-id"), StartsWith("req-"));
+  EXPECT_THAT(served.ask("GET", "/version", {}, "x-request-id: two words\r\n").headers.at("x-request-id"),
+              StartsWith("req-"));
+}
+
+TEST(Http, GivesASignOfLifeUntilTheFirstToken) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) { limits.quiet_time = 20ms; }));
+  RawClient client = served.connect();
+  client.post("/v1/completions", stream_body);
+  EXPECT_EQ(client.read_head().headers.at("content-type"), "text/event-stream; charset=utf-8");
+  EXPECT_THAT(client.read_chunk(), StartsWith(":"));
+  EXPECT_THAT(client.read_chunk(), StartsWith(":"));
+  served.source->say(1, " dark", FinishReason::stop);
+  std::string rest;
+  while (!rest.ends_with("[DONE]\n\n")) rest += client.read_chunk();
+  EXPECT_EQ(events_of(rest).size(), 2U);
+}
+
+TEST(Http, DrainsWhatWasBegun) {
+  const ScriptedServer served;
+  RawClient idle = served.connect(), stream = served.connect();
+  idle.get("/version");
+  idle.read();
+  stream.post("/v1/completions", stream_body);
+  stream.read_head();
+  std::thread drain([&] { served.server->drain(20s); });
+  EXPECT_TRUE(idle.is_closed());
+  EXPECT_THROW(RawClient(served.server->port()), std::runtime_error);
+  served.source->say(1, " dark", FinishReason::stop);
+  std::string all;
+  for (std::string chunk = stream.read_chunk(); !chunk.empty(); chunk = stream.read_chunk()) all += chunk;
+  EXPECT_EQ(events_of(all).back(), "[DONE]");
+  EXPECT_TRUE(stream.is_closed());
+  stream.close();
+  drain.join();
+}
+
+TEST(Http, EndsWhatDoesNotDrainWithAReason) {
+  const ScriptedServer served;
+  RawClient stream = served.connect(), whole = served.connect();
+  stream.post("/v1/completions", stream_body);
+  served.source->wait_for(1);
+  whole.post("/v1/completions", whole_body);
+  served.source->wait_for(2);
+  std::thread source([&] {
+    for (const RequestId id : {1, 2}) {
+      EXPECT_TRUE(served.source->wait_for_cancel(id));
+      served.source->end(id, FinishReason::cancelled);
+    }
+  });
+  std::thread drain([&] { served.server->drain(10ms); });
+  const RawResponse refused = whole.read();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.error_code(), "stopping");
+  const RawResponse ended = stream.read();
+  EXPECT_THAT(ended.body, HasSubstr("the server stopped before the answer's end"));
+  whole.close();
+  stream.close();
+  source.join();
+  drain.join();
+}
+
+}  // namespace
+}  // namespace incipit
