@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "jinja/jinja_template.h"
@@ -59,20 +61,46 @@ array read_messages(const object& body) {
   return messages;
 }
 
+/// Cuts off what the template has written behind the last message, whose text then goes on. As Transformers does it.
+std::string up_to_final_message(std::string rendered, const array& messages) {
+  constexpr std::string_view blank = " \t\r\n";
+  const std::string final = fields::text_of(messages.back().at("content"), "messages");
+  const size_t begin = std::min(final.find_first_not_of(blank), final.size());
+  const std::string without_begin = final.substr(begin);
+  const std::string stripped = without_begin.substr(0, without_begin.find_last_not_of(blank) + 1);
+  const size_t at = stripped.empty() ? std::string::npos : rendered.rfind(stripped);
+  if (at == std::string::npos) {
+    throw BadRequest("continue_final_message",
+                     "the chat template does not show the last message as it is, or it is empty");
+  }
+  // Blanks at its end stay where the template keeps them.
+  const bool whole = rendered.compare(at, without_begin.size(), without_begin) == 0;
+  rendered.resize(at + (whole ? without_begin.size() : stripped.size()));
+  return rendered;
+}
+
 }  // namespace
 
 std::vector<int32_t> read_chat_prompt(const object& body, const BodyContext& context, RequestBody* into) {
   if (context.tokenizer == nullptr) throw BadRequest("messages", "the engine has no tokenizer: use /v1/completions");
   if (context.chat == nullptr) throw BadRequest("messages", "the engine has no chat template: use /v1/completions");
   object variables = *context.chat_variables;
-  variables["add_generation_prompt"] = fields::flag(body, "add_generation_prompt", true);
+  const bool goes_on = fields::flag(body, "continue_final_message", false);
+  const bool begins = fields::flag(body, "add_generation_prompt", !goes_on);
+  if (goes_on && begins) {
+    throw BadRequest("continue_final_message",
+                     "'continue_final_message' and 'add_generation_prompt' cannot both be true");
+  }
+  variables["add_generation_prompt"] = begins;
   if (const value* more = fields::given(body, "chat_template_kwargs")) {
     for (const auto& [name, variable] : fields::object_of(*more, "chat_template_kwargs")) variables[name] = variable;
   }
-  variables["messages"] = read_messages(body);
+  const array messages = read_messages(body);
+  variables["messages"] = messages;
   const auto begun = std::chrono::steady_clock::now();
   try {
-    const std::string text = context.chat->render(variables);
+    std::string text = context.chat->render(variables);
+    if (goes_on) text = up_to_final_message(std::move(text), messages);
     const auto rendered = std::chrono::steady_clock::now();
     // The template writes the model's own tokens itself.
     std::vector<int32_t> ids = context.tokenizer->encode(text, {.add_special_tokens = false});

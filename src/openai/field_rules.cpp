@@ -55,6 +55,7 @@ std::span<const FieldRule> field_rules() {
       {"cache_salt", honoured},
       {"chat_template_kwargs", honoured, chat},
       {"add_generation_prompt", honoured, chat},
+      {"continue_final_message", honoured, chat},
       {"user", hint},
       {"metadata", hint},
       {"safety_identifier", hint},
@@ -95,7 +96,6 @@ std::span<const FieldRule> field_rules() {
       {"skip_special_tokens", refused, both, "[true]"},
       {"spaces_between_special_tokens", refused, both, "[true]"},
       {"include_stop_str_in_output", refused, both, "[false]"},
-      {"continue_final_message", refused, both, "[false]"},
   };
   return rules;
 }

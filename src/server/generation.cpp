@@ -98,6 +98,7 @@ void Generation::submit() {
   const size_t choices = body_.choices();
   outputs_.resize(choices);
   usages_.resize(choices);
+  last_tokens_.resize(choices);
   finished_.resize(choices);
   for (size_t i = 0; i < choices; ++i) outputs_[i].choice = i;
   unfinished_ = choices;
@@ -130,12 +131,14 @@ void Generation::submit() {
 
 void Generation::add(size_t choice, const TokenEvent& event) {
   bool over = false;
+  const Clock::time_point now = Clock::now();
+  count(choice, event, now);
   {
     const std::lock_guard lock(mutex_);
     ChoiceOutput& output = outputs_[choice];
     output.text += event.text;
     if (event.token.id >= 0) {
-      if (!first_token_) first_token_ = Clock::now();
+      if (!first_token_) first_token_ = now;
       if (body_.logprobs || body_.return_token_ids) output.tokens.push_back(event.token);
     }
     output.finish = event.finish;
@@ -148,6 +151,23 @@ void Generation::add(size_t choice, const TokenEvent& event) {
   } else if (over) {
     services_->work().add([self = shared_from_this()] { self->answer_whole(); });
   }
+}
+
+void Generation::count(size_t choice, const TokenEvent& event, Clock::time_point now) {
+  const auto seconds_since = [&](Clock::time_point then) { return std::chrono::duration<double>(now - then).count(); };
+  const Clock::time_point received = call_->request().received;
+  ModelMetrics& metrics = *model_->metrics;
+  if (event.token.id >= 0) {
+    const Clock::time_point last = std::exchange(last_tokens_[choice], now);
+    if (last == Clock::time_point()) {
+      metrics.first_token.add(seconds_since(received));
+    } else {
+      metrics.between_tokens.add(seconds_since(last));
+    }
+  }
+  if (event.finish == FinishReason::none) return;
+  metrics.add_finished(event.finish, seconds_since(received), event.prompt_tokens, event.cached_tokens,
+                       event.new_tokens);
 }
 
 // ---- the end of an answer that is not streamed: the work thread

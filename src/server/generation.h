@@ -38,6 +38,7 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   void read_body();
   void submit();
   void add(size_t choice, const TokenEvent& event);
+  void count(size_t choice, const TokenEvent& event, Clock::time_point now);
   void answer_whole();
   void leave();
   void cancel();
@@ -65,6 +66,8 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   size_t unfinished_ = 0;
   bool left_ = false;
   std::optional<Clock::time_point> first_token_;
+
+  std::vector<Clock::time_point> last_tokens_;  // the engine's thread's: a choice each; the epoch where none came
 
   // The server's thread's.
   std::vector<bool> finished_;  // choices whose end was told

@@ -29,6 +29,10 @@ std::shared_ptr<const ServedModel> served_model(std::string name, std::shared_pt
   }
   model->default_sampling = gateway->default_sampling();
   model->max_context = gateway->limits().max_context;
+  if (!gateway->limits().groups.empty()) {
+    model->page_tokens = gateway->limits().groups.front().page_tokens;
+    model->pages = gateway->limits().groups.front().pages;
+  }
   model->created = std::time(nullptr);
   model->source = std::move(gateway);
   return model;

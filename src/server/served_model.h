@@ -13,6 +13,7 @@
 
 #include "jinja/jinja_template.h"
 #include "openai/request_body.h"
+#include "server/metrics.h"
 #include "session/gateway.h"
 
 namespace incipit {
@@ -25,7 +26,9 @@ struct ServedModel {
   boost::json::object chat_variables;
   SamplingParameters default_sampling;
   int32_t max_context = 0;
-  int64_t created = 0;  // seconds since 1970
+  int32_t page_tokens = 0, pages = 0;  // of the first cache group
+  int64_t created = 0;                 // seconds since 1970
+  const std::unique_ptr<ModelMetrics> metrics = std::make_unique<ModelMetrics>();
 
   /// For reading bodies of requests to this model. Valid as long as it.
   BodyContext context() const;

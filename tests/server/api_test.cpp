@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <sstream>
+
 #include "openai/field_rules.h"
 #include "scripted_server.h"
 
@@ -196,6 +199,23 @@ TEST(Api, PassesOnWhatDecidesTheAnswer) {
   EXPECT_EQ(client.read().status, 200);
 }
 
+TEST(Api, GoesOnWithTheLastMessage) {
+  const ScriptedServer served;
+  const array messages{{{"role", "user"}, {"content", "Begin."}}, {{"role", "assistant"}, {"content", " It was a "}}};
+  const auto prompt_of = [&](object more) {
+    more["messages"] = messages;
+    const object made = served.ask("POST", "/tokenize", text_of(more)).json();
+    const auto ids = boost::json::value_to<std::vector<int32_t>>(made.at("tokens"));
+    return classics_tokenizer().decode(ids, false);
+  };
+  // The bundled model's template trims messages.
+  EXPECT_THAT(prompt_of({{"continue_final_message", true}}), testing::EndsWith("<|assistant|>\nIt was a"));
+  EXPECT_THAT(prompt_of({{"add_generation_prompt", false}}), testing::EndsWith("It was a<|end|>\n"));
+  EXPECT_THAT(prompt_of({}), testing::EndsWith("It was a<|end|>\n<|assistant|>\n"));
+  const object both{{"messages", messages}, {"continue_final_message", true}, {"add_generation_prompt", true}};
+  EXPECT_EQ(served.ask("POST", chat, text_of(both)).error_parameter(), "continue_final_message");
+}
+
 TEST(Api, RefusesBeforeAnythingIsStreamed) {
   const ScriptedServer served;
   const std::string messages = R"("messages": [{"role": "user", "content": "Hello"}])";
@@ -300,6 +320,41 @@ TEST(Api, NamesItsModels) {
   served.source->wait_for(1);
   served.source->say(1, "y", FinishReason::stop);
   EXPECT_EQ(client.read().json().at("model"), "gpt/other");
+}
+
+TEST(Api, CountsForPrometheus) {
+  const ScriptedServer served;
+  served.models->set("another name", served.models->find("classics"));
+  RawClient client = served.connect();
+  client.post(completions, {{"model", "classics"}, {"prompt", array{1, 2, 3}}});
+  served.source->wait_for(1);
+  for (int i = 0; i < 3; ++i) served.source->say(1, "x");
+  served.source->say(1, "y", FinishReason::stop);
+  client.read();
+  const RawResponse response = served.ask("GET", "/metrics");
+  EXPECT_EQ(response.headers.at("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  const std::string label = R"({model_name="classics"})";
+  for (const std::string& line :
+       {"vllm:prompt_tokens_total" + label + " 3", "vllm:generation_tokens_total" + label + " 4",
+        "vllm:prefix_cache_hits_total" + label + " 1", "vllm:num_requests_running" + label + " 0",
+        std::string(R"(vllm:request_success_total{model_name="classics",finished_reason="stop"} 1)"),
+        "vllm:time_to_first_token_seconds_count" + label + " 1",
+        std::string(R"(vllm:inter_token_latency_seconds_bucket{model_name="classics",le="+Inf"} 3)"),
+        "vllm:request_prompt_tokens_sum" + label + " 3"}) {
+    EXPECT_THAT(response.body, HasSubstr("\n" + line + "\n"));
+  }
+  // Every sample is of a metric that was introduced, and no series is there twice.
+  std::set<std::string> series, metrics;
+  std::istringstream lines(response.body);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) {
+      metrics.insert(line.substr(7, line.find(' ', 7) - 7));
+    } else if (!line.starts_with("#")) {
+      const std::string name = line.substr(0, line.find('{'));
+      EXPECT_TRUE(std::ranges::any_of(metrics, [&](const std::string& one) { return name.starts_with(one); })) << line;
+      EXPECT_TRUE(series.insert(line.substr(0, line.rfind(' '))).second) << line;
+    }
+  }
 }
 
 TEST(Api, Tokenises) {

@@ -22,7 +22,7 @@ using Endpoint = void (*)(const Asked& asked);
 
 /// Who may call.
 enum class Guard : uint8_t {
-  open,   // anybody: it says nothing of models, prompts or answers
+  open,   // anybody: it says nothing of prompts or answers
   keyed,  // who has a key, where the server has any
 };
 
@@ -38,6 +38,7 @@ void answer_health(const Asked& asked);
 void answer_live(const Asked& asked);
 void answer_ready(const Asked& asked);
 void answer_version(const Asked& asked);
+void answer_metrics(const Asked& asked);
 void answer_models(const Asked& asked);
 void answer_model(const Asked& asked);
 void answer_completions(const Asked& asked);

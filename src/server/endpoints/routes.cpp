@@ -8,6 +8,7 @@ std::span<const Route> routes() {
       {"GET", "/health/live", Guard::open, answer_live},
       {"GET", "/health/ready", Guard::open, answer_ready},
       {"GET", "/version", Guard::open, answer_version},
+      {"GET", "/metrics", Guard::open, answer_metrics},
       {"GET", "/v1/models", Guard::keyed, answer_models},
       {"GET", "/v1/models/", Guard::keyed, answer_model},
       {"POST", "/v1/completions", Guard::keyed, answer_completions},
