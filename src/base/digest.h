@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,12 @@ struct Digest {
   std::array<uint8_t, 16> bytes{};
   bool operator==(const Digest&) const = default;
   std::string hex() const;
+  /// For hashing.
+  uint64_t low_bits() const {
+    uint64_t bits = 0;
+    std::memcpy(&bits, bytes.data(), sizeof bits);
+    return bits;
+  }
 };
 
 Digest digest_of(std::span<const std::byte> bytes);

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <ctime>
 #include <memory>
 #include <mutex>
@@ -96,9 +95,7 @@ class BatchInput {
     if (is_blank(text)) return;
     const std::string named = fmt::format("{} {} {}", engine.body_digest().hex(), number, text);
     const Digest digest = digest_of(std::as_bytes(std::span(named)));
-    Line line{number, text, std::string(id_prefix) + digest.hex(), 0, false};
-    std::memcpy(&line.seed, digest.bytes.data(), sizeof line.seed);
-    lines_.push_back(std::move(line));
+    lines_.push_back({number, text, std::string(id_prefix) + digest.hex(), digest.low_bits(), false});
   }
 
   /// Single bad lines are answered as what they are when their turn comes.

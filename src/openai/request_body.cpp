@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
-#include <cstring>
 #include <limits>
 #include <span>
 
@@ -174,10 +173,7 @@ uint64_t read_salt(const object& body) {
   const value* salt = given(body, "cache_salt");
   if (salt == nullptr) return 0;
   const std::string text = fields::text_of(*salt, "cache_salt");
-  const Digest digest = digest_of(std::as_bytes(std::span(text)));
-  uint64_t number = 0;
-  std::memcpy(&number, digest.bytes.data(), sizeof number);
-  return number;
+  return digest_of(std::as_bytes(std::span(text))).low_bits();
 }
 
 }  // namespace

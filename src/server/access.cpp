@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <span>
 #include <sstream>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -43,13 +45,14 @@ ApiKeys ApiKeys::read(const std::filesystem::path& path) {
   return ApiKeys(std::move(keys));
 }
 
-bool ApiKeys::accept(std::string_view authorization) const {
+std::optional<uint64_t> ApiKeys::accept(std::string_view authorization) const {
   constexpr std::string_view scheme = "Bearer ";
-  if (!authorization.starts_with(scheme)) return false;
+  if (!authorization.starts_with(scheme)) return {};
   authorization.remove_prefix(scheme.size());
   bool found = false;
   for (const std::string& key : keys_) found |= is_same_secret(authorization, key);
-  return found;
+  if (!found) return {};
+  return digest_of(std::as_bytes(std::span(authorization))).low_bits() | 1;
 }
 
 bool is_allowed_host(std::string_view host, const std::vector<std::string>& allowed) {

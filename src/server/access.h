@@ -1,7 +1,9 @@
 // Who may ask: keys, and the names and pages that a browser may speak for.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +20,9 @@ class ApiKeys {
   static ApiKeys read(const std::filesystem::path& path);
 
   bool empty() const { return keys_.empty(); }
-  /// `authorization`: the header's value, "Bearer KEY".
-  bool accept(std::string_view authorization) const;
+  /// The key that the header's value, "Bearer KEY", has, as a number that tells it from others; nothing where it is
+  /// none of these. Never 0.
+  std::optional<uint64_t> accept(std::string_view authorization) const;
 
  private:
   std::vector<std::string> keys_;

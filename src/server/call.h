@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ class Call {
   const HttpRequest& request() const { return exchange_->request(); }
   Exchange& exchange() { return *exchange_; }
   const std::string& request_id() const { return request_id_; }
+  /// Whose request it is: ApiKeys' number of its key; 0 where none is asked for.
+  uint64_t tenant() const { return tenant_; }
+  void set_tenant(uint64_t tenant) { tenant_ = tenant; }
 
   void respond(const boost::json::value& body, std::vector<HttpHeader> more = {});
   /// An answer that is no JSON.
@@ -43,6 +47,7 @@ class Call {
  private:
   std::shared_ptr<Exchange> exchange_;
   std::string request_id_;
+  uint64_t tenant_ = 0;
   std::vector<HttpHeader> headers_;
 };
 

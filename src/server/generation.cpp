@@ -83,6 +83,8 @@ void Generation::read_body() {
   context.seed = services_->random();
   body_ = read_request_body(fields, chat_, context);
   if (body_.model.empty()) body_.model = model_->name;
+  // What one key's prompts have left in the cache, another's would find out by its time.
+  body_.request.cache_salt += 0x9e3779b97f4a7c15u * call_->tenant();
   for (const std::vector<int32_t>& prompt : body_.prompts) {
     if (prompt.size() <= static_cast<size_t>(model_->max_context)) continue;
     throw BadRequest(

@@ -104,11 +104,13 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
                                     {}});
   } else if (found.route == nullptr) {
     refuse(405, fmt::format("'{}' takes {}", request.path, found.methods), "method_not_allowed");
-  } else if (found.route->guard == Guard::keyed && !options_.keys.empty() &&
-             (authorization == nullptr || !options_.keys.accept(*authorization))) {
-    refuse(401, "a valid API key is needed: 'Authorization: Bearer KEY'", "invalid_api_key");
-  } else {
+  } else if (const bool open = found.route->guard == Guard::open || options_.keys.empty(); open) {
     found.route->endpoint({services_, call, found.rest});
+  } else if (const auto key = options_.keys.accept(authorization == nullptr ? "" : *authorization); key) {
+    call->set_tenant(*key);
+    found.route->endpoint({services_, call, found.rest});
+  } else {
+    refuse(401, "a valid API key is needed: 'Authorization: Bearer KEY'", "invalid_api_key");
   }
 }
 

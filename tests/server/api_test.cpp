@@ -216,6 +216,31 @@ TEST(Api, GoesOnWithTheLastMessage) {
   EXPECT_EQ(served.ask("POST", chat, text_of(both)).error_parameter(), "continue_final_message");
 }
 
+TEST(Api, KeepsPrefixesOfKeysAndSaltsApart) {
+  ServerOptions options;
+  options.keys = ApiKeys({"first", "second"});
+  const ScriptedServer served(options);
+  RequestId last = 0;
+  const auto salt_of = [&](const std::string& key, const object& more) {
+    RawClient client = served.connect();
+    object body = more;
+    body["prompt"] = array{1};
+    client.post(completions, body, "Authorization: Bearer " + key + "\r\n");
+    const uint64_t salt = served.source->wait_for(++last).cache_salt;
+    served.source->say(last, "x", FinishReason::stop);
+    EXPECT_EQ(client.read().status, 200);
+    return salt;
+  };
+  EXPECT_EQ(salt_of("first", {}), salt_of("first", {{"cache_salt", nullptr}}));
+  const std::set<uint64_t> salts{salt_of("first", {}),
+                                 salt_of("second", {}),
+                                 salt_of("first", {{"cache_salt", "a"}}),
+                                 salt_of("second", {{"cache_salt", "a"}}),
+                                 salt_of("second", {{"cache_salt", "b"}}),
+                                 0};
+  EXPECT_EQ(salts.size(), 6U);
+}
+
 TEST(Api, RefusesBeforeAnythingIsStreamed) {
   const ScriptedServer served;
   const std::string messages = R"("messages": [{"role": "user", "content": "Hello"}])";
