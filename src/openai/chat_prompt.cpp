@@ -45,7 +45,8 @@ array read_messages(const object& body) {
     const std::string name = fmt::format("messages[{}]", messages.size());
     object message;
     for (const auto& [key, field] : fields::object_of(entry, name)) {
-      if (field.is_null() || (key == "tool_calls" && field.is_array() && field.get_array().empty())) continue;
+      // Clients send answers back as they came: with fields that say nothing.
+      if (field.is_null() || (key != "content" && field.is_array() && field.get_array().empty())) continue;
       const std::string part = fields::join(name, key);
       if (key != "role" && key != "content" && key != "name") {
         throw BadRequest(part, fmt::format("'{}' is not supported", part));

@@ -212,6 +212,9 @@ TEST(Api, GoesOnWithTheLastMessage) {
   EXPECT_THAT(prompt_of({{"continue_final_message", true}}), testing::EndsWith("<|assistant|>\nIt was a"));
   EXPECT_THAT(prompt_of({{"add_generation_prompt", false}}), testing::EndsWith("It was a<|end|>\n"));
   EXPECT_THAT(prompt_of({}), testing::EndsWith("It was a<|end|>\n<|assistant|>\n"));
+  // An answer of another server, sent back.
+  const object back{{"role", "assistant"}, {"content", "x"}, {"refusal", nullptr}, {"annotations", array()}};
+  EXPECT_EQ(served.ask("POST", "/tokenize", text_of({{"messages", array{back}}})).status, 200);
   const object both{{"messages", messages}, {"continue_final_message", true}, {"add_generation_prompt", true}};
   EXPECT_EQ(served.ask("POST", chat, text_of(both)).error_parameter(), "continue_final_message");
 }
