@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/paths.h"
+#include "base/progress.h"
 
 namespace incipit {
 namespace {
@@ -50,8 +51,12 @@ std::string reason(int code) { return std::generic_category().message(code); }
   throw Error(path.string(), "cannot " + what + ": " + reason(code), remedy);
 }
 
+/// Ctrl-C ends the wait for a pipe's writer.
 int open_for_reading(const std::filesystem::path& path, struct stat& status, int more_flags = 0) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | more_flags);
+  int descriptor = -1;
+  while ((descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | more_flags)) < 0 && errno == EINTR) {
+    check_interrupt();
+  }
   if (descriptor < 0) {
     if (path.empty()) throw Error("file name", "is empty", "name a file");
     const int code = errno;
@@ -68,6 +73,38 @@ int open_for_reading(const std::filesystem::path& path, struct stat& status, int
     throw Error(path.string(), "is a directory", "name a file");
   }
   return descriptor;
+}
+
+/// Opens what is meant to be a file on disk: a named pipe is refused, and no writer of it is waited for.
+int open_regular(const std::filesystem::path& path, struct stat& status) {
+  Descriptor descriptor(open_for_reading(path, status, O_NONBLOCK));
+  if (!S_ISREG(status.st_mode)) throw Error(path.string(), "is not a regular file", "name a file on disk");
+  return descriptor.release();
+}
+
+/// Reads to the end; Ctrl-C ends the wait for a pipe's writer, and no reading of a file.
+std::string read_whole(int descriptor, const std::filesystem::path& path, const struct stat& status, size_t limit) {
+  const auto too_large = [&] {
+    throw Error(path.string(), "is larger than " + std::to_string(limit) + " bytes", "check that it is the right file");
+  };
+  const auto announced = static_cast<size_t>(status.st_size);
+  if (S_ISREG(status.st_mode) && announced > limit) too_large();
+
+  // The announced size is only a first guess: files of /proc say 0, and a file may grow.
+  std::string text(S_ISREG(status.st_mode) ? announced + 1 : 4096, '\0');
+  size_t filled = 0;
+  while (true) {
+    if (!S_ISREG(status.st_mode)) check_interrupt();
+    const ssize_t count = ::read(descriptor, text.data() + filled, text.size() - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) cannot("read", path, errno);
+    if (count == 0) break;
+    filled += static_cast<size_t>(count);
+    if (filled > limit) too_large();
+    if (filled == text.size()) text.resize(std::max<size_t>(2 * text.size(), 4096));
+  }
+  text.resize(filled);
+  return text;
 }
 
 /// Waits for the lock. Without one where the file system has no locks.
@@ -121,10 +158,7 @@ size_t page_size() {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   struct stat status {};
-  // Without O_NONBLOCK, a named pipe would wait for a writer before it is refused.
-  Descriptor descriptor(open_for_reading(path, status, O_NONBLOCK));
-  if (!S_ISREG(status.st_mode)) throw Error(path.string(), "is not a regular file", "name a file on disk");
-
+  Descriptor descriptor(open_regular(path, status));
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;
   if (status.st_size == 0) return file;  // mmap refuses an empty range
@@ -173,27 +207,24 @@ void MappedFile::done_with(size_t offset, size_t size) const {
 
 std::string read_text_file(const std::filesystem::path& path, size_t limit) {
   struct stat status {};
-  const Descriptor descriptor(open_for_reading(path, status));
-  const auto too_large = [&] {
-    throw Error(path.string(), "is larger than " + std::to_string(limit) + " bytes", "check that it is the right file");
-  };
-  const auto announced = static_cast<size_t>(status.st_size);
-  if (S_ISREG(status.st_mode) && announced > limit) too_large();
+  const Descriptor descriptor(open_regular(path, status));
+  return read_whole(descriptor.get(), path, status, limit);
+}
 
-  // The announced size is only a first guess: files of /proc say 0, and a file may grow.
-  std::string text(S_ISREG(status.st_mode) ? announced + 1 : 4096, '\0');
-  size_t filled = 0;
-  while (true) {
-    const ssize_t count = ::read(descriptor.get(), text.data() + filled, text.size() - filled);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) cannot("read", path, errno);
-    if (count == 0) break;
-    filled += static_cast<size_t>(count);
-    if (filled > limit) too_large();
-    if (filled == text.size()) text.resize(std::max<size_t>(2 * text.size(), 4096));
-  }
-  text.resize(filled);
-  return text;
+std::string read_stream(const std::filesystem::path& path, size_t limit) {
+  struct stat status {};
+  const Descriptor descriptor(open_for_reading(path, status));
+  return read_whole(descriptor.get(), path, status, limit);
+}
+
+std::string beginning_of(const std::filesystem::path& path, size_t most) {
+  std::string beginning(most, '\0');
+  struct stat status {};
+  const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const bool regular = descriptor.get() >= 0 && ::fstat(descriptor.get(), &status) == 0 && S_ISREG(status.st_mode);
+  const ssize_t count = regular ? ::pread(descriptor.get(), beginning.data(), most, 0) : 0;
+  beginning.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return beginning;
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(behind_links(target)) {

@@ -37,8 +37,13 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Reads a small text file whole. Throws Error when it is missing or larger than `limit` bytes.
+/// Reads a small text file whole, and waits for nobody. Throws Error when it is missing, no regular file, or larger
+/// than `limit` bytes.
 std::string read_text_file(const std::filesystem::path& path, size_t limit = size_t{256} << 20);
+/// The same of a pipe or a device too, whose writer is waited for; Ctrl-C throws.
+std::string read_stream(const std::filesystem::path& path, size_t limit = size_t{256} << 20);
+/// The first bytes of a regular file, at most `most`; none where it cannot be read.
+std::string beginning_of(const std::filesystem::path& path, size_t most = 4096);
 
 /// Writes to a temporary name beside the target and renames on commit(); without commit (an exception,
 /// Ctrl-C) the temporary is removed and the old file, if any, stays as it was. What a killed program has left of the

@@ -73,8 +73,8 @@ struct Line {
 class BatchInput {
  public:
   BatchInput(const std::filesystem::path& path, const Engine& engine) : name_(name_of_input(path)) {
-    if (is_standard(path)) {
-      read_ = read_standard_input(most_read);
+    if (is_stream(path)) {
+      read_ = read_text(path, most_read);
     } else {
       file_ = MappedFile::open(path);
     }

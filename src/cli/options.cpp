@@ -127,8 +127,14 @@ void check_standard_input() {
   throw Error("standard input", "is the file that standard output is written to", "send one of them elsewhere");
 }
 
-std::string read_text(const std::filesystem::path& path) {
-  return is_standard(path) ? read_standard_input() : read_text_file(path);
+bool is_stream(const std::filesystem::path& path) {
+  struct stat status {};
+  if (is_standard(path)) return true;
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+std::string read_text(const std::filesystem::path& path, size_t most) {
+  return is_standard(path) ? read_standard_input(most) : read_stream(path, most);
 }
 
 std::string read_standard_input(size_t most) {

@@ -45,8 +45,10 @@ bool is_standard(const std::filesystem::path& path);
 bool is_standard_output(const std::filesystem::path& input);
 /// Throws Error where standard input is.
 void check_standard_input();
-/// A text file whole, or standard input for "-".
-std::string read_text(const std::filesystem::path& path);
+/// Whether what is read there ends when its writer does, and can be read once: standard input, a pipe, a device.
+bool is_stream(const std::filesystem::path& path);
+/// A text whole: of a file, or of a stream. Throws Error when it has more than `most` bytes; Ctrl-C throws too.
+std::string read_text(const std::filesystem::path& path, size_t most = INT32_MAX);
 /// All of standard input. Throws Error when it cannot be read, or has more than `most` bytes; Ctrl-C throws too.
 std::string read_standard_input(size_t most = INT32_MAX);
 /// Whoever reads our output has gone (`| head`): the program ends without a word.

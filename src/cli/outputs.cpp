@@ -2,21 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/paths.h"
 
 namespace incipit::cli {
-
-std::string beginning_of(const std::filesystem::path& path, size_t most) {
-  std::string beginning(most, '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(beginning.data(), static_cast<std::streamsize>(most));
-  beginning.resize(static_cast<size_t>(file.gcount()));
-  return beginning;
-}
 
 void check_output(const OutputFile& output, const std::vector<std::filesystem::path>& inputs) {
   const std::string name = output.path.string();

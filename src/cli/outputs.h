@@ -23,7 +23,4 @@ struct OutputFile {
 /// ours.
 void check_output(const OutputFile& output, const std::vector<std::filesystem::path>& inputs);
 
-/// The first bytes of a file, at most `most`; none where it cannot be read.
-std::string beginning_of(const std::filesystem::path& path, size_t most = 4096);
-
 }  // namespace incipit::cli

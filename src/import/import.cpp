@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "import/hf/architectures.h"
@@ -102,15 +102,14 @@ std::string hub_name(const std::filesystem::path& path) {
 /// Files of models that are not read: what they are, and what to give in their place.
 void refuse_other_formats(const std::filesystem::path& path) {
   constexpr std::string_view zip = "PK\x03\x04", pickle = "\x80\x02";
-  std::array<char, 9> bytes{};
-  std::ifstream(path, std::ios::binary).read(bytes.data(), bytes.size());
-  const std::string_view beginning(bytes.data(), bytes.size());
+  const std::string beginning = beginning_of(path, 9);
   if (beginning.starts_with("GGUF")) {
     throw Error(path.string(), "is a GGUF file, which incipit does not read",
                 "give the checkpoint it was made from (a directory with config.json and safetensors), or an ONNX file");
   }
   // A header's length below 2^32, then the header.
-  const bool is_safetensors = beginning.ends_with('{') && beginning.substr(4, 4) == std::string(4, 0);
+  const bool is_safetensors =
+      beginning.size() == 9 && beginning[8] == '{' && beginning.substr(4, 4) == std::string(4, 0);
   if (is_safetensors || path.extension() == ".safetensors" || path.extension() == ".json") {
     const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
     throw Error(path.string(), "is a part of a model",

@@ -123,12 +123,40 @@ TEST(ReadTextFileTest, ReadsWholeFilesUpToTheLimit) {
 
 TEST(ReadTextFileTest, ReadsFilesThatAnnounceNoSize) {
   EXPECT_THAT(read_text_file("/proc/self/status"), HasSubstr("Pid:"));
-  EXPECT_THAT(message_of([] { read_text_file("/dev/zero", 100000); }), HasSubstr("is larger than"));
+  EXPECT_THAT(message_of([] { read_stream("/dev/zero", 100000); }), HasSubstr("is larger than"));
 }
 
 TEST(ReadTextFileTest, Faults) {
   EXPECT_EQ(message_of([] { read_text_file("no/such"); }), "no/such: no such file; check the path");
   EXPECT_THAT(message_of([] { read_text_file("/"); }), HasSubstr("is a directory"));
+  EXPECT_THAT(message_of([] { read_text_file("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
+  const TemporaryDirectory directory;
+  ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(message_of([&] { read_text_file(directory / "pipe"); }), HasSubstr("is not a regular file"))
+      << "and nobody waits for a writer";
+}
+
+TEST(ReadStreamTest, WaitsForAPipesWriter) {
+  const TemporaryDirectory directory;
+  const std::string pipe = directory / "pipe", content(200'000, 'z');  // more than a pipe holds
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { put(pipe, content); });
+  EXPECT_EQ(read_stream(pipe), content);
+  writer.join();
+  put(directory / "file", "of a file too");
+  EXPECT_EQ(read_stream(directory / "file"), "of a file too");
+  EXPECT_EQ(message_of([] { read_stream("no/such"); }), "no/such: no such file; check the path");
+}
+
+TEST(BeginningOfTest, IsNothingWhereThereIsNoFile) {
+  const TemporaryDirectory directory;
+  put(directory / "file", "GGUF and more");
+  EXPECT_EQ(beginning_of(directory / "file", 4), "GGUF");
+  EXPECT_EQ(beginning_of(directory / "file"), "GGUF and more");
+  ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(beginning_of(directory / "pipe"), "");
+  EXPECT_EQ(beginning_of(directory.path()), "");
+  EXPECT_EQ(beginning_of(directory / "missing"), "");
 }
 
 TEST(AtomicFileTest, AppearsOnCommitOnly) {

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "base/file.h"
 #include "program.h"
@@ -182,6 +185,83 @@ TEST(Streams, ADashIsOneOfThem) {
   const Ran built = run_program({"build", classics, "-o", "-"});
   EXPECT_EQ(built.status, 1);
   EXPECT_THAT(built.err, HasSubstr("standard output"));
+}
+
+std::string make_pipe(const TemporaryDirectory& directory, const std::string& name) {
+  const std::string path = directory / name;
+  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  return path;
+}
+
+/// As a shell's <(…) does.
+TEST(Streams, APipeGivesATextAndRequests) {
+  const TemporaryDirectory directory;
+  const std::string pipe = make_pipe(directory, "pipe");
+  const auto run_with = [&](const std::vector<std::string>& arguments, const std::string& content) {
+    std::thread writer([&] { std::ofstream(pipe) << content; });
+    const Ran ran = run_program(arguments);
+    writer.join();
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.out;
+  };
+  const std::string answers = run_with({"run", engine(), "--batch", pipe, "--out", "-"}, requests());
+  EXPECT_EQ(std::ranges::count(answers, '\n'), 3) << answers;
+  EXPECT_THAT(run_with({"render", classics, "--context", pipe}, R"({"messages": [{"role": "user", "content": "Hi"}]})"),
+              StartsWith("<|user|>\nHi"));
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "The sea was calm, and the ship lay still. ";
+  EXPECT_THAT(run_with({"eval", engine(), "--text", pipe, "--window", "64"}, text), StartsWith("perplexity "));
+}
+
+TEST(Streams, APipeWithoutAWriterIsWaitedForUntilASignal) {
+  const TemporaryDirectory directory;
+  const std::string pipe = make_pipe(directory, "pipe");
+  const pid_t child = start_program({"eval", engine(), "--text", pipe}, [&] {
+    lead(STDERR_FILENO, "/dev/null", O_WRONLY);
+    ::alarm(60);
+  });
+  // Once it waits, a writer that does not wait itself finds it there.
+  int writer = -1;
+  while ((writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0 && errno == ENXIO) ::usleep(1000);
+  ASSERT_GE(writer, 0);
+  send_signal(child, SIGTERM);
+  EXPECT_EQ(wait_for_program(child), 128 + SIGTERM);
+  ::close(writer);
+}
+
+TEST(Streams, APipeInTheFilesPlaceIsRefused) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path model = directory / "model";
+  const std::string pipe = make_pipe(directory, "pipe"), gguf = make_pipe(directory, "model.gguf");
+  const auto expect_refused = [&](const std::vector<std::string>& arguments, const std::string& named) {
+    const Ran ran = run_program(arguments);
+    EXPECT_EQ(ran.status, 1) << arguments.front();
+    EXPECT_THAT(ran.err, HasSubstr(named));
+    EXPECT_THAT(ran.err, testing::AnyOf(HasSubstr("regular file"), HasSubstr("is no directory"))) << arguments.front();
+    EXPECT_EQ(std::ranges::count(ran.err, '\n'), 1) << ran.err;
+  };
+  const std::string target = directory / "x.engine";
+  for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                           "chat_template.jinja", "model.safetensors"}) {
+    std::filesystem::remove_all(model);
+    std::filesystem::copy(classics, model);
+    std::filesystem::remove(model / name);
+    ASSERT_EQ(::mkfifo((model / name).c_str(), 0600), 0);
+    expect_refused({"build", model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"}, name);
+  }
+  std::filesystem::remove_all(model);
+  std::filesystem::create_directory(model);
+  make_pipe(directory, "model/model.gguf");
+  EXPECT_EQ(run_program({"build", model, "-o", target}).status, 1) << "and nobody waits for a writer";
+  for (const std::string& named : {pipe, gguf}) {
+    expect_refused({"build", named, "-o", target}, named);
+    expect_refused({"run", named, "Once"}, named);
+    expect_refused({"render", named, "--context", "-"}, named);
+    expect_refused({"verify", engine(), "--golden", named}, named);
+    expect_refused({"tokenize", named}, named);
+  }
+  expect_refused({"build", classics, "-o", target, "--precision", "f32", "--tuning-cache", pipe}, pipe);
+  expect_refused({"build", classics, "-o", pipe, "--precision", "f32", "--no-tune"}, pipe);
 }
 
 }  // namespace
