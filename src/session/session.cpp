@@ -195,6 +195,7 @@ struct Session::State {
   void tell_cancelled();
   bool submit_next();
   void collect_oldest();
+  void check_whole();
   void accept(SequenceId id, Live& one, const SampledRow& row);
   bool ends_at(const Live& one, int32_t token) const;
   bool tell(const Live& one, const TokenEvent& event);
@@ -362,6 +363,7 @@ void Session::State::collect_oldest() {
   const std::span<const SampledRow> rows = executor.collect(step.ticket);
   INCIPIT_ASSERT(rows.size() == step.samples.size());
   for (size_t i = 0; i < rows.size(); ++i) {
+    if (!std::isfinite(rows[i].logprob)) check_whole();
     const auto found = live.find(step.samples[i]);
     // A sequence may have ended after this token of it was submitted.
     if (found == live.end() || found->second.cancelled) continue;
@@ -371,6 +373,13 @@ void Session::State::collect_oldest() {
       fail(found->first, found->second, error.what());
     }
   }
+}
+
+/// Logits that are no numbers may come of altered weights: then the engine fails, and the model is not blamed.
+void Session::State::check_whole() {
+  if (!std::exchange(check_wanted, false)) return;
+  if (!check) check.emplace(engine);
+  check->finish();
 }
 
 bool Session::State::ends_at(const Live& one, int32_t token) const {

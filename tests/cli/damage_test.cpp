@@ -82,6 +82,16 @@ TEST(DamagedWeights, EndARunBehindItsFirstTokens) {
   EXPECT_THAT(chat.err, HasSubstr(altered));
 }
 
+TEST(DamagedWeights, AreBlamedForLogitsThatAreNoNumbers) {
+  const TemporaryDirectory directory;
+  const std::string engine = directory / "damaged.engine";
+  std::filesystem::copy_file(sound(), engine);
+  alter(engine, 0, std::string(4096, '\xff'));  // NaNs
+  const Ran run = run_program({"run", engine, "Call me Ishmael.", "--greedy", "--max-tokens", "4"});
+  expect_told(run, altered);
+  EXPECT_EQ(run.out, "\n") << "no token was drawn";
+}
+
 TEST(DamagedWeights, GiveNoResultThatIsKept) {
   const TemporaryDirectory directory;
   const auto expect_nothing = [](const std::vector<std::string>& arguments) {
