@@ -90,6 +90,16 @@ void add_log_level(CLI::App& app, std::string& level) {
       ->capture_default_str();
 }
 
+/// CLI11 would take --greedy=5 for --greedy, and --greedy=false for nothing.
+void refuse_values_of_flags(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (option->get_expected_max() > 0) continue;
+    option->check([](const std::string& given) -> std::string {
+      return given == "true" ? "" : fmt::format("'{}': it takes no value", given);
+    });
+  }
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Compiles language models ahead of time into engines, and runs them.", "incipit");
   app.require_subcommand(1);
@@ -108,7 +118,10 @@ int parse_and_run(int argc, char** argv) {
   add_render(app, action);
   std::string log_level = "warn";
   add_log_level(app, log_level);
-  for (CLI::App* command : app.get_subcommands({})) add_log_level(*command, log_level);
+  for (CLI::App* command : app.get_subcommands({})) {
+    add_log_level(*command, log_level);
+    refuse_values_of_flags(*command);
+  }
   if (argc > 1 && argv[1][0] != '-' &&
       app.get_subcommands([&](CLI::App* one) { return one->check_name(argv[1]); }).empty()) {
     tell(fmt::format("incipit: '{}' is no command; see: incipit --help", argv[1]));

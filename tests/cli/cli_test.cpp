@@ -52,6 +52,11 @@ TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
                  "--temperature excludes --greedy");
   expect_refused(run_program({"--log-level", "loud", "run", "x"}), 2, "loud");
   expect_refused(run_program({"verify", "x.engine"}), 2, "--golden");
+  for (const char* value : {"5", "0", "false", "on", "yes please"}) {
+    expect_refused(run_program({"run", "x.engine", "Once", std::string("--greedy=") + value}), 2,
+                   std::string("--greedy: '") + value + "': it takes no value");
+  }
+  expect_refused(run_program({"inspect", "x.engine", "--plan=1"}), 2, "--plan");
 }
 
 TEST(CommandLine, TakesTheLogLevelBeforeTheCommandAndBehindIt) {
