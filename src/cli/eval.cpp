@@ -9,9 +9,11 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "engine/plan_items.h"
 #include "session/evaluate.h"
 
 namespace incipit::cli {
@@ -26,8 +28,13 @@ struct EvalOptions {
 
 int eval(const EvalOptions& options) {
   const std::string text = read_text(options.text);
-  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   const std::string name = is_standard(options.text) ? "standard input" : options.text.string();
+  check_utf8(text, name);
+  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
+  if (const auto context = static_cast<int32_t>(gateway->engine().plan().max_context()); options.window > context) {
+    throw Error("--window", fmt::format("{} tokens are more than the engine's context of {}", options.window, context),
+                fmt::format("give {} or less", context));
+  }
   EncodeOptions encode;
   encode.add_special_tokens = false;
   encode.name = name;

@@ -492,6 +492,11 @@ TEST(Eval, MeasuresPerplexity) {
       {"eval", classics_engine(), "--text", fixtures() / "text" / "eval.txt", "--max-tokens", "256", "--window", "64"});
   EXPECT_THAT(text.out, AllOf(StartsWith("perplexity "), HasSubstr("252 tokens")));
   expect_refused(run_program({"eval", classics_engine(), "--text", classics / "generation_config.json"}), 1, "window");
+  expect_refused(
+      run_program({"eval", classics_engine(), "--text", fixtures() / "text" / "eval.txt", "--window", "513"}), 1,
+      "--window: 513 tokens are more than the engine's context of 512; give 512 or less");
+  expect_refused(run_program({"eval", classics_engine(), "--text", classics_engine()}), 1,
+                 classics_engine() + ": is not UTF-8 at byte");
 }
 
 }  // namespace
