@@ -1,6 +1,11 @@
 #include "base/log.h"
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -19,6 +24,14 @@ void configure_logging(const std::string& level) {
   logger->set_pattern(erase_line + "[%^%l%$] %v");
   logger->set_level(parsed);
   spdlog::set_default_logger(std::move(logger));
+}
+
+void write_log(LogLevel level, fmt::string_view text, fmt::format_args parts) {
+  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                  spdlog::level::err};
+  const spdlog::level::level_enum chosen = levels[static_cast<size_t>(level)];
+  spdlog::logger* const logger = spdlog::default_logger_raw();
+  if (logger->should_log(chosen)) logger->log(chosen, spdlog::string_view_t(fmt::vformat(text, parts)));
 }
 
 }  // namespace incipit

@@ -74,7 +74,7 @@ std::vector<std::string> target_choices() {
 void warn_of_foreign_target(const BuildOptions& options) {
   const std::string& target = options.to_compile.target;
   if (options.no_tune || runs_here(named_target(target))) return;
-  spdlog::warn(
+  log_warning(
       "--target {}: this machine is none, so kernels are not measured: the first that fits is taken where the tuning "
       "cache knows none; for the fastest, build on such a machine, or give a --tuning-cache from one",
       target);
@@ -107,7 +107,7 @@ Baseline measure_baseline(const BuildOptions& options, const CompileReport& repo
   const Target target = named_target(options.to_compile.target);
   if (!runs_here(target) || target.backend == Backend::shadow) return {};
   if (report.engine_bytes > largest_measured) {
-    spdlog::info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
+    log_info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
     return {};
   }
   auto gateway = open_gateway(options.output, options.to_compile.threads, GatewayUse::measure);

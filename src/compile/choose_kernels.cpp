@@ -1,4 +1,6 @@
 // The stage that chooses the kernels of every step.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -103,10 +105,10 @@ void note_portable_fallbacks(const std::string& problem, const std::vector<Kerne
 /// No slow path is taken in silence.
 void tell_portable_fallbacks(const std::vector<PortableFallback>& fallbacks, const Target& target) {
   for (const PortableFallback& fallback : fallbacks) {
-    const auto level = fallback.measured ? spdlog::level::info : spdlog::level::warn;
-    spdlog::log(level, "{} steps run on {}, portable code, though the target has {}{}: {}", fallback.steps,
-                fallback.kernel, to_string(target), fallback.measured ? ", as it was measured to be the fastest" : "",
-                fallback.problem);
+    const std::string line = fmt::format(
+        "{} steps run on {}, portable code, though the target has {}{}: {}", fallback.steps, fallback.kernel,
+        to_string(target), fallback.measured ? ", as it was measured to be the fastest" : "", fallback.problem);
+    write_log(fallback.measured ? LogLevel::info : LogLevel::warning, "{}", fmt::make_format_args(line));
   }
 }
 

@@ -15,7 +15,7 @@ KeptMeasurements::~KeptMeasurements() {
   try {
     save();
   } catch (const std::exception& error) {
-    spdlog::warn("{}", error.what());
+    log_warning("{}", error.what());
   }
 }
 
@@ -33,7 +33,7 @@ void KeptMeasurements::save_if_possible() {
   try {
     if (!path_.empty() && cache_.unsaved()) cache_.save(path_);
   } catch (const Error& error) {
-    spdlog::debug("{}", error.what());
+    log_debug("{}", error.what());
   }
 }
 

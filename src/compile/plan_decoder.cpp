@@ -116,7 +116,7 @@ uint64_t memory_for_state(const Planned& planned, int64_t memory) {
 std::vector<std::byte> tokenizer_of(const Model& model) {
   if (model.directory.empty()) return {};
   if (has_tokenizer(model.directory)) return compile_tokenizer(model.directory);
-  spdlog::warn("{} has no tokenizer: the engine will take and give token ids only", model.directory.string());
+  log_warning("{} has no tokenizer: the engine will take and give token ids only", model.directory.string());
   return {};
 }
 

@@ -47,7 +47,7 @@ class LoggedTime {
   explicit LoggedTime(std::string what) : what_(std::move(what)), start_(std::chrono::steady_clock::now()) {}
   ~LoggedTime() {
     const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start_;
-    spdlog::debug("GPU: {:.1f} ms {}", taken.count(), what_);
+    log_debug("GPU: {:.1f} ms {}", taken.count(), what_);
   }
   LoggedTime(const LoggedTime&) = delete;
   LoggedTime& operator=(const LoggedTime&) = delete;

@@ -23,7 +23,7 @@ CudaModule load_binary(const CudaBinary& binary, const void* image) {
   cuda::Module module = nullptr;
   const cuda::Result result =
       driver.load_module(&module, image, static_cast<unsigned>(options.size()), options.data(), values.data());
-  if (log[0] != '\0') spdlog::error("{}: {}", binary.function.name, log.data());
+  if (log[0] != '\0') log_error("{}: {}", binary.function.name, log.data());
   driver.check(result, fmt::format("loading the function '{}'", binary.function.name));
   return CudaModule(module);
 }
@@ -81,7 +81,7 @@ void CudaFunctions::load(std::span<const std::byte> bytes) {
                   fmt::format("build the engine with --target {}", best_name(here)));
     }
     if (!own && !compiles) {
-      spdlog::warn(
+      log_warning(
           "the engine is for {}: the driver compiles its functions for this {} now; --target {} saves that, "
           "and takes what this GPU has",
           to_string(code.target), cuda::gpu().name, best_name(here));
@@ -170,7 +170,7 @@ cuda::Graph capture(const CudaProgram& program, cuda::Stream stream) {
   try {
     program.replay(stream);
   } catch (const Error& error) {
-    spdlog::debug("{}", error.what());
+    log_debug("{}", error.what());
   }
   driver.end_capture(stream, &graph);
   return graph;
@@ -194,7 +194,7 @@ std::unique_ptr<CudaProgram> record_cuda_program(std::span<const PreparedLaunch*
   if (graph != nullptr) driver.destroy_graph(graph);
   if (made == nullptr) {
     // Drivers before CUDA 12.3 make no graphs of launches that start early.
-    spdlog::debug("GPU: no graph: {}", driver.describe(result));
+    log_debug("GPU: no graph: {}", driver.describe(result));
     return program;
   }
   program->graph = CudaGraphProgram(made);

@@ -34,8 +34,8 @@ void warn_of_untaken(const Checkpoint& checkpoint, const std::filesystem::path& 
   std::vector<std::string> surplus = checkpoint.untaken();
   std::erase_if(surplus, is_known_surplus);
   if (surplus.empty()) return;
-  spdlog::warn("{}: {} tensors are not part of the architecture and are left out, the first is {}", directory.string(),
-               surplus.size(), surplus.front());
+  log_warning("{}: {} tensors are not part of the architecture and are left out, the first is {}", directory.string(),
+              surplus.size(), surplus.front());
 }
 
 /// What is left out of a wrapper, by module: "vision_tower (19 tensors)".
@@ -52,7 +52,7 @@ void tell_of_left_out(const Checkpoint& checkpoint, const std::filesystem::path&
         fmt::format("{}{} ({} tensor{})", left_out.empty() ? "" : ", ", module, tensors, tensors == 1 ? "" : "s");
   }
   if (!left_out.empty()) {
-    spdlog::warn("{}: text alone is read; left out are {}", directory.string(), left_out);
+    log_warning("{}: text alone is read; left out are {}", directory.string(), left_out);
   }
 }
 

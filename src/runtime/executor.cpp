@@ -333,7 +333,7 @@ Executor::~Executor() {
   try {
     if (state_) state_->device->wait(state_->device->record_event());
   } catch (const Error& error) {
-    spdlog::debug("{}", error.what());
+    log_debug("{}", error.what());
   }
 }
 

@@ -274,7 +274,7 @@ void Connection::dispatch() {
   try {
     server_.handler(exchange_);
   } catch (const std::exception& error) {
-    spdlog::error("a request's handler failed: {}", error.what());
+    log_error("a request's handler failed: {}", error.what());
     refuse_request(500, "the server failed");
   }
   if (input_ended_) on_end_of_input();

@@ -62,7 +62,7 @@ void Generation::prepare() {
   } catch (const Error& error) {
     call_->fail({400, error.what(), "invalid_request_error"});  // an id outside the vocabulary, an empty prompt …
   } catch (const std::exception& error) {
-    spdlog::error("request {} failed: {}", call_->request_id(), error.what());
+    log_error("request {} failed: {}", call_->request_id(), error.what());
     call_->fail({500, error.what()});
   }
 }

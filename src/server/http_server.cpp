@@ -88,7 +88,7 @@ struct HttpServer::State {
       if (error) {
         // No descriptors, most likely: some will be free again.
         constexpr auto a_moment = std::chrono::milliseconds(50);
-        spdlog::warn("a connection cannot be accepted: {}", error.message());
+        log_warning("a connection cannot be accepted: {}", error.message());
         pause.expires_after(a_moment);
         pause.async_wait([this, &acceptor](const boost::system::error_code& stopped) {
           if (!stopped && acceptor.is_open()) accept<Protocol>(acceptor);

@@ -166,7 +166,7 @@ struct Gateway::State {
     try {
       submission.listener(event);
     } catch (const std::exception& error) {
-      spdlog::warn("request {}'s listener failed: {}", submission.id, error.what());
+      log_warning("request {}'s listener failed: {}", submission.id, error.what());
     }
   }
 };

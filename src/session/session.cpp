@@ -426,7 +426,7 @@ bool Session::State::tell(const Live& one, const TokenEvent& event) {
     one.listener(event);
     return true;
   } catch (const std::exception& error) {
-    spdlog::warn("sequence {} is dropped, because its listener failed: {}", event.id, error.what());
+    log_warning("sequence {} is dropped, because its listener failed: {}", event.id, error.what());
     return false;
   }
 }

@@ -74,7 +74,7 @@ class NvrtcProgram {
     const nvrtc::Result result = library_.compile(program_, static_cast<int>(list.size()), list.data());
     if (result == nvrtc::Result::success) return;
     const std::string text = log();
-    spdlog::error("NVRTC {} on {} with {}:\n{}", library_.text, name_, fmt::join(options, " "), text);
+    log_error("NVRTC {} on {} with {}:\n{}", library_.text, name_, fmt::join(options, " "), text);
     throw Error(name_, fmt::format("NVRTC {} does not compile it: {}", library_.text, first_error(text)),
                 "use another version of NVRTC");
   }
@@ -199,7 +199,7 @@ void CudaCompiler::compile(const std::set<DeviceFunction>& functions) {
       try {
         save_object(work.place, work.object);
       } catch (const std::exception& error) {
-        spdlog::warn("{} is not kept: {}", work.function, error.what());
+        log_warning("{} is not kept: {}", work.function, error.what());
       }
     }
     objects_.emplace(work.function, std::move(work.object));

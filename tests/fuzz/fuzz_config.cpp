@@ -33,7 +33,7 @@ class UnstackedTensors : public incipit::RandomTensors {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace incipit;
-  static const bool quiet = (spdlog::set_level(spdlog::level::off), true);
+  static const bool quiet = (configure_logging("off"), true);
   static_cast<void>(quiet);
   try {
     const std::string_view text(reinterpret_cast<const char*>(data), size);

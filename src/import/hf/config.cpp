@@ -251,7 +251,7 @@ std::vector<int64_t> token_ids(const boost::json::object& object, std::string_vi
     if (id >= 0 && id < vocabulary) {
       ids.push_back(id);
     } else {
-      spdlog::warn("{}: {} {} is outside the vocabulary of {} and is ignored", name, key, id, vocabulary);
+      log_warning("{}: {} {} is outside the vocabulary of {} and is ignored", name, key, id, vocabulary);
     }
   };
   if (const boost::json::array* list = value->if_array()) {
@@ -322,7 +322,7 @@ std::string HfConfig::generation_defaults() const {
       continue;
     }
     const auto warn = [&](std::string_view made) {
-      spdlog::warn("{}: {} {} {}", generation_name_, option, boost::json::serialize(*value), made);
+      log_warning("{}: {} {} {}", generation_name_, option, boost::json::serialize(*value), made);
     };
     if (std::optional<boost::json::value> taken = sampling_number(option, *value, warn)) {
       kept[key_of(option)] = std::move(*taken);

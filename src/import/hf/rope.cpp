@@ -265,8 +265,8 @@ HfConfig layer_type_options(const HfConfig& config, const RopeContext& context, 
 /// Transformers takes what stands among the rotary options, and says nothing of another value beside them.
 void warn_of_another(const HfConfig& own, std::string_view key, const HfConfig& config, std::string_view outer_key) {
   if (!own.has(key) || !config.has(outer_key) || own.number(key) == config.number(outer_key)) return;
-  spdlog::warn("{}: {} {} counts, and {} {} beside it does not", config.name(), own.full_key(key), own.shown(key),
-               config.full_key(outer_key), config.shown(outer_key));
+  log_warning("{}: {} {} counts, and {} {} beside it does not", config.name(), own.full_key(key), own.shown(key),
+              config.full_key(outer_key), config.shown(outer_key));
 }
 
 Rope read_options(const HfConfig& config, HfConfig own, const RopeContext& context) {
@@ -296,7 +296,7 @@ Rope read_rope(const HfConfig& config, const RopeContext& context) {
     own.fail(fmt::format("{}: rotary parameters by layer type are not supported for this architecture", own.keys()[0]));
   }
   if (!newer.keys().empty() && !newer.same_as(own)) {
-    spdlog::warn("{}: {} counts, and rope_parameters beside it does not", config.name(), context.scaling_key);
+    log_warning("{}: {} counts, and rope_parameters beside it does not", config.name(), context.scaling_key);
   }
   return read_options(config, std::move(*shared), context);
 }

@@ -356,7 +356,7 @@ void Importer::warn_of_misdeclared() const {
   if (misdeclared_.empty()) return;
   const std::string more =
       misdeclared_.size() == 1 ? "" : " (" + std::to_string(misdeclared_.size() - 1) + " more values are as this one)";
-  spdlog::warn("{}{}; what follows from the inputs counts", first_misdeclared_, more);
+  log_warning("{}{}; what follows from the inputs counts", first_misdeclared_, more);
 }
 
 void Importer::call(Scope& scope, const Node& node, const Function& function) {
