@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "engines.h"
 #include "program.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"
@@ -26,36 +27,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const TemporaryDirectory& place() {
-  static const TemporaryDirectory directory;
-  return directory;
-}
-
-std::string build_classics(const std::string& name, const std::vector<std::string>& options) {
-  const std::string target = place() / name;
-  std::vector<std::string> arguments{"build",
-                                     source_directory() / "models" / "classics-16m",
-                                     "-o",
-                                     target,
-                                     "--precision",
-                                     "f32",
-                                     "--no-tune",
-                                     "--no-baseline",
-                                     "--max-context",
-                                     "256",
-                                     "--max-batch",
-                                     "4"};
-  arguments.insert(arguments.end(), options.begin(), options.end());
-  const Ran ran = run_program(arguments);
-  EXPECT_EQ(ran.status, 0) << ran.err;
-  return target;
-}
-
-std::string engine() {
-  static const std::string path = build_classics("classics.engine", {});
-  return path;
-}
-
 std::string request(const std::string& id, const object& body, const std::string& url = "/v1/completions") {
   return boost::json::serialize(object{{"custom_id", id}, {"method", "POST"}, {"url", url}, {"body", body}}) + "\n";
 }
@@ -65,7 +36,7 @@ void write(const std::filesystem::path& path, const std::string& text) {
 }
 
 Ran run_batch(const std::filesystem::path& input, const std::filesystem::path& output) {
-  return run_program({"run", engine(), "--batch", input, "--out", output, "--threads", "2"});
+  return run_program({"run", short_engine(), "--batch", input, "--out", output, "--threads", "2"});
 }
 
 /// The answers of a file by custom_id; each must be there once.
@@ -105,7 +76,7 @@ TEST(Batch, AnswersEachRequestAsARunOfItsOwn) {
   const auto found = answers(directory / "out");
   ASSERT_EQ(found.size(), 11U);
   const auto alone = [&](std::vector<std::string> options) {
-    options.insert(options.begin(), {"run", engine(), "--json"});
+    options.insert(options.begin(), {"run", short_engine(), "--json"});
     const Ran one = run_program(options);
     EXPECT_EQ(one.status, 0) << one.err;
     return std::string(boost::json::parse(one.out).at("text").as_string());
@@ -189,7 +160,7 @@ TEST(Batch, PassesWhatSaysNoMoreThanTheDefault) {
 TEST(Batch, StopsAtTokensAndSpecialTexts) {
   const TemporaryDirectory directory;
   // Greedy, and so strongly drawn to one token that it is all there is: <|user|>, which is special.
-  const Ran ids = run_program({"tokenize", engine(), "--no-special"}, "<|user|>");
+  const Ran ids = run_program({"tokenize", short_engine(), "--no-special"}, "<|user|>");
   const std::string id = boost::json::serialize(boost::json::parse(ids.out).at(0));
   const object drawn{
       {"prompt", "x"}, {"max_tokens", 5}, {"temperature", 0}, {"ignore_eos", true}, {"logit_bias", {{id, 100}}}};
@@ -213,9 +184,9 @@ TEST(Batch, StopsAtTokensAndSpecialTexts) {
   EXPECT_EQ(found.at("text").at("body").at("usage").at("completion_tokens"), 1);
   EXPECT_EQ(found.at("far").at("status_code"), 400);
   EXPECT_EQ(found.at("kind").at("body").at("error").at("param"), "stop_token_ids");
-  const Ran alone = run_program({"run", engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json"});
+  const Ran alone = run_program({"run", short_engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json"});
   const auto& first = boost::json::parse(alone.out).at("ids").at(0);
-  const Ran stopped = run_program({"run", engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json",
+  const Ran stopped = run_program({"run", short_engine(), "Chapter 1", "--greedy", "--max-tokens", "5", "--json",
                                    "--stop-ids", "999," + boost::json::serialize(first)});
   EXPECT_EQ(boost::json::parse(stopped.out).at("finish"), "stop") << stopped.out << stopped.err;
   EXPECT_EQ(boost::json::parse(stopped.out).at("text"), "");
@@ -382,8 +353,8 @@ TEST(Batch, IsCompleteAfterBeingKilledAtAnyMoment) {
   std::mt19937 random(5);
   int killed = 0;
   for (bool finished = false; !finished && killed < 200;) {
-    const pid_t child =
-        start_program({"run", engine(), "--batch", directory / "in", "--out", directory / "out", "--threads", "1"}, [] {
+    const pid_t child = start_program(
+        {"run", short_engine(), "--batch", directory / "in", "--out", directory / "out", "--threads", "1"}, [] {
           const int quiet = ::open("/dev/null", O_WRONLY);
           ::dup2(quiet, STDERR_FILENO);
         });

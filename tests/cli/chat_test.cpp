@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "base/file.h"
+#include "engines.h"
 #include "program.h"
 #include "support/shared_files.h"
 
@@ -18,40 +19,9 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
-const std::filesystem::path without_template = fixtures() / "reference" / "llama-gqa-tied";
-
-/// The bundled model with a context of 256 tokens, and one without a template.
-struct Engines {
-  TemporaryDirectory directory;
-  std::string classics_engine = directory / "classics.engine", bare_engine = directory / "bare.engine";
-  Engines() {
-    build(classics, classics_engine, {"--max-context", "256"});
-    build(without_template, bare_engine, {});
-  }
-  static void build(const std::filesystem::path& model, const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments{"build", model, "-o", out, "--precision", "f32", "--no-tune", "--no-baseline"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const Ran ran = run_program(arguments);
-    EXPECT_EQ(ran.status, 0) << ran.err;
-  }
-};
-
-const Engines& engines() {
-  static const Engines made;
-  return made;
-}
-
 std::string write_file(const TemporaryDirectory& directory, std::string_view name, std::string_view text) {
   std::ofstream(directory / name, std::ios::binary) << text;
   return directory / name;
-}
-
-void expect_refused(const Ran& ran, int status, const std::string& part) {
-  EXPECT_EQ(ran.status, status) << ran.out << ran.err;
-  EXPECT_EQ(ran.out, "");
-  EXPECT_THAT(ran.err, AllOf(StartsWith("incipit: "), HasSubstr(part), EndsWith("\n")));
-  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
 }
 
 constexpr std::string_view conversation =
@@ -61,8 +31,7 @@ constexpr std::string_view conversation =
 TEST(Render, PrintsTheTextAndNothingElse) {
   const TemporaryDirectory directory;
   const std::string context = write_file(directory, "context.json", conversation);
-  for (const std::string& source :
-       {classics.string(), (classics / "chat_template.jinja").string(), engines().classics_engine}) {
+  for (const std::string& source : {classics.string(), (classics / "chat_template.jinja").string(), short_engine()}) {
     const Ran ran = run_program({"render", source, "--context", context});
     EXPECT_EQ(ran.status, 0) << ran.err;
     EXPECT_EQ(ran.out, "<|begin|><|user|>\nThe old house stood at the end of the lane.<|end|>\n<|assistant|>\n");
@@ -107,7 +76,7 @@ TEST(Render, RefusesInOneLine) {
   expect_refused(run_program({"render", open, "--context", context}), 1, "'if' has no 'endif'");
   expect_refused(run_program({"render", directory / "missing", "--context", context}), 1, "missing");
   expect_refused(run_program({"render", directory.path(), "--context", context}), 1, "no chat template");
-  expect_refused(run_program({"render", engines().bare_engine, "--context", context}), 1, "no chat template");
+  expect_refused(run_program({"render", tiny_engine(), "--context", context}), 1, "no chat template");
   expect_refused(run_program({"render", classics, "--context", write_file(directory, "list.json", "[1]")}), 1,
                  "a list");
   expect_refused(run_program({"render", classics, "--context", directory / "none.json"}), 1, "none.json");
@@ -115,7 +84,7 @@ TEST(Render, RefusesInOneLine) {
 }
 
 TEST(Chat, AnswersEachLineAndKeepsWhatItHasComputed) {
-  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "12"},
+  const Ran ran = run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "12"},
                               "The old house stood at the end of the lane.\n\nWho lived there?");
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2) << ran.out;
@@ -130,11 +99,10 @@ TEST(Chat, AnswersEachLineAndKeepsWhatItHasComputed) {
 TEST(Chat, AnswersAsTheRenderedConversationGoesOn) {
   const std::string rendered =
       "<|begin|><|system|>\nYou are kind.<|end|>\n<|user|>\nWho are you?<|end|>\n<|assistant|>\n";
-  const Ran plain =
-      run_program({"run", engines().classics_engine, rendered, "--raw", "--greedy", "--max-tokens", "10"});
-  const Ran chat = run_program(
-      {"run", engines().classics_engine, "--chat", "--system", "You are kind.", "--greedy", "--max-tokens", "10"},
-      "Who are you?\n");
+  const Ran plain = run_program({"run", short_engine(), rendered, "--raw", "--greedy", "--max-tokens", "10"});
+  const Ran chat =
+      run_program({"run", short_engine(), "--chat", "--system", "You are kind.", "--greedy", "--max-tokens", "10"},
+                  "Who are you?\n");
   EXPECT_EQ(chat.status, 0) << chat.err;
   EXPECT_EQ(chat.out, plain.out);
 }
@@ -143,23 +111,23 @@ TEST(Chat, LeavesTheOldestTurnsOutWhenTheContextIsFull) {
   std::string input;
   for (int i = 0; i < 4; ++i)
     input += "It was a dark night, and the wind blew from the sea over the town and the hills.\n";
-  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "60"}, input);
+  const Ran ran = run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "60"}, input);
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.err, HasSubstr("outgrown the context of 256 tokens: its oldest turn"));
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 4) << ran.out;
 
   std::string longest;
   for (int i = 0; i < 300; ++i) longest += "word ";
-  const Ran too_long = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "5"},
-                                   longest + "\nShort.\n");
+  const Ran too_long =
+      run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "5"}, longest + "\nShort.\n");
   EXPECT_EQ(too_long.status, 0) << too_long.err;
   EXPECT_THAT(too_long.err, AllOf(StartsWith("this message makes "), HasSubstr("say less at once")));
   EXPECT_EQ(std::count(too_long.out.begin(), too_long.out.end(), '\n'), 1);
 }
 
 TEST(Chat, LeavesOutWhatIsNotUtf8AndGoesOn) {
-  const Ran ran = run_program({"run", engines().classics_engine, "--chat", "--greedy", "--max-tokens", "4"},
-                              "The \xff\nThe sea.\n");
+  const Ran ran =
+      run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "4"}, "The \xff\nThe sea.\n");
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.err, StartsWith("this message is not UTF-8 at byte 5, and is left out"));
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1) << ran.out;
@@ -168,25 +136,23 @@ TEST(Chat, LeavesOutWhatIsNotUtf8AndGoesOn) {
 TEST(Chat, BlamesASystemPromptForItsOwnLength) {
   std::string longest;
   for (int i = 0; i < 300; ++i) longest += "word ";
-  const std::string engine = engines().classics_engine;
+  const std::string engine = short_engine();
   expect_refused(run_program({"run", engine, "--chat", "--system", longest}, "Hello\nHello again\n"), 1,
                  "--system: it makes");
   expect_refused(run_program({"run", engine, "--chat", "--system", "\xff"}, "Hello\n"), 1, "--system: is not UTF-8");
 }
 
 TEST(Chat, RefusesWhatCannotBe) {
-  expect_refused(run_program({"run", engines().bare_engine, "--chat"}, "Hello\n"), 1, "no tokenizer");
-  expect_refused(run_program({"run", engines().classics_engine, "Hello", "--chat"}), 2, "PROMPT excludes --chat");
-  expect_refused(run_program({"run", engines().classics_engine, "Hello", "--system", "x"}), 2, "--system requires");
+  expect_refused(run_program({"run", tiny_engine(), "--chat"}, "Hello\n"), 1, "no tokenizer");
+  expect_refused(run_program({"run", short_engine(), "Hello", "--chat"}), 2, "PROMPT excludes --chat");
+  expect_refused(run_program({"run", short_engine(), "Hello", "--system", "x"}), 2, "--system requires");
   const TemporaryDirectory directory;
   std::filesystem::copy(classics, directory.path(), std::filesystem::copy_options::recursive);
   std::filesystem::remove(directory / "chat_template.jinja");
-  const std::string mute = directory / "mute.engine";
-  Engines::build(directory.path(), mute, {});
+  const std::string mute = build_engine(directory.path(), directory / "mute.engine");
   expect_refused(run_program({"run", mute, "--chat"}, "Hello\n"), 1, "no chat template");
   write_file(directory, "chat_template.jinja", "\n{{ raise_exception('Not with me') }}");
-  const std::string unwilling = directory / "unwilling.engine";
-  Engines::build(directory.path(), unwilling, {});
+  const std::string unwilling = build_engine(directory.path(), directory / "unwilling.engine");
   expect_refused(run_program({"run", unwilling, "--chat"}, "Hello\n"), 1, "line 2: the template refuses: Not with me");
 }
 
@@ -197,15 +163,14 @@ TEST(Chat, GivesTemplatesTheTokensThatTheTokenizersConfigurationSets) {
   write_file(directory, "generation_config.json", R"({"bos_token_id": 0, "eos_token_id": [0, 1, 2]})");
   write_file(directory, "chat_template.jinja",
              "{{ raise_exception([bos_token is defined, eos_token, pad_token is defined, mood] | string) }}");
-  const std::string engine = directory / "tokens.engine";
-  Engines::build(directory.path(), engine, {});
+  const std::string engine = build_engine(directory.path(), directory / "tokens.engine");
   expect_refused(run_program({"run", engine, "--chat", "--template-arg", "mood=\"calm\""}, "Hello\n"), 1,
                  "[False, '<|end|>', False, 'calm']");
   expect_refused(run_program({"run", engine, "Hello", "--template-arg", "mood=1"}), 2, "--template-arg requires");
 }
 
 TEST(Chat, CtrlCStopsTheAnswerAndNotTheConversation) {
-  const std::string engine = engines().classics_engine;
+  const std::string engine = short_engine();
   int to_child[2], from_child[2];
   ASSERT_EQ(::pipe(to_child), 0);
   ASSERT_EQ(::pipe(from_child), 0);

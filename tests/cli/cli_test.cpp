@@ -268,7 +268,7 @@ TEST(Run, DrawsTheSameForTheSameSeed) {
 }
 
 TEST(Run, TakesIdsAndRunsOnTheShadow) {
-  const std::string shadow = engines() / "shadow.engine";
+  const std::string shadow = place() / "shadow.engine";
   const Ran built = run_program({"build", tiny_model, "-o", shadow, "--precision", "f32", "--target", "shadow"});
   ASSERT_EQ(built.status, 0) << built.err;
   const Ran ids = run_program({"run", shadow, "--ids", "5,6,7", "--max-tokens", "4"});

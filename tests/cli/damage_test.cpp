@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "engines.h"
 #include "program.h"
 #include "support/shared_files.h"
 
@@ -18,14 +19,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
-const std::filesystem::path tiny_model = fixtures() / "reference" / "llama-gqa-tied";
-
-const TemporaryDirectory& place() {
-  static const TemporaryDirectory directory;
-  return directory;
-}
 
 void build(const std::filesystem::path& model, const std::string& target, const std::string& precision) {
   const Ran ran = run_program(

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "engines.h"
 #include "program.h"
 #include "support/temporary_directory.h"
 
@@ -12,13 +13,10 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::filesystem::path source = INCIPIT_SOURCE_DIR;
-const std::string classics = (source / "models/classics-16m").string();
-
 /// A model directory with nothing but a SentencePiece model.
 struct SentencePieceFolder {
   SentencePieceFolder() {
-    std::filesystem::copy_file(source / "tests/fixtures/text/tiny_bpe.model", directory / "tokenizer.model");
+    std::filesystem::copy_file(fixtures() / "text/tiny_bpe.model", directory / "tokenizer.model");
   }
   std::string path() const { return (directory / "").string(); }
   TemporaryDirectory directory;
@@ -27,7 +25,7 @@ struct SentencePieceFolder {
 TEST(Detokenize, GivesTheTextBack) {
   const SentencePieceFolder sentencepiece;
   const std::string text = " Call me\nIshmael: 語, naïve 😀 \n\n";
-  for (const std::string& path : {classics, sentencepiece.path()}) {
+  for (const std::string& path : {classics.string(), sentencepiece.path()}) {
     const Ran ids = run_program({"tokenize", path}, text);
     ASSERT_EQ(ids.status, 0) << ids.err;
     const Ran back = run_program({"detokenize", path}, ids.out);

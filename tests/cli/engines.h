@@ -19,31 +19,39 @@ inline const std::filesystem::path tiny_model = fixtures() / "reference" / "llam
 inline const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
 inline const std::filesystem::path classics_golden = fixtures() / "classics-16m-golden";
 
-/// Engines made once by `incipit build`.
-inline const TemporaryDirectory& engines() {
+/// What the program's tests share and its end removes.
+inline const TemporaryDirectory& place() {
   static const TemporaryDirectory directory;
   return directory;
 }
 
+/// What `incipit build` makes of a model, in f32, as place() / name.
+inline std::string build_engine(const std::filesystem::path& model, const std::string& name,
+                                const std::vector<std::string>& more = {}) {
+  const std::string target = place() / name;
+  std::vector<std::string> arguments{"build", model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const Ran ran = run_program(arguments);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  return target;
+}
+
+/// A model of the references, which has neither tokenizer nor chat template.
 inline std::string tiny_engine() {
-  static const std::string path = [] {
-    const std::string target = engines() / "tiny.engine";
-    const Ran ran =
-        run_program({"build", tiny_model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"});
-    EXPECT_EQ(ran.status, 0) << ran.err;
-    return target;
-  }();
+  static const std::string path = build_engine(tiny_model, "tiny.engine");
   return path;
 }
 
+/// The bundled model.
 inline std::string classics_engine() {
-  static const std::string path = [] {
-    const std::string target = engines() / "classics.engine";
-    const Ran ran = run_program({"build", classics, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
-                                 "--max-context", "512", "--max-batch", "2"});
-    EXPECT_EQ(ran.status, 0) << ran.err;
-    return target;
-  }();
+  static const std::string path =
+      build_engine(classics, "classics.engine", {"--max-context", "512", "--max-batch", "2"});
+  return path;
+}
+
+/// With less context and more sequences.
+inline std::string short_engine() {
+  static const std::string path = build_engine(classics, "short.engine", {"--max-context", "256", "--max-batch", "4"});
   return path;
 }
 

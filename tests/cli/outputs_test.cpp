@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "engines.h"
 #include "measure/trace.h"
 #include "program.h"
 #include "support/shared_files.h"
@@ -92,9 +93,7 @@ void expect_refused(const Ran& ran, const std::string& part) {
 class Written : public testing::Test {
  protected:
   Written() {
-    const Ran ran = run_program({"build", source_directory() / "models" / "classics-16m", "-o", engine, "--precision",
-                                 "f32", "--no-tune", "--no-baseline", "--max-context", "64"});
-    EXPECT_EQ(ran.status, 0) << ran.err;
+    std::filesystem::copy_file(classics_engine(), engine);
     write(mine, "a line of mine\nand one without end");
   }
   void expect_untouched(const std::filesystem::path& path, const std::string& before) {
@@ -178,7 +177,7 @@ TEST_F(Written, NothingIsAppendedToWhatIsRead) {
             "\n");
   write(tokens, "[1, 2, 3]");
   std::filesystem::create_symlink("in", directory / "link");
-  const std::string model = source_directory() / "models" / "classics-16m";
+  const std::string model = classics;
   const std::vector<std::pair<std::string, std::vector<std::string>>> named{
       {in, {"run", engine, "--batch", in, "--out", "-"}},
       {in, {"run", engine, "--batch", directory / "link", "--out", "-"}},
@@ -221,7 +220,7 @@ TEST_F(Written, AnEngineIsNoFileOfRequests) {
 }
 
 TEST_F(Written, AnEngineReplacesAnEngineAlone) {
-  const std::string model = source_directory() / "models" / "classics-16m", cache = directory / "cache";
+  const std::string model = classics, cache = directory / "cache";
   expect_refused(run_program({"build", model, "-o", mine}), "exists and is no engine");
   expect_refused(run_program({"build", model, "-o", cache, "--tuning-cache", cache}), "which this command reads");
   expect_refused(run_program({"build", engine, "-o", directory / "y.engine"}), "is an engine already");

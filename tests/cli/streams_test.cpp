@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "engines.h"
 #include "program.h"
 #include "support/shared_files.h"
 
@@ -21,24 +22,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-const std::filesystem::path classics = source_directory() / "models" / "classics-16m";
-
-const TemporaryDirectory& place() {
-  static const TemporaryDirectory directory;
-  return directory;
-}
-
-std::string engine() {
-  static const std::string path = [] {
-    const std::string target = place() / "classics.engine";
-    const Ran ran = run_program({"build", classics, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
-                                 "--max-context", "256", "--max-batch", "2"});
-    EXPECT_EQ(ran.status, 0) << ran.err;
-    return target;
-  }();
-  return path;
-}
 
 void lead(int descriptor, const std::string& path, int flags) {
   const int opened = ::open(path.c_str(), flags | O_CREAT, 0666);
@@ -66,8 +49,8 @@ TEST(Streams, ABatchNeedsNoneOfThem) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "in") << requests();
   const std::string out = directory / "out";
-  const std::vector<std::string> arguments{"run",   engine(), "--batch",   directory / "in",
-                                           "--out", out,      "--threads", "1"};
+  const std::vector<std::string> arguments{"run", classics_engine(), "--batch", directory / "in", "--out",
+                                           out,   "--threads",       "1"};
   const auto expect_whole = [&] {
     const std::string text = read_text_file(out);
     EXPECT_EQ(std::ranges::count(text, '\n'), 3) << text;
@@ -88,7 +71,7 @@ TEST(Streams, ABatchNeedsNoneOfThem) {
 TEST(Streams, AClosedInputIsNotTheFileOpenedNext) {
   const TemporaryDirectory directory;
   const std::string told = directory / "err";
-  const int status = wait_for_program(start_program({"run", engine(), "--max-tokens", "2"}, [&] {
+  const int status = wait_for_program(start_program({"run", classics_engine(), "--max-tokens", "2"}, [&] {
     ::close(STDIN_FILENO);
     lead(STDERR_FILENO, told, O_WRONLY);
   }));
@@ -103,8 +86,8 @@ TEST(Streams, AnOutputThatTakesNothingIsAnError) {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
                                                     {"--version"},
                                                     {"run", "--help"},
-                                                    {"inspect", engine()},
-                                                    {"run", engine(), "Once", "--max-tokens", "2"}}) {
+                                                    {"inspect", classics_engine()},
+                                                    {"run", classics_engine(), "Once", "--max-tokens", "2"}}) {
     for (const bool closed : {false, true}) {
       std::filesystem::remove(told);
       const int status = wait_for_program(start_program(arguments, [&] {
@@ -136,7 +119,7 @@ TEST(Streams, ABuildSaysThatItsEngineIsThere) {
 TEST(Streams, AReaderThatHasGoneEndsTheProgramInSilence) {
   const TemporaryDirectory directory;
   const std::string told = directory / "err";
-  const int status = wait_for_program(start_program({"run", engine(), "Once", "--max-tokens", "4"}, [&] {
+  const int status = wait_for_program(start_program({"run", classics_engine(), "Once", "--max-tokens", "4"}, [&] {
     lead(STDERR_FILENO, told, O_WRONLY);
     int ends[2];
     if (::pipe(ends) != 0) ::_exit(99);
@@ -151,7 +134,7 @@ TEST(Streams, ASignalIsInTheStatus) {
   for (const int signal : {SIGTERM, SIGINT}) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
-    const pid_t child = start_program({"run", engine(), "Once", "--greedy", "--max-tokens", "0"}, [&] {
+    const pid_t child = start_program({"run", classics_engine(), "Once", "--greedy", "--max-tokens", "0"}, [&] {
       lead(STDERR_FILENO, "/dev/null", O_WRONLY);
       ::dup2(ends[1], STDOUT_FILENO);
       ::close(ends[0]);
@@ -169,10 +152,10 @@ TEST(Streams, ASignalIsInTheStatus) {
 TEST(Streams, ADashIsOneOfThem) {
   const TemporaryDirectory directory;
   const auto of = [](const std::string& prompt, const std::string& input) {
-    return run_program({"run", engine(), prompt, "--greedy", "--max-tokens", "4"}, input).out;
+    return run_program({"run", classics_engine(), prompt, "--greedy", "--max-tokens", "4"}, input).out;
   };
   EXPECT_EQ(of("-", "Call me Ishmael."), of("Call me Ishmael.", ""));
-  const Ran batch = run_program({"run", engine(), "--batch", "-", "--out", "-"}, requests());
+  const Ran batch = run_program({"run", classics_engine(), "--batch", "-", "--out", "-"}, requests());
   EXPECT_EQ(batch.status, 0) << batch.err;
   EXPECT_EQ(std::ranges::count(batch.out, '\n'), 3) << batch.out;
   EXPECT_THAT(batch.err, HasSubstr("standard output: 3 answered"));
@@ -181,7 +164,8 @@ TEST(Streams, ADashIsOneOfThem) {
   EXPECT_THAT(rendered.out, StartsWith("<|begin|><|user|>\nHello"));
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The sea was calm, and the ship lay still. ";
-  EXPECT_THAT(run_program({"eval", engine(), "--text", "-", "--window", "64"}, text).out, StartsWith("perplexity "));
+  EXPECT_THAT(run_program({"eval", classics_engine(), "--text", "-", "--window", "64"}, text).out,
+              StartsWith("perplexity "));
   const Ran built = run_program({"build", classics, "-o", "-"});
   EXPECT_EQ(built.status, 1);
   EXPECT_THAT(built.err, HasSubstr("standard output"));

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <string>
 
+#include "engines.h"
 #include "program.h"
 #include "support/shared_files.h"
 
@@ -22,18 +23,6 @@ using testing::Not;
 /// `incipit run --chat` with the bundled model on a terminal of its own; the test has the terminal's other end.
 class OnTerminal : public testing::Test {
  protected:
-  static std::string engine() {
-    static const TemporaryDirectory directory;
-    static const std::string path = [] {
-      const std::string target = directory / "classics.engine";
-      const Ran ran = run_program({"build", source_directory() / "models" / "classics-16m", "-o", target, "--precision",
-                                   "f32", "--no-tune", "--no-baseline", "--max-context", "256"});
-      EXPECT_EQ(ran.status, 0) << ran.err;
-      return target;
-    }();
-    return path;
-  }
-
   void SetUp() override {
     const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     const char* name = master < 0 ? nullptr : ::ptsname(master);
@@ -43,7 +32,7 @@ class OnTerminal : public testing::Test {
   }
 
   void start(const std::vector<std::string>& more, winsize size = {}) {
-    std::vector<std::string> arguments{"run", engine(), "--chat", "--greedy"};
+    std::vector<std::string> arguments{"run", short_engine(), "--chat", "--greedy"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     master_ = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     ASSERT_GE(master_, 0);
@@ -119,7 +108,7 @@ class OnTerminal : public testing::Test {
 TEST_F(OnTerminal, TakesLinesLongerThanTheSystemsOwn) {
   std::string line;
   for (int i = 0; i < 2500; ++i) line += "sea ";
-  const Ran piped = run_program({"run", engine(), "--chat"}, line + "\n");
+  const Ran piped = run_program({"run", short_engine(), "--chat"}, line + "\n");
   start({"--max-tokens", "4"});
   type(line + "\n");
   const std::string told = piped.err.substr(0, piped.err.find(','));  // this message makes 2512 tokens
@@ -132,7 +121,8 @@ TEST_F(OnTerminal, TakesLinesLongerThanTheSystemsOwn) {
 
 TEST_F(OnTerminal, EditsALine) {
   // Backspace takes a whole character, arrows are nothing, Ctrl-W takes a word and Ctrl-U all of it.
-  const Ran piped = run_program({"run", engine(), "--chat", "--greedy", "--max-tokens", "6"}, "The old house stood.\n");
+  const Ran piped =
+      run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "6"}, "The old house stood.\n");
   start({"--max-tokens", "6"});
   type("nonsense\x15The old \xc3\xa9\x7fhouze\x1b[D \x7f\x7f\x7fse tree\x17stood.\n");
   const std::string answer = piped.out.substr(0, piped.out.find('\n'));
@@ -144,7 +134,8 @@ TEST_F(OnTerminal, EditsALine) {
 }
 
 TEST_F(OnTerminal, EditsALineOfSeveralRows) {
-  const Ran piped = run_program({"run", engine(), "--chat", "--greedy", "--max-tokens", "6"}, "The old house stood.\n");
+  const Ran piped =
+      run_program({"run", short_engine(), "--chat", "--greedy", "--max-tokens", "6"}, "The old house stood.\n");
   start({"--max-tokens", "6"}, {5, 12, 0, 0});
   type("The old house stooped low to the ground" + std::string(21, '\x7f'));
   EXPECT_THAT(read_until("\x1b[1A"), HasSubstr("The old ho \ruse")) << "the cursor goes up a row";

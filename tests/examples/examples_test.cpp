@@ -52,7 +52,7 @@ TEST(AddedPass, RunsWhereItStandsInTheList) {
             "z : f32[N, 4] = Add(y, b)\n");
 }
 
-constexpr const char* twice =
+constexpr const char* twice_graph =
     "graph (ids: i32[T], position: i32[T], rows: i32[R]) -> (logits)\n"
     "const table : f32[2, 4] = {1, 2, 3, 4, 5, 6, 7, 8}\n"
     "x : f32[T, 4] = Embedding(ids, table)\n"
@@ -61,9 +61,9 @@ constexpr const char* twice =
 
 TEST(AddedOp, IsParsedInterpretedAndLowered) {
   Model model;
-  model.graph = parse_graph(twice);
+  model.graph = parse_graph(twice_graph);
   verify(model.graph);
-  EXPECT_EQ(to_text(model.graph), twice);
+  EXPECT_EQ(to_text(model.graph), twice_graph);
   const auto integers = [](int32_t value) {
     Tensor tensor(DType::i32, {1});
     tensor.as<int32_t>()[0] = value;

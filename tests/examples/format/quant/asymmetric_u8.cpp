@@ -9,11 +9,12 @@
 namespace incipit {
 namespace {
 
-constexpr WeightFormat format{DType::u8, DType::bf16, 1, 16, DType::f16, DType::u8};
+constexpr WeightFormat u8_groups{DType::u8, DType::bf16, 1, 16, DType::f16, DType::u8};
 
 /// All at once: only tests quantise by it.
 QuantizedConstant quantize_asymmetric(ConstantPtr weight) {
-  const int64_t group = format.block_k, n = weight->rows(), k = weight->row_elements(), blocks = format.blocks_of_k(k);
+  const int64_t group = u8_groups.block_k, n = weight->rows(), k = weight->row_elements(),
+                blocks = u8_groups.blocks_of_k(k);
   std::vector<float> values(static_cast<size_t>(n * k));
   weight->read_floats(0, n, values.data());
   Tensor codes(DType::u8, {n, k}), scales(DType::f16, {n, blocks}), zero_points(DType::u8, {n, blocks});
@@ -40,6 +41,6 @@ QuantizedConstant quantize_asymmetric(ConstantPtr weight) {
 
 }  // namespace
 
-const NamedWeightFormat asymmetric_u8_format{"asymmetric-u8", format, quantize_asymmetric, 0.1};
+const NamedWeightFormat asymmetric_u8_format{"asymmetric-u8", u8_groups, quantize_asymmetric, 0.1};
 
 }  // namespace incipit

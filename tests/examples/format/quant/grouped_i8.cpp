@@ -7,12 +7,12 @@
 namespace incipit {
 namespace {
 
-constexpr WeightFormat format{DType::i8, DType::f32, 1, 32, DType::bf16, {}};
+constexpr WeightFormat i8_groups{DType::i8, DType::f32, 1, 32, DType::bf16, {}};
 
-QuantizedConstant quantize_grouped(ConstantPtr weight) { return quantize_symmetric(format, std::move(weight)); }
+QuantizedConstant quantize_grouped(ConstantPtr weight) { return quantize_symmetric(i8_groups, std::move(weight)); }
 
 }  // namespace
 
-const NamedWeightFormat grouped_i8_format{"grouped-i8", format, quantize_grouped, 0.05};
+const NamedWeightFormat grouped_i8_format{"grouped-i8", i8_groups, quantize_grouped, 0.05};
 
 }  // namespace incipit
