@@ -13,6 +13,7 @@
 #include "support/driver.h"
 #include "support/message_of.h"
 #include "support/reference_models.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 #include "tune/cuda_compiler.h"
 
@@ -20,6 +21,9 @@ namespace incipit {
 namespace {
 
 using ::testing::HasSubstr;
+
+#define SKIP_UNDER_SANITIZERS() \
+  if (sanitized) GTEST_SKIP() << "CudaEngines skipped: NVRTC, which takes the time, knows no sanitizers"
 
 class CudaEngines : public ::testing::Test {
  protected:
@@ -65,6 +69,7 @@ TEST_F(CudaEngines, HoldTheFunctionsOfTheirPlan) {
 }
 
 TEST_F(CudaEngines, OfTheLeastGpuHoldWhatLaterDriversCompile) {
+  SKIP_UNDER_SANITIZERS();
   const std::shared_ptr<const Engine> engine = build("cuda-sm80");
   const CudaCode code = read_cuda_code(engine->section(SectionKind::device_code));
   for (const CudaBinary& binary : code.functions) {
@@ -74,6 +79,7 @@ TEST_F(CudaEngines, OfTheLeastGpuHoldWhatLaterDriversCompile) {
 }
 
 TEST_F(CudaEngines, AreTheSameTheSecondTimeAndCompileNothing) {
+  SKIP_UNDER_SANITIZERS();
   build("cuda-sm90");
   const std::string first = read_text_file(directory / "e");
   const auto kept = [&] {
@@ -91,6 +97,7 @@ TEST_F(CudaEngines, AreTheSameTheSecondTimeAndCompileNothing) {
 }
 
 TEST_F(CudaEngines, AreRefusedInOneLineWhereThereIsNoSuchGpu) {
+  SKIP_UNDER_SANITIZERS();
   build("cuda-sm120");
   const std::string message = message_of([&] { Engine::open(directory / "e"); });
   if (runs_here(named_target("cuda-sm120"))) {

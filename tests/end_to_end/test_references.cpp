@@ -298,16 +298,14 @@ class References : public testing::TestWithParam<Case> {
   int32_t rows_ = 0, rows_turned_over_ = 0;
 };
 
-TEST_P(References, LogitsHoweverTokensCome) {
+// One test: two might be in two shards, each of which would make the engine.
+TEST_P(References, LogitsHoweverTokensComeAndGreedyTokens) {
   for (const size_t chunk : {64, 7, 1}) {
     SCOPED_TRACE(chunk);
     expect_logits_in_chunks(chunk);
   }
   expect_logits_in_a_mixed_batch();
   expect_no_trace_of_tokens_taken_back();
-}
-
-TEST_P(References, GreedyTokens) {
   expect_greedy_tokens_alone();
   expect_greedy_tokens_together();
 }
@@ -337,10 +335,27 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
+/// Every model on every target in every precision. Under sanitizers each third model from the `turn`th on, with the
+/// target and the precision that come next: on the processor each model has one turn, and each precision several.
+std::vector<Case> cases(const std::vector<std::string>& models, const std::vector<std::string>& targets,
+                        const std::vector<std::string>& precisions, [[maybe_unused]] size_t turn) {
+  std::vector<Case> all;
+  if (sanitized) {
+    for (size_t i = turn, next = 0; i < models.size(); i += 3, ++next) {
+      all.emplace_back(models[i], targets[next % targets.size()], precisions[next % precisions.size()]);
+    }
+    return all;
+  }
+  for (const std::string& model : models) {
+    for (const std::string& target : targets) {
+      for (const std::string& precision : precisions) all.emplace_back(model, target, precision);
+    }
+  }
+  return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, References,
-                         testing::Combine(testing::ValuesIn(all_reference_models()),
-                                          testing::ValuesIn(tested_targets()), testing::Values("f32")),
-                         case_name);
+                         testing::ValuesIn(cases(all_reference_models(), tested_targets(), {"f32"}, 0)), case_name);
 
 // The structure of an export's graph is its checkpoint's (tests/passes/doors_test.cpp): one kernel family is enough.
 INSTANTIATE_TEST_SUITE_P(Onnx, References,
@@ -349,24 +364,14 @@ INSTANTIATE_TEST_SUITE_P(Onnx, References,
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Genai, References,
-                         testing::Combine(testing::ValuesIn(genai_models()), testing::Values(targets_here().back()),
-                                          testing::Values("f32")),
-                         case_name);
+                         testing::ValuesIn(cases(genai_models(), {targets_here().back()}, {"f32"}, 0)), case_name);
 
 INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(all_reference_models()),
-                                          testing::ValuesIn(tested_targets()), testing::Values("bf16", "fp16")),
+                         testing::ValuesIn(cases(all_reference_models(), tested_targets(), {"bf16", "fp16"}, 1)),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(all_reference_models()),
-                                          testing::ValuesIn(int8_targets_here()), testing::Values("int8")),
-                         case_name);
-
-std::vector<std::string> rounded_on_the_shadow() {
-  if (sanitized) return {"int8"};
-  return {"bf16", "fp16", "int8"};
-}
+                         testing::ValuesIn(cases(all_reference_models(), int8_targets_here(), {"int8"}, 2)), case_name);
 
 TEST(ReferencesOf, GpusNotHere) {
   if (gpu_targets_here().empty()) GTEST_SKIP() << "no GPU";
@@ -389,9 +394,7 @@ INSTANTIATE_TEST_SUITE_P(Gpu, RoundedReferences,
                          case_name);
 
 // An accelerator's layouts, queue and programs, with scalar kernels.
-INSTANTIATE_TEST_SUITE_P(Shadow, References,
-                         testing::Combine(testing::ValuesIn(all_reference_models()), testing::Values("shadow"),
-                                          testing::Values("f32")),
+INSTANTIATE_TEST_SUITE_P(Shadow, References, testing::ValuesIn(cases(all_reference_models(), {"shadow"}, {"f32"}, 1)),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(ShadowOnnx, References,
@@ -400,8 +403,8 @@ INSTANTIATE_TEST_SUITE_P(ShadowOnnx, References,
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(Shadow, RoundedReferences,
-                         testing::Combine(testing::ValuesIn(tested_models(reference_models)), testing::Values("shadow"),
-                                          testing::ValuesIn(rounded_on_the_shadow())),
+                         testing::ValuesIn(cases(tested_models(reference_models), {"shadow"}, {"bf16", "fp16", "int8"},
+                                                 2)),
                          case_name);
 
 }  // namespace

@@ -58,6 +58,7 @@ TYPED_TEST_SUITE(EveryCudaKernel, AllFamilies, FamilyNames);
 /// One specialisation of each, for the GPUs whose instructions differ most. What does not fit the registers is spilled,
 /// which costs more than any other choice of tiles.
 TYPED_TEST(EveryCudaKernel, CompilesWithoutSpills) {
+  if (sanitized) GTEST_SKIP() << "EveryCudaKernel skipped: NVRTC, which takes the time, knows no sanitizers";
   if (const std::string fault = nvrtc_fault(); !fault.empty()) GTEST_SKIP() << "no NVRTC";
   for (const Kernel<TypeParam>& kernel : TypeParam::kernels()) {
     if (kernel.needs.backend != Backend::cuda) continue;

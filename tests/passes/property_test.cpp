@@ -99,13 +99,15 @@ TEST(Passes, ChangeNoResultInAnyCombination) {
       EXPECT_LE(largest_difference(run(changed, prompt, 4), expected), allowed);
     };
     check({}, "all on");
+    size_t turn = static_cast<size_t>(g.seed);
     for (const std::string& name : pass_names()) {
+      if (sanitized && ++turn % 6 != 0) continue;
       check({name}, name + " off");
       check(all_but(name), name + " alone");
     }
     // Random subsets.
     std::mt19937 random(static_cast<uint32_t>(g.seed) + 100);
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < (sanitized ? 1 : 4); ++i) {
       std::vector<std::string> without;
       for (const std::string& name : pass_names()) {
         if (random() % 2 == 0) without.push_back(name);
@@ -116,7 +118,7 @@ TEST(Passes, ChangeNoResultInAnyCombination) {
 }
 
 TEST(Passes, AreIdempotent) {
-  for (const TinyDecoder& g : decoders(8)) {
+  for (const TinyDecoder& g : decoders(sanitized ? 2 : 8)) {
     Graph graph = tiny_decoder(g);
     run_passes(graph, {});
     const std::string text = to_text(graph);
@@ -129,7 +131,7 @@ TEST(Passes, AreIdempotent) {
 // references of the quantised ops are exact, so only the formats' own errors (2⁻⁸ relative a bf16 value, 2⁻¹¹ an f16
 // weight, 1/254 of the largest of a row for int8) show.
 TEST(Passes, LowerPrecisionsStayNear) {
-  for (const TinyDecoder& g : decoders(sanitized ? 3 : 24)) {
+  for (const TinyDecoder& g : decoders(sanitized ? 1 : 24)) {
     SCOPED_TRACE(g.text());
     const Graph graph = tiny_decoder(g);
     const Prompt prompt = prompt_for(g);
