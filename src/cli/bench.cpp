@@ -159,8 +159,7 @@ std::string name_of(const Measurement& result, const BenchOptions& options) {
 }
 
 int bench(const BenchOptions& options) {
-  const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
-  const plan::Plan& plan = gateway->engine().plan();
+  auto gateway = open_gateway(options.engine, options.threads, GatewayUse::measure);
   MeasureOptions measured;
   measured.decode = options.decode;
   measured.decode_context = options.decode_context;
@@ -188,14 +187,17 @@ int bench(const BenchOptions& options) {
   MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads, progress);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again(progress);
+  if (!options.no_save) keep_baseline(*gateway, results);
   std::vector<Profile> profiles;
   if (options.steps || trace) {
     progress.stage("timing steps", 0);
-    const auto profiled = open_gateway(options.engine, options.threads, GatewayUse::profile);
-    if (options.steps) profiles = profile_steps(*profiled, results, ceilings);
-    if (trace) write_trace(*trace, *profiled, options, results, ceilings);
+    gateway.reset();  // the memory may not hold the pages of two
+    gateway = open_gateway(options.engine, options.threads, GatewayUse::profile);
+    if (options.steps) profiles = profile_steps(*gateway, results, ceilings);
+    if (trace) write_trace(*trace, *gateway, options, results, ceilings);
     progress.finish();
   }
+  const plan::Plan& plan = gateway->engine().plan();
   boost::json::array table = to_json(results);
   std::string wrong;
   if (!options.json) print_ceilings(ceilings);
@@ -221,7 +223,6 @@ int bench(const BenchOptions& options) {
   } else {
     print_profiles(profiles);
   }
-  if (!options.no_save) keep_baseline(*gateway, results);
   if (wrong.empty()) return 0;
   throw Error("bench", "faster than the limit: " + wrong + "; the limit is WRONG",
               "do not quote these numbers; run again on a quiet machine, and report it if it stays");
