@@ -1,5 +1,6 @@
 #include "cli/line_reader.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,8 +65,13 @@ LineReader::Got LineReader::read_keys() {
 }
 
 bool LineReader::refill() {
-  kept_.resize(size_t{1} << 14);
+  // A signal may come behind the caller's look at interrupted(), or interrupt another thread: no wait is a long one.
+  constexpr int longest_ms = 200;
+  kept_.clear();
   next_ = 0;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&input, 1, longest_ms) <= 0) return true;
+  kept_.resize(size_t{1} << 14);
   const ssize_t count = ::read(STDIN_FILENO, kept_.data(), kept_.size());
   kept_.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
   if (count < 0 && errno != EINTR) throw Error("standard input", stream_fault("read"), "check where it comes from");
