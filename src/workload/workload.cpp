@@ -174,6 +174,14 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
   return args_;
 }
 
+namespace {
+/// Single tokens among a step's rows.
+int32_t singles_of(const Attention::Problem& problem, int32_t rows) {
+  constexpr int32_t few = 64;
+  return problem.pages == page_format(Backend::cpu).layout || rows > few ? 0 : rows / 2;
+}
+}  // namespace
+
 AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout*,
                                      int32_t rows, KeptWeights*)
     : problem_(problem), context_(std::max(rows, 512)), operands_(device) {
@@ -189,14 +197,14 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   sinks_ = filled(DType::f32, {problem.heads}, 5);
   positions_.resize(static_cast<size_t>(rows));
   positions_place_ = operands_.output_of<int32_t>(positions_.size());
-  span_place_ = operands_.output_of<SequenceSpan>(1);
-  std::vector<int32_t> numbers(static_cast<size_t>(pages));
-  std::iota(numbers.begin(), numbers.end(), 0);
+  const int32_t sequences = 1 + singles_of(problem, rows);
+  spans_place_ = operands_.output_of<SequenceSpan>(static_cast<size_t>(sequences));
+  std::vector<int32_t> numbers(static_cast<size_t>(sequences * pages));  // all have the same pages
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int32_t>(i) % pages;
   auto* const table = operands_.output_of<int32_t>(numbers.size());
   operands_.set<int32_t>(table, numbers);
   device.wait(device.record_event());
-  args_.sequences = 1;
-  args_.spans = span_place_;
+  args_.spans = spans_place_;
   args_.cache = {operands_.output(pool_.bytes()), page_bytes, 0, table, pages, pages};
   operands_.set<std::byte>(args_.cache.pool, {pool_.data(), pool_.bytes()});
   args_.positions = positions_place_;
@@ -212,14 +220,21 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
 }
 
 Attention::Args AttentionWorkload::next(int32_t rows) {
+  const int32_t singles = singles_of(problem_, rows), chunk = rows - singles;
   const auto positions = std::span(positions_).first(static_cast<size_t>(rows));
-  std::iota(positions.begin(), positions.end(), context_ - rows);
-  span_ = {0, 0, rows, context_ - rows, 0, rows};
+  std::ranges::fill(positions, context_ - 1);
+  std::iota(positions.begin(), positions.begin() + chunk, context_ - chunk);
+  spans_ = {{0, 0, chunk, context_ - chunk, 0, chunk}};
+  for (int32_t i = 1; i <= singles; ++i) {
+    const int32_t row = chunk + i - 1;
+    spans_.push_back({i, row, 1, context_ - 1, row, 1});
+  }
   operands_.set<int32_t>(positions_place_, positions);
-  operands_.set<SequenceSpan>(span_place_, {&span_, 1});
+  operands_.set<SequenceSpan>(spans_place_, spans_);
+  args_.sequences = 1 + singles;
   args_.rows = rows;
   args_.longest_context = context_;
-  args_.most_queries = rows;
+  args_.most_queries = chunk;
   return args_;
 }
 

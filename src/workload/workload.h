@@ -78,7 +78,9 @@ class ExpertLinearWorkload {
   int32_t turn_ = 0;
 };
 
-/// One sequence whose last `rows` tokens attend over a context of max(rows, 512) positions.
+/// A sequence whose last `rows` tokens attend over a context of max(rows, 512) positions. On an accelerator a step of
+/// few rows is a chunk and as many single tokens of other sequences, as a kernel may be good at the one and poor at the
+/// other.
 class AttentionWorkload {
  public:
   using Family = Attention;
@@ -93,9 +95,9 @@ class AttentionWorkload {
   DeviceOperands operands_;
   Tensor pool_, query_, table_, slopes_, sinks_;
   std::vector<int32_t> positions_;
-  SequenceSpan span_;
+  std::vector<SequenceSpan> spans_;
   int32_t* positions_place_ = nullptr;
-  SequenceSpan* span_place_ = nullptr;
+  SequenceSpan* spans_place_ = nullptr;
   Attention::Args args_{};
 };
 

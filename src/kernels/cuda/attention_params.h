@@ -30,7 +30,6 @@ struct AttentionParams {
   bool interleaved, over_rows;
   // What attention_mma.cu can load and store together: eight dims of a query with their rotation, two of an output.
   bool query_in_chunks, output_in_pairs;
-  int32_t split_warps;  // of a block, that take parts of contexts
 };
 
 }  // namespace incipit

@@ -10,9 +10,7 @@ namespace incipit {
 /// Copies a page's keys or values; tokens from `written` on become zeros.
 template <typename Layout, int threads>
 void copy_page(uint32_t shared, const CACHE* from, int32_t written, int32_t thread) {
-  // A warp alone makes many: as a loop, which stays in the instruction cache.
-  constexpr int unrolled = threads == warp_size ? 4 : page_tokens * row_chunks / threads;
-#pragma unroll unrolled
+#pragma unroll
   for (int i = 0; i < page_tokens * row_chunks / threads; ++i) {
     const int32_t index = i * threads + thread;
     const int32_t token = index / row_chunks, chunk = index % row_chunks;
@@ -122,8 +120,7 @@ template <typename Layout, int rows, int threads_of>
 void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
   constexpr int32_t term_bytes = rows * Layout::row_bytes;
   if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, shared, thread);
-  constexpr int unrolled = threads_of == warp_size ? 1 : 2;
-#pragma unroll unrolled
+#pragma unroll 2
   for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
     const int32_t row = index / row_chunks, chunk = index % row_chunks;
     float values[8] = {};
@@ -235,7 +232,7 @@ void store_rows(const AttentionParams& params, const RowBlock& block, int32_t fi
 
 /// The queries of a tile: the last ones of a sequence first, which see most.
 inline RowBlock tile_of(const AttentionParams& params, const Sharing& sharing, int32_t item) {
-  const Place place = sharing.find(item, [&](const Share& share) { return share.tiles * params.kv_heads; });
+  const Place place = sharing.find(item);
   const Group& group = sharing.group();
   RowBlock block{params.spans[place.sequence], place.sequence, place.index % params.kv_heads, 0, 0, group};
   const Share share = share_of(params, group, block.span);
