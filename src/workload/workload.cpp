@@ -175,11 +175,15 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
 }
 
 namespace {
-/// Single tokens among a step's rows.
-int32_t singles_of(const Attention::Problem& problem, int32_t rows) {
+
+/// Whether a step of so many rows is a chunk and as many single tokens of other sequences.
+bool is_mixed(const Attention::Problem& problem, int32_t rows) {
   constexpr int32_t few = 64;
-  return problem.pages == page_format(Backend::cpu).layout || rows > few ? 0 : rows / 2;
+  return problem.pages != page_format(Backend::cpu).layout && rows <= few;
 }
+/// Single tokens among a step's rows.
+int32_t singles_of(const Attention::Problem& problem, int32_t rows) { return is_mixed(problem, rows) ? rows / 2 : 0; }
+
 }  // namespace
 
 AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout*,
@@ -199,14 +203,25 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   positions_place_ = operands_.output_of<int32_t>(positions_.size());
   const int32_t sequences = 1 + singles_of(problem, rows);
   spans_place_ = operands_.output_of<SequenceSpan>(static_cast<size_t>(sequences));
-  std::vector<int32_t> numbers(static_cast<size_t>(sequences * pages));  // all have the same pages
-  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int32_t>(i) % pages;
-  auto* const table = operands_.output_of<int32_t>(numbers.size());
-  operands_.set<int32_t>(table, numbers);
-  device.wait(device.record_event());
+  // Few rows find keys and values cold, as they do among a model's layers: steps have other pages in turn.
+  constexpr size_t cold_bytes = 128 << 20;
+  const auto enough = static_cast<int32_t>(std::min<size_t>(cold_bytes / pool_.bytes() + 1, 64));
+  contexts_ = is_mixed(problem, rows) ? std::max(sequences, enough) : 1;
+  std::vector<int32_t> numbers(static_cast<size_t>((contexts_ + sequences - 1) * pages));
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int32_t>(i) % (contexts_ * pages);
+  page_tables_ = operands_.output_of<int32_t>(numbers.size());
+  operands_.set<int32_t>(page_tables_, numbers);
   args_.spans = spans_place_;
-  args_.cache = {operands_.output(pool_.bytes()), page_bytes, 0, table, pages, pages};
-  operands_.set<std::byte>(args_.cache.pool, {pool_.data(), pool_.bytes()});
+  args_.cache = {operands_.output(pool_.bytes() * static_cast<size_t>(contexts_)),
+                 page_bytes,
+                 0,
+                 page_tables_,
+                 pages,
+                 contexts_ * pages};
+  for (int32_t i = 0; i < contexts_; ++i) {
+    operands_.set<std::byte>(args_.cache.pool + i * static_cast<int64_t>(pool_.bytes()), {pool_.data(), pool_.bytes()});
+  }
+  device.wait(device.record_event());
   args_.positions = positions_place_;
   args_.query = operands_.input(query_);
   args_.query_stride = stride;
@@ -231,6 +246,7 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   }
   operands_.set<int32_t>(positions_place_, positions);
   operands_.set<SequenceSpan>(spans_place_, spans_);
+  args_.cache.page_tables = page_tables_ + int64_t{turn_++ % contexts_} * args_.cache.table_stride;
   args_.sequences = 1 + singles;
   args_.rows = rows;
   args_.longest_context = context_;

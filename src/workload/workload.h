@@ -91,14 +91,17 @@ class AttentionWorkload {
 
  private:
   Attention::Problem problem_;
-  int32_t context_;
+  int32_t context_;       // positions of each
+  int32_t contexts_ = 1;  // that there are pages for
   DeviceOperands operands_;
   Tensor pool_, query_, table_, slopes_, sinks_;
   std::vector<int32_t> positions_;
   std::vector<SequenceSpan> spans_;
   int32_t* positions_place_ = nullptr;
   SequenceSpan* spans_place_ = nullptr;
+  int32_t* page_tables_ = nullptr;
   Attention::Args args_{};
+  int32_t turn_ = 0;
 };
 
 }  // namespace incipit

@@ -7,7 +7,7 @@ namespace {
 
 /// values: parts of a context, warps of a block.
 constexpr KernelConfig decode_configs[] = {
-    {"parts8", {8, 8}}, {"parts4", {4, 8}}, {"parts2", {2, 8}}, {"parts1", {1, 8}}};
+    {"parts8", {8, 8}}, {"parts4", {4, 8}}, {"parts1", {1, 8}}, {"parts1_warps4", {1, 4}}};
 constexpr std::span<const KernelConfig> decode_cluster_configs = std::span(decode_configs).first(2);
 
 bool accepts_decode_attention(const Attention::Problem& problem) {
@@ -65,8 +65,9 @@ const KernelConfig* guess_decode_attention(const Attention::Problem& problem, in
   const auto fits = [&](const KernelConfig& config) { return config.values[0] * rows * problem.kv_heads <= blocks; };
   if (by_cluster) return fits(decode_configs[0]) ? &decode_configs[0] : nullptr;
   if (rows > most_rows) return nullptr;
-  const auto found = std::ranges::find_if(decode_configs, fits);
-  return found == std::end(decode_configs) ? &decode_configs[3] : found;
+  const auto fitting = std::span(decode_configs).first(2);
+  const auto found = std::ranges::find_if(fitting, fits);
+  return found == fitting.end() ? &decode_configs[2] : &*found;
 }
 
 }  // namespace

@@ -346,6 +346,16 @@ static void leave_sums(const Columns& sums, int32_t count, float* to) {
   }
 }
 
+/// Adds one, behind all that the block has written; what others wrote before they did can be seen then.
+static uint32_t count_seen(uint32_t* counter) {
+  uint32_t before;
+  asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;"
+               : "=r"(before)
+               : "l"(__cvta_generic_to_global(counter))
+               : "memory");
+  return before;
+}
+
 constexpr int blocks_at_once = head_dim <= 128 && terms == 1 ? 16 / WARPS : 8 / WARPS;
 
 extern "C" __global__ void __launch_bounds__(threads, blocks_at_once < 1 ? 1 : blocks_at_once)
@@ -372,7 +382,6 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once < 1 ? 1 : b
   float* const of_warps = reinterpret_cast<float*>(shared_memory);
   float* const own_parts = of_warps + WARPS * block.count * sum_row;
   float* of_parts = own_parts;
-  const int64_t unit = int64_t{blockIdx.z} * gridDim.y + blockIdx.y;
   const bool apart = CLUSTER == 1 && PARTS > 1 && gridDim.x > 1;  // parts meet in the workspace
   if constexpr (CLUSTER > 1) {
     of_parts = of_block(own_parts, 0);
@@ -446,11 +455,9 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once < 1 ? 1 : b
     __shared__ uint32_t done;
     __syncthreads();
     if (thread == 0) {
-      uint32_t* counter = reinterpret_cast<uint32_t*>(params.workspace) + unit;
-      __threadfence();
-      done = atomicAdd(counter, 1U) + 1;
+      auto* counter = reinterpret_cast<uint32_t*>(params.workspace) + (blockIdx.z * gridDim.y + blockIdx.y);
+      done = count_seen(counter) + 1;
       if (done == PARTS) *counter = 0;
-      __threadfence();
     }
     __syncthreads();
     if (done != PARTS) return;
