@@ -1,5 +1,5 @@
-// Linear on sm_90a (kernels/families.h), of bf16: a persistent grid. One warpgroup has the copy engine fill a ring of
-// stages, each with 64 of k of both operands; others multiply.
+// Linear on sm_90a (kernels/families.h), of bf16 or of codes: a persistent grid. One warpgroup has the copy engine fill
+// a ring of stages, each with 128 bytes of k of both operands; others multiply.
 //
 // Defines, beside those of epilogue.cuh:
 //   TILE_N     columns of a tile: of the weight's packed rows, or swapped of the activations' rows
@@ -23,7 +23,7 @@ using namespace incipit;
 
 namespace {
 
-constexpr int block_k = 64, row_bytes = 128;
+constexpr int row_bytes = 128, block_k = row_bytes / sizeof(WEIGHT);
 constexpr int group_rows = 64 * FRAGMENTS;
 constexpr int sharers = TURNS ? 1 : CONSUMERS;  // warpgroups that multiply a tile
 constexpr int tile_m = sharers * group_rows;
@@ -31,7 +31,10 @@ constexpr int m_bytes = tile_m * row_bytes, stage_bytes = m_bytes + TILE_N * row
 constexpr int input_rows = SWAPPED ? TILE_N : tile_m, weight_rows = SWAPPED ? tile_m : TILE_N;
 constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_bytes;  // within a stage
 
-using Sums = float[FRAGMENTS][TILE_N / 2];
+/// Tiles that read the same weights at about the same time: these need not be kept behind them, if they are no more.
+constexpr int few_readers = 4;
+
+using Sums = LinearSum[FRAGMENTS][TILE_N / 2];
 
 /// A place in the ring, and the parity of its barriers' phases.
 struct RingPlace {
@@ -78,7 +81,12 @@ struct Work {
 /// The producer: one thread.
 void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& work) {
   const auto load_weight = [&](int packed, int k, int stage) {
-    load_box(ring.stage(stage) + weight_at, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    const uint32_t to = ring.stage(stage) + weight_at;
+    if (work.row_tiles <= few_readers) {
+      load_box_once(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    } else {
+      load_box(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    }
   };
   int ahead = 0;  // stages whose weights come before the launch may read what others write
   if (work.first_tile < work.tiles) {
@@ -107,6 +115,11 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
   }
 }
 
+/// A warp has read a stage.
+void give_back(const Ring& ring, int stage) {
+  if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
+}
+
 /// Multiplies one tile's stages, and gives them back.
 void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_row, Sums& sums) {
 #pragma unroll
@@ -114,9 +127,6 @@ void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_ro
 #pragma unroll
     for (int i = 0; i < TILE_N / 2; ++i) sums[fragment][i] = 0;
   }
-  const auto give_back = [&](int stage) {
-    if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
-  };
   int previous = 0;
   for (int k = 0; k < k_count; ++k, place.next()) {
     wait_for_phase(ring.filled(place.stage), place.parity);
@@ -132,26 +142,27 @@ void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_ro
     }
     end_products();
     wait_for_products<1>();
-    if (k > 0) give_back(previous);
+    if (k > 0) give_back(ring, previous);
     previous = place.stage;
   }
 }
 
 template <int groups>
 void finish(const LinearWgmmaParams& params, const Work& work, int tile, int first_row, int first_column,
-            const float (&sums)[FRAGMENTS][groups * 4]) {
+            const LinearSum (&sums)[FRAGMENTS][groups * 4]) {
   const int warp_row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16;
   const FragmentPlace place{work.first_row(tile) + (SWAPPED ? first_column : warp_row),
                             work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
+  const RowScales scales{params.input_scales, 0};
   if constexpr (SWAPPED) {
-    finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+    finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   } else {
-    finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+    finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   }
 }
 
-/// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes a
-/// share of the columns.
+/// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes
+/// a share of the columns.
 void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
   constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
   const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
@@ -163,7 +174,7 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
   }
   sync_cluster();
   const int part = static_cast<int>(block_in_cluster());
-  float met[FRAGMENTS][share];
+  LinearSum met[FRAGMENTS][share];
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -176,7 +187,9 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
     for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
       for (int i = 0; i < share; ++i) {
-        met[fragment][i] += load_from_cluster(theirs + (fragment * (TILE_N / 2) + i) * 512);
+        LinearSum sum;
+        load_from_cluster(theirs + (fragment * (TILE_N / 2) + i) * 512, sum);
+        met[fragment][i] += sum;
       }
     }
   }
@@ -197,8 +210,7 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
     multiply_tile(ring, place, work.k_count, first_row, sums);
     if (TURNS && tile + work.step < work.tiles) asm volatile("bar.arrive %0, 256;" ::"r"(3 - consumer) : "memory");
     wait_for_products<0>();
-    const int last = (place.stage + STAGES - 1) % STAGES;
-    if (threadIdx.x % warp_size == 0) arrive(ring.free(last));
+    give_back(ring, (place.stage + STAGES - 1) % STAGES);
     if (TURNS) place.advance(work.k_count);
     wait_for_predecessors();
     if constexpr (SPLIT > 1) {
@@ -211,7 +223,8 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1) linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
+extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1)
+    linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const Ring ring{shared_address(shared)};
   let_successor_start();
