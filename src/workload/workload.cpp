@@ -234,7 +234,7 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   args_.pad_output = true;
 }
 
-Attention::Args AttentionWorkload::next(int32_t rows) {
+void AttentionWorkload::set_rows(int32_t rows) {
   const int32_t singles = singles_of(problem_, rows), chunk = rows - singles;
   const auto positions = std::span(positions_).first(static_cast<size_t>(rows));
   std::ranges::fill(positions, context_ - 1);
@@ -246,11 +246,15 @@ Attention::Args AttentionWorkload::next(int32_t rows) {
   }
   operands_.set<int32_t>(positions_place_, positions);
   operands_.set<SequenceSpan>(spans_place_, spans_);
-  args_.cache.page_tables = page_tables_ + int64_t{turn_++ % contexts_} * args_.cache.table_stride;
   args_.sequences = 1 + singles;
   args_.rows = rows;
   args_.longest_context = context_;
   args_.most_queries = chunk;
+}
+
+Attention::Args AttentionWorkload::next(int32_t rows) {
+  if (rows != args_.rows) set_rows(rows);
+  args_.cache.page_tables = page_tables_ + int64_t{turn_++ % contexts_} * args_.cache.table_stride;
   return args_;
 }
 

@@ -90,6 +90,8 @@ class AttentionWorkload {
   int32_t context() const { return context_; }
 
  private:
+  void set_rows(int32_t rows);
+
   Attention::Problem problem_;
   int32_t context_;       // positions of each
   int32_t contexts_ = 1;  // that there are pages for
