@@ -44,6 +44,7 @@ class PagedBatch {
       }
     }
     stride_ = most;
+    pages_ = pages;
     pool_ = GuardedBytes(static_cast<size_t>(pages * geometry_.page_bytes()));
   }
 
@@ -52,7 +53,7 @@ class PagedBatch {
   GuardedBytes& pool() { return pool_; }
   int32_t* table(int32_t sequence) { return tables_.data() + int64_t{sequence} * stride_; }
   PagedCache cache() {
-    return {pool_.data(), geometry_.page_bytes(), geometry_.layer_bytes(), tables_.data(), stride_};
+    return {pool_.data(), geometry_.page_bytes(), geometry_.layer_bytes(), tables_.data(), stride_, pages_};
   }
 
  private:
@@ -62,7 +63,7 @@ class PagedBatch {
   KvGeometry geometry_;
   std::vector<SequenceSpan> spans_;
   std::vector<int32_t> tables_;
-  int32_t stride_ = 0, tokens_ = 0;
+  int32_t stride_ = 0, tokens_ = 0, pages_ = 0;
   GuardedBytes pool_;
 };
 

@@ -73,6 +73,7 @@ inline AttentionParams aligned_attention_params(const Attention::Problem& proble
                            (problem.rotary_pairs == 0 || (problem.rotary_pairs % (problem.interleaved ? 4 : 8) == 0 &&
                                                           is_aligned(args.table, DType::f32, args.table_stride, 16)));
   params.output_in_pairs = is_aligned(args.output, problem.output, args.output_stride, 2 * size_of(problem.output));
+  params.output_in_chunks = is_aligned(args.output, problem.output, args.output_stride, 16);
   return params;
 }
 

@@ -34,13 +34,13 @@ inline void load_chunk<float>(const float* from, float (&to)[8]) {
 
 /// Eight dims of a query's head from `dim` on, rotated (AttentionParams::query_in_chunks).
 inline void load_query_chunk(const AttentionParams& params, const QUERY* head, const float* table, int32_t dim,
-                             float (&values)[8]) {
+                             bool rotates, bool interleaved, float (&values)[8]) {
   const int32_t pairs = params.rotary_pairs;
   load_chunk(head + dim, values);
-  if (pairs == 0) return;
+  if (!rotates) return;
   // What passes through is loaded like the rest and not used.
   const bool passes = dim >= 2 * pairs;
-  if (params.interleaved) {
+  if (interleaved) {
     const int32_t pair = passes ? 0 : dim / 2;
     const float4 cosines = *reinterpret_cast<const float4*>(table + pair);
     const float4 sines = *reinterpret_cast<const float4*>(table + pairs + pair);
@@ -96,20 +96,20 @@ struct RowBlock {
   }
 };
 
-/// Copies queries into shared memory, dim by dim.
+/// Copies queries into shared memory, dim by dim: up to `rows` from `first` on.
 template <typename Layout, int rows, int threads_of>
-__noinline__ void load_queries_by_dims(const AttentionParams& params, const RowBlock& block, char* shared,
-                                       int32_t thread) {
+__noinline__ void load_queries_by_dims(const AttentionParams& params, const RowBlock& block, int32_t first,
+                                       char* shared, int32_t thread) {
 #pragma unroll 1
-  for (int32_t index = thread; index < block.rows() * head_dim; index += threads_of) {
-    const int32_t row = index / head_dim, dim = index % head_dim;
+  for (int32_t index = thread; index < min(rows, block.rows() - first) * head_dim; index += threads_of) {
+    const int32_t place = index / head_dim, row = first + place, dim = index % head_dim;
     const int64_t query = block.query_of(row);
     const auto* head = block.query(params, row);
     uint32_t words[terms];
     Unit::split(rotated_dim(params, head, params.table + query * params.table_stride, dim), 0, words);
 #pragma unroll
     for (int term = 0; term < terms; ++term) {
-      char* to = shared + term * rows * Layout::row_bytes + Layout::at(row, dim / 8) + dim % 8 * 2;
+      char* to = shared + term * rows * Layout::row_bytes + Layout::at(place, dim / 8) + dim % 8 * 2;
       *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(words[term]);
     }
   }
@@ -119,7 +119,7 @@ __noinline__ void load_queries_by_dims(const AttentionParams& params, const RowB
 template <typename Layout, int rows, int threads_of>
 void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
   constexpr int32_t term_bytes = rows * Layout::row_bytes;
-  if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, shared, thread);
+  if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, 0, shared, thread);
 #pragma unroll 2
   for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
     const int32_t row = index / row_chunks, chunk = index % row_chunks;
@@ -127,7 +127,8 @@ void load_queries(const AttentionParams& params, const RowBlock& block, char* sh
     if (row < block.rows()) {
       if (!params.query_in_chunks) continue;
       const int64_t query = block.query_of(row);
-      load_query_chunk(params, block.query(params, row), params.table + query * params.table_stride, 8 * chunk, values);
+      load_query_chunk(params, block.query(params, row), params.table + query * params.table_stride, 8 * chunk,
+                       params.rotary_pairs > 0, params.interleaved, values);
     }
     store_query_chunk(values, shared, term_bytes, Layout::at(row, chunk));
   }

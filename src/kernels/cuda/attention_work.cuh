@@ -31,10 +31,6 @@ inline Share share_of(const AttentionParams& params, const Group& group, const S
   return {queries, (queries.count + group.tile_queries - 1) / group.tile_queries};
 }
 
-inline int32_t warp_sum(int32_t x) {
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(all_lanes, x, distance);
-  return x;
-}
 /// The sum of the lanes up to this one.
 inline int32_t warp_prefix(int32_t x, int32_t lane) {
   for (int distance = 1; distance < warp_size; distance *= 2) {
@@ -101,7 +97,7 @@ class Sharing {
     for (int32_t sequence = fresh_lane(); sequence < work.sequences; sequence += warp_size) {
       tiles += tiles_of(work, sequence);
     }
-    work.tiles = warp_sum(tiles);
+    work.tiles = __reduce_add_sync(all_lanes, tiles);
   }
 
   const AttentionParams& params_;

@@ -15,6 +15,9 @@ inline void publish_barriers() { asm volatile("fence.mbarrier_init.release.clust
 inline void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
+inline void arrive(uint32_t barrier, int count) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
 inline void expect_bytes(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
@@ -25,6 +28,30 @@ inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
       "r"(parity)
       : "memory");
 }
+/// A place in a ring of stages, and the parity of its barriers' phases.
+template <int stages>
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+  void next() {
+    if (++stage == stages) stage = 0, parity ^= 1;
+  }
+  void advance(int count) {
+    stage += count;
+    parity ^= stage / stages & 1;
+    stage %= stages;
+  }
+};
+
+// ---- barriers of some of a block's threads: 0 is __syncthreads()'s
+inline void sync_threads(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+/// Arrives without waiting for the others.
+inline void arrive_threads(int barrier, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 // ---- boxes of a tensor map, loaded into shared memory; the barrier counts their bytes
 inline void load_box(uint32_t to, const void* map, uint32_t barrier, int32_t column, int32_t row) {
   asm volatile(
@@ -42,6 +69,15 @@ inline void load_box_once(uint32_t to, const void* map, uint32_t barrier, int32_
       "l"(map), "r"(barrier), "r"(column), "r"(row), "l"(evict_first)
       : "memory");
 }
+inline void load_box(uint32_t to, const void* map, uint32_t barrier, int32_t column, int32_t row, int32_t matrix) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
+          to),
+      "l"(map), "r"(barrier), "r"(column), "r"(row), "r"(matrix)
+      : "memory");
+}
+/// Shared memory that threads have written is as the products and the copy engine see it.
+inline void publish_shared_memory() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 inline void prefetch_map(const void* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 
 // ---- clusters

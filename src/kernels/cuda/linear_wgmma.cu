@@ -36,20 +36,6 @@ constexpr int few_readers = 4;
 
 using Sums = LinearSum[FRAGMENTS][TILE_N / 2];
 
-/// A place in the ring, and the parity of its barriers' phases.
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-  void next() {
-    if (++stage == STAGES) stage = 0, parity ^= 1;
-  }
-  void advance(int count) {
-    stage += count;
-    parity ^= stage / STAGES & 1;
-    stage %= STAGES;
-  }
-};
-
 /// Shared memory: the ring, then a barrier a stage that its bytes arrive at, and one that it is free again at.
 struct Ring {
   uint32_t base;
@@ -97,7 +83,7 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
     }
   }
   wait_for_predecessors();
-  RingPlace place;
+  RingPlace<STAGES> place;
   place.parity = 1;  // all stages are free
   for (int tile = work.first_tile; tile < work.tiles; tile += work.step) {
     const int32_t row = work.first_row(tile), packed = work.first_packed(tile);
@@ -121,7 +107,7 @@ void give_back(const Ring& ring, int stage) {
 }
 
 /// Multiplies one tile's stages, and gives them back.
-void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_row, Sums& sums) {
+void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int first_row, Sums& sums) {
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -166,7 +152,7 @@ void finish(const LinearWgmmaParams& params, const Work& work, int tile, int fir
 void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
   constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
   const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
-  asm volatile("bar.sync 1, %0;" ::"n"(128 * CONSUMERS) : "memory");  // all have read the ring
+  sync_threads(1, 128 * CONSUMERS);  // all have read the ring
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -200,15 +186,15 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
 /// A warpgroup that multiplies.
 void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer) {
   const int first_row = TURNS ? 0 : consumer * group_rows;  // of the tile
-  RingPlace place;
+  RingPlace<STAGES> place;
   if (TURNS) place.advance(consumer * work.k_count);
   for (int tile = work.first_tile + (TURNS ? consumer * work.step : 0); tile < work.tiles;
        tile += (TURNS ? 2 : 1) * work.step) {
     // A phase can be told from the next one's only: each waits for the other's stages to have come.
-    if (TURNS && tile != work.first_tile) asm volatile("bar.sync %0, 256;" ::"r"(2 + consumer) : "memory");
+    if (TURNS && tile != work.first_tile) sync_threads(2 + consumer, 256);
     Sums sums;
     multiply_tile(ring, place, work.k_count, first_row, sums);
-    if (TURNS && tile + work.step < work.tiles) asm volatile("bar.arrive %0, 256;" ::"r"(3 - consumer) : "memory");
+    if (TURNS && tile + work.step < work.tiles) arrive_threads(3 - consumer, 256);
     wait_for_products<0>();
     give_back(ring, (place.stage + STAGES - 1) % STAGES);
     if (TURNS) place.advance(work.k_count);

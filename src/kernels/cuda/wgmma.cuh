@@ -137,11 +137,11 @@ inline void multiply(Sum (&d)[WGMMA_N / 2], uint64_t a, uint64_t b) {
 }
 
 /// Describes rows of 128 bytes (swizzled, groups of 8 rows one after the other) from a 1,024-byte aligned address on.
-/// 32 bytes of k further on are 2 more.
-inline uint64_t operand_at(uint32_t shared_address) {
-  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, group_bytes = uint64_t{1024 / 16} << 32,
-                     unused = uint64_t{1} << 16;
-  return swizzle_128 | group_bytes | unused | ((shared_address & 0x3ffff) / 16);
+/// 32 bytes of k further on are 2 more. `next_columns`: where the next 64 columns are, if one product takes them too: of
+/// operands that lie as rows of k.
+inline uint64_t operand_at(uint32_t shared_address, uint64_t next_columns = 16) {
+  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, group_bytes = uint64_t{1024 / 16} << 32;
+  return swizzle_128 | group_bytes | next_columns / 16 << 16 | ((shared_address & 0x3ffff) / 16);
 }
 
 /// Before the first product of a group: registers and shared memory that were written before are as the products see
