@@ -17,7 +17,7 @@ bool accepts_decode_attention(const Attention::Problem& problem) {
 /// A cluster's blocks have the parts of a context, or parts meet in the workspace.
 template <bool by_cluster>
 std::string defines_of_decode_attention(const Attention::Problem& problem, const KernelConfig& config) {
-  return defines_of_attention_products(problem, config) + define("PARTS", config.values[0]) +
+  return defines_of_attention_products(problem, config) + define_rotary(problem) + define("PARTS", config.values[0]) +
          define("WARPS", config.values[1]) + define("CLUSTER", by_cluster ? config.values[0] : 1);
 }
 

@@ -9,7 +9,8 @@
 // warps, the last block of a column those of all parts. So a row's bits depend on its own context alone. Parts meet in
 // the memory of a cluster's first block (CLUSTER = PARTS) or in the workspace (CLUSTER = 1).
 //
-// QUERY, CACHE, OUTPUT are element types, HEAD_DIM a multiple of 16; SOFT_CAP and SLOPES say whether there are any.
+// QUERY, CACHE, OUTPUT are element types, HEAD_DIM a multiple of 16; SOFT_CAP and SLOPES say whether there are any,
+// ROTARY is 0 without a rotation, 2 of an interleaved one. WARPS are a block's.
 #include "kernels/cuda/attention_decode_params.h"
 #include "kernels/cuda/attention_rows.cuh"
 #include "kernels/cuda/cluster.cuh"
@@ -316,7 +317,7 @@ static void load_column_chunk(const AttentionDecodeParams& params, const Block& 
       }
       return;
     }
-    load_query_chunk(of, head, table, 8 * chunk, values);
+    load_query_chunk(of, head, table, 8 * chunk, ROTARY != 0, ROTARY == 2, values);
   }
 #pragma unroll
   for (int half = 0; half < 2; ++half) {

@@ -13,8 +13,7 @@ bool accepts_wgmma_attention(const Attention::Problem& problem) {
 }
 
 std::string defines_of_wgmma_attention(const Attention::Problem& problem, const KernelConfig& config) {
-  const int32_t rotary = problem.rotary_pairs == 0 ? 0 : problem.interleaved ? 2 : 1;
-  return defines_of_attention_products(problem, config) + define("ROTARY", rotary);
+  return defines_of_attention_products(problem, config) + define_rotary(problem);
 }
 
 /// A layer's pages, in boxes of a page's keys or values and 64 dims.
