@@ -90,12 +90,8 @@ inline void fill_ring(const AttentionWgmmaParams& params, const Shared& shared, 
   }
 }
 
-inline void produce(const AttentionWgmmaParams& params, const Shared& shared) {
+inline void produce(const AttentionWgmmaParams& params, const Sharing& sharing, const Shared& shared) {
   const int32_t blocks = static_cast<int32_t>(gridDim.x), own = static_cast<int32_t>(blockIdx.x);
-  // A step's counts, spans and positions are no launch's results: they can be read while predecessors run.
-  Work work;
-  Sharing sharing(params.attention, work);
-  sharing.begin_tiles(blocks, wide.consumers * group_rows);
   StagePlace place;
   TilePlace slot;
   place.parity = slot.parity = 1;  // all are free
@@ -103,7 +99,7 @@ inline void produce(const AttentionWgmmaParams& params, const Shared& shared) {
   const auto item_of = [&](int32_t round) { return round * blocks + (round % 2 == 0 ? own : blocks - 1 - own); };
 #pragma unroll 1
   for (int32_t round = 0;; ++round, slot.next()) {
-    const bool is_tile = item_of(round) < work.tiles;
+    const bool is_tile = item_of(round) < sharing.work().tiles;
     Tile tile{};
     if (is_tile) tile = tile_at(params.attention, sharing, item_of(round));
     wait_for_phase(shared.tile_free(slot.stage), slot.parity);

@@ -201,29 +201,26 @@ void rescale(const Totals& totals, Values& sums) {
   for (int i = 0; i < head_dim / 2; ++i) sums[i] *= totals.factor[i / 2 % 2];
 }
 
-/// Turns scores into weights, as operands of products, and sums them.
-void weigh(float unit, Scores& scores, Totals& totals, Weights& weights) {
-  float reference[2], total[2][2] = {};
-#pragma unroll
-  for (int half = 0; half < 2; ++half) reference[half] = totals.largest[half] == no_score ? 0 : totals.largest[half];
-    // Exponentials are the bottleneck: what follows from them is done while the next ones are under way.
-#pragma unroll
-  for (int step = 0; step <= block_tokens / 16; ++step) {
-#pragma unroll
-    for (int i = 8 * step; i < 8 * step + 8 && step < block_tokens / 16; ++i) {
-      scores[i] = exp2_fast(__fmaf_rn(scores[i], unit, -reference[i / 2 % 2]));
-    }
-#pragma unroll
-    for (int i = 8 * step - 8; i < 8 * step && step > 0; i += 2) {
-      total[i / 2 % 2][0] += scores[i];
-      total[i / 2 % 2][1] += scores[i + 1];
-      weights[i / 8][i / 2 % 4] = pack_bf16(scores[i], scores[i + 1]);
-    }
-  }
+/// Turns scores into weights, and sums them.
+void weigh(float unit, Scores& scores, Totals& totals) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    totals.total[half] = __fmaf_rn(totals.total[half], totals.factor[half], total[half][0] + total[half][1]);
+    const float reference = totals.largest[half] == no_score ? 0 : totals.largest[half];
+    float total = 0;
+#pragma unroll
+    for (int i = 2 * half; i < block_tokens / 2; i += 4) {
+      scores[i] = exp2_fast(__fmaf_rn(scores[i], unit, -reference));
+      scores[i + 1] = exp2_fast(__fmaf_rn(scores[i + 1], unit, -reference));
+      total += scores[i] + scores[i + 1];
+    }
+    totals.total[half] = __fmaf_rn(totals.total[half], totals.factor[half], total);
   }
+}
+
+/// A thread's weights as operands of products.
+void pack(const Scores& scores, Weights& weights) {
+#pragma unroll
+  for (int i = 0; i < block_tokens / 4; ++i) weights[i / 4][i % 4] = pack_bf16(scores[2 * i], scores[2 * i + 1]);
 }
 
 class Consumer {
@@ -301,11 +298,13 @@ class Consumer {
 #pragma unroll 1
     while (true) {
       const float unit = raise_largest(params_, rows, index * block_tokens, scores, totals);
-      wait_for_products<0>();
+      weigh(unit, scores, totals);
+      hold(scores);
+      wait_for_products<0>();  // the values of the block before
       hold(sums);
       if (values >= 0) free_stage(values);
       rescale(totals, sums);
-      weigh(unit, scores, totals, weights);
+      pack(scores, weights);
       if (++index == tile.end()) break;
       take_turn();
       wait_for_stage();
@@ -427,13 +426,15 @@ extern "C" __global__ void __launch_bounds__(group_threads*(1 + wide.consumers),
   extern __shared__ __align__(1024) char shared_memory[];
   const Shared shared{shared_memory, shared_address(shared_memory)};
   let_successor_start();
-  if (threadIdx.x == warp_size) {  // what the producer reads one after the other
-    fetch(params.attention.counts.counts);
+  // A step's counts, spans and positions are no launch's results: they can be read while predecessors run.
+  Work work;  // the producer's
+  Sharing sharing(params.attention, work);
+  if (threadIdx.x < warp_size) {
+    sharing.begin_tiles(static_cast<int32_t>(gridDim.x), wide.consumers * group_rows);
+  } else if (threadIdx.x == warp_size) {
     fetch(params.attention.spans);
     fetch(params.attention.cache.page_tables);
     prefetch_map(params.pages_map);
-  }
-  if (threadIdx.x == 0) {
     for (int stage = 0; stage < wide.stages; ++stage) {
       init_barrier(shared.filled(stage), 1);
       init_barrier(shared.free(stage), 4 * wide.consumers);
@@ -447,7 +448,7 @@ extern "C" __global__ void __launch_bounds__(group_threads*(1 + wide.consumers),
   __syncthreads();
   if (threadIdx.x < group_threads) {
     shrink_registers<40>();
-    if (threadIdx.x < warp_size) produce(params, shared);
+    if (threadIdx.x < warp_size) produce(params, sharing, shared);
   } else {
     grow_registers<232>();
     Consumer(params.attention, shared);
