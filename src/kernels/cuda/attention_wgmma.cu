@@ -241,7 +241,7 @@ class Consumer {
       } else {
         compute(tile);
       }
-      give_back(shared.tile_free(slot.stage), 1);
+      give_back(shared.tile_free(slot.stage));
     }
   }
 
@@ -257,17 +257,20 @@ class Consumer {
     if (!alone_) arrive_threads(4 - group_, 2 * group_threads);
   }
 
-  static void give_back(uint32_t barrier, int count) {
+  static void give_back(uint32_t barrier) {
     __syncwarp();
-    if (fresh_lane() == 0) arrive(barrier, count);
+    if (fresh_lane() == 0) arrive(barrier);
   }
   void wait_for_stage() const { wait_for_phase(shared_.filled(place_.stage), place_.parity); }
-  void free_stage(int stage) const { give_back(shared_.free(stage), alone_ ? 2 : 1); }
+  void free_stage(int stage) const { give_back(shared_.free(stage)); }
 
-  /// A phase can be told from the next one's only: who has no rows waits for the other's stages to have come.
+  /// A phase can be told from the next one's only: who has no rows keeps step with the other.
   void pass(const Tile& tile) {
 #pragma unroll 1
-    for (int32_t i = 0; i < 2 * (tile.end() - tile.first()); ++i, place_.next()) wait_for_stage();
+    for (int32_t i = 0; i < 2 * (tile.end() - tile.first()); ++i, place_.next()) {
+      wait_for_stage();
+      free_stage(place_.stage);
+    }
   }
 
   void compute(const Tile& tile) {
