@@ -36,10 +36,12 @@ std::unique_ptr<CudaCompiler> compiler_for(const Target& target, const CompileOp
   return std::make_unique<CudaCompiler>(target, kept, options.threads);
 }
 
-Rewritten rewrite(Model model, const CompileOptions& options) {
+Rewritten rewrite(Model model, const CompileOptions& options, const Target& target) {
   PassOptions passes;
   passes.precision = options.precision;
   passes.without = options.without;
+  // A GPU's copy engine loads codes as they are: a row is made into them once, and not in every tile of a product.
+  if (target.backend == Backend::cuda) passes.without.emplace_back("fuse_quantization");
   PortNames ports = port_names(model);  // before passes rename values
   CompileReport report;
   report.parameters = parameter_count(model.graph);
@@ -67,7 +69,7 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
                       Progress& progress) {
   check_precision(options);
   const Target target = target_of(options);
-  Rewritten rewritten = rewrite(std::move(model), options);
+  Rewritten rewritten = rewrite(std::move(model), options, target);
   Planned planned = make_plan(std::move(rewritten), options, target);
   EngineWriter writer(target_path, target);  // the last that can fail without measurements
   const std::unique_ptr<CudaCompiler> compiler = compiler_for(target, options);

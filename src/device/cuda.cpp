@@ -148,17 +148,17 @@ class CudaDevice final : public Device {
     }
   }
 
-  /// By the GPU's own clock. It is kept busy until the launch and the ends of its time are all in the queue, or the
-  /// host's calls would be timed with it.
-  double time(const PreparedLaunch& launched) override {
+  /// By the GPU's own clock. It is kept busy until the launches and the ends of their time are all in the queue, or the
+  /// host's calls would be timed with them.
+  double time(std::span<const PreparedLaunch* const> launches) override {
     wait(record_event());
     const cuda::Driver& driver = cuda_driver();
-    constexpr std::string_view purpose = "timing a launch";
-    for (int i = 0; i < 2; ++i) {
+    constexpr std::string_view purpose = "timing launches";
+    for (size_t i = 0; i < 1 + launches.size(); ++i) {
       driver.check(driver.fill(busy_work_.value, 0, busy_work_bytes, stream_.get()), purpose);
     }
     driver.check(driver.record_event(start_.get(), stream_.get()), purpose);
-    launch(launched);
+    for (const PreparedLaunch* launched : launches) launch(*launched);
     driver.check(driver.record_event(stop_.get(), stream_.get()), purpose);
     driver.check(driver.finish_event(stop_.get()), purpose);
     float milliseconds = 0;

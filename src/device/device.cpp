@@ -6,10 +6,10 @@
 
 namespace incipit {
 
-double Device::time(const PreparedLaunch& prepared) {
+double Device::time(std::span<const PreparedLaunch* const> launches) {
   wait(record_event());
   const auto start = std::chrono::steady_clock::now();
-  launch(prepared);
+  for (const PreparedLaunch* prepared : launches) launch(*prepared);
   wait(record_event());
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

@@ -119,8 +119,12 @@ class Device {
   virtual void wait(Event event) = 0;
   /// Polls until a launch has published `step` or a later one (Publish) to `done`, in a host block.
   virtual void wait_for(uint64_t& done, uint64_t step) = 0;
-  /// Waits for all work before it, runs the launch, and tells the seconds that it took.
-  virtual double time(const PreparedLaunch& launch);
+  /// Waits for all work before it, runs launches one after the other, and tells the seconds that they took.
+  virtual double time(std::span<const PreparedLaunch* const> launches);
+  double time(const PreparedLaunch& launch) {
+    const PreparedLaunch* const one = &launch;
+    return time({&one, 1});
+  }
 
   virtual int workers() const = 0;
 };

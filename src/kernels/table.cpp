@@ -182,6 +182,8 @@ std::span<const Kernel<Attention>> Attention::kernels() {
       attention_avx2(),
 #endif
       attention_generic(),
+      attention_decode_cluster_cuda(),
+      attention_decode_cuda(),
       attention_wgmma_cuda(),
       attention_mma_cuda(),
       attention_generic_cuda(),

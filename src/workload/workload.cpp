@@ -174,6 +174,18 @@ ExpertLinear::Args ExpertLinearWorkload::next(int32_t rows) {
   return args_;
 }
 
+namespace {
+
+/// Whether a step of so many rows is a chunk and as many single tokens of other sequences.
+bool is_mixed(const Attention::Problem& problem, int32_t rows) {
+  constexpr int32_t few = 64;
+  return problem.pages != page_format(Backend::cpu).layout && rows <= few;
+}
+/// Single tokens among a step's rows.
+int32_t singles_of(const Attention::Problem& problem, int32_t rows) { return is_mixed(problem, rows) ? rows / 2 : 0; }
+
+}  // namespace
+
 AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& problem, const WeightLayout*,
                                      int32_t rows, KeptWeights*)
     : problem_(problem), context_(std::max(rows, 512)), operands_(device) {
@@ -189,16 +201,27 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   sinks_ = filled(DType::f32, {problem.heads}, 5);
   positions_.resize(static_cast<size_t>(rows));
   positions_place_ = operands_.output_of<int32_t>(positions_.size());
-  span_place_ = operands_.output_of<SequenceSpan>(1);
-  std::vector<int32_t> numbers(static_cast<size_t>(pages));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  auto* const table = operands_.output_of<int32_t>(numbers.size());
-  operands_.set<int32_t>(table, numbers);
+  const int32_t sequences = 1 + singles_of(problem, rows);
+  spans_place_ = operands_.output_of<SequenceSpan>(static_cast<size_t>(sequences));
+  // Few rows find keys and values cold, as they do among a model's layers: steps have other pages in turn.
+  constexpr size_t cold_bytes = 128 << 20;
+  const auto enough = static_cast<int32_t>(std::min<size_t>(cold_bytes / pool_.bytes() + 1, 64));
+  contexts_ = is_mixed(problem, rows) ? std::max(sequences, enough) : 1;
+  std::vector<int32_t> numbers(static_cast<size_t>((contexts_ + sequences - 1) * pages));
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int32_t>(i) % (contexts_ * pages);
+  page_tables_ = operands_.output_of<int32_t>(numbers.size());
+  operands_.set<int32_t>(page_tables_, numbers);
+  args_.spans = spans_place_;
+  args_.cache = {operands_.output(pool_.bytes() * static_cast<size_t>(contexts_)),
+                 page_bytes,
+                 0,
+                 page_tables_,
+                 pages,
+                 contexts_ * pages};
+  for (int32_t i = 0; i < contexts_; ++i) {
+    operands_.set<std::byte>(args_.cache.pool + i * static_cast<int64_t>(pool_.bytes()), {pool_.data(), pool_.bytes()});
+  }
   device.wait(device.record_event());
-  args_.sequences = 1;
-  args_.spans = span_place_;
-  args_.cache = {operands_.output(pool_.bytes()), page_bytes, 0, table, pages, pages};
-  operands_.set<std::byte>(args_.cache.pool, {pool_.data(), pool_.bytes()});
   args_.positions = positions_place_;
   args_.query = operands_.input(query_);
   args_.query_stride = stride;
@@ -211,15 +234,27 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   args_.pad_output = true;
 }
 
-Attention::Args AttentionWorkload::next(int32_t rows) {
+void AttentionWorkload::set_rows(int32_t rows) {
+  const int32_t singles = singles_of(problem_, rows), chunk = rows - singles;
   const auto positions = std::span(positions_).first(static_cast<size_t>(rows));
-  std::iota(positions.begin(), positions.end(), context_ - rows);
-  span_ = {0, 0, rows, context_ - rows, 0, rows};
+  std::ranges::fill(positions, context_ - 1);
+  std::iota(positions.begin(), positions.begin() + chunk, context_ - chunk);
+  spans_ = {{0, 0, chunk, context_ - chunk, 0, chunk}};
+  for (int32_t i = 1; i <= singles; ++i) {
+    const int32_t row = chunk + i - 1;
+    spans_.push_back({i, row, 1, context_ - 1, row, 1});
+  }
   operands_.set<int32_t>(positions_place_, positions);
-  operands_.set<SequenceSpan>(span_place_, {&span_, 1});
+  operands_.set<SequenceSpan>(spans_place_, spans_);
+  args_.sequences = 1 + singles;
   args_.rows = rows;
   args_.longest_context = context_;
-  args_.most_queries = rows;
+  args_.most_queries = chunk;
+}
+
+Attention::Args AttentionWorkload::next(int32_t rows) {
+  if (rows != args_.rows) set_rows(rows);
+  args_.cache.page_tables = page_tables_ + int64_t{turn_++ % contexts_} * args_.cache.table_stride;
   return args_;
 }
 

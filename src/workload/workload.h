@@ -78,7 +78,9 @@ class ExpertLinearWorkload {
   int32_t turn_ = 0;
 };
 
-/// One sequence whose last `rows` tokens attend over a context of max(rows, 512) positions.
+/// A sequence whose last `rows` tokens attend over a context of max(rows, 512) positions. On an accelerator a step of
+/// few rows is a chunk and as many single tokens of other sequences, as a kernel may be good at the one and poor at the
+/// other.
 class AttentionWorkload {
  public:
   using Family = Attention;
@@ -88,15 +90,20 @@ class AttentionWorkload {
   int32_t context() const { return context_; }
 
  private:
+  void set_rows(int32_t rows);
+
   Attention::Problem problem_;
-  int32_t context_;
+  int32_t context_;       // positions of each
+  int32_t contexts_ = 1;  // that there are pages for
   DeviceOperands operands_;
   Tensor pool_, query_, table_, slopes_, sinks_;
   std::vector<int32_t> positions_;
-  SequenceSpan span_;
+  std::vector<SequenceSpan> spans_;
   int32_t* positions_place_ = nullptr;
-  SequenceSpan* span_place_ = nullptr;
+  SequenceSpan* spans_place_ = nullptr;
+  int32_t* page_tables_ = nullptr;
   Attention::Args args_{};
+  int32_t turn_ = 0;
 };
 
 }  // namespace incipit

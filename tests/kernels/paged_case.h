@@ -44,6 +44,7 @@ class PagedBatch {
       }
     }
     stride_ = most;
+    pages_ = pages;
     pool_ = GuardedBytes(static_cast<size_t>(pages * geometry_.page_bytes()));
   }
 
@@ -52,7 +53,7 @@ class PagedBatch {
   GuardedBytes& pool() { return pool_; }
   int32_t* table(int32_t sequence) { return tables_.data() + int64_t{sequence} * stride_; }
   PagedCache cache() {
-    return {pool_.data(), geometry_.page_bytes(), geometry_.layer_bytes(), tables_.data(), stride_};
+    return {pool_.data(), geometry_.page_bytes(), geometry_.layer_bytes(), tables_.data(), stride_, pages_};
   }
 
  private:
@@ -62,8 +63,13 @@ class PagedBatch {
   KvGeometry geometry_;
   std::vector<SequenceSpan> spans_;
   std::vector<int32_t> tables_;
-  int32_t stride_ = 0, tokens_ = 0;
+  int32_t stride_ = 0, tokens_ = 0, pages_ = 0;
   GuardedBytes pool_;
+};
+
+/// Sequences of a step: what each has before it, and its tokens.
+struct StepContexts {
+  std::vector<int32_t> first_positions, tokens;
 };
 
 /// Cuts `rows` into one to three shares and gives each a start; starts are odd, even, at page bounds and at zero.
@@ -254,8 +260,14 @@ class KernelCase<Attention> {
   }
 
   KernelCase(const Attention::Problem& problem, int32_t rows, uint64_t seed)
-      : problem_(problem), random_(seed), batch_(make_batch(problem, rows, random_)), heads_of_(problem.heads) {
+      : KernelCase(problem, random_contexts(rows, seed), seed) {}
+  KernelCase(const Attention::Problem& problem, const StepContexts& contexts, uint64_t seed)
+      : problem_(problem),
+        random_(seed),
+        batch_(problem.geometry(), contexts.first_positions, contexts.tokens, random_),
+        heads_of_(problem.heads) {
     const int64_t width = int64_t{problem.heads} * problem.head_dim;
+    const int32_t rows = batch_.tokens();
     int32_t row = 0;
     for (SequenceSpan& span : batch_.spans()) {
       longest_ = std::max(longest_, span.first_position + span.tokens);
@@ -323,12 +335,13 @@ class KernelCase<Attention> {
   }
 
  private:
-  static PagedBatch make_batch(const Attention::Problem& problem, int32_t rows, std::mt19937_64& random) {
-    std::vector<int32_t> first_positions, shares;
-    random_spans(rows, random, first_positions, shares);
-    if (rows == 1) first_positions = {1023};
-    if (rows == 1024) first_positions = {0}, shares = {1024};
-    return PagedBatch(problem.geometry(), first_positions, shares, random);
+  static StepContexts random_contexts(int32_t rows, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    StepContexts contexts;
+    random_spans(rows, random, contexts.first_positions, contexts.tokens);
+    if (rows == 1) contexts.first_positions = {1023};
+    if (rows == 1024) contexts = {{0}, {1024}};
+    return contexts;
   }
 
   /// |q| of one head, rotated.

@@ -51,6 +51,32 @@ TEST_F(AttentionOnAGpu, DoesNotDependOnChunking) {
   }
 }
 
+TEST_F(AttentionOnAGpu, SeesAllOfAContextWhereverItsPartsEnd) {
+  const StepContexts contexts{{0, 14, 15, 16, 62, 126, 127, 128, 300, 1022, 1023, 1024, 1500},
+                              {1, 1, 1, 1, 3, 1, 1, 1, 9, 1, 1, 2, 1}};
+  std::vector<Attention::Problem> problems;
+  for (const Attention::Problem& chunked : chunked_problems()) {
+    Attention::Problem& problem = problems.emplace_back(for_accelerators(chunked));
+    problem.window *= 5;  // so that it begins within a tile
+    problem.over_rows = problem.cache == DType::f16;
+  }
+  const Target target = this_machine(Backend::cuda);
+  GpuBench& bench = GpuBench::of(target);
+  const auto kernels = load_kernels<Attention>(bench, Attention::kernels(), problems, target);
+  const LiveAllocations allocations;
+  for (const Attention::Problem& problem : problems) {
+    KernelCase<Attention> step(problem, contexts, 7);
+    for (const Kernel<Attention>* kernel : kernels) {
+      if (!kernel->accepts(problem)) continue;
+      for (const KernelConfig& config : kernel->configs) {
+        step.reset();
+        run_on_gpu<Attention>(bench, *kernel, config, problem, step.args(), step.args().rows, CountsFrom::step);
+        EXPECT_EQ(step.mismatch(), "") << kernel->name << " " << config.name << ": " << to_text(problem);
+      }
+    }
+  }
+}
+
 template <typename Family>
 class EveryCudaKernel : public ::testing::Test {};
 TYPED_TEST_SUITE(EveryCudaKernel, AllFamilies, FamilyNames);

@@ -27,6 +27,30 @@ struct Queries {
 inline Queries queries_of(const AttentionParams& params, const SequenceSpan& span) {
   return params.over_rows ? Queries{span.first_row, span.rows} : Queries{span.first_token, span.tokens};
 }
+/// Whose a row is.
+struct RowOf {
+  int32_t sequence = -1;
+  SequenceSpan span;
+};
+
+/// The sequence that a row belongs to; none: −1. For a whole warp.
+inline RowOf sequence_of(const AttentionParams& params, int32_t row, int32_t lane) {
+  const int32_t sequences = sequences_of(params);
+  for (int32_t first = 0; first < sequences; first += warp_size) {
+    const int32_t sequence = first + lane;
+    bool has = false;
+    if (sequence < sequences) {
+      const Queries queries = queries_of(params, params.spans[sequence]);
+      has = row >= queries.first && row < queries.first + queries.count;
+    }
+    const uint32_t owners = __ballot_sync(all_lanes, has);
+    if (owners != 0) {
+      const int32_t owner = first + __ffs(static_cast<int>(owners)) - 1;
+      return {owner, params.spans[owner]};
+    }
+  }
+  return {};
+}
 inline int32_t position_of(const AttentionParams& params, const SequenceSpan& span, int32_t row) {
   return params.over_rows ? params.positions[row] : span.first_position + row - span.first_token;
 }

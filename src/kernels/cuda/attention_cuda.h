@@ -56,6 +56,11 @@ inline AttentionParams attention_params(const Attention::Problem& problem, const
   return params;
 }
 
+/// Of queries: 0 is none, 2 interleaved.
+inline std::string define_rotary(const Attention::Problem& problem) {
+  return define("ROTARY", problem.rotary_pairs == 0 ? 0 : problem.interleaved ? 2 : 1);
+}
+
 /// Of the kernels that compute it by matrix products (attention_page.cuh).
 inline std::string defines_of_attention_products(const Attention::Problem& problem, const KernelConfig&) {
   return define_attention_types(problem) + define("HEAD_DIM", problem.head_dim) +
@@ -73,6 +78,7 @@ inline AttentionParams aligned_attention_params(const Attention::Problem& proble
                            (problem.rotary_pairs == 0 || (problem.rotary_pairs % (problem.interleaved ? 4 : 8) == 0 &&
                                                           is_aligned(args.table, DType::f32, args.table_stride, 16)));
   params.output_in_pairs = is_aligned(args.output, problem.output, args.output_stride, 2 * size_of(problem.output));
+  params.output_in_chunks = is_aligned(args.output, problem.output, args.output_stride, 16);
   return params;
 }
 

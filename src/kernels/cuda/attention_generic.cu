@@ -10,30 +10,6 @@ using namespace incipit;
 constexpr int warps = 4;
 constexpr int most_dims = 256;
 
-struct RowOf {
-  int32_t sequence = -1;
-  SequenceSpan span;
-};
-
-/// The sequence that a row belongs to; none: −1.
-static RowOf sequence_of(const AttentionParams& params, int32_t row, int32_t lane) {
-  const int32_t sequences = sequences_of(params);
-  for (int32_t first = 0; first < sequences; first += warp_size) {
-    const int32_t sequence = first + lane;
-    bool has = false;
-    if (sequence < sequences) {
-      const Queries queries = queries_of(params, params.spans[sequence]);
-      has = row >= queries.first && row < queries.first + queries.count;
-    }
-    const uint32_t owners = __ballot_sync(all_lanes, has);
-    if (owners != 0) {
-      const int32_t owner = first + __ffs(static_cast<int>(owners)) - 1;
-      return {owner, params.spans[owner]};
-    }
-  }
-  return {};
-}
-
 extern "C" __global__ void __launch_bounds__(warps* warp_size)
     attention_generic(const __grid_constant__ AttentionParams params) {
   __shared__ float queries[warps][most_dims];

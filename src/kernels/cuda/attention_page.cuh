@@ -1,8 +1,7 @@
 // A page's part of attention, by matrix products of a warp: 16 · tiles query rows, 64 keys and values in shared memory.
 //
 // Every page is summed by itself, with weights relative to a row's largest score of the page, and the pages' sums are
-// added in order (RowSums). So a row's bits depend on its own context alone: not on the rows beside it, nor on whether
-// one warp takes all of its pages or many take some.
+// added in order (RowSums). So a row's bits depend on its own context alone, not on the rows beside it.
 //
 // CACHE is bf16 or f16. Over bf16, queries and weights are rounded to bf16. Over f16 each is a sum of two f16 numbers,
 // which keeps 22 bits of it.
@@ -134,8 +133,8 @@ inline float row_sum(float x) {
   return x + __shfl_xor_sync(all_lanes, x, 2);
 }
 
-/// scores = queries · keysᵀ; both are addresses in shared memory. `unrolled`: steps.
-template <int tiles, int unrolled = key_steps>
+/// scores = queries · keysᵀ; both are addresses in shared memory.
+template <int tiles>
 void multiply_keys(uint32_t queries, int32_t term_bytes, uint32_t keys, float (&scores)[tiles][key_tiles][4]) {
   const int32_t lane = fresh_lane();
 #pragma unroll
@@ -149,7 +148,7 @@ void multiply_keys(uint32_t queries, int32_t term_bytes, uint32_t keys, float (&
   const uint32_t query_row = queries + (lane & 15) * row_bytes, query_chunk = lane_chunk(lane, lane >> 4);
   const int32_t key_of_lane = (lane & 7) + (lane >> 4) * 8;
   const uint32_t key_row = keys + key_of_lane * row_bytes, key_chunk = lane_chunk(lane, lane >> 3 & 1);
-#pragma unroll unrolled
+#pragma unroll
   for (int step = 0; step < key_steps; ++step) {
     uint32_t first[terms][tiles][4];
 #pragma unroll

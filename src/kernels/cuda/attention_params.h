@@ -28,9 +28,9 @@ struct AttentionParams {
   int32_t rotary_pairs;
   float scale, soft_cap;
   bool interleaved, over_rows;
-  // What attention_mma.cu can load and store together: eight dims of a query with their rotation, two of an output.
-  bool query_in_chunks, output_in_pairs;
-  int32_t split_warps;  // of a block, that take parts of contexts
+  // What can be loaded and stored together: eight dims of a query with their rotation, two of an output, 16 bytes of
+  // it.
+  bool query_in_chunks, output_in_pairs, output_in_chunks;
 };
 
 }  // namespace incipit

@@ -10,9 +10,7 @@ namespace incipit {
 /// Copies a page's keys or values; tokens from `written` on become zeros.
 template <typename Layout, int threads>
 void copy_page(uint32_t shared, const CACHE* from, int32_t written, int32_t thread) {
-  // A warp alone makes many: as a loop, which stays in the instruction cache.
-  constexpr int unrolled = threads == warp_size ? 4 : page_tokens * row_chunks / threads;
-#pragma unroll unrolled
+#pragma unroll
   for (int i = 0; i < page_tokens * row_chunks / threads; ++i) {
     const int32_t index = i * threads + thread;
     const int32_t token = index / row_chunks, chunk = index % row_chunks;
@@ -36,13 +34,13 @@ inline void load_chunk<float>(const float* from, float (&to)[8]) {
 
 /// Eight dims of a query's head from `dim` on, rotated (AttentionParams::query_in_chunks).
 inline void load_query_chunk(const AttentionParams& params, const QUERY* head, const float* table, int32_t dim,
-                             float (&values)[8]) {
+                             bool rotates, bool interleaved, float (&values)[8]) {
   const int32_t pairs = params.rotary_pairs;
   load_chunk(head + dim, values);
-  if (pairs == 0) return;
+  if (!rotates) return;
   // What passes through is loaded like the rest and not used.
   const bool passes = dim >= 2 * pairs;
-  if (params.interleaved) {
+  if (interleaved) {
     const int32_t pair = passes ? 0 : dim / 2;
     const float4 cosines = *reinterpret_cast<const float4*>(table + pair);
     const float4 sines = *reinterpret_cast<const float4*>(table + pairs + pair);
@@ -98,20 +96,20 @@ struct RowBlock {
   }
 };
 
-/// Copies queries into shared memory, dim by dim.
+/// Copies queries into shared memory, dim by dim: up to `rows` from `first` on.
 template <typename Layout, int rows, int threads_of>
-__noinline__ void load_queries_by_dims(const AttentionParams& params, const RowBlock& block, char* shared,
-                                       int32_t thread) {
+__noinline__ void load_queries_by_dims(const AttentionParams& params, const RowBlock& block, int32_t first,
+                                       char* shared, int32_t thread) {
 #pragma unroll 1
-  for (int32_t index = thread; index < block.rows() * head_dim; index += threads_of) {
-    const int32_t row = index / head_dim, dim = index % head_dim;
+  for (int32_t index = thread; index < min(rows, block.rows() - first) * head_dim; index += threads_of) {
+    const int32_t place = index / head_dim, row = first + place, dim = index % head_dim;
     const int64_t query = block.query_of(row);
     const auto* head = block.query(params, row);
     uint32_t words[terms];
     Unit::split(rotated_dim(params, head, params.table + query * params.table_stride, dim), 0, words);
 #pragma unroll
     for (int term = 0; term < terms; ++term) {
-      char* to = shared + term * rows * Layout::row_bytes + Layout::at(row, dim / 8) + dim % 8 * 2;
+      char* to = shared + term * rows * Layout::row_bytes + Layout::at(place, dim / 8) + dim % 8 * 2;
       *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(words[term]);
     }
   }
@@ -121,16 +119,16 @@ __noinline__ void load_queries_by_dims(const AttentionParams& params, const RowB
 template <typename Layout, int rows, int threads_of>
 void load_queries(const AttentionParams& params, const RowBlock& block, char* shared, int32_t thread) {
   constexpr int32_t term_bytes = rows * Layout::row_bytes;
-  if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, shared, thread);
-  constexpr int unrolled = threads_of == warp_size ? 1 : 2;
-#pragma unroll unrolled
+  if (!params.query_in_chunks) load_queries_by_dims<Layout, rows, threads_of>(params, block, 0, shared, thread);
+#pragma unroll 2
   for (int32_t index = thread; index < rows * row_chunks; index += threads_of) {
     const int32_t row = index / row_chunks, chunk = index % row_chunks;
     float values[8] = {};
     if (row < block.rows()) {
       if (!params.query_in_chunks) continue;
       const int64_t query = block.query_of(row);
-      load_query_chunk(params, block.query(params, row), params.table + query * params.table_stride, 8 * chunk, values);
+      load_query_chunk(params, block.query(params, row), params.table + query * params.table_stride, 8 * chunk,
+                       params.rotary_pairs > 0, params.interleaved, values);
     }
     store_query_chunk(values, shared, term_bytes, Layout::at(row, chunk));
   }
@@ -235,7 +233,7 @@ void store_rows(const AttentionParams& params, const RowBlock& block, int32_t fi
 
 /// The queries of a tile: the last ones of a sequence first, which see most.
 inline RowBlock tile_of(const AttentionParams& params, const Sharing& sharing, int32_t item) {
-  const Place place = sharing.find(item, [&](const Share& share) { return share.tiles * params.kv_heads; });
+  const Place place = sharing.find(item);
   const Group& group = sharing.group();
   RowBlock block{params.spans[place.sequence], place.sequence, place.index % params.kv_heads, 0, 0, group};
   const Share share = share_of(params, group, block.span);

@@ -1,4 +1,4 @@
-// How attention_mma.cu takes shared memory and cuts its work: what host and device must agree on.
+// How attention_mma.cu takes shared memory: what host and device must agree on.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,6 @@ struct AttentionShape {
   int32_t head_dim, terms;
 
   static constexpr int32_t page_tokens = 64;
-  static constexpr int32_t piece_rows = 16;  // query rows that a warp takes by itself
 
   // Rows of a head's dims in shared memory. Eight rows' same 16 bytes lie in different banks: where rows are multiples
   // of 128 bytes the chunks of 16 are permuted, others are padded to odd multiples of 16.
@@ -30,12 +29,6 @@ struct AttentionShape {
     return fit > 4 ? 4 : fit;
   }
   constexpr int32_t tile_bytes() const { return query_bytes(tile_rows()) + buffers() * page_bytes(); }
-  /// Of a warp that works by itself.
-  constexpr int32_t warp_bytes() const { return query_bytes(piece_rows) + 2 * page_bytes(); }
-
-  // The workspace: counters, then rows of sums.
-  static constexpr int64_t counter_bytes = 4096;
-  constexpr int32_t sum_row() const { return head_dim + 2; }  // floats: values, the largest score, the sum of weights
 };
 
 }  // namespace incipit

@@ -29,6 +29,8 @@ Kernel<Linear> linear_generic_cuda();
 Kernel<Linear> linear_mma_cuda();
 Kernel<Attention> attention_wgmma_cuda();
 Kernel<Attention> attention_mma_cuda();
+Kernel<Attention> attention_decode_cluster_cuda();  // of sm_90
+Kernel<Attention> attention_decode_cuda();
 Kernel<Attention> attention_generic_cuda();
 Kernel<ResolveTokens> resolve_tokens_cuda();
 Kernel<Sample> sample_cuda_cluster();  // of sm_90

@@ -64,8 +64,8 @@ inline float value_of(int32_t sum, const PackedFactors& factors, float row_scale
 }
 
 /// The output of a value; with a gate, of gate and up.
-inline float activated(float value) { return activate<linear_activation>(value); }
-inline float activated(float gate, float up) { return gated<linear_activation>(gate, up); }
+inline float activated(float value) { return activate<linear_activation, linear_narrow>(value); }
+inline float activated(float gate, float up) { return gated<linear_activation, linear_narrow>(gate, up); }
 
 // ---- single elements
 inline float residual_at(const LinearFinish& finish, int32_t row, int32_t column) {

@@ -111,6 +111,7 @@ CudaLaunch launch_expert_fma(const ExpertLinear::Problem& problem, const ExpertL
 Kernel<ExpertLinear> cuda_experts(std::string_view name, bool (*accepts)(const ExpertLinear::Problem&),
                                   const CudaEntry<ExpertLinear>& entry, std::span<const KernelConfig> configs) {
   Kernel<ExpertLinear> kernel = cuda_kernel<ExpertLinear>(name, any_cuda, accepts, entry, configs);
+  kernel.abi = 2;
   kernel.layout = &k_major8;
   return kernel;
 }

@@ -25,13 +25,56 @@ inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
       "r"(parity)
       : "memory");
 }
+/// A place in a ring of stages, and the parity of its barriers' phases.
+template <int stages>
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+  void next() {
+    if (++stage == stages) stage = 0, parity ^= 1;
+  }
+  void advance(int count) {
+    stage += count;
+    parity ^= stage / stages & 1;
+    stage %= stages;
+  }
+};
+
+// ---- barriers of some of a block's threads: 0 is __syncthreads()'s
+inline void sync_threads(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+/// Arrives without waiting for the others.
+inline void arrive_threads(int barrier, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 // ---- boxes of a tensor map, loaded into shared memory; the barrier counts their bytes
 inline void load_box(uint32_t to, const void* map, uint32_t barrier, int32_t column, int32_t row) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(to),
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
+          to),
       "l"(map), "r"(barrier), "r"(column), "r"(row)
       : "memory");
 }
+/// As load_box, of what nobody needs again soon.
+inline void load_box_once(uint32_t to, const void* map, uint32_t barrier, int32_t column, int32_t row) {
+  constexpr uint64_t evict_first = 0x12f0000000000000;
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
+      "l"(map), "r"(barrier), "r"(column), "r"(row), "l"(evict_first)
+      : "memory");
+}
+inline void load_box(uint32_t to, const void* map, uint32_t barrier, int32_t column, int32_t row, int32_t matrix) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
+          to),
+      "l"(map), "r"(barrier), "r"(column), "r"(row), "r"(matrix)
+      : "memory");
+}
+/// Shared memory that threads have written is as the products and the copy engine see it.
+inline void publish_shared_memory() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 inline void prefetch_map(const void* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 
 // ---- clusters
@@ -52,10 +95,14 @@ inline uint32_t address_in(uint32_t address, uint32_t block) {
 inline void store_shared(uint32_t address, float value) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
 }
-inline float load_from_cluster(uint32_t address) {
-  float value;
+inline void store_shared(uint32_t address, int32_t value) {
+  asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+inline void load_from_cluster(uint32_t address, float& value) {
   asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
-  return value;
+}
+inline void load_from_cluster(uint32_t address, int32_t& value) {
+  asm volatile("ld.shared::cluster.s32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
 }
 
 /// Registers that each thread of the warpgroup may have from here on.

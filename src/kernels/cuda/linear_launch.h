@@ -49,6 +49,7 @@ inline LinearParams linear_params(const Linear::Problem& problem, const Linear::
 inline Kernel<Linear> cuda_linear(std::string_view name, bool (*accepts)(const Linear::Problem&),
                                   const CudaEntry<Linear>& entry, std::span<const KernelConfig> configs) {
   Kernel<Linear> kernel = cuda_kernel<Linear>(name, any_cuda, accepts, entry, configs);
+  kernel.abi = 2;
   kernel.layout = &k_major8;
   return kernel;
 }

@@ -1,4 +1,4 @@
-// Products of bf16 on sm_90a: how their tiles are launched.
+// Products of bf16 and of codes on sm_90a: how their tiles are launched.
 #include <algorithm>
 
 #include "kernels/cuda/cuda_kernels.h"
@@ -18,20 +18,21 @@ constexpr KernelConfig configs[] = {
     {"w128x32_k2", {32, 1, swapped, 2}},      {"w128x32", {32, 1, swapped, 1}},
     {"w128x64_k2", {64, 1, swapped, 2}},      {"w128x64", {64, 1, swapped, 1}},
     {"w64x16_k2", {16, 1, swapped_alone, 2}}, {"w64x32_k2", {32, 1, swapped_alone, 2}},
-    {"w64x64_k2", {64, 1, swapped_alone, 2}}, {"t64x96", {96, 1, turns, 1}},
-    {"t64x176", {176, 1, turns, 1}},          {"t64x192", {192, 1, turns, 1}},
-    {"128x64_k2", {64, 1, together, 2}},      {"128x96", {96, 1, together, 1}},
-    {"128x128_k2", {128, 1, together, 2}},    {"128x128", {128, 1, together, 1}},
-    {"128x176", {176, 1, together, 1}},       {"128x192", {192, 1, together, 1}},
-    {"128x224", {224, 1, together, 1}},       {"128x256", {256, 1, together, 1}},
-    {"256x112", {112, 2, together, 1}},       {"256x128", {128, 2, together, 1}},
+    {"w64x64_k2", {64, 1, swapped_alone, 2}}, {"w192x16_k2", {16, 3, swapped_alone, 2}},
+    {"w192x16", {16, 3, swapped_alone, 1}},   {"t64x96", {96, 1, turns, 1}},
+    {"128x64_k2", {64, 1, together, 2}},      {"128x64", {64, 1, together, 1}},
+    {"128x96", {96, 1, together, 1}},         {"128x128_k2", {128, 1, together, 2}},
+    {"128x128", {128, 1, together, 1}},       {"128x176", {176, 1, together, 1}},
+    {"128x192", {192, 1, together, 1}},       {"128x224", {224, 1, together, 1}},
+    {"128x256", {256, 1, together, 1}},       {"256x128", {128, 2, together, 1}},
+    {"256x176", {176, 2, together, 1}},       {"t128x112", {112, 2, turns, 1}},
     {"t128x128", {128, 2, turns, 1}},         {"t128x160", {160, 2, turns, 1}},
     {"t128x192", {192, 2, turns, 1}},
 };
 
-constexpr int32_t block_k = 64, row_bytes = 128, most_stages = 12, barrier_bytes = 16 * most_stages;
+constexpr int32_t row_bytes = 128, most_stages = 12, barrier_bytes = 16 * most_stages;
 
-/// The extents of a tile, and how many stages of 64 of k fit a block's shared memory.
+/// The extents of a tile, and how many stages of 128 bytes of k fit a block's shared memory.
 struct Tile {
   explicit Tile(const KernelConfig& config)
       : swaps(config.values[2] == swapped || config.values[2] == swapped_alone),
@@ -52,15 +53,18 @@ std::string defines_of(const Linear::Problem& problem, const KernelConfig& confi
   const Tile tile(config);
   return linear_defines(problem) + define("TILE_N", tile.columns) + define("FRAGMENTS", config.values[1]) +
          define("CONSUMERS", tile.consumers) + define("TURNS", config.values[2] == turns ? 1 : 0) +
-         define("STAGES", tile.stages()) + define("SPLIT", tile.parts) + define("SWAPPED", tile.swaps ? 1 : 0);
+         define("STAGES", tile.stages()) + define("SPLIT", tile.parts) + define("SWAPPED", tile.swaps ? 1 : 0) +
+         define("WGMMA_CODES", problem.format.multiplies_codes() ? 1 : 0);
 }
 
 /// Rows of k, in boxes of a stage.
-TensorMap map_of(std::string_view operand, const void* base, int64_t rows, int64_t k, int64_t stride, int32_t box) {
-  TensorMap map{operand, static_cast<const std::byte*>(base), DType::bf16, 2, {}, {}, {}};
+TensorMap map_of(std::string_view operand, const void* base, DType dtype, int64_t rows, int64_t k, int64_t stride,
+                 int32_t box) {
+  const auto bytes = static_cast<int32_t>(size_of(dtype));
+  TensorMap map{operand, static_cast<const std::byte*>(base), dtype, 2, {}, {}, {}};
   map.extents = {k, rows};
-  map.strides = {2, 2 * stride};
-  map.box = {block_k, box};
+  map.strides = {bytes, bytes * stride};
+  map.box = {row_bytes / bytes, box};
   return map;
 }
 
@@ -77,11 +81,14 @@ CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, cons
   launch.threads = 128 * (1 + static_cast<uint32_t>(tile.consumers));
   launch.shared_bytes = static_cast<uint32_t>(tile.stages() * tile.stage_bytes() + barrier_bytes);
   launch.early = true;
-  launch.set_parameters(LinearWgmmaParams{{}, {}, counts, finish, (problem.k + block_k - 1) / block_k});
+  const DType dtype = problem.format.codes;
+  const int64_t k_bytes = problem.k * static_cast<int64_t>(size_of(dtype));
+  launch.set_parameters(LinearWgmmaParams{
+      {}, {}, counts, finish, static_cast<int32_t>(blocks_of(k_bytes, row_bytes)), params.input_scales});
   launch.maps = {
-      {map_of("input", args.input, counts.rows, problem.k, args.input_stride, tile.input_rows()),
+      {map_of("input", args.input, dtype, counts.rows, problem.k, args.input_stride, tile.input_rows()),
        offsetof(LinearWgmmaParams, input_map)},
-      {map_of("weight", params.weight, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows()),
+      {map_of("weight", params.weight, dtype, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows()),
        offsetof(LinearWgmmaParams, weight_map)}};
   return launch;
 }
@@ -100,10 +107,11 @@ const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
 
 Kernel<Linear> linear_wgmma_cuda() {
   const auto accepts = [](const Linear::Problem& problem) {
-    return is_cuda_linear(problem) && problem.format == WeightFormat::bf16;
+    return is_cuda_linear(problem) && (problem.format == WeightFormat::bf16 || problem.input == DType::i8);
   };
   Kernel<Linear> kernel =
       cuda_kernel<Linear>("linear/cuda_wgmma", hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, configs);
+  kernel.abi = 2;
   kernel.layout = &k_major8;
   kernel.guess = guess;
   return kernel;

@@ -1,5 +1,5 @@
-// Linear on sm_90a (kernels/families.h), of bf16: a persistent grid. One warpgroup has the copy engine fill a ring of
-// stages, each with 64 of k of both operands; others multiply.
+// Linear on sm_90a (kernels/families.h), of bf16 or of codes: a persistent grid. One warpgroup has the copy engine fill
+// a ring of stages, each with 128 bytes of k of both operands; others multiply.
 //
 // Defines, beside those of epilogue.cuh:
 //   TILE_N     columns of a tile: of the weight's packed rows, or swapped of the activations' rows
@@ -23,7 +23,7 @@ using namespace incipit;
 
 namespace {
 
-constexpr int block_k = 64, row_bytes = 128;
+constexpr int row_bytes = 128, block_k = row_bytes / sizeof(WEIGHT);
 constexpr int group_rows = 64 * FRAGMENTS;
 constexpr int sharers = TURNS ? 1 : CONSUMERS;  // warpgroups that multiply a tile
 constexpr int tile_m = sharers * group_rows;
@@ -31,21 +31,10 @@ constexpr int m_bytes = tile_m * row_bytes, stage_bytes = m_bytes + TILE_N * row
 constexpr int input_rows = SWAPPED ? TILE_N : tile_m, weight_rows = SWAPPED ? tile_m : TILE_N;
 constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_bytes;  // within a stage
 
-using Sums = float[FRAGMENTS][TILE_N / 2];
+/// Tiles that read the same weights at about the same time: these need not be kept behind them, if they are no more.
+constexpr int few_readers = 4;
 
-/// A place in the ring, and the parity of its barriers' phases.
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-  void next() {
-    if (++stage == STAGES) stage = 0, parity ^= 1;
-  }
-  void advance(int count) {
-    stage += count;
-    parity ^= stage / STAGES & 1;
-    stage %= STAGES;
-  }
-};
+using Sums = LinearSum[FRAGMENTS][TILE_N / 2];
 
 /// Shared memory: the ring, then a barrier a stage that its bytes arrive at, and one that it is free again at.
 struct Ring {
@@ -78,7 +67,12 @@ struct Work {
 /// The producer: one thread.
 void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& work) {
   const auto load_weight = [&](int packed, int k, int stage) {
-    load_box(ring.stage(stage) + weight_at, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    const uint32_t to = ring.stage(stage) + weight_at;
+    if (work.row_tiles <= few_readers) {
+      load_box_once(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    } else {
+      load_box(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+    }
   };
   int ahead = 0;  // stages whose weights come before the launch may read what others write
   if (work.first_tile < work.tiles) {
@@ -89,7 +83,7 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
     }
   }
   wait_for_predecessors();
-  RingPlace place;
+  RingPlace<STAGES> place;
   place.parity = 1;  // all stages are free
   for (int tile = work.first_tile; tile < work.tiles; tile += work.step) {
     const int32_t row = work.first_row(tile), packed = work.first_packed(tile);
@@ -107,16 +101,18 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
   }
 }
 
+/// A warp has read a stage.
+void give_back(const Ring& ring, int stage) {
+  if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
+}
+
 /// Multiplies one tile's stages, and gives them back.
-void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_row, Sums& sums) {
+void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int first_row, Sums& sums) {
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
     for (int i = 0; i < TILE_N / 2; ++i) sums[fragment][i] = 0;
   }
-  const auto give_back = [&](int stage) {
-    if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
-  };
   int previous = 0;
   for (int k = 0; k < k_count; ++k, place.next()) {
     wait_for_phase(ring.filled(place.stage), place.parity);
@@ -132,30 +128,31 @@ void multiply_tile(const Ring& ring, RingPlace& place, int k_count, int first_ro
     }
     end_products();
     wait_for_products<1>();
-    if (k > 0) give_back(previous);
+    if (k > 0) give_back(ring, previous);
     previous = place.stage;
   }
 }
 
 template <int groups>
 void finish(const LinearWgmmaParams& params, const Work& work, int tile, int first_row, int first_column,
-            const float (&sums)[FRAGMENTS][groups * 4]) {
+            const LinearSum (&sums)[FRAGMENTS][groups * 4]) {
   const int warp_row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16;
   const FragmentPlace place{work.first_row(tile) + (SWAPPED ? first_column : warp_row),
                             work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
+  const RowScales scales{params.input_scales, 0};
   if constexpr (SWAPPED) {
-    finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+    finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   } else {
-    finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, RowScales{});
+    finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   }
 }
 
-/// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes a
-/// share of the columns.
+/// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes
+/// a share of the columns.
 void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
   constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
   const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
-  asm volatile("bar.sync 1, %0;" ::"n"(128 * CONSUMERS) : "memory");  // all have read the ring
+  sync_threads(1, 128 * CONSUMERS);  // all have read the ring
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -163,7 +160,7 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
   }
   sync_cluster();
   const int part = static_cast<int>(block_in_cluster());
-  float met[FRAGMENTS][share];
+  LinearSum met[FRAGMENTS][share];
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
@@ -176,7 +173,9 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
     for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
       for (int i = 0; i < share; ++i) {
-        met[fragment][i] += load_from_cluster(theirs + (fragment * (TILE_N / 2) + i) * 512);
+        LinearSum sum;
+        load_from_cluster(theirs + (fragment * (TILE_N / 2) + i) * 512, sum);
+        met[fragment][i] += sum;
       }
     }
   }
@@ -187,18 +186,17 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
 /// A warpgroup that multiplies.
 void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer) {
   const int first_row = TURNS ? 0 : consumer * group_rows;  // of the tile
-  RingPlace place;
+  RingPlace<STAGES> place;
   if (TURNS) place.advance(consumer * work.k_count);
   for (int tile = work.first_tile + (TURNS ? consumer * work.step : 0); tile < work.tiles;
        tile += (TURNS ? 2 : 1) * work.step) {
     // A phase can be told from the next one's only: each waits for the other's stages to have come.
-    if (TURNS && tile != work.first_tile) asm volatile("bar.sync %0, 256;" ::"r"(2 + consumer) : "memory");
+    if (TURNS && tile != work.first_tile) sync_threads(2 + consumer, 256);
     Sums sums;
     multiply_tile(ring, place, work.k_count, first_row, sums);
-    if (TURNS && tile + work.step < work.tiles) asm volatile("bar.arrive %0, 256;" ::"r"(3 - consumer) : "memory");
+    if (TURNS && tile + work.step < work.tiles) arrive_threads(3 - consumer, 256);
     wait_for_products<0>();
-    const int last = (place.stage + STAGES - 1) % STAGES;
-    if (threadIdx.x % warp_size == 0) arrive(ring.free(last));
+    give_back(ring, (place.stage + STAGES - 1) % STAGES);
     if (TURNS) place.advance(work.k_count);
     wait_for_predecessors();
     if constexpr (SPLIT > 1) {
@@ -211,7 +209,8 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1) linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
+extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1)
+    linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const Ring ring{shared_address(shared)};
   let_successor_start();

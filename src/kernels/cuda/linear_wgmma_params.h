@@ -8,12 +8,13 @@
 namespace incipit {
 
 struct LinearWgmmaParams {
-  // Maps of the operands, as the copy engine takes them: boxes of 64 of k × the tile's rows.
+  // Maps of the operands, as the copy engine takes them: boxes of 128 bytes of k × the tile's rows.
   alignas(64) unsigned char input_map[128];
   alignas(64) unsigned char weight_map[128];
   LaunchCounts counts;
   LinearFinish finish;
-  int32_t k_blocks;  // of 64
+  int32_t k_blocks;           // of 128 bytes
+  const float* input_scales;  // of rows of codes
 };
 
 }  // namespace incipit

@@ -1,9 +1,23 @@
-// A warpgroup's matrix product (wgmma, sm_90a): d[64 × WGMMA_N] += a[64 × 16] · b[WGMMA_N × 16]ᵀ of bf16, in f32. Both operands lie in shared
-// memory as rows of k in the 128-byte swizzle. WGMMA_N is a define: a multiple of 8 up to 256. A thread holds columns
-// 2·(lane % 4) + {0, 1} of each 8, of rows lane / 4 and lane / 4 + 8 of its warp's 16.
+// A warpgroup's matrix product (wgmma, sm_90a): d[64 × WGMMA_N] += a[64 × 16] · b[WGMMA_N × 16]ᵀ of bf16, in f32; or
+// with WGMMA_CODES 32 of k of int8, in int32. Both operands lie in shared memory as rows of k in the 128-byte swizzle.
+// WGMMA_N is a define: a multiple of 8 up to 256, of codes of 16. A thread holds columns 2·(lane % 4) + {0, 1} of each
+// 8, of rows lane / 4 and lane / 4 + 8 of its warp's 16.
 #pragma once
 
 #include <cstdint>
+
+#ifndef WGMMA_CODES
+#define WGMMA_CODES 0
+#endif
+#if WGMMA_CODES
+#define WGMMA_HOLD "+r"
+#define WGMMA_TYPES "k32.s32.s8.s8"
+#define WGMMA_FLAGS "p"
+#else
+#define WGMMA_HOLD "+f"
+#define WGMMA_TYPES "k16.f32.bf16.bf16"
+#define WGMMA_FLAGS "p, 1, 1, 0, 0"
+#endif
 
 // An instruction names each of its registers: lists for every width.
 #define WGMMA_REGISTERS_8 "%0, %1, %2, %3"
@@ -38,38 +52,39 @@
 #define WGMMA_REGISTERS_240 WGMMA_REGISTERS_232 ", %116, %117, %118, %119"
 #define WGMMA_REGISTERS_248 WGMMA_REGISTERS_240 ", %120, %121, %122, %123"
 #define WGMMA_REGISTERS_256 WGMMA_REGISTERS_248 ", %124, %125, %126, %127"
-#define WGMMA_VALUES_8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-#define WGMMA_VALUES_16(d) WGMMA_VALUES_8(d), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
-#define WGMMA_VALUES_24(d) WGMMA_VALUES_16(d), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11])
-#define WGMMA_VALUES_32(d) WGMMA_VALUES_24(d), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
-#define WGMMA_VALUES_40(d) WGMMA_VALUES_32(d), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19])
-#define WGMMA_VALUES_48(d) WGMMA_VALUES_40(d), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23])
-#define WGMMA_VALUES_56(d) WGMMA_VALUES_48(d), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27])
-#define WGMMA_VALUES_64(d) WGMMA_VALUES_56(d), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
-#define WGMMA_VALUES_72(d) WGMMA_VALUES_64(d), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35])
-#define WGMMA_VALUES_80(d) WGMMA_VALUES_72(d), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39])
-#define WGMMA_VALUES_88(d) WGMMA_VALUES_80(d), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43])
-#define WGMMA_VALUES_96(d) WGMMA_VALUES_88(d), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47])
-#define WGMMA_VALUES_104(d) WGMMA_VALUES_96(d), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51])
-#define WGMMA_VALUES_112(d) WGMMA_VALUES_104(d), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55])
-#define WGMMA_VALUES_120(d) WGMMA_VALUES_112(d), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59])
-#define WGMMA_VALUES_128(d) WGMMA_VALUES_120(d), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-#define WGMMA_VALUES_136(d) WGMMA_VALUES_128(d), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67])
-#define WGMMA_VALUES_144(d) WGMMA_VALUES_136(d), "+f"(d[68]), "+f"(d[69]), "+f"(d[70]), "+f"(d[71])
-#define WGMMA_VALUES_152(d) WGMMA_VALUES_144(d), "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75])
-#define WGMMA_VALUES_160(d) WGMMA_VALUES_152(d), "+f"(d[76]), "+f"(d[77]), "+f"(d[78]), "+f"(d[79])
-#define WGMMA_VALUES_168(d) WGMMA_VALUES_160(d), "+f"(d[80]), "+f"(d[81]), "+f"(d[82]), "+f"(d[83])
-#define WGMMA_VALUES_176(d) WGMMA_VALUES_168(d), "+f"(d[84]), "+f"(d[85]), "+f"(d[86]), "+f"(d[87])
-#define WGMMA_VALUES_184(d) WGMMA_VALUES_176(d), "+f"(d[88]), "+f"(d[89]), "+f"(d[90]), "+f"(d[91])
-#define WGMMA_VALUES_192(d) WGMMA_VALUES_184(d), "+f"(d[92]), "+f"(d[93]), "+f"(d[94]), "+f"(d[95])
-#define WGMMA_VALUES_200(d) WGMMA_VALUES_192(d), "+f"(d[96]), "+f"(d[97]), "+f"(d[98]), "+f"(d[99])
-#define WGMMA_VALUES_208(d) WGMMA_VALUES_200(d), "+f"(d[100]), "+f"(d[101]), "+f"(d[102]), "+f"(d[103])
-#define WGMMA_VALUES_216(d) WGMMA_VALUES_208(d), "+f"(d[104]), "+f"(d[105]), "+f"(d[106]), "+f"(d[107])
-#define WGMMA_VALUES_224(d) WGMMA_VALUES_216(d), "+f"(d[108]), "+f"(d[109]), "+f"(d[110]), "+f"(d[111])
-#define WGMMA_VALUES_232(d) WGMMA_VALUES_224(d), "+f"(d[112]), "+f"(d[113]), "+f"(d[114]), "+f"(d[115])
-#define WGMMA_VALUES_240(d) WGMMA_VALUES_232(d), "+f"(d[116]), "+f"(d[117]), "+f"(d[118]), "+f"(d[119])
-#define WGMMA_VALUES_248(d) WGMMA_VALUES_240(d), "+f"(d[120]), "+f"(d[121]), "+f"(d[122]), "+f"(d[123])
-#define WGMMA_VALUES_256(d) WGMMA_VALUES_248(d), "+f"(d[124]), "+f"(d[125]), "+f"(d[126]), "+f"(d[127])
+#define WGMMA_FOUR(d, i) WGMMA_HOLD(d[i]), WGMMA_HOLD(d[i + 1]), WGMMA_HOLD(d[i + 2]), WGMMA_HOLD(d[i + 3])
+#define WGMMA_VALUES_8(d) WGMMA_FOUR(d, 0)
+#define WGMMA_VALUES_16(d) WGMMA_VALUES_8(d), WGMMA_FOUR(d, 4)
+#define WGMMA_VALUES_24(d) WGMMA_VALUES_16(d), WGMMA_FOUR(d, 8)
+#define WGMMA_VALUES_32(d) WGMMA_VALUES_24(d), WGMMA_FOUR(d, 12)
+#define WGMMA_VALUES_40(d) WGMMA_VALUES_32(d), WGMMA_FOUR(d, 16)
+#define WGMMA_VALUES_48(d) WGMMA_VALUES_40(d), WGMMA_FOUR(d, 20)
+#define WGMMA_VALUES_56(d) WGMMA_VALUES_48(d), WGMMA_FOUR(d, 24)
+#define WGMMA_VALUES_64(d) WGMMA_VALUES_56(d), WGMMA_FOUR(d, 28)
+#define WGMMA_VALUES_72(d) WGMMA_VALUES_64(d), WGMMA_FOUR(d, 32)
+#define WGMMA_VALUES_80(d) WGMMA_VALUES_72(d), WGMMA_FOUR(d, 36)
+#define WGMMA_VALUES_88(d) WGMMA_VALUES_80(d), WGMMA_FOUR(d, 40)
+#define WGMMA_VALUES_96(d) WGMMA_VALUES_88(d), WGMMA_FOUR(d, 44)
+#define WGMMA_VALUES_104(d) WGMMA_VALUES_96(d), WGMMA_FOUR(d, 48)
+#define WGMMA_VALUES_112(d) WGMMA_VALUES_104(d), WGMMA_FOUR(d, 52)
+#define WGMMA_VALUES_120(d) WGMMA_VALUES_112(d), WGMMA_FOUR(d, 56)
+#define WGMMA_VALUES_128(d) WGMMA_VALUES_120(d), WGMMA_FOUR(d, 60)
+#define WGMMA_VALUES_136(d) WGMMA_VALUES_128(d), WGMMA_FOUR(d, 64)
+#define WGMMA_VALUES_144(d) WGMMA_VALUES_136(d), WGMMA_FOUR(d, 68)
+#define WGMMA_VALUES_152(d) WGMMA_VALUES_144(d), WGMMA_FOUR(d, 72)
+#define WGMMA_VALUES_160(d) WGMMA_VALUES_152(d), WGMMA_FOUR(d, 76)
+#define WGMMA_VALUES_168(d) WGMMA_VALUES_160(d), WGMMA_FOUR(d, 80)
+#define WGMMA_VALUES_176(d) WGMMA_VALUES_168(d), WGMMA_FOUR(d, 84)
+#define WGMMA_VALUES_184(d) WGMMA_VALUES_176(d), WGMMA_FOUR(d, 88)
+#define WGMMA_VALUES_192(d) WGMMA_VALUES_184(d), WGMMA_FOUR(d, 92)
+#define WGMMA_VALUES_200(d) WGMMA_VALUES_192(d), WGMMA_FOUR(d, 96)
+#define WGMMA_VALUES_208(d) WGMMA_VALUES_200(d), WGMMA_FOUR(d, 100)
+#define WGMMA_VALUES_216(d) WGMMA_VALUES_208(d), WGMMA_FOUR(d, 104)
+#define WGMMA_VALUES_224(d) WGMMA_VALUES_216(d), WGMMA_FOUR(d, 108)
+#define WGMMA_VALUES_232(d) WGMMA_VALUES_224(d), WGMMA_FOUR(d, 112)
+#define WGMMA_VALUES_240(d) WGMMA_VALUES_232(d), WGMMA_FOUR(d, 116)
+#define WGMMA_VALUES_248(d) WGMMA_VALUES_240(d), WGMMA_FOUR(d, 120)
+#define WGMMA_VALUES_256(d) WGMMA_VALUES_248(d), WGMMA_FOUR(d, 124)
 #define WGMMA_INPUTS_8 "%4, %5"
 #define WGMMA_INPUTS_16 "%8, %9"
 #define WGMMA_INPUTS_24 "%12, %13"
@@ -111,23 +126,26 @@
 namespace incipit {
 
 /// `a` and `b` as operand_at() makes them.
-inline void multiply(float (&d)[WGMMA_N / 2], uint64_t a, uint64_t b) {
-  asm volatile("{\n.reg .pred p;\nsetp.eq.u32 p, 0, 0;\nwgmma.mma_async.sync.aligned.m64n" WGMMA_TEXT(
-                   WGMMA_N) "k16.f32.bf16.bf16 {" WGMMA_JOIN(WGMMA_REGISTERS_,
-                                                             WGMMA_N) "}, " WGMMA_JOIN(WGMMA_INPUTS_,
-                                                                                       WGMMA_N) ", p, 1, 1, 0, 0;\n}"
-               : WGMMA_JOIN(WGMMA_VALUES_, WGMMA_N)(d)
-               : "l"(a), "l"(b));
+template <typename Sum>
+inline void multiply(Sum (&d)[WGMMA_N / 2], uint64_t a, uint64_t b) {
+  static_assert(sizeof(Sum) == 4);
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.eq.u32 p, 0, 0;\nwgmma.mma_async.sync.aligned.m64n" WGMMA_TEXT(WGMMA_N) WGMMA_TYPES
+      " {" WGMMA_JOIN(WGMMA_REGISTERS_, WGMMA_N) "}, " WGMMA_JOIN(WGMMA_INPUTS_, WGMMA_N) ", " WGMMA_FLAGS ";\n}"
+      : WGMMA_JOIN(WGMMA_VALUES_, WGMMA_N)(d)
+      : "l"(a), "l"(b));
 }
 
-/// Describes rows of 64 bf16 (128 bytes, swizzled, groups of 8 rows one after the other) from a 1,024-byte aligned address
-/// on. 16 columns further on are 2 more.
-inline uint64_t operand_at(uint32_t shared_address) {
-  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, group_bytes = uint64_t{1024 / 16} << 32, unused = uint64_t{1} << 16;
-  return swizzle_128 | group_bytes | unused | ((shared_address & 0x3ffff) / 16);
+/// Describes rows of 128 bytes (swizzled, groups of 8 rows one after the other) from a 1,024-byte aligned address on.
+/// 32 bytes of k further on are 2 more. `next_columns`: where the next 64 columns are, if one product takes them too: of
+/// operands that lie as rows of k.
+inline uint64_t operand_at(uint32_t shared_address, uint64_t next_columns = 16) {
+  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, group_bytes = uint64_t{1024 / 16} << 32;
+  return swizzle_128 | group_bytes | next_columns / 16 << 16 | ((shared_address & 0x3ffff) / 16);
 }
 
-/// Before the first product of a group: registers and shared memory that were written before are as the products see them.
+/// Before the first product of a group: registers and shared memory that were written before are as the products see
+/// them.
 inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 inline void end_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 /// Until at most `Groups` groups are under way.
