@@ -113,8 +113,7 @@ Measurement measure_cached_prompt(Gateway& gateway, int32_t tokens, const Measur
   once();
   const int32_t cached = once().cached_tokens;
   if (cached == 0) {
-    throw Error("--cached", fmt::format("none of {} tokens came from the prefix cache", options.cached),
-                "give more");
+    throw Error("--cached", fmt::format("none of {} tokens came from the prefix cache", options.cached), "give more");
   }
   progress.advance(1);
   std::vector<double> times;
