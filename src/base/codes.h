@@ -34,11 +34,16 @@ inline int8_t code_of(float value, float scale) {
   return static_cast<int8_t>(std::nearbyint(std::clamp(quotient, -largest_code, largest_code)));
 }
 
-/// Writes the codes of numbers that share a scale and returns it. A NaN counts for nothing.
-inline float quantize_row(std::span<const float> row, int8_t* codes, DType stored = DType::f32) {
+/// The scale that numbers share. A NaN counts for nothing.
+inline float scale_of_row(std::span<const float> row, DType stored = DType::f32) {
   float largest = 0;
   for (const float x : row) largest = std::fmax(largest, std::fabs(x));
-  const float scale = code_scale(largest, stored);
+  return code_scale(largest, stored);
+}
+
+/// Writes the codes of numbers that share a scale and returns it.
+inline float quantize_row(std::span<const float> row, int8_t* codes, DType stored = DType::f32) {
+  const float scale = scale_of_row(row, stored);
   for (size_t i = 0; i < row.size(); ++i) codes[i] = code_of(row[i], scale);
   return scale;
 }

@@ -97,13 +97,20 @@ void read_panel(const DraftWeight& weight, const OutputOrder& order, int64_t pan
   }
 }
 
-/// A plane that is small beside the codes, of all experts.
+/// A plane that is small beside the codes, of all experts. Scales are found by reading the whole weight: by all
+/// threads.
 std::vector<std::byte> pack_small_plane(const DraftWeight& weight, const WeightPacker& packer, const PlaneShape& plane,
-                                        const Constant& values, const FiniteCheck& check) {
+                                        const Constant& values, ThreadPool& pool, const FiniteCheck& check) {
   INCIPIT_ASSERT(values.dtype() == plane.dtype);
-  const int64_t width = values.row_elements();
-  std::vector<std::byte> bytes(static_cast<size_t>(values.rows() * width) * size_of(plane.dtype)), packed;
-  reading(weight, [&] { values.read(0, values.rows(), bytes.data()); });
+  constexpr int64_t rows_a_task = 64;
+  const int64_t width = values.row_elements(), rows = values.rows();
+  const size_t row_bytes = static_cast<size_t>(width) * size_of(plane.dtype);
+  std::vector<std::byte> bytes(static_cast<size_t>(rows) * row_bytes), packed;
+  const auto read_some = [&](int64_t task) {
+    const int64_t first = task * rows_a_task;
+    values.read(first, std::min(rows_a_task, rows - first), bytes.data() + static_cast<size_t>(first) * row_bytes);
+  };
+  reading(weight, [&] { parallel_or_throw(pool, (rows + rows_a_task - 1) / rows_a_task, read_some); });
   check(plane.dtype, bytes.data(), static_cast<size_t>(values.rows() * width), 0, width);
   const size_t an_expert = bytes.size() / static_cast<size_t>(weight.experts);
   for (size_t first = 0; first < bytes.size(); first += an_expert) {
@@ -184,7 +191,7 @@ std::vector<plan::PlaneT> write_packed(const DraftWeight& weight, EngineWriter& 
       const ConstantPtr& values = plane.role == PlaneRole::scales        ? weight.scales
                                   : plane.role == PlaneRole::zero_points ? weight.zero_points
                                                                          : weight.bias;
-      written.offset = writer.write_weights(pack_small_plane(weight, packer, plane, *values, check));
+      written.offset = writer.write_weights(pack_small_plane(weight, packer, plane, *values, pool, check));
     }
     advance(static_cast<int64_t>(written.bytes));
   }

@@ -12,45 +12,44 @@
 namespace incipit {
 namespace {
 
-/// Quantises rows of a weight, for one of the planes.
+/// Rows of a weight in blocks that share a scale, for one of the planes.
 class Rows {
  public:
   Rows(const WeightFormat& format, ConstantPtr weight) : format_(format), weight_(std::move(weight)) {}
 
   int64_t width() const { return weight_->row_elements(); }
   int64_t blocks() const { return format_.blocks_of_k(width()); }
-  int64_t rows() const { return weight_->rows(); }
+  DType scale_dtype() const { return *format_.scales; }
 
-  /// Calls take(row − first, codes, scales) for each of so many rows.
-  template <typename Take>
-  void for_each(int64_t first, int64_t count, Take take) const {
-    std::vector<float> values, scales(static_cast<size_t>(blocks()));
-    std::vector<int8_t> codes(static_cast<size_t>(width()));
+  /// For each block of each of so many rows: scale = visit(row − first, block, its first column, its values), which
+  /// must be finite.
+  template <typename Visit>
+  void for_each_block(int64_t first, int64_t count, Visit visit) const {
+    const auto block = static_cast<size_t>(format_.inputs_a_block(width()));
+    std::vector<float> values;
     for_each_slab(count, std::max<int64_t>(width(), 1), [&](int64_t slab, int64_t slab_rows) {
       values.resize(static_cast<size_t>(slab_rows * width()));
       weight_->read_floats(first + slab, slab_rows, values.data());
-      for (int64_t row = 0; row < slab_rows; ++row) {
-        const auto source = std::span(values).subspan(static_cast<size_t>(row * width()), codes.size());
-        quantize(source, first + slab + row, codes, scales);
-        take(slab + row, codes, scales);
+      for (int64_t row = slab; row < slab + slab_rows; ++row) {
+        const auto source = std::span<const float>(values).subspan(static_cast<size_t>((row - slab) * width()),
+                                                                   static_cast<size_t>(width()));
+        const auto refuse = [&](const char* fault) {
+          throw Error("row " + std::to_string(first + row), fault,
+                      "build with --precision f32 or bf16, or mend the checkpoint");
+        };
+        if (find_not_finite(source, NotFinite::any) < source.size()) {
+          refuse("holds NaN or infinity, which codes cannot store");
+        }
+        for (int64_t b = 0; b < blocks(); ++b) {
+          const size_t begin = static_cast<size_t>(b) * block, size = std::min(block, source.size() - begin);
+          const float scale = visit(row, b, begin, source.subspan(begin, size));
+          if (!std::isfinite(scale)) refuse("holds numbers whose scale is beyond what the format stores");
+        }
       }
     });
   }
 
  private:
-  void quantize(std::span<const float> row, int64_t number, std::span<int8_t> codes, std::span<float> scales) const {
-    const auto refuse = [&](const char* fault) {
-      throw Error("row " + std::to_string(number), fault, "build with --precision f32 or bf16, or mend the checkpoint");
-    };
-    if (find_not_finite(row, NotFinite::any) < row.size()) refuse("holds NaN or infinity, which codes cannot store");
-    const auto block = static_cast<size_t>(format_.inputs_a_block(width()));
-    for (size_t b = 0; b < scales.size(); ++b) {
-      const size_t begin = b * block, size = std::min(block, row.size() - begin);
-      scales[b] = quantize_row(row.subspan(begin, size), codes.data() + begin, *format_.scales);
-      if (!std::isfinite(scales[b])) refuse("holds numbers whose scale is beyond what the format stores");
-    }
-  }
-
   WeightFormat format_;
   ConstantPtr weight_;
 };
@@ -61,8 +60,8 @@ class SymmetricCodes : public Constant {
       : Constant(DType::i8, weight->shape()), rows_(format, weight) {}
 
   void read(int64_t first, int64_t count, std::byte* out) const override {
-    rows_.for_each(first, count, [&](int64_t row, std::span<const int8_t> codes, std::span<const float>) {
-      std::copy(codes.begin(), codes.end(), reinterpret_cast<int8_t*>(out) + row * rows_.width());
+    rows_.for_each_block(first, count, [&](int64_t row, int64_t, size_t column, std::span<const float> values) {
+      return quantize_row(values, reinterpret_cast<int8_t*>(out) + row * rows_.width() + column, rows_.scale_dtype());
     });
   }
 
@@ -79,9 +78,11 @@ class SymmetricScales : public Constant {
         rows_(format, weight) {}
 
   void read(int64_t first, int64_t count, std::byte* out) const override {
-    const auto row_bytes = static_cast<int64_t>(size_of(dtype())) * rows_.blocks();
-    rows_.for_each(first, count, [&](int64_t row, std::span<const int8_t>, std::span<const float> scales) {
-      convert_from_float(scales.data(), dtype(), out + row * row_bytes, scales.size());
+    const auto scale_bytes = static_cast<int64_t>(size_of(dtype()));
+    rows_.for_each_block(first, count, [&](int64_t row, int64_t block, size_t, std::span<const float> values) {
+      const float scale = scale_of_row(values, dtype());
+      convert_from_float(&scale, dtype(), out + (row * rows_.blocks() + block) * scale_bytes, 1);
+      return scale;
     });
   }
 
