@@ -188,19 +188,19 @@ TEST(Streams, APipeGivesATextAndRequests) {
     EXPECT_EQ(ran.status, 0) << ran.err;
     return ran.out;
   };
-  const std::string answers = run_with({"run", engine(), "--batch", pipe, "--out", "-"}, requests());
+  const std::string answers = run_with({"run", classics_engine(), "--batch", pipe, "--out", "-"}, requests());
   EXPECT_EQ(std::ranges::count(answers, '\n'), 3) << answers;
   EXPECT_THAT(run_with({"render", classics, "--context", pipe}, R"({"messages": [{"role": "user", "content": "Hi"}]})"),
               StartsWith("<|user|>\nHi"));
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The sea was calm, and the ship lay still. ";
-  EXPECT_THAT(run_with({"eval", engine(), "--text", pipe, "--window", "64"}, text), StartsWith("perplexity "));
+  EXPECT_THAT(run_with({"eval", classics_engine(), "--text", pipe, "--window", "64"}, text), StartsWith("perplexity "));
 }
 
 TEST(Streams, APipeWithoutAWriterIsWaitedForUntilASignal) {
   const TemporaryDirectory directory;
   const std::string pipe = make_pipe(directory, "pipe");
-  const pid_t child = start_program({"eval", engine(), "--text", pipe}, [&] {
+  const pid_t child = start_program({"eval", classics_engine(), "--text", pipe}, [&] {
     lead(STDERR_FILENO, "/dev/null", O_WRONLY);
     ::alarm(60);
   });
@@ -241,7 +241,7 @@ TEST(Streams, APipeInTheFilesPlaceIsRefused) {
     expect_refused({"build", named, "-o", target}, named);
     expect_refused({"run", named, "Once"}, named);
     expect_refused({"render", named, "--context", "-"}, named);
-    expect_refused({"verify", engine(), "--golden", named}, named);
+    expect_refused({"verify", classics_engine(), "--golden", named}, named);
     expect_refused({"tokenize", named}, named);
   }
   expect_refused({"build", classics, "-o", target, "--precision", "f32", "--tuning-cache", pipe}, pipe);
