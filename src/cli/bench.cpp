@@ -187,12 +187,16 @@ int bench(const BenchOptions& options) {
   MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads, progress);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again(progress);
-  if (!options.no_save) keep_baseline(*gateway, results);
   std::vector<Profile> profiles;
   if (options.steps || trace) {
     progress.stage("timing steps", 0);
+    const auto measured_engine = gateway->engine().body_digest();
     gateway.reset();  // the memory may not hold the pages of two
     gateway = open_gateway(options.engine, options.threads, GatewayUse::profile);
+    if (gateway->engine().body_digest() != measured_engine) {
+      throw Error(options.engine.string(), "another engine was written here while this one was measured",
+                  "run again when builds are done");
+    }
     if (options.steps) profiles = profile_steps(*gateway, results, ceilings);
     if (trace) write_trace(*trace, *gateway, options, results, ceilings);
     progress.finish();
@@ -223,6 +227,7 @@ int bench(const BenchOptions& options) {
   } else {
     print_profiles(profiles);
   }
+  if (!options.no_save) keep_baseline(*gateway, results);
   if (wrong.empty()) return 0;
   throw Error("bench", "faster than the limit: " + wrong + "; the limit is WRONG",
               "do not quote these numbers; run again on a quiet machine, and report it if it stays");
