@@ -67,13 +67,21 @@ FirstToken time_first_token(Gateway& gateway, Request request) {
 
 /// Times between `tokens` + 1 tokens of the last of some sequences, while all of them decode.
 void add_gaps(Gateway& gateway, int32_t sequences, int32_t prompt, int32_t tokens, std::vector<double>& gaps) {
-  // The others begin before and must not end before: a step for each that is behind them, and some.
-  const int32_t more = sequences == 1 ? 0 : 2 * sequences + 16;
+  // The others begin before and must not end before: they decode while prompts behind theirs are computed.
+  const int32_t most = gateway.limits().max_tokens, steps_a_prompt = (prompt + most - 1) / most + 1;
+  const int32_t more = sequences * steps_a_prompt + 16;
   const int32_t longest = std::min(gateway.limits().max_context - prompt, tokens + 1 + more);
   std::deque<TokenStream> others;
   for (int32_t i = 1; i < sequences; ++i) others.emplace_back(gateway, measured_request(gateway, prompt, longest));
   TokenStream last(gateway, measured_request(gateway, prompt, tokens + 1));
   const StreamUpdate all = read_to_end(gateway, last);
+  for (TokenStream& other : others) {
+    const std::optional<StreamUpdate> update = other.next({});
+    if (!update || update->finish == FinishReason::none) continue;
+    if (!update->times.empty() && update->times.back() >= all.times.back()) continue;
+    throw Error("--decode-batch", "a sequence ended before the last one had decoded its tokens",
+                "give fewer tokens to --decode, or build the engine with a larger --max-context");
+  }
   for (size_t i = 1; i < all.times.size(); ++i) gaps.push_back(milliseconds(all.times[i] - all.times[i - 1]));
 }
 
