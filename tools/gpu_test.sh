@@ -12,7 +12,7 @@ usage() {
 usage: gpu-test [OPTION…]
 
   --bench         also llama-7b in bf16 and int8, which takes minutes
-  --only PARTS    some of refusals,kernels,models,verify,bench; all of them otherwise
+  --only PARTS    some of refusals,kernels,models,verify,bench,sanitize; all of them but the last otherwise
   --tree FOLDER   a checkout, whose fixtures and models are taken in place of the few that lie here
   --record FILE   where to write what was found (gpu-test.md); logs go into a folder beside it
   --jobs N        test programs at once (a quarter of the cores)
@@ -47,7 +47,7 @@ while (($#)); do
   shift
 done
 for part in ${only//,/ }; do
-  [[ ,refusals,kernels,models,verify,bench, == *",$part,"* ]] || fail "--only: there is no part '$part'; see --help"
+  [[ ,refusals,kernels,models,verify,bench,sanitize, == *",$part,"* ]] || fail "--only: there is no part '$part'; see --help"
 done
 [[ $record == /* ]] || record=$PWD/$record
 cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null || echo 4)
@@ -274,6 +274,49 @@ if wanted verify; then
   fi
   say "verify: $((passed - before[0])) passed, $((failed - before[1])) failed"
   note "| command line | $((passed - before[0])) | $((failed - before[1])) | $((skipped - before[2])) | $((SECONDS - start)) |"
+fi
+
+# ---- the same under NVIDIA's own checks of memory and of races, which takes minutes
+sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
+# sanitize MODEL PRECISION TARGET TOOL: its golden rows, which are prompts in one piece and in chunks, and tokens one by one.
+sanitize() {
+  local name=$4-$1-$2-$3 folder=$fixtures/reference/$1 status=0
+  "$incipit" build "$folder" -o "$work/$name.engine" --precision "$2" --target "$3" --no-tune --no-baseline \
+    --tuning-cache "$work/$1-$2-$3-$4.tuning" >"$logs/$name.log" 2>&1 </dev/null &&
+    "$sanitizer" --tool "$4" --error-exitcode 3 "$incipit" verify "$work/$name.engine" --golden "$folder/golden.safetensors" \
+      --tolerance 0.6 >>"$logs/$name.log" 2>&1 </dev/null || status=$?
+  echo $status >"$work/$name.status"
+}
+if wanted sanitize; then
+  before=("$passed" "$failed" "$skipped") start=$SECONDS names=()
+  for tool in racecheck memcheck; do
+    for target in cuda-sm90 cuda-sm80; do
+      for what in llama-gqa-tied:bf16 mistral-window:bf16 llama-gqa-tied:int8 mixtral:bf16 gemma3:fp16 qwen3-moe:int8 \
+        phi3-longrope:f32; do
+        model=${what%:*} precision=${what#*:} name=$tool-${what%:*}-${what#*:}-$target
+        if [[ ! $has_gpu || ! $has_nvrtc || ! -x $sanitizer ]]; then
+          skip "$name: no GPU, NVRTC or compute-sanitizer"
+        elif [[ ! -e $fixtures/reference/$model/golden.safetensors ]]; then
+          skip "$name: the model is not here"
+        else
+          while mapfile -t running < <(jobs -rp) && ((${#running[@]} >= jobs)); do wait -n; done
+          sanitize "$model" "$precision" "$target" "$tool" &
+          names+=("$name")
+        fi
+      done
+    done
+  done
+  wait
+  for name in "${names[@]}"; do
+    status=$(<"$work/$name.status")
+    if ((status)); then
+      miss "$name: status $status: $(grep -m 1 '^=========.*\(Invalid\|rror\|azard\)' "$logs/$name.log")"
+    else
+      pass
+    fi
+  done
+  say "sanitize: $((passed - before[0])) passed, $((failed - before[1])) failed, $((skipped - before[2])) skipped in $((SECONDS - start)) s"
+  note "| compute-sanitizer | $((passed - before[0])) | $((failed - before[1])) | $((skipped - before[2])) | $((SECONDS - start)) |"
 fi
 
 # ---- times
