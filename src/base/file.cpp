@@ -240,11 +240,14 @@ AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(behind_lin
     temporary_ = target_;
     temporary_ += fmt::format("{}{}-{}", temporary_mark, ::getpid(), serial.fetch_add(1));
     Descriptor made(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (made.get() < 0 && errno == ENOENT) {
-      throw Error(target_.string(), "its directory does not exist", "create the directory first");
+    if (const int code = made.get() < 0 ? errno : 0; code != 0) {
+      // Some directories that are there (/proc) say of every new file that it does not exist.
+      if (code == ENOENT && !is_a_directory(directory_of(target_))) {
+        throw Error(target_.string(), "its directory does not exist", "create the directory first");
+      }
+      if (code != EEXIST) cannot("write", target_, code);
+      continue;
     }
-    if (made.get() < 0 && errno != EEXIST) cannot("write", target_, errno);
-    if (made.get() < 0) continue;
     lock(made.get());
     // Another program may have taken the file for abandoned before it was locked.
     if (::fstat(made.get(), &status) == 0 && status.st_nlink > 0) descriptor_ = made.release();

@@ -317,6 +317,8 @@ TEST(AtomicFileTest, Faults) {
   const TemporaryDirectory directory;
   EXPECT_THAT(message_of([&] { AtomicFile file(directory / "no" / "out"); }),
               HasSubstr("no/out: its directory does not exist; create the directory first"));
+  EXPECT_THAT(message_of([] { AtomicFile file("/proc/out"); }),
+              HasSubstr("/proc/out: cannot write: No such file or directory"));
   EXPECT_THAT(message_of([&] { AtomicFile file(directory.path()); }), HasSubstr("is a directory"));
   EXPECT_THAT(message_of([] { AtomicFile file("/dev/null"); }), HasSubstr("/dev/null: is not a regular file"));
 }
