@@ -23,6 +23,7 @@
 #include "engine/format.h"
 #include "engine/plan_items.h"
 #include "import/import.h"
+#include "jinja/jinja_template.h"
 #include "kernels/family_list.h"
 #include "measure/measure.h"
 #include "quant/format.h"
@@ -78,6 +79,16 @@ void warn_of_foreign_target(const BuildOptions& options) {
       "--target {}: this machine is none, so kernels are not measured: the first that fits is taken where the tuning "
       "cache knows none; for the fastest, build on such a machine, or give a --tuning-cache from one",
       target);
+}
+
+/// Every command that holds conversations would refuse the engine of a template that cannot be read.
+void check_template(const Model& model) {
+  if (model.chat_template.empty()) return;
+  try {
+    const JinjaTemplate readable(model.chat_template, model.name + ": chat template");
+  } catch (const Error& error) {
+    throw Error(error.thing(), error.fault(), "mend it, or remove it: the engine holds no conversations then");
+  }
 }
 
 /// The largest prompt of each bucket, from 16 tokens on; at most four of them.
@@ -158,6 +169,7 @@ int build(const BuildOptions& options) {
                                   {options.to_compile.max_context, options.to_compile.allow_non_finite})
                     : import_geometry(options.geometry, options.seed);
   progress.finish();
+  check_template(model);
   const CompileReport report = compile(std::move(model), compiled, options.output, progress);
   Baseline baseline;
   if (!options.no_baseline && report.plain.empty()) baseline = measure_baseline(options, report, progress);

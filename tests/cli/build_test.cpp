@@ -117,6 +117,16 @@ TEST(Build, SaysWhatAModelIsNot) {
   refused(directory / "linked", "model.safetensors: is a link to ../blobs/5f, which does not exist");
 }
 
+TEST(Build, RefusesATemplateThatCannotBeReadBeforeItTunes) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(tiny_model, directory / "model");
+  std::ofstream(directory / "model" / "chat_template.jinja") << "{{ bos_token }}\n{% for m in %}";
+  const std::string cache = directory / "tuning.txt";
+  expect_refused(run_program({"build", directory / "model", "-o", directory / "x.engine", "--tuning-cache", cache}), 1,
+                 "model: chat template, line 2: expected an expression, got '%}'; mend it, or remove it");
+  EXPECT_FALSE(std::filesystem::exists(cache));
+}
+
 TEST(Build, TellsThatAForeignTargetIsNotMeasured) {
   if (runs_here(named_target("cpu-amx"))) GTEST_SKIP() << "this machine has all instruction sets";
   const TemporaryDirectory directory;
