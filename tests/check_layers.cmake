@@ -27,7 +27,7 @@ foreach(entry IN LISTS layers)
   set(allowed_${layer} ${allowed})
 
   file(GLOB_RECURSE files ${SOURCE}/${layer}/*.h ${SOURCE}/${layer}/*.cpp ${SOURCE}/${layer}/*.inc
-       ${SOURCE}/${layer}/*.cu)
+       ${SOURCE}/${layer}/*.cu ${SOURCE}/${layer}/*.cuh)
   foreach(file IN LISTS files)
     math(EXPR checked "${checked} + 1")
     file(RELATIVE_PATH shown ${SOURCE} ${file})
