@@ -117,6 +117,8 @@ struct Gateway::State {
   void carry_out(Submission& submission) {
     const RequestId id = submission.id;
     try {
+      const auto parent = running.find(submission.request.fork_of);
+      submission.request.fork_of = parent == running.end() ? 0 : static_cast<uint64_t>(parent->second);
       const SequenceId sequence = session->submit(std::move(submission.request),
                                                   [this, id, listener = submission.listener](const TokenEvent& event) {
                                                     TokenEvent own = event;

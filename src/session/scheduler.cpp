@@ -62,6 +62,12 @@ void Scheduler::learn(SequenceId id, int32_t token) {
   one.tokens.push_back(token);
 }
 
+void Scheduler::offer(SequenceId id) {
+  Sequence& one = sequence(id);
+  remember_pages(one);
+  remember_last_page(one);
+}
+
 void Scheduler::remove(SequenceId id) {
   leave(sequence(id));
   std::erase(running_, id);

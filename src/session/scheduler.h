@@ -78,6 +78,8 @@ class Scheduler {
   bool add(SequenceId id, std::span<const int32_t> prompt, int32_t max_tokens, uint64_t salt = 0);
   /// The oldest sample of the sequence that was not told yet. One that was preempted runs on when all are known.
   void learn(SequenceId id, int32_t token);
+  /// What the scheduled steps have done of a running sequence may be found by others, its last page too.
+  void offer(SequenceId id);
   /// Ends a sequence, waiting or running; its pages and slot are free at once for steps not yet scheduled.
   void remove(SequenceId id);
   /// The next step; empty when nothing can run. The entries' tokens count as done from now on: sampled sequences are

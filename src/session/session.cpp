@@ -69,6 +69,9 @@ void check_request(const Request& request, const ExecutorLimits& limits, bool ha
   if (request.max_new_tokens < 0) {
     throw Error(request_name, fmt::format("max_new_tokens is {}", request.max_new_tokens), "give 0 (no limit) or more");
   }
+  if (request.min_new_tokens < 0) {
+    throw Error(request_name, fmt::format("min_new_tokens is {}", request.min_new_tokens), "give 0 (none) or more");
+  }
   if (!request.stop_texts.empty() && !(has_tokenizer && request.detokenize)) {
     throw Error(request_name, "stop texts need an engine with a tokenizer", "give stop ids");
   }
@@ -111,10 +114,18 @@ struct Live {
   int32_t max_tokens = 0;       // prompt and samples in all
   std::unique_ptr<StreamingDetokenizer> detokenizer;
   StopTextFilter stops;
+  std::vector<uint32_t> unended;  // BatchEntry's mask while nothing may end the text
+  std::vector<SequenceId> forks;  // which wait for its prompt
+  SequenceId held_by = 0;         // the one whose prompt this one waits for; 0: the scheduler knows it
+  bool prompt_submitted = false;
   bool cancelled = false;
   std::optional<int32_t> cached_tokens;  // once it has started
+  int32_t prompt_done = 0;
+  std::chrono::steady_clock::time_point started;
+  std::chrono::nanoseconds scheduling{0};
 
   int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
+  bool waits_for_prompt() const { return !prompt_submitted && !cancelled; }
   int32_t new_tokens() const { return static_cast<int32_t>(tokens.size()) - prompt_tokens(); }
   TokenEvent event(SequenceId id) const {
     TokenEvent event;
@@ -122,14 +133,24 @@ struct Live {
     event.prompt_tokens = prompt_tokens();
     event.cached_tokens = cached_tokens.value_or(0);
     event.new_tokens = new_tokens();
+    event.prompt_done = prompt_done;
+    event.started = started;
+    event.scheduling = scheduling;
     return event;
   }
 };
 
-/// A submitted step and whose samples it brings, in the order of its rows.
+/// How far a step brings a prompt.
+struct PromptChunk {
+  SequenceId id = 0;
+  int32_t done = 0;
+};
+
+/// A submitted step and whose samples it brings, in the order of its rows; and the chunks that are told of.
 struct InFlight {
   Ticket ticket;
   std::vector<SequenceId> samples;
+  std::vector<PromptChunk> chunks;
 };
 
 SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOptions& options) {
@@ -192,10 +213,15 @@ struct Session::State {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
   }
 
+  void schedule(SequenceId id, Live& one);
+  void start_forks(Live& parent);
+  void remove(SequenceId id, Live& one);
   void tell_cancelled();
   bool submit_next();
   void collect_oldest();
   void check_whole();
+  std::vector<uint32_t> mask_of_ends(const Request& request) const;
+  void tell_chunk(const PromptChunk& chunk);
   void accept(SequenceId id, Live& one, const SampledRow& row);
   bool ends_at(const Live& one, int32_t token) const;
   bool tell(const Live& one, const TokenEvent& event);
@@ -240,8 +266,6 @@ SequenceId Session::submit(Request request, Listener listener) {
   const int32_t room = limits.max_context + 1 - prompt;
   const int32_t new_tokens = request.max_new_tokens == 0 ? room : std::min(room, request.max_new_tokens);
   const SequenceId id = state.next_id++;
-  // The executor's pools hold at least one sequence of the full context.
-  INCIPIT_ASSERT(state.scheduler.add(id, request.prompt, prompt + new_tokens, request.cache_salt));
   Live& one = state.live[id];
   one.tokens = request.prompt;
   one.max_tokens = prompt + new_tokens;
@@ -250,9 +274,39 @@ SequenceId Session::submit(Request request, Listener listener) {
     one.detokenizer->follow(request.prompt);
   }
   one.stops = make_stops(request.stop_texts, state.tokenizer.get());
+  if (request.min_new_tokens > 0) one.unended = state.mask_of_ends(request);
   one.request = std::move(request);
   one.listener = std::move(listener);
+  const auto parent = state.live.find(static_cast<SequenceId>(one.request.fork_of));
+  if (parent != state.live.end() && parent->first != id && parent->second.waits_for_prompt()) {
+    one.held_by = parent->first;
+    parent->second.forks.push_back(id);
+  } else {
+    state.schedule(id, one);
+  }
   return id;
+}
+
+void Session::State::schedule(SequenceId id, Live& one) {
+  one.held_by = 0;
+  // The executor's pools hold at least one sequence of the full context.
+  INCIPIT_ASSERT(scheduler.add(id, one.request.prompt, one.max_tokens, one.request.cache_salt));
+}
+
+/// What others waited for is there, or never will be.
+void Session::State::start_forks(Live& parent) {
+  for (const SequenceId id : std::exchange(parent.forks, {})) schedule(id, live.at(id));
+}
+
+/// Out of the scheduler, or out of those that wait for another's prompt.
+void Session::State::remove(SequenceId id, Live& one) {
+  if (one.held_by != 0) {
+    std::erase(live.at(one.held_by).forks, id);
+    one.held_by = 0;
+  } else {
+    scheduler.remove(id);
+  }
+  start_forks(one);
 }
 
 void Session::check(const Request& request) const {
@@ -270,7 +324,7 @@ void Session::cancel(SequenceId id) {
   const auto found = state_->live.find(id);
   if (found == state_->live.end() || found->second.cancelled) return;
   found->second.cancelled = true;
-  state_->scheduler.remove(id);
+  state_->remove(id, found->second);
   state_->cancelled.push_back(id);
 }
 
@@ -313,8 +367,21 @@ void Session::State::tell_cancelled() {
   }
 }
 
+/// All tokens but those that would end the text.
+std::vector<uint32_t> Session::State::mask_of_ends(const Request& request) const {
+  std::vector<uint32_t> mask(static_cast<size_t>((executor.limits().vocabulary + 31) / 32), ~uint32_t{0});
+  const auto forbid = [&](const std::vector<int32_t>& ids) {
+    for (const int32_t id : ids) mask[static_cast<size_t>(id) / 32] &= ~(uint32_t{1} << (id % 32));
+  };
+  if (!request.ignore_end) forbid(end_ids);
+  forbid(request.stop_ids);
+  return mask;
+}
+
 bool Session::State::submit_next() {
+  const auto begun = std::chrono::steady_clock::now();
   const auto scheduled = scheduler.schedule();
+  const auto now = std::chrono::steady_clock::now();
   for (const PageCopy& copy : scheduler.copies()) executor.copy_page(copy.group, copy.from, copy.to);
   if (scheduled.empty()) return false;
 
@@ -328,7 +395,11 @@ bool Session::State::submit_next() {
     if (from.starts) {
       const auto cached = std::span(one.tokens).first(static_cast<size_t>(from.first_position));
       executor.configure(from.slot, one.request.sampling, one.prompt_tokens(), cached);
-      if (!one.cached_tokens) one.cached_tokens = from.first_position;
+      if (!one.cached_tokens) {
+        one.cached_tokens = from.first_position;
+        one.started = now;
+        one.scheduling = now - begun;
+      }
     }
     page_tables[i].clear();
     for (size_t g = 0; g < executor.limits().groups.size(); ++g) {
@@ -343,15 +414,27 @@ bool Session::State::submit_next() {
     }
     entry.pages = page_tables[i];
     last_rows[i] = from.tokens - 1;
+    const int32_t end = from.first_position + from.tokens;
     if (from.samples) {
       entry.rows = {&last_rows[i], 1};
+      if (end - one.prompt_tokens() < one.request.min_new_tokens) entry.mask = one.unended;
+      one.prompt_submitted = true;
       step.samples.push_back(from.id);
+    }
+    if (one.request.tell_progress && one.prompt_done < one.prompt_tokens()) {
+      step.chunks.push_back({from.id, std::min(end, one.prompt_tokens())});
     }
     entries.push_back(entry);
   }
   Batch batch;
   batch.entries = entries;
   step.ticket = executor.submit(batch);
+  for (const SequenceId id : step.samples) {
+    Live& one = live.at(id);
+    if (one.forks.empty()) continue;
+    scheduler.offer(id);
+    start_forks(one);
+  }
   in_flight.push_back(std::move(step));
   return true;
 }
@@ -362,6 +445,7 @@ void Session::State::collect_oldest() {
   in_flight.pop_front();
   const std::span<const SampledRow> rows = executor.collect(step.ticket);
   INCIPIT_ASSERT(rows.size() == step.samples.size());
+  for (const PromptChunk& chunk : step.chunks) tell_chunk(chunk);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!std::isfinite(rows[i].logprob)) check_whole();
     const auto found = live.find(step.samples[i]);
@@ -382,7 +466,17 @@ void Session::State::check_whole() {
   check->finish();
 }
 
+void Session::State::tell_chunk(const PromptChunk& chunk) {
+  const auto found = live.find(chunk.id);
+  if (found == live.end() || found->second.cancelled) return;
+  Live& one = found->second;
+  one.prompt_done = std::max(one.prompt_done, chunk.done);  // a prompt that is computed again was told of
+  // The last chunk brings a token, whose event says as much.
+  if (one.prompt_done < one.prompt_tokens() && !tell(one, one.event(chunk.id))) finish(chunk.id);
+}
+
 bool Session::State::ends_at(const Live& one, int32_t token) const {
+  if (one.new_tokens() <= one.request.min_new_tokens) return false;
   const auto among = [&](const std::vector<int32_t>& ids) { return std::ranges::find(ids, token) != ids.end(); };
   return (!one.request.ignore_end && among(end_ids)) || among(one.request.stop_ids);
 }
@@ -405,9 +499,13 @@ void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
   }
   std::string text;
   if (one.detokenizer != nullptr) {
+    const bool may_stop = event.new_tokens > one.request.min_new_tokens;
     // The token that ends a text is no part of it.
-    if (event.finish != FinishReason::stop) text = one.stops.push(one.detokenizer->push(row.id));
-    if (tokenizer->is_special(row.id)) text += one.stops.push_hidden(tokenizer->token_bytes(row.id));
+    if (event.finish != FinishReason::stop) {
+      text = one.detokenizer->push(row.id);
+      if (may_stop) text = one.stops.push(text);
+    }
+    if (may_stop && tokenizer->is_special(row.id)) text += one.stops.push_hidden(tokenizer->token_bytes(row.id));
     if (event.finish != FinishReason::none && !one.stops.stopped()) {
       text += one.stops.push(one.detokenizer->flush());
       text += one.stops.flush();
@@ -437,7 +535,7 @@ void Session::State::finish(SequenceId id) {
   if (found->second.cancelled) {
     std::erase(cancelled, id);
   } else {
-    scheduler.remove(id);
+    remove(id, found->second);
   }
   live.erase(found);
 }

@@ -26,23 +26,29 @@ struct Request {
   std::vector<int32_t> prompt;
   SamplingParameters sampling;
   int32_t max_new_tokens = 0;           // 0: up to the context
+  int32_t min_new_tokens = 0;           // before so many nothing ends the text but the context
   std::vector<int32_t> stop_ids;        // beside the model's end tokens
   std::vector<std::string> stop_texts;  // the text ends before the first of them
   bool ignore_end = false;              // do not stop at the model's end tokens
   bool detokenize = true;               // false: events carry ids only
   uint64_t cache_salt = 0;              // requests of different salts share no cached prefixes
+  uint64_t fork_of = 0;        // an earlier request of the same prompt; this one waits for it, and shares its pages
+  bool tell_progress = false;  // events say, too, how much of the prompt is done
 };
 
 /// What a step added to a sequence.
 struct TokenEvent {
   SequenceId id = 0;
-  SampledRow token;       // id −1 in an event that only ends the sequence
+  SampledRow token;       // id −1 in an event that only ends the sequence, or tells of its prompt
   std::string_view text;  // new text that can be shown: whole characters, nothing that may yet become a stop text
   FinishReason finish = FinishReason::none;
   int32_t prompt_tokens = 0;
-  int32_t cached_tokens = 0;  // of the prompt: their keys and values were in the prefix cache
-  int32_t new_tokens = 0;     // so far
-  std::string_view failure;   // for FinishReason::failed
+  int32_t cached_tokens = 0;                      // of the prompt: their keys and values were in the prefix cache
+  int32_t new_tokens = 0;                         // so far
+  int32_t prompt_done = 0;                        // of the prompt, with what was cached; where progress is told
+  std::chrono::steady_clock::time_point started;  // its first step's; the epoch before it
+  std::chrono::nanoseconds scheduling{0};         // of that step: the look for a prefix, and pages
+  std::string_view failure;                       // for FinishReason::failed
 };
 
 struct SessionOptions {
@@ -68,7 +74,8 @@ class Session {
 
   using Listener = std::function<void(const TokenEvent&)>;
   /// Queues a request; `listener` is called from step(). Throws Error when it can never run: an empty prompt, an id
-  /// outside the vocabulary, a prompt longer than the context, sampling parameters out of range.
+  /// outside the vocabulary, a prompt longer than the context, sampling parameters out of range. A fork (of a
+  /// sequence's id) starts once that one's prompt is on its way, or that one has ended.
   SequenceId submit(Request request, Listener listener);
   /// Throws as submit() does. From any thread: it looks at nothing that changes.
   void check(const Request& request) const;

@@ -99,6 +99,115 @@ TEST_F(SessionText, EndsAtStopIdsAndEndTokens) {
   EXPECT_EQ(at_once.finish, FinishReason::stop);
 }
 
+TEST_F(SessionText, NothingEndsATextBeforeItsLeastTokens) {
+  const int32_t end = session_.end_ids()[0];
+  const Heard wants_to_end = run([&](Request& request) {
+    always(request, end);
+    request.ignore_end = false;
+    request.min_new_tokens = 5;
+  });
+  ASSERT_EQ(wants_to_end.ids.size(), 6U);
+  EXPECT_EQ(std::ranges::count(wants_to_end.ids, end), 1);
+  EXPECT_EQ(wants_to_end.ids.back(), end);
+  EXPECT_EQ(wants_to_end.finish, FinishReason::stop);
+  // What ends others at a text is taken as text, and one that comes later is found.
+  const int32_t word = session_.tokenizer()->encode("the").back();
+  const Heard once = run([&](Request& request) {
+    always(request, word);
+    request.max_new_tokens = 1;
+  });
+  const Heard repeats = run([&](Request& request) {
+    always(request, word);
+    request.stop_texts = {once.text};
+    request.min_new_tokens = 3;
+  });
+  EXPECT_EQ(repeats.ids.size(), 4U);
+  EXPECT_EQ(repeats.text, once.text + once.text + once.text);
+  const Heard short_one = run([](Request& request) {
+    request.max_new_tokens = 4;
+    request.min_new_tokens = 1 << 30;
+  });
+  EXPECT_EQ(short_one.finish, FinishReason::length);
+}
+
+TEST_F(SessionText, TellsHowMuchOfAPromptIsDone) {
+  SessionOptions chunked = two_threads();
+  chunked.prefill_chunk = 10;
+  Session session(classics_engine(), chunked);
+  Request request = greedy_request(std::vector<int32_t>(35, 100), 3);
+  Heard other;
+  session.submit(request, other.listener());  // a prompt is cut beside one that decodes
+  session.step();
+  request.prompt = std::vector<int32_t>(25, 200);
+  request.tell_progress = true;
+  request.max_new_tokens = 1;
+  std::vector<int32_t> done;
+  session.submit(request, [&](const TokenEvent& event) {
+    done.push_back(event.prompt_done);
+    EXPECT_NE(event.started, std::chrono::steady_clock::time_point());
+    EXPECT_EQ(event.token.id >= 0, event.prompt_done == 25);
+  });
+  session.run();
+  ASSERT_GE(done.size(), 1U);
+  EXPECT_EQ(done.front(), 10);
+  EXPECT_EQ(done.back(), 25);
+  EXPECT_TRUE(std::ranges::is_sorted(done));
+}
+
+TEST_F(SessionText, ForksComputeTheirPromptOnce) {
+  std::vector<int32_t> prompt(100);
+  for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(50 + i * i % 200);
+  const auto request_with = [&](uint64_t seed) {
+    Request request = greedy_request(prompt, 12);
+    request.sampling.temperature = 1;
+    request.sampling.seed = seed;
+    return request;
+  };
+  std::vector<Heard> alone(4), forked(4);
+  for (size_t i = 0; i < 4; ++i) {
+    Session session(classics_engine(), two_threads());
+    session.submit(request_with(i), alone[i].listener());
+    session.run();
+  }
+  const SequenceId first = session_.submit(request_with(0), forked[0].listener());
+  for (size_t i = 1; i < 4; ++i) {
+    Request fork = request_with(i);
+    fork.fork_of = static_cast<uint64_t>(first);
+    session_.submit(fork, forked[i].listener());
+  }
+  session_.run();
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(forked[i].ids, alone[i].ids) << i;
+    // All but the last token, which a draw needs, is the first one's.
+    EXPECT_EQ(forked[i].cached_tokens, i == 0 ? 0 : 99) << i;
+  }
+}
+
+TEST_F(SessionText, ForksGoOnWithoutTheirFirst) {
+  for (const bool in_time : {true, false}) {
+    Heard first, second, third;
+    Request request = greedy_request(std::vector<int32_t>(40, 100), 6);
+    const SequenceId parent = session_.submit(request, first.listener());
+    request.fork_of = static_cast<uint64_t>(parent);
+    session_.submit(request, second.listener());
+    const SequenceId cancelled = session_.submit(request, third.listener());
+    if (in_time) session_.step();
+    session_.cancel(parent);
+    session_.cancel(cancelled);
+    session_.run();
+    EXPECT_EQ(first.finish, FinishReason::cancelled);
+    EXPECT_EQ(third.finish, FinishReason::cancelled);
+    EXPECT_EQ(second.finish, FinishReason::length);
+    EXPECT_EQ(second.ids.size(), 6U);
+  }
+  Heard late;
+  Request orphan = greedy_request({1, 2, 3}, 2);
+  orphan.fork_of = 1 << 20;  // nobody
+  session_.submit(orphan, late.listener());
+  session_.run();
+  EXPECT_EQ(late.ids.size(), 2U);
+}
+
 TEST_F(SessionText, RefusesAStopIdThatTheModelDoesNotHave) {
   EXPECT_THAT(message_of([&] { run([](Request& request) { request.stop_ids = {1 << 20}; }); }),
               HasSubstr("stop token 1048576"));
