@@ -99,7 +99,7 @@ Error located(std::string_view name, int32_t line, const jinja::Fault& fault) {
 }  // namespace
 
 struct JinjaTemplate::State {
-  std::string name;
+  std::string name, source;
   jinja::Body body;
 };
 
@@ -110,7 +110,7 @@ JinjaTemplate::JinjaTemplate(std::string_view source, std::string_view name) {
   }
   if (valid_utf8_prefix(source) != source.size()) throw Error(name, "the template is not UTF-8", "save it as UTF-8");
   try {
-    state_ = std::make_unique<const State>(State{std::string(name), jinja::parse(source)});
+    state_ = std::make_unique<const State>(State{std::string(name), std::string(source), jinja::parse(source)});
   } catch (const jinja::SyntaxFault& fault) {
     throw located(name, fault.line(), fault);
   }
@@ -119,6 +119,8 @@ JinjaTemplate::JinjaTemplate(std::string_view source, std::string_view name) {
 JinjaTemplate::~JinjaTemplate() = default;
 JinjaTemplate::JinjaTemplate(JinjaTemplate&&) noexcept = default;
 JinjaTemplate& JinjaTemplate::operator=(JinjaTemplate&&) noexcept = default;
+
+bool JinjaTemplate::mentions(std::string_view word) const { return state_->source.find(word) != std::string::npos; }
 
 std::string JinjaTemplate::render(const boost::json::object& variables, const TemplateOptions& options) const {
   InputSize size;

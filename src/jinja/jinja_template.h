@@ -44,6 +44,8 @@ class JinjaTemplate {
   JinjaTemplate(JinjaTemplate&&) noexcept;
   JinjaTemplate& operator=(JinjaTemplate&&) noexcept;
 
+  /// Whether the source has this word anywhere: a template that knows a role names it.
+  bool mentions(std::string_view word) const;
   /// The text for `variables` ("messages", "add_generation_prompt", "bos_token" …). Throws Error naming the template
   /// and the line when it fails, calls raise_exception, or goes beyond a limit.
   std::string render(const boost::json::object& variables, const TemplateOptions& options = {}) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <utility>
 
 #include "base/json.h"
@@ -77,32 +78,38 @@ object AnswerWriter::whole(std::span<const ChoiceOutput> choices, const TokenUsa
   return answer;
 }
 
-std::string AnswerWriter::chunk(object choice) const {
+object AnswerWriter::chunk(array choices) const {
   object whole = head(body_.chat ? "chat.completion.chunk" : "text_completion");
-  whole["choices"] = array{std::move(choice)};
+  whole["choices"] = std::move(choices);
   if (body_.include_usage) whole["usage"] = nullptr;
-  return boost::json::serialize(whole);
+  return whole;
 }
 
-std::vector<std::string> AnswerWriter::chunks(const ChoiceOutput& output) {
+std::vector<std::string> AnswerWriter::chunks(const ChoiceOutput& output, const object* timings) {
   Told& told = told_.at(output.choice);
   const bool first = !std::exchange(told.begun, true);
   const bool over = output.finish != FinishReason::none;
   const bool says = !output.text.empty() || (!output.tokens.empty() && (body_.logprobs || body_.return_token_ids));
-  std::vector<std::string> chunks;
+  std::vector<object> made;
   const auto add = [&](object choice) {
     choice["index"] = output.choice;
-    chunks.push_back(chunk(std::move(choice)));
+    made.push_back(chunk(array{std::move(choice)}));
+  };
+  const auto texts = [&] {
+    if (timings != nullptr && !made.empty()) made.back()["timings"] = *timings;
+    std::vector<std::string> chunks;
+    for (const object& one : made) chunks.push_back(boost::json::serialize(one));
+    return chunks;
   };
   if (!body_.chat) {
     const std::string_view before = first ? echo(output) : std::string_view();
-    if (!says && !over && before.empty()) return chunks;
+    if (!says && !over && before.empty()) return {};
     object choice{{"text", std::string(before) + output.text},
                   {"logprobs", logprobs(output, told)},
                   {"finish_reason", reason_of(output.finish)}};
     add_ids(output, first, choice);
     add(std::move(choice));
-    return chunks;
+    return texts();
   }
   if (first) {
     add({{"delta", object{{"role", "assistant"}, {"content", ""}}}, {"logprobs", nullptr}, {"finish_reason", nullptr}});
@@ -114,13 +121,21 @@ std::vector<std::string> AnswerWriter::chunks(const ChoiceOutput& output) {
     add(std::move(choice));
   }
   if (over) add({{"delta", object()}, {"logprobs", nullptr}, {"finish_reason", reason_of(output.finish)}});
-  return chunks;
+  return texts();
 }
 
 std::string AnswerWriter::usage_chunk(const TokenUsage& usage) const {
-  object whole = head(body_.chat ? "chat.completion.chunk" : "text_completion");
-  whole["choices"] = array();
+  object whole = chunk({});
   whole["usage"] = usage_of(usage);
+  return boost::json::serialize(whole);
+}
+
+std::string AnswerWriter::progress_chunk(const PromptProgress& progress) const {
+  object whole = chunk({});
+  whole["prompt_progress"] = {{"total", progress.total},
+                              {"cache", progress.cached},
+                              {"processed", progress.processed},
+                              {"time_ms", std::llround(progress.ms)}};
   return boost::json::serialize(whole);
 }
 

@@ -26,6 +26,12 @@ struct TokenUsage {
   int64_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
 };
 
+/// How much of all prompts of a body is done, as llama.cpp tells of it.
+struct PromptProgress {
+  int64_t total = 0, cached = 0, processed = 0;  // tokens; processed: with those that were cached
+  double ms = 0;                                 // since the first step of the first
+};
+
 /// Writes the answer to one body. `body` and `tokenizer` (null: none) outlive it.
 class AnswerWriter {
  public:
@@ -33,10 +39,12 @@ class AnswerWriter {
 
   /// The answer as one object; `choices` are whole, and in order.
   boost::json::object whole(std::span<const ChoiceOutput> choices, const TokenUsage& usage);
-  /// The chunks (JSON objects) that tell what is new of a choice, in order.
-  std::vector<std::string> chunks(const ChoiceOutput& output);
+  /// The chunks (JSON objects) that tell what is new of a choice, in order; the last of them has the `timings`, if any.
+  std::vector<std::string> chunks(const ChoiceOutput& output, const boost::json::object* timings = nullptr);
   /// The chunk that `stream_options.include_usage` asks for.
   std::string usage_chunk(const TokenUsage& usage) const;
+  /// The chunk that `return_progress` asks for: no choice has anything new.
+  std::string progress_chunk(const PromptProgress& progress) const;
 
  private:
   /// How far a choice has been told.
@@ -45,7 +53,7 @@ class AnswerWriter {
     int64_t characters = 0;  // of its tokens' texts, where offsets are told
   };
   boost::json::object head(std::string_view object) const;
-  std::string chunk(boost::json::object choice) const;
+  boost::json::object chunk(boost::json::array choices) const;
   boost::json::value logprobs(const ChoiceOutput& output, Told& told) const;
   boost::json::value chat_logprobs(const ChoiceOutput& output) const;
   boost::json::value completion_logprobs(const ChoiceOutput& output, Told& told) const;

@@ -116,8 +116,21 @@ int32_t read_max_tokens(const object& body, bool chat) {
   return chat ? 0 : completions_max_tokens;
 }
 
+int32_t read_min_tokens(const object& body, int32_t most) {
+  const value* least = given(body, "min_tokens");
+  if (least == nullptr) return 0;
+  const auto tokens = static_cast<int32_t>(fields::integer_of(*least, "min_tokens", 0, INT32_MAX));
+  if (most > 0 && tokens > most) {
+    throw BadRequest("min_tokens", fmt::format("'min_tokens' is {}, and the most tokens are {}", tokens, most));
+  }
+  return tokens;
+}
+
 void read_stream(const object& body, RequestBody& into) {
   into.stream = fields::flag(body, "stream", false);
+  into.timings = fields::flag(body, "timings_per_token", false);
+  into.request.tell_progress = fields::flag(body, "return_progress", false) || into.timings;
+  into.return_progress = into.stream && fields::flag(body, "return_progress", false);
   const value* options = given(body, "stream_options");
   if (options == nullptr) return;
   const object& wanted = fields::object_of(*options, "stream_options");
@@ -194,6 +207,7 @@ RequestBody read_request_body(const object& body, bool chat, const BodyContext& 
   read.request.sampling = read_sampling(body, context);
   read_logprobs(body, read);
   read.request.max_new_tokens = read_max_tokens(body, chat);
+  read.request.min_new_tokens = read_min_tokens(body, read.request.max_new_tokens);
   read.request.stop_texts = read_stops(body);
   if (const value* stop = given(body, "stop_token_ids")) {
     read.request.stop_ids = fields::ids_of(*stop, "stop_token_ids");

@@ -36,6 +36,8 @@ struct RequestBody {
   bool stream = false, include_usage = false;
   bool logprobs = false;  // of how many alternatives: request.sampling.top_logprobs
   bool return_token_ids = false;
+  bool return_progress = false;  // chunks that tell how much of the prompts is done
+  bool timings = false;          // llama.cpp's timings, with the stages of the first token
   std::chrono::nanoseconds render_time{0}, tokenise_time{0};
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(n); }

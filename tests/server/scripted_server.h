@@ -21,7 +21,8 @@ inline const Tokenizer& classics_tokenizer() {
 }
 
 struct ScriptedServer {
-  explicit ScriptedServer(ServerOptions options = {}, bool with_text = true) {
+  /// `chat_template`: empty for the bundled model's.
+  explicit ScriptedServer(ServerOptions options = {}, bool with_text = true, const std::string& chat_template = {}) {
     const auto model = std::make_shared<ServedModel>();
     model->name = "classics";
     model->source = source;
@@ -29,7 +30,7 @@ struct ScriptedServer {
     if (with_text) {
       model->tokenizer = &classics_tokenizer();
       const auto path = source_directory() / "models" / "classics-16m" / "chat_template.jinja";
-      model->chat.emplace(read_text_file(path), "template");
+      model->chat.emplace(chat_template.empty() ? read_text_file(path) : chat_template, "template");
       model->chat_variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
     }
     models->set("classics", model);
@@ -47,6 +48,7 @@ struct ScriptedServer {
   }
 
   std::shared_ptr<ScriptedSource> source = std::make_shared<ScriptedSource>();
+  const ServedModel& model() const { return *models->find("classics"); }
   std::shared_ptr<ModelTable> models = std::make_shared<ModelTable>();
   std::unique_ptr<Server> server;
 };
