@@ -148,6 +148,10 @@ std::atomic<int> interrupt_signal{0};
 std::atomic<void (*)()> last_act{nullptr};
 std::atomic<bool> told_on_terminal{false};
 
+std::atomic<bool> hangup_flag{false};
+
+extern "C" void note_hangup(int) { hangup_flag.store(true); }
+
 extern "C" void note_interrupt(int signal) {
   if (!interrupt_flag.load()) {
     interrupt_signal.store(signal);
@@ -182,6 +186,16 @@ void install_interrupt_handler() {
   ::sigaction(SIGHUP, nullptr, &hangup);
   if (hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);  // nohup has it ignored
 }
+
+void keep_hangups() {
+  struct sigaction action {};
+  action.sa_handler = note_hangup;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGHUP, &action, nullptr);
+}
+
+bool take_hangup() { return hangup_flag.exchange(false); }
 
 bool take_ctrl_c() {
   if (interrupting_signal() != SIGINT) return false;

@@ -49,6 +49,10 @@ bool interrupted();
 /// The signal that set the flag; 0 where none did.
 int interrupting_signal();
 void install_interrupt_handler();
+/// From now on SIGHUP interrupts nothing: take_hangup() is true once for it. For programs that go on without a
+/// terminal.
+void keep_hangups();
+bool take_hangup();
 /// What the second signal's handler does before the process ends: something that is safe in a handler. Null: nothing.
 void set_last_act(void (*act)());
 /// True once for a Ctrl-C, which is forgotten, for programs that only stop what they are at. SIGTERM and SIGHUP stay.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -50,6 +51,31 @@ CLI::Validator number_in(double least, double most, const std::string& range) {
 CLI::Option* add_threads(CLI::App& command, int& threads, const std::string& description) {
   const int32_t most = std::max(4, 2 * available_cores());
   return command.add_option("--threads", threads, description)->transform(integer_in(0, most));
+}
+
+void add_config(CLI::App& command) {
+  const auto read = [&command](const std::string& file) {
+    std::vector<CLI::ConfigItem> items;
+    try {
+      items = CLI::ConfigTOML().from_file(file);
+    } catch (const CLI::Error& error) {
+      throw CLI::ValidationError("--config", error.what());
+    }
+    for (const CLI::ConfigItem& item : items) {
+      if (item.name == "++" || item.name == "--") continue;  // CLI11's marks of a section
+      const auto refuse = [&](const std::string& fault) {
+        throw CLI::ValidationError("--config", fmt::format("{}: '{}' {}", file, item.fullname(), fault));
+      };
+      if (!item.parents.empty() && item.parents != std::vector{command.get_name()}) refuse("is in an unknown section");
+      std::string positional = item.name;
+      std::ranges::transform(positional, positional.begin(), [](unsigned char c) { return std::toupper(c); });
+      CLI::Option* option = command.get_option_no_throw("--" + item.name);
+      if (option == nullptr) option = command.get_option_no_throw(positional);
+      if (option == nullptr || item.name == "config" || item.name == "help") refuse("is no option of the command");
+      if (option->count() == 0) option->add_result(item.inputs);
+    }
+  };
+  command.add_option_function<std::string>("--config", read, "A file of options: name = value, a line each");
 }
 
 CLI::Option* add_input(CLI::App& command, const std::string& name, std::filesystem::path& path,

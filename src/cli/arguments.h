@@ -32,6 +32,10 @@ CLI::Option* add_threads(CLI::App& command, int& threads,
 CLI::Option* add_input(CLI::App& command, const std::string& name, std::filesystem::path& path,
                        const std::string& description);
 
+/// --config FILE: what the command line does not give, by the options' long names without their dashes ("max-requests =
+/// 8"), in TOML or INI. To be called before the options that a file may give. Every key must be one of them.
+void add_config(CLI::App& command);
+
 /// An option or positional whose text may be empty: CLI11 would take that for an option that was not given.
 CLI::Option* add_text(CLI::App& command, const std::string& name, std::optional<std::string>& text,
                       const std::string& description);

@@ -2,17 +2,20 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <thread>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
+#include "measure/readiness.h"
 #include "server/server.h"
 
 namespace incipit::cli {
@@ -27,6 +30,9 @@ struct ServeOptions {
   std::vector<std::string> hosts, origins;
   int32_t most_requests = 256, most_connections = 1024, drain_seconds = 30;
   std::string body_size = "4M";
+  std::filesystem::path access_log;
+  std::string on_regression = "warn";
+  double regression = 1.5;
   int threads = 0;
 };
 
@@ -48,21 +54,61 @@ NamedEngine named_engine(const std::string& argument) {
   return named;
 }
 
-std::shared_ptr<ModelTable> open_models(const ServeOptions& options) {
-  const auto models = std::make_shared<ModelTable>();
-  std::map<std::filesystem::path, std::shared_ptr<const ServedModel>> opened;
+/// An engine's model, and the way to the engine.
+struct OpenedEngine {
+  std::filesystem::path path;
+  std::shared_ptr<Gateway> gateway;
+  std::shared_ptr<const ServedModel> model;
+};
+
+/// Every engine once, by whatever names.
+std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& models) {
+  std::vector<OpenedEngine> engines;
   for (const std::string& argument : options.engines) {
     const NamedEngine named = named_engine(argument);
-    if (models->find(named.name) && !named.name.empty()) {
+    if (!named.name.empty() && models.find(named.name)) {
       throw Error(argument, fmt::format("the name '{}' is given twice", named.name), "give NAME=ENGINE");
     }
     std::error_code missing;
-    const auto path = std::filesystem::canonical(named.path, missing);
-    std::shared_ptr<const ServedModel>& model = opened[missing ? named.path : path];
-    if (!model) model = served_model(named.name, open_gateway(named.path, options.threads, GatewayUse::serve));
-    models->set(named.name, model);
+    auto path = std::filesystem::canonical(named.path, missing);
+    if (missing) path = named.path;
+    auto opened = std::ranges::find(engines, path, &OpenedEngine::path);
+    if (opened == engines.end()) {
+      std::shared_ptr<Gateway> gateway = open_gateway(named.path, options.threads, GatewayUse::serve);
+      opened = engines.insert(opened, {path, gateway, served_model(named.name, gateway)});
+      opened->model->health->ready = false;
+    }
+    models.set(named.name, opened->model);
   }
-  return models;
+  return engines;
+}
+
+/// Throws Error where first tokens are late and that is to be refused.
+void make_ready(const ServeOptions& options, const OpenedEngine& engine) {
+  const std::vector<FirstTokenCheck> checks = warm(*engine.gateway, options.regression);
+  engine.model->health->baseline_missing = checks.empty();
+  for (const FirstTokenCheck& check : checks) {
+    if (!check.is_late(options.regression)) continue;
+    const Error late(engine.path.string(),
+                     fmt::format("the first token of {} takes {:.1f} ms, and took {:.1f} when it was measured",
+                                 check.tokens, check.ms, check.baseline_ms),
+                     "see what else runs here, or measure anew with incipit bench");
+    if (options.on_regression == "refuse") throw late;
+    log_warning("{}", late.what());
+  }
+  engine.model->health->ready = true;
+}
+
+std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
+  if (options.access_log.empty()) return nullptr;
+  if (!is_standard(options.access_log)) {
+    const auto is_log = [](std::string_view beginning) { return beginning.starts_with(R"({"time":")"); };
+    std::vector<std::filesystem::path> inputs{options.keys};
+    for (const std::string& engine : options.engines) inputs.push_back(named_engine(engine).path);
+    check_output({options.access_log, "--access-log", "access log", is_log}, inputs);
+    keep_hangups();
+  }
+  return std::make_shared<AccessLog>(options.access_log);
 }
 
 /// What is served, where, with which limits.
@@ -94,12 +140,21 @@ int serve(const ServeOptions& options) {
   server.most_requests = static_cast<size_t>(options.most_requests);
   Progress progress;
   progress.stage("loading", 0);
-  const std::shared_ptr<ModelTable> models = open_models(options);
+  const auto models = std::make_shared<ModelTable>();
+  const std::vector<OpenedEngine> engines = open_models(options, *models);
   progress.finish();
+  server.log = open_log(options);
   Server running(server, models);
   tell(describe(options, server, running.port(), *models));
+  try {
+    for (const OpenedEngine& engine : engines) make_ready(options, engine);
+  } catch (const Error&) {
+    if (!interrupted()) throw;
+  }
   constexpr auto patience = std::chrono::milliseconds(50);  // between looks for a signal
-  while (!interrupted()) std::this_thread::sleep_for(patience);
+  for (; !interrupted(); std::this_thread::sleep_for(patience)) {
+    if (server.log && take_hangup()) server.log->reopen();
+  }
   tell("stopping: what was begun is answered; once more ends it at once");
   running.drain(std::chrono::seconds(options.drain_seconds));
   return 0;
@@ -110,8 +165,8 @@ int serve(const ServeOptions& options) {
 void add_serve(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("serve", "Serve engines over HTTP, in the form of OpenAI's API");
   const auto options = std::make_shared<ServeOptions>();
-  command->add_option("ENGINE", options->engines, "Engine files; NAME=ENGINE gives one another name, or one more")
-      ->required();
+  add_config(*command);
+  command->add_option("ENGINE", options->engines, "Engine files; NAME=ENGINE gives one another name, or one more");
   command->add_option("--host", options->host, "The address that is listened at")->capture_default_str();
   command->add_option("--port", options->port, "0: any that is free (default: 8000, or none with --socket)")
       ->transform(integer_in<int32_t>(0, 65535));
@@ -135,8 +190,21 @@ void add_serve(CLI::App& app, Action& action) {
                    "Seconds that SIGTERM leaves to what was begun before it is ended with an error")
       ->transform(integer_from(0))
       ->capture_default_str();
+  command->add_option("--access-log", options->access_log,
+                      "A file that gets a line of JSON for each request, -: standard output; SIGHUP opens it anew");
+  command
+      ->add_option("--on-regression", options->on_regression,
+                   "What to do where first tokens come later than the engine's baseline says")
+      ->check(CLI::IsMember({"refuse", "warn"}))
+      ->capture_default_str();
+  command->add_option("--regression", options->regression, "So many times the baseline is late")
+      ->transform(number_in(1, 1e6, "1 to 1e6"))
+      ->capture_default_str();
   add_threads(*command, options->threads);
-  command->callback([options, &action] { action = [options] { return serve(*options); }; });
+  command->callback([options, &action] {
+    if (options->engines.empty()) throw CLI::RequiredError("ENGINE");  // here or in --config
+    action = [options] { return serve(*options); };
+  });
 }
 
 }  // namespace incipit::cli

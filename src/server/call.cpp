@@ -17,12 +17,27 @@ boost::json::object body_of(const ApiError& error) {
   return error_body(error.message, error.type, error.parameter, error.code);
 }
 
-Call::Call(std::shared_ptr<Exchange> exchange, std::string request_id, std::vector<HttpHeader> headers)
-    : exchange_(std::move(exchange)), request_id_(std::move(request_id)), headers_(std::move(headers)) {
+Call::Call(std::shared_ptr<Exchange> exchange, std::string request_id, std::vector<HttpHeader> headers,
+           std::shared_ptr<AccessLog> log)
+    : exchange_(std::move(exchange)),
+      request_id_(std::move(request_id)),
+      log_(std::move(log)),
+      headers_(std::move(headers)) {
   headers_.push_back({"x-request-id", request_id_});
 }
 
+Call::~Call() {
+  if (!log_) return;
+  record_.id = request_id_;
+  record_.method = request().method;
+  record_.path = request().path;
+  record_.begun = request().begun;
+  record_.status = status_ == 0 ? left_status : status_.load();
+  log_->add(record_);
+}
+
 void Call::respond_with(HttpResponse response) {
+  status_ = response.status;
   response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
   exchange_->respond(std::move(response));
 }
@@ -45,6 +60,7 @@ void Call::fail(const ApiError& error) {
 
 void Call::stream(std::shared_ptr<BodySource> source, std::vector<HttpHeader> more) {
   // Proxies that gather answers would keep tokens back.
+  status_ = 200;
   HttpResponse head{200, std::move(more), {}};
   head.headers.push_back({"content-type", "text/event-stream; charset=utf-8"});
   head.headers.push_back({"cache-control", "no-cache"});

@@ -1,6 +1,7 @@
 // A request to an endpoint, and the forms of its answer.
 #pragma once
 
+#include <atomic>
 #include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "openai/bad_request.h"
+#include "server/access_log.h"
 #include "server/http.h"
 
 namespace incipit {
@@ -27,8 +29,12 @@ boost::json::object body_of(const ApiError& error);
 
 class Call {
  public:
-  /// `headers` go with every answer.
-  Call(std::shared_ptr<Exchange> exchange, std::string request_id, std::vector<HttpHeader> headers);
+  /// `headers` go with every answer. `log` (null: none) hears of the call when it goes.
+  Call(std::shared_ptr<Exchange> exchange, std::string request_id, std::vector<HttpHeader> headers,
+       std::shared_ptr<AccessLog> log = nullptr);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
 
   const HttpRequest& request() const { return exchange_->request(); }
   Exchange& exchange() { return *exchange_; }
@@ -36,6 +42,10 @@ class Call {
   /// Whose request it is: ApiKeys' number of its key; 0 where none is asked for.
   uint64_t tenant() const { return tenant_; }
   void set_tenant(uint64_t tenant) { tenant_ = tenant; }
+  /// What the access log says of it, beside its status. Of whoever has the call last.
+  AccessRecord& record() { return record_; }
+  /// The client did not wait for the end of its answer.
+  void set_left() { status_ = left_status; }
 
   void respond(const boost::json::value& body, std::vector<HttpHeader> more = {});
   /// An answer that is no JSON.
@@ -45,8 +55,13 @@ class Call {
   void stream(std::shared_ptr<BodySource> source, std::vector<HttpHeader> more = {});
 
  private:
+  static constexpr int left_status = 499;  // nginx's
+
   std::shared_ptr<Exchange> exchange_;
   std::string request_id_;
+  std::shared_ptr<AccessLog> log_;
+  AccessRecord record_;
+  std::atomic<int> status_{0};  // of the answer; 0: none yet
   uint64_t tenant_ = 0;
   std::vector<HttpHeader> headers_;
 };

@@ -136,6 +136,14 @@ void Connection::start() {
   read();
 }
 
+void Connection::go_on(std::string input, Clock::time_point begun) {
+  input_ = std::move(input);
+  begun_ = begun;
+  arm(Phase::header, server_.limits.header_time);
+  process();
+  read();
+}
+
 void Connection::refuse() {
   lingers_ = false;  // there is no room for that
   refuse_request(503, "the server has as many connections as it takes");
@@ -174,6 +182,12 @@ void Connection::read() {
 }
 
 void Connection::on_read(const error_code& error, size_t bytes) {
+  // An end of input is met again where it goes on.
+  if (std::exchange(moving_, false) && (error == asio::error::operation_aborted || error == asio::error::eof)) {
+    process();
+    read();
+    return;
+  }
   if (error == asio::error::eof) {
     input_ended_ = true;
     on_end_of_input();
@@ -207,12 +221,15 @@ bool Connection::parse() {
   if (!parser_) {
     input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));
     if (input_.empty()) return false;
+    if (!begun_) {
+      begun_ = Clock::now();
+      arm(Phase::header, server_.limits.header_time);
+    }
+    if (!is_for_here()) return false;
     parser_.emplace();
     parser_->header_limit(static_cast<uint32_t>(server_.limits.header_bytes));
     parser_->body_limit(server_.limits.body_bytes);
     header_seen_ = false;
-    begun_ = Clock::now();
-    arm(Phase::header, server_.limits.header_time);
   }
   while (!parser_->is_done()) {
     if (input_.empty()) return false;
@@ -231,6 +248,35 @@ bool Connection::parse() {
     }
   }
   return true;
+}
+
+/// False while the request's target is not known, and once the connection is on its way to the thread whose it is.
+bool Connection::is_for_here() {
+  const std::string_view read(input_);
+  const size_t line = std::min(read.find('\n'), read.size());
+  const size_t begin = std::min(read.find(' '), line);
+  const size_t end = std::min(read.find(' ', begin + 1), line);
+  if (end == read.size() && read.size() < server_.limits.header_bytes) return false;
+  // What is no request line is refused here as well as there.
+  if (begin >= end || !server_.is_elsewhere(path_of(read.substr(begin + 1, end - begin - 1)))) return true;
+  error_code error;
+  if (reading_) {
+    moving_ = true;
+    socket_.cancel(error);
+    return false;
+  }
+  const auto self = shared_from_this();
+  const auto here = socket_.local_endpoint(error);
+  const auto descriptor = error ? -1 : socket_.release(error);
+  if (error) {
+    close();
+    return false;
+  }
+  server_.move({here.protocol(), descriptor, std::move(input_), *begun_});
+  closed_ = true;
+  deadline_.cancel();
+  server_.closed(self);
+  return false;
 }
 
 void Connection::on_header() {
@@ -263,7 +309,8 @@ void Connection::dispatch() {
     request.headers.push_back({lower_case(field.name_string()), std::string(field.value())});
   }
   request.body = std::move(message.body());
-  request.begun = begun_;
+  request.begun = *begun_;
+  begun_.reset();
   request.received = Clock::now();
   keeps_ = message.keep_alive();
   chunked_ = message.version() >= 11;

@@ -1,4 +1,4 @@
-// One connection of the HTTP server. All of it is the server's thread's.
+// One connection of the HTTP server. All of it is one thread's at a time.
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -23,17 +23,30 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Clock = HttpRequest::Clock;
 
-  /// What a connection needs of its server. Outlives it.
+  /// A connection that goes on in another thread, with what was read of its next request.
+  struct Moved {
+    StreamSocket::protocol_type protocol;
+    StreamSocket::native_handle_type descriptor;
+    std::string input;
+    Clock::time_point begun;
+  };
+
+  /// What a connection needs of its server's thread. Outlives it.
   struct Server {
     std::shared_ptr<LoopDoor> door;
     HttpLimits limits;
     HttpHandler handler;
     bool accepting = true;
     std::function<void(const std::shared_ptr<Connection>&)> closed;
+    /// Whether a request for this target is another thread's; and the way there.
+    std::function<bool(std::string_view target)> is_elsewhere;
+    std::function<void(Moved)> move;
   };
 
   Connection(StreamSocket socket, Server& server);
   void start();
+  /// As if it had read that itself.
+  void go_on(std::string input, Clock::time_point begun);
   /// Answers that there is no room, and closes.
   void refuse();
   /// Tells an unanswered request that its client has left.
@@ -55,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_end_of_input();
   void process();
   bool parse();
+  bool is_for_here();
   void on_header();
   void dispatch();
 
@@ -81,9 +95,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;  // read and not parsed
   std::string chunk_;  // what a read is given
   bool reading_ = false, input_ended_ = false;
+  bool moving_ = false;  // as soon as its read has ended
   std::optional<Parser> parser_;
   bool header_seen_ = false;
-  Clock::time_point begun_, idle_since_;
+  std::optional<Clock::time_point> begun_;  // the request that is being read
+  Clock::time_point idle_since_;
 
   std::shared_ptr<OwnExchange> exchange_;  // the request that is being answered
   std::shared_ptr<BodySource> source_;     // of its answer, once that is streamed

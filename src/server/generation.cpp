@@ -46,7 +46,21 @@ Generation::Generation(std::shared_ptr<Services> services, std::shared_ptr<Call>
                        std::shared_ptr<void> admission)
     : services_(std::move(services)), call_(std::move(call)), chat_(chat), admission_(std::move(admission)) {}
 
-// ---- the work thread
+/// Nobody else has it any more: the access log is told what came of it.
+Generation::~Generation() {
+  if (!model_) return;
+  AccessRecord& record = call_->record();
+  const TokenUsage sum = usage();
+  record.model = model_->name;
+  record.finish = name_of(finish_);
+  record.prompt_tokens = sum.prompt_tokens;
+  record.cached_tokens = sum.cached_tokens;
+  record.new_tokens = sum.new_tokens;
+  record.first_token = first_token();
+  if (left_ && !services_->draining()) call_->set_left();
+}
+
+// ---- a work thread
 
 void Generation::prepare() {
   try {
@@ -68,14 +82,16 @@ void Generation::prepare() {
 }
 
 void Generation::read_body() {
-  preparing_ = Clock::now();
+  times_.begun = call_->request().begun;
+  times_.received = call_->request().received;
+  times_.preparing = Clock::now();
   boost::json::value parsed;
   try {
     parsed = parse_json(call_->request().body, "the body", LargeIntegers::kept);
   } catch (const Error& error) {
     throw BadRequest("", error.what());
   }
-  parsed_ = Clock::now();
+  times_.parsed = Clock::now();
   const boost::json::object& fields = fields::object_of(parsed, "body");
   const boost::json::value* name = fields::given(fields, "model");
   model_ = require_model(services_->models(), name == nullptr ? "" : fields::text_of(*name, "model"));
@@ -99,24 +115,34 @@ void Generation::read_body() {
 void Generation::submit() {
   const size_t choices = body_.choices();
   outputs_.resize(choices);
-  usages_.resize(choices);
-  last_tokens_.resize(choices);
+  choices_.resize(choices);
   finished_.resize(choices);
   for (size_t i = 0; i < choices; ++i) outputs_[i].choice = i;
   unfinished_ = choices;
-  submitted_ = Clock::now();
+  times_.render = body_.render_time;
+  times_.tokenise = body_.tokenise_time;
+  times_.submitted = Clock::now();
   try {
     model_->source->check();
   } catch (const Error& error) {
     throw ApiError{500, error.what()};
   }
+  RequestId first = 0;  // of a prompt's choices
   for (size_t i = 0; i < choices; ++i) {
     RequestId id = 0;
     try {
-      id = model_->source->submit(body_.request_of(i),
+      Request request = body_.request_of(i);
+      // The other choices of a prompt begin where the first one's prompt ends.
+      if (i % static_cast<size_t>(body_.n) == 0) {
+        first = 0;
+      } else {
+        request.fork_of = first;
+      }
+      id = model_->source->submit(std::move(request),
                                   [self = shared_from_this(), i](const TokenEvent& event) { self->add(i, event); });
+      if (first == 0) first = id;
     } catch (...) {
-      leave();  // those that were submitted go
+      cancel();  // those that were submitted go
       throw;
     }
     bool left = false;
@@ -134,37 +160,37 @@ void Generation::submit() {
 void Generation::add(size_t choice, const TokenEvent& event) {
   bool over = false;
   const Clock::time_point now = Clock::now();
-  count(choice, event, now);
+  const bool is_news = event.token.id >= 0 || event.finish != FinishReason::none || body_.return_progress;
   {
     const std::lock_guard lock(mutex_);
+    count(choices_[choice], event, now);
+    choices_[choice].add(event, now);
     ChoiceOutput& output = outputs_[choice];
     output.text += event.text;
-    if (event.token.id >= 0) {
-      if (!first_token_) first_token_ = now;
-      if (body_.logprobs || body_.return_token_ids) output.tokens.push_back(event.token);
-    }
+    if (event.token.id >= 0 && (body_.logprobs || body_.return_token_ids)) output.tokens.push_back(event.token);
     output.finish = event.finish;
-    usages_[choice] = {event.prompt_tokens, event.cached_tokens, event.new_tokens};
     if (event.finish == FinishReason::failed) failure_ = event.failure;
-    if (event.finish != FinishReason::none) over = --unfinished_ == 0;
+    if (event.finish != FinishReason::none) {
+      finish_ = event.finish;
+      over = --unfinished_ == 0;
+    }
   }
   if (body_.stream) {
-    call_->exchange().wake();
+    if (is_news) call_->exchange().wake();
   } else if (over) {
     services_->work().add([self = shared_from_this()] { self->answer_whole(); });
   }
 }
 
-void Generation::count(size_t choice, const TokenEvent& event, Clock::time_point now) {
+void Generation::count(const ChoiceTimes& before, const TokenEvent& event, Clock::time_point now) {
   const auto seconds_since = [&](Clock::time_point then) { return std::chrono::duration<double>(now - then).count(); };
   const Clock::time_point received = call_->request().received;
   ModelMetrics& metrics = *model_->metrics;
   if (event.token.id >= 0) {
-    const Clock::time_point last = std::exchange(last_tokens_[choice], now);
-    if (last == Clock::time_point()) {
+    if (before.last_token == Clock::time_point()) {
       metrics.first_token.add(seconds_since(received));
     } else {
-      metrics.between_tokens.add(seconds_since(last));
+      metrics.between_tokens.add(seconds_since(before.last_token));
     }
   }
   if (event.finish == FinishReason::none) return;
@@ -172,7 +198,7 @@ void Generation::count(size_t choice, const TokenEvent& event, Clock::time_point
                        event.new_tokens);
 }
 
-// ---- the end of an answer that is not streamed: the work thread
+// ---- the end of an answer that is not streamed: a work thread
 
 void Generation::answer_whole() {
   const auto bad = std::ranges::find_if(outputs_, [](const ChoiceOutput& output) {
@@ -182,7 +208,9 @@ void Generation::answer_whole() {
     call_->fail(fault_of(bad->finish, failure_));
     return;
   }
-  call_->respond(writer_->whole(outputs_, usage()), server_timing());
+  boost::json::object answer = writer_->whole(outputs_, usage());
+  if (body_.timings) answer["timings"] = choices_.front().timings(times_);
+  call_->respond(answer, server_timing());
 }
 
 ApiError Generation::fault_of(FinishReason finish, const std::string& failure) const {
@@ -195,25 +223,51 @@ ApiError Generation::fault_of(FinishReason finish, const std::string& failure) c
 
 TokenUsage Generation::usage() const {
   TokenUsage sum;
-  for (size_t i = 0; i < usages_.size(); ++i) {
-    sum.new_tokens += usages_[i].new_tokens;
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    sum.new_tokens += choices_[i].new_tokens;
     if (i % static_cast<size_t>(body_.n) != 0) continue;  // a prompt counts once
-    sum.prompt_tokens += usages_[i].prompt_tokens;
-    sum.cached_tokens += usages_[i].cached_tokens;
+    sum.prompt_tokens += choices_[i].prompt_tokens;
+    sum.cached_tokens += choices_[i].cached_tokens;
   }
   return sum;
+}
+
+PromptProgress Generation::progress() const {
+  PromptProgress sum;
+  Clock::time_point first = Clock::time_point::max(), last;
+  for (size_t i = 0; i < choices_.size(); i += static_cast<size_t>(body_.n)) {
+    const ChoiceTimes& one = choices_[i];
+    sum.total += static_cast<int64_t>(body_.prompts[body_.prompt_of(i)].size());
+    sum.cached += one.cached_tokens;
+    sum.processed += one.prompt_done;
+    if (one.started == Clock::time_point()) continue;
+    first = std::min(first, one.started);
+    if (!one.chunks.empty()) last = std::max(last, one.chunks.back().done);
+  }
+  if (last > first) sum.ms = std::chrono::duration<double, std::milli>(last - first).count();
+  return sum;
+}
+
+/// Of whichever choice was first; the epoch where none came.
+Generation::Clock::time_point Generation::first_token() const {
+  Clock::time_point first;
+  for (const ChoiceTimes& one : choices_) {
+    if (one.first_token == Clock::time_point()) continue;
+    first = first == Clock::time_point() ? one.first_token : std::min(first, one.first_token);
+  }
+  return first;
 }
 
 /// The stages that are known when an answer's head goes out.
 std::vector<HttpHeader> Generation::server_timing() const {
   const HttpRequest& request = call_->request();
   std::string stages = stage_of("receive", request.received - request.begun) + ", " +
-                       stage_of("wait", preparing_ - request.received) + ", " +
-                       stage_of("parse", parsed_ - preparing_) + ", " + stage_of("render", body_.render_time) + ", " +
-                       stage_of("tokenise", body_.tokenise_time);
-  if (!body_.stream && first_token_) {
-    stages +=
-        ", " + stage_of("first", *first_token_ - submitted_) + ", " + stage_of("rest", Clock::now() - *first_token_);
+                       stage_of("wait", times_.preparing - request.received) + ", " +
+                       stage_of("parse", times_.parsed - times_.preparing) + ", " +
+                       stage_of("render", body_.render_time) + ", " + stage_of("tokenise", body_.tokenise_time);
+  if (!body_.stream && first_token() != Clock::time_point()) {
+    const Clock::time_point first = first_token();
+    stages += ", " + stage_of("first", first - times_.submitted) + ", " + stage_of("rest", Clock::now() - first);
   }
   return {{"server-timing", std::move(stages)}};
 }
@@ -223,20 +277,32 @@ std::vector<HttpHeader> Generation::server_timing() const {
 std::string Generation::next() {
   if (ended_) return {};
   std::vector<ChoiceOutput> news;
+  std::vector<boost::json::object> timings;  // a piece of news each, where they are wanted
+  PromptProgress done;
   bool over = false;
   std::string failure;
   {
     const std::lock_guard lock(mutex_);
     failure = failure_;
+    if (body_.return_progress) done = progress();
     for (ChoiceOutput& output : outputs_) {
       if (finished_[output.choice]) continue;
       ChoiceOutput& own = news.emplace_back(std::exchange(output, {}));
       output.choice = own.choice;
+      ChoiceTimes& times = choices_[own.choice];
+      if (times.first_token != Clock::time_point() && times.first_write == Clock::time_point()) {
+        times.first_write = Clock::now();
+      }
+      if (body_.timings) timings.push_back(times.timings(times_));
     }
     over = unfinished_ == 0;
   }
   std::string events;
-  for (const ChoiceOutput& output : news) {
+  if (body_.return_progress && done.processed > std::exchange(told_progress_, done.processed)) {
+    events += event_of(writer_->progress_chunk(done));
+  }
+  for (size_t i = 0; i < news.size(); ++i) {
+    const ChoiceOutput& output = news[i];
     if (output.finish == FinishReason::failed || output.finish == FinishReason::cancelled) {
       cancel();
       ended_ = broken_ = true;
@@ -244,7 +310,9 @@ std::string Generation::next() {
     }
     finished_[output.choice] = output.finish != FinishReason::none;
     if (output.text.empty() && output.tokens.empty() && !finished_[output.choice]) continue;
-    for (const std::string& chunk : writer_->chunks(output)) events += event_of(chunk);
+    for (const std::string& chunk : writer_->chunks(output, body_.timings ? &timings[i] : nullptr)) {
+      events += event_of(chunk);
+    }
   }
   if (!over) return events;
   ended_ = true;

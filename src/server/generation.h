@@ -1,6 +1,6 @@
 // A request for text: from its body to the last token of its last choice.
 //
-//   server's thread ──▶ work thread: read, render, tokenise, submit ──▶ engine's thread: add() ──▶ server's thread:
+//   server's thread ──▶ work threads: read, render, tokenise, submit ──▶ engine's thread: add() ──▶ server's thread:
 //   next()
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "openai/answer_body.h"
 #include "server/call.h"
+#include "server/choice_times.h"
 #include "server/services.h"
 
 namespace incipit {
@@ -25,6 +26,9 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
 
   Generation(std::shared_ptr<Services> services, std::shared_ptr<Call> call, bool chat,
              std::shared_ptr<void> admission);
+  ~Generation() override;
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
 
   // The source of a stream. What a slow client has not taken is kept as one piece a choice, which is no longer than the
   // model's context.
@@ -38,12 +42,14 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   void read_body();
   void submit();
   void add(size_t choice, const TokenEvent& event);
-  void count(size_t choice, const TokenEvent& event, Clock::time_point now);
+  void count(const ChoiceTimes& before, const TokenEvent& event, Clock::time_point now);
   void answer_whole();
   void leave();
   void cancel();
   ApiError fault_of(FinishReason finish, const std::string& failure) const;
   TokenUsage usage() const;
+  PromptProgress progress() const;
+  Clock::time_point first_token() const;
   std::vector<HttpHeader> server_timing() const;
 
   const std::shared_ptr<Services> services_;
@@ -55,22 +61,21 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   std::shared_ptr<const ServedModel> model_;
   RequestBody body_;
   std::optional<AnswerWriter> writer_;
-  Clock::time_point preparing_, parsed_, submitted_;
+  RequestTimes times_;
 
   std::mutex mutex_;
   // Under the mutex.
   std::vector<ChoiceOutput> outputs_;  // what was not told yet
-  std::vector<TokenUsage> usages_;     // a choice each
+  std::vector<ChoiceTimes> choices_;   // of a prompt each, those of one prompt side by side
   std::vector<RequestId> ids_;
+  FinishReason finish_ = FinishReason::none;  // of the choice that ended last
   std::string failure_;
   size_t unfinished_ = 0;
   bool left_ = false;
-  std::optional<Clock::time_point> first_token_;
-
-  std::vector<Clock::time_point> last_tokens_;  // the engine's thread's: a choice each; the epoch where none came
 
   // The server's thread's.
   std::vector<bool> finished_;  // choices whose end was told
+  int64_t told_progress_ = -1;  // tokens of prompts that were done
   bool ended_ = false, broken_ = false;
 };
 

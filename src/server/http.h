@@ -64,7 +64,7 @@ class Exchange {
   virtual void wake() = 0;
 };
 
-/// Hears of each request on the server's thread, and must not keep it.
+/// Hears of each request on the thread of its connection, and must not keep it.
 using HttpHandler = std::function<void(const std::shared_ptr<Exchange>&)>;
 
 /// "%2F" as "/"; what is no such code stays.

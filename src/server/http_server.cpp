@@ -8,8 +8,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -63,23 +65,65 @@ void listen_at(typename Protocol::acceptor& acceptor, const typename Protocol::e
   }
 }
 
+/// A thread and its connections.
+struct Loop {
+  boost::asio::io_context context{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work = boost::asio::make_work_guard(context);
+  Connection::Server shared;
+  std::set<std::shared_ptr<Connection>> connections;  // the thread's
+  bool ending = false;                                // the thread's
+  std::thread thread;
+
+  /// Keeps room for a newcomer: those that use their connection keep it.
+  void admit(const std::shared_ptr<Connection>& connection, const std::function<void()>& start) {
+    std::shared_ptr<Connection> oldest;
+    if (connections.size() >= shared.limits.connections) {
+      for (const auto& one : connections) {
+        if (one->is_idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
+      }
+    }
+    const bool full = connections.size() >= shared.limits.connections && !oldest;
+    if (oldest) oldest->close();
+    connections.insert(connection);
+    full ? connection->refuse() : start();
+    if (ending) connection->close();
+  }
+  void for_all(void (Connection::*act)()) {
+    for (const auto& one : std::set(connections)) ((*one).*act)();
+  }
+};
+
 }  // namespace
 
 struct HttpServer::State {
-  boost::asio::io_context loop{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work = boost::asio::make_work_guard(loop);
-  std::shared_ptr<LoopDoor> door = std::make_shared<LoopDoor>(loop);
-  tcp::acceptor network{loop};
-  LocalStream::acceptor local{loop};
-  boost::asio::steady_timer pause{loop};
+  Loop requests;
+  Loop probes;  // accepts, too
+  tcp::acceptor network{probes.context};
+  LocalStream::acceptor local{probes.context};
+  boost::asio::steady_timer pause{probes.context};
   std::string socket_path;
   int port = -1;
-  Connection::Server shared;
-  std::set<std::shared_ptr<Connection>> connections;  // the loop's thread's
   mutable std::mutex mutex;
   std::condition_variable fewer;
   size_t open = 0;  // connections; under the mutex
-  std::thread thread;
+
+  void set_up(Loop& loop, Loop& other, const HttpLimits& limits, const HttpHandler& handler) {
+    loop.shared.door = std::make_shared<LoopDoor>(loop.context);
+    loop.shared.limits = limits;
+    loop.shared.handler = handler;
+    loop.shared.closed = [this, &loop](const std::shared_ptr<Connection>& connection) {
+      loop.connections.erase(connection);
+      count(-1);
+    };
+    loop.shared.move = [this, &other](Connection::Moved moved) {
+      count(1);
+      StreamSocket socket(other.context, moved.protocol, moved.descriptor);
+      boost::asio::post(other.context, [&other, socket = std::move(socket), moved = std::move(moved)]() mutable {
+        const auto connection = std::make_shared<Connection>(std::move(socket), other.shared);
+        other.admit(connection, [&] { connection->go_on(std::move(moved.input), moved.begun); });
+      });
+    };
+  }
 
   template <typename Protocol>
   void accept(typename Protocol::acceptor& acceptor) {
@@ -99,46 +143,44 @@ struct HttpServer::State {
       // What the system would keep for a client that does not read, it would keep for each of them.
       socket.set_option(boost::asio::socket_base::send_buffer_size(bytes_sent_ahead), ignored);
       if constexpr (std::is_same_v<Protocol, tcp>) socket.set_option(tcp::no_delay(true), ignored);
-      admit(std::make_shared<Connection>(StreamSocket(std::move(socket)), shared));
+      count(1);
+      const auto connection = std::make_shared<Connection>(StreamSocket(std::move(socket)), probes.shared);
+      probes.admit(connection, [&] { connection->start(); });
       accept<Protocol>(acceptor);
     });
   }
 
-  /// Keeps room for a newcomer: those that use their connection keep it.
-  void admit(std::shared_ptr<Connection> connection) {
-    std::shared_ptr<Connection> oldest;
-    if (connections.size() >= shared.limits.connections) {
-      for (const auto& one : connections) {
-        if (one->is_idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
-      }
-    }
-    const bool full = connections.size() >= shared.limits.connections && !oldest;
-    if (oldest) oldest->close();
-    connections.insert(connection);
-    count();
-    connection->start();
-    if (full) connection->refuse();
-  }
-
-  void count() {
+  void count(int more) {
     {
       const std::lock_guard lock(mutex);
-      open = connections.size();
+      open += static_cast<size_t>(more);
     }
     fewer.notify_all();
   }
 
-  void stop_accepting() {
-    shared.accepting = false;
-    boost::system::error_code ignored;
-    network.close(ignored);
-    local.close(ignored);
-    pause.cancel();
-    for (const auto& one : std::set(connections)) one->close_if_idle();
+  void stop_accepting(Loop& loop) {
+    loop.shared.accepting = false;
+    if (&loop == &probes) {
+      boost::system::error_code ignored;
+      network.close(ignored);
+      local.close(ignored);
+      pause.cancel();
+    }
+    loop.for_all(&Connection::close_if_idle);
+  }
+
+  /// Runs `act` for both loops, each in its thread.
+  template <typename Act>
+  void in_both(Act act) {
+    for (Loop* loop : {&probes, &requests}) {
+      loop->shared.door->run([loop, act] { act(*loop); });
+    }
   }
 };
 
-HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler handler) : state_(std::make_unique<State>()) {
+HttpServer::HttpServer(const HttpServerOptions& options, const HttpHandler& handler,
+                       std::function<bool(std::string_view)> is_probe)
+    : state_(std::make_unique<State>()) {
   State& state = *state_;
   if (options.port >= 0) {
     const std::string name = fmt::format("{} port {}", options.host, options.port);
@@ -146,7 +188,7 @@ HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler handler) : 
     state.port = state.network.local_endpoint().port();
   }
   if (!options.socket.empty()) {
-    remove_stale_socket(state.loop, options.socket);
+    remove_stale_socket(state.probes.context, options.socket);
     try {
       listen_at<LocalStream>(state.local, LocalStream::endpoint(options.socket), options.socket);
     } catch (const boost::system::system_error& error) {  // a path that is too long
@@ -154,33 +196,37 @@ HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler handler) : 
     }
     state.socket_path = options.socket;
   }
-  state.shared.door = state.door;
-  state.shared.limits = options.limits;
-  state.shared.handler = std::move(handler);
-  state.shared.closed = [&state](const std::shared_ptr<Connection>& connection) {
-    state.connections.erase(connection);
-    state.count();
-  };
+  state.set_up(state.probes, state.requests, options.limits, handler);
+  state.set_up(state.requests, state.probes, options.limits, handler);
+  state.probes.shared.is_elsewhere = [is_probe](std::string_view path) { return !is_probe(path); };
+  state.requests.shared.is_elsewhere = std::move(is_probe);
   if (state.network.is_open()) state.accept<tcp>(state.network);
   if (state.local.is_open()) state.accept<LocalStream>(state.local);
-  state.thread = std::thread([&state] { state.loop.run(); });
+  for (Loop* loop : {&state.probes, &state.requests}) {
+    loop->thread = std::thread([loop] { loop->context.run(); });
+  }
 }
 
 HttpServer::~HttpServer() {
-  state_->door->run([this] {
-    state_->stop_accepting();
-    for (const auto& one : std::set(state_->connections)) one->close();
-    state_->work.reset();
+  state_->in_both([state = state_.get()](Loop& loop) {
+    loop.ending = true;
+    state->stop_accepting(loop);
+    loop.for_all(&Connection::close);
+    loop.work.reset();
   });
-  state_->thread.join();
-  state_->door->shut();
+  for (Loop* loop : {&state_->probes, &state_->requests}) loop->thread.join();
+  for (Loop* loop : {&state_->probes, &state_->requests}) loop->shared.door->shut();
   if (!state_->socket_path.empty()) ::unlink(state_->socket_path.c_str());
 }
 
 int HttpServer::port() const { return state_->port; }
 
 void HttpServer::stop_accepting() {
-  state_->door->run([this] { state_->stop_accepting(); });
+  // Once an idle connection is closed, nobody new is taken.
+  state_->probes.shared.door->run([state = state_.get()] {
+    state->stop_accepting(state->probes);
+    state->requests.shared.door->run([state] { state->stop_accepting(state->requests); });
+  });
 }
 
 bool HttpServer::wait_until_idle(std::chrono::milliseconds longest) {
@@ -189,9 +235,7 @@ bool HttpServer::wait_until_idle(std::chrono::milliseconds longest) {
 }
 
 void HttpServer::abandon() {
-  state_->door->run([this] {
-    for (const auto& one : std::set(state_->connections)) one->abandon();
-  });
+  state_->in_both([](Loop& loop) { loop.for_all(&Connection::abandon); });
 }
 
 size_t HttpServer::connections() const {

@@ -1,11 +1,15 @@
-// A server of HTTP/1.1: connections with keep-alive and pipelining over TCP and UNIX sockets, in one thread of its own.
+// A server of HTTP/1.1: connections with keep-alive and pipelining over TCP and UNIX sockets, in two threads of its
+// own. One accepts connections and answers probes; a connection goes to the other when it asks for anything else, and
+// back.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "server/http.h"
 
@@ -15,7 +19,8 @@ struct HttpLimits {
   size_t header_bytes = size_t{32} << 10;
   size_t body_bytes = size_t{4} << 20;
   size_t pipelined_bytes = size_t{64} << 10;  // read ahead while a request is answered
-  size_t connections = 1024;  // beyond them the one that has been idle for longest goes, or the newest is refused
+  size_t connections =
+      1024;  // of either thread; beyond them the one that has been idle for longest goes, or the newest is refused
   std::chrono::milliseconds header_time{10'000};  // from a request's first byte, or the connection's first moment
   std::chrono::milliseconds body_time{60'000};
   std::chrono::milliseconds idle_time{75'000};   // between requests
@@ -33,8 +38,10 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-  /// Listens and starts the thread. Throws Error naming the address that cannot be listened at.
-  HttpServer(const HttpServerOptions& options, HttpHandler handler);
+  /// Listens and starts the threads, each of which calls the handler: for paths that `is_probe` is true for, one that
+  /// no other request occupies. Throws Error naming the address that cannot be listened at.
+  HttpServer(const HttpServerOptions& options, const HttpHandler& handler,
+             std::function<bool(std::string_view path)> is_probe);
   /// Closes what is open.
   ~HttpServer();
 

@@ -118,6 +118,8 @@ std::string metrics_text(std::span<const ServedModel* const> models) {
                                      model.metrics->finished[static_cast<size_t>(reason)].load());
                }
              });
+  number("incipit_baseline_missing", "gauge", "1 where the engine has no first tokens of this machine to compare with.",
+         [](const ServedModel& model) { return model.health->baseline_missing ? 1 : 0; });
   histogram("vllm:time_to_first_token_seconds", "From a request's last byte to its first token.",
             &ModelMetrics::first_token);
   histogram("vllm:inter_token_latency_seconds", "From one token of a request to the next.",

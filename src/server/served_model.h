@@ -1,6 +1,7 @@
 // What the server serves: models by name.
 #pragma once
 
+#include <atomic>
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <map>
@@ -18,6 +19,12 @@
 
 namespace incipit {
 
+/// What health checks and dashboards ask of a model; any thread may.
+struct ModelHealth {
+  std::atomic<bool> ready{true};              // its buckets have run, and no first token is too late
+  std::atomic<bool> baseline_missing{false};  // of this machine: nothing to compare first tokens with
+};
+
 struct ServedModel {
   std::string name;
   std::shared_ptr<TokenSource> source;
@@ -29,6 +36,7 @@ struct ServedModel {
   int32_t page_tokens = 0, pages = 0;  // of the first cache group
   int64_t created = 0;                 // seconds since 1970
   const std::unique_ptr<ModelMetrics> metrics = std::make_unique<ModelMetrics>();
+  const std::unique_ptr<ModelHealth> health = std::make_unique<ModelHealth>();
 
   /// For reading bodies of requests to this model. Valid as long as it.
   BodyContext context() const;

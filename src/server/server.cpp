@@ -27,6 +27,10 @@ struct Found {
   std::string methods;  // of the path's routes
 };
 
+bool is_probe(std::string_view path) {
+  return std::ranges::any_of(routes(), [&](const Route& route) { return route.is_probe && route.path == path; });
+}
+
 Found find_route(const HttpRequest& request) {
   const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
   Found found;
@@ -49,8 +53,8 @@ Found find_route(const HttpRequest& request) {
 Server::Server(const ServerOptions& options, std::shared_ptr<ModelTable> models)
     : options_(options),
       services_(std::make_shared<Services>(std::move(models), options.most_requests)),
-      http_(std::make_unique<HttpServer>(options.http,
-                                         [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); })) {}
+      http_(std::make_unique<HttpServer>(
+          options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); }, is_probe)) {}
 
 Server::~Server() {
   http_.reset();
@@ -85,7 +89,7 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
   const auto call = std::make_shared<Call>(
       exchange,
       given_id != nullptr && is_request_id(*given_id) ? *given_id : fmt::format("req-{:016x}", services_->random()),
-      headers);
+      headers, options_.log);
   const auto refuse = [&](int status, std::string message, std::string code) {
     call->fail({status, std::move(message), "invalid_request_error", "", std::move(code)});
   };

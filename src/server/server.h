@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/access.h"
+#include "server/access_log.h"
 #include "server/http_server.h"
 #include "server/served_model.h"
 
@@ -20,6 +21,7 @@ struct ServerOptions {
   ApiKeys keys;                      // none: no key is asked for
   std::vector<std::string> hosts;    // access.h
   std::vector<std::string> origins;  // pages that may call
+  std::shared_ptr<AccessLog> log;    // null: none
   size_t most_requests = 256;        // being prepared or answered at once; more are refused
 };
 

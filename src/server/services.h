@@ -10,7 +10,7 @@
 
 #include "server/call.h"
 #include "server/served_model.h"
-#include "server/work_thread.h"
+#include "server/work_threads.h"
 
 namespace incipit {
 
@@ -20,7 +20,7 @@ class Services {
 
   ModelTable& models() { return *models_; }
   /// What takes longer than a health check may wait.
-  WorkThread& work() { return work_; }
+  WorkThreads& work() { return work_; }
   /// From any thread; of no use to who guards a secret.
   uint64_t random();
 
@@ -36,7 +36,8 @@ class Services {
   std::atomic<bool> draining_{false};
   std::mutex mutex_;
   std::mt19937_64 random_{std::random_device{}()};  // under the mutex
-  WorkThread work_;
+  // A long prompt takes some time to be tokenised, and others should not wait for it.
+  WorkThreads work_{3};
 };
 
 /// The model of that name. Throws ApiError (404).

@@ -191,6 +191,19 @@ TEST(InterruptDeathTest, AHangupIsAnInterruptUnlessItIsIgnored) {
   }
 }
 
+TEST(InterruptDeathTest, AHangupThatIsKeptIsTakenOnce) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        keep_hangups();
+        for (int i = 0; i < 3; ++i) std::raise(SIGHUP);
+        const bool taken = take_hangup() && !take_hangup();
+        std::_Exit(taken && !interrupted() ? 42 : 1);
+      },
+      ::testing::ExitedWithCode(42), "");
+}
+
 TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "base/file.h"
@@ -41,6 +42,7 @@ class Served {
   }
 
   int port() const { return port_; }
+  void hang_up() const { send_signal(child_, SIGHUP); }
   int end(int signal) {
     send_signal(child_, signal);
     return wait_for_program(std::exchange(child_, 0));
@@ -70,6 +72,77 @@ TEST(Serve, AnswersAsRunDoesUntilItIsAskedToStop) {
   client.close();
   EXPECT_EQ(served.end(SIGTERM), 0);
   EXPECT_THAT(served.log(), HasSubstr("stopping: what was begun is answered"));
+}
+
+TEST(Serve, IsReadyOnceItsBucketsHaveRun) {
+  const Served served({classics_engine()});
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto status_of = [&](const char* path) {
+    RawClient client(served.port());
+    client.get(path);
+    return client.read();
+  };
+  RawResponse ready = status_of("/health/ready");
+  while (ready.status != 200 && std::chrono::steady_clock::now() < until) {
+    EXPECT_EQ(ready.error_code(), "warming");
+    EXPECT_EQ(status_of("/health").status, 200);
+    ready = status_of("/health/ready");
+  }
+  EXPECT_EQ(ready.status, 200);
+  // It was built without a baseline.
+  EXPECT_THAT(status_of("/metrics").body, HasSubstr("incipit_baseline_missing{model_name=\"classics\"} 1\n"));
+}
+
+TEST(Serve, TakesItsOptionsFromAFileToo) {
+  const TemporaryDirectory directory;
+  const auto with = [&](const std::string& text) {
+    std::ofstream(directory / "config") << text;
+    return std::vector<std::string>{"--config", (directory / "config").string()};
+  };
+  {
+    Served served(with(fmt::format("# ours\nengine = [\"mine={}\"]\nmax-requests = 3\n[serve]\nmax-body = \"1M\"\n",
+                                   classics_engine())));
+    EXPECT_THAT(served.log(), HasSubstr("serving mine (context 512)"));
+    EXPECT_THAT(served.log(), HasSubstr("3 requests, 1024 connections, 1.0 MB a body"));
+  }
+  const auto refused = [&](const std::string& text) {
+    std::vector<std::string> arguments = with(text);
+    arguments.insert(arguments.begin(), {"serve", "--port", "0"});
+    return run_program(arguments);
+  };
+  expect_refused(refused("engine = [\"x\"]\nhots = \"::1\"\n"), 2, "'hots' is no option of the command");
+  expect_refused(refused("[other]\nhost = \"::1\"\n"), 2, "'other.host' is in an unknown section");
+  expect_refused(refused("max-requests = 0\n"), 2, "--max-requests");
+  expect_refused(refused("max-requests = 5\n"), 2, "ENGINE is required");
+  expect_refused(run_program({"serve", "--config", (directory / "nowhere").string()}), 2, "nowhere");
+}
+
+TEST(Serve, KeepsAnAccessLogThatCanBeRotated) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path log = directory / "access.log", old = directory / "old.log";
+  Served served({classics_engine(), "--access-log", log.string()});
+  RawClient client(served.port());
+  client.post("/v1/completions", {{"prompt", "Chapter 1"}, {"max_tokens", 3}, {"temperature", 0}});
+  EXPECT_EQ(client.read().status, 200);
+  const auto wait_for_line = [](const std::filesystem::path& path) {
+    for (int tries = 0; tries < 2000; ++tries) {
+      if (std::filesystem::exists(path) && read_text_file(path).ends_with("\n")) return object_of(read_text_file(path));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return boost::json::object();
+  };
+  EXPECT_EQ(wait_for_line(log).at("completion_tokens"), 3);
+  std::filesystem::rename(log, old);
+  served.hang_up();
+  while (!std::filesystem::exists(log)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  client.get("/version");
+  client.read();
+  EXPECT_EQ(wait_for_line(log).at("path"), "/version");
+  client.close();
+  EXPECT_EQ(served.end(SIGTERM), 0);
+  std::ofstream(directory / "mine") << "a letter";
+  expect_refused(run_program({"serve", classics_engine(), "--access-log", (directory / "mine").string()}), 1,
+                 "exists and is no access log");
 }
 
 TEST(Serve, RefusesWhatItCannotServe) {

@@ -162,6 +162,7 @@ TEST(Api, PassesOnWhatDecidesTheAnswer) {
   RawClient client = served.connect();
   client.post(completions, {{"prompt", array{5, 6}},
                             {"max_tokens", 9},
+                            {"min_tokens", 4},
                             {"temperature", 0.5},
                             {"top_p", 0.75},
                             {"top_k", 4},
@@ -181,6 +182,8 @@ TEST(Api, PassesOnWhatDecidesTheAnswer) {
   const Request request = served.source->wait_for(1);
   EXPECT_EQ(request.prompt, (std::vector<int32_t>{5, 6}));
   EXPECT_EQ(request.max_new_tokens, 9);
+  EXPECT_EQ(request.min_new_tokens, 4);
+  EXPECT_FALSE(request.tell_progress);
   EXPECT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_EQ(request.sampling.top_p, 0.75F);
   EXPECT_EQ(request.sampling.top_k, 4);
@@ -194,7 +197,9 @@ TEST(Api, PassesOnWhatDecidesTheAnswer) {
   EXPECT_THAT(request.stop_ids, ElementsAre(8));
   EXPECT_TRUE(request.ignore_end);
   EXPECT_NE(request.cache_salt, 0U);
+  EXPECT_EQ(request.fork_of, 0U);
   EXPECT_NE(served.source->wait_for(2).sampling.seed, 42U);
+  EXPECT_EQ(served.source->wait_for(2).fork_of, 1U);
   for (const RequestId id : {1, 2}) served.source->say(id, "x", FinishReason::stop);
   EXPECT_EQ(client.read().status, 200);
 }
@@ -271,6 +276,12 @@ TEST(Api, RefusesBeforeAnythingIsStreamed) {
       {chat, R"({"n": 129, )" + messages + "}", 400, "n", ""},
       {completions, R"({"prompt": [[1], [2], [3]], "n": 100})", 400, "n", ""},
       {completions, R"({"prompt": {}})", 400, "prompt", ""},
+      {completions, R"({"prompt": "x", "min_tokens": 17})", 400, "min_tokens", ""},
+      {completions, R"({"prompt": "x", "min_tokens": -1})", 400, "min_tokens", ""},
+      {completions, R"({"prompt": "x", "min_tokens": 1e300})", 400, "min_tokens", ""},
+      {completions, R"({"prompt": "x", "min_tokens": "1"})", 400, "min_tokens", ""},
+      {completions, R"({"prompt": "x", "return_progress": 1})", 400, "return_progress", ""},
+      {completions, R"({"prompt": "x", "timings_per_token": {}})", 400, "timings_per_token", ""},
       {completions, R"({"prompt": []})", 400, "", ""},
       {completions, R"({"prompt": "x", "echo": true, "logprobs": 1})", 400, "echo", ""},
       {completions, R"({"stream": true, "prompt": [)" + fmt::format("{}", fmt::join(std::vector(65, 1), ",")) + "]}",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "scripted_server.h"
@@ -194,6 +195,52 @@ TEST(Http, DropsAClientThatDoesNotRead) {
   served.source->end(1, FinishReason::cancelled);
 }
 
+TEST(Http, ConnectionsGoBetweenProbesAndRequests) {
+  const ScriptedServer served;
+  RawClient client = served.connect();
+  const std::string post = RawClient::request("POST", "/v1/completions", boost::json::serialize(whole_body));
+  const std::string health = RawClient::request("GET", "/health"), version = RawClient::request("GET", "/version");
+  client.send("GET /heal");
+  std::this_thread::sleep_for(10ms);
+  client.send("th HTTP/1.1\r\nHost: localhost\r\n\r\n" + health + version + health + "POST /v1/comp");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(client.read().status, 200);
+  client.send(post.substr(std::string_view("POST /v1/comp").size()) + health);
+  served.source->wait_for(1);
+  served.source->say(1, " dark", FinishReason::stop);
+  EXPECT_EQ(client.read().json().at("choices").at(0).at("text"), " dark");
+  EXPECT_EQ(client.read().json().at("status"), "ok");
+  client.send("\n" + health);  // an empty line before a request
+  EXPECT_EQ(client.read().status, 200);
+  client.send("GET\r\n\r\n");
+  EXPECT_EQ(client.read().status, 400);
+}
+
+TEST(Http, AnswersProbesWhileItsOtherThreadIsHeld) {
+  std::promise<void> held, free;
+  HttpServerOptions options;
+  options.port = 0;
+  HttpServer server(
+      options,
+      [&](const std::shared_ptr<Exchange>& exchange) {
+        if (exchange->request().path != "/health") {
+          held.set_value();
+          free.get_future().wait();
+        }
+        exchange->respond({200, {}, exchange->request().path});
+      },
+      [](std::string_view path) { return path == "/health"; });
+  RawClient slow(server.port());
+  slow.get("/anything");
+  held.get_future().wait();
+  for (int i = 0; i < 3; ++i) {
+    RawClient probe(server.port());
+    probe.get("/health");
+    EXPECT_EQ(probe.read().body, "/health");
+  }
+  free.set_value();
+  EXPECT_EQ(slow.read().body, "/anything");
+}
+
 TEST(Http, GivesAnIdleConnectionsPlaceToANewcomer) {
   const ScriptedServer served(with_limits([](HttpLimits& limits) { limits.connections = 2; }));
   RawClient busy = served.connect();
@@ -206,7 +253,8 @@ TEST(Http, GivesAnIdleConnectionsPlaceToANewcomer) {
   newcomer.post("/v1/completions", whole_body);
   served.source->wait_for(2);
   EXPECT_TRUE(idle.is_closed());
-  EXPECT_EQ(served.connect().read().status, 503);
+  EXPECT_EQ(served.ask("GET", "/version").status, 503);
+  EXPECT_EQ(served.ask("GET", "/health").status, 200);
   served.source->say(1, "a", FinishReason::stop);
   EXPECT_EQ(busy.read().status, 200);
   served.source->say(2, "b", FinishReason::stop);
@@ -230,6 +278,17 @@ TEST(Http, AnswersHealthWhateverRequestsDo) {
   EXPECT_EQ(served.ask("GET", "/health/ready").status, 503);
   EXPECT_EQ(served.ask("GET", "/health/live").status, 200);
   EXPECT_EQ(served.ask("POST", "/v1/completions", boost::json::serialize(whole_body)).status, 500);
+}
+
+TEST(Http, IsNotReadyUntilItsModelsAre) {
+  const ScriptedServer served;
+  served.model().health->ready = false;
+  served.model().health->baseline_missing = true;
+  EXPECT_EQ(served.ask("GET", "/health").status, 200);
+  EXPECT_EQ(served.ask("GET", "/health/ready").error_code(), "warming");
+  EXPECT_THAT(served.ask("GET", "/metrics").body, HasSubstr("incipit_baseline_missing{model_name=\"classics\"} 1\n"));
+  served.model().health->ready = true;
+  EXPECT_EQ(served.ask("GET", "/health/ready").status, 200);
 }
 
 TEST(Http, ListensAtASocketOfTheFileSystem) {

@@ -89,6 +89,14 @@ class ScriptedSource : public TokenSource {
     event.finish = finish;
     tell(id, event);
   }
+  /// So much of the prompt is done, `cached` tokens of it by others.
+  void progress(RequestId id, int32_t done, int32_t cached) {
+    TokenEvent event = next(id, 0);
+    event.prompt_done = done;
+    event.cached_tokens = cached;
+    event.started = std::chrono::steady_clock::now();
+    tell(id, event);
+  }
   void end(RequestId id, FinishReason finish, std::string_view failure = {}) {
     TokenEvent event = next(id, 0);
     event.finish = finish;

@@ -1,5 +1,5 @@
-// The endpoints, one a file: each answers its calls, on the server's thread, and leaves to the work thread what takes
-// time.
+// The endpoints, one a file: each answers its calls, on the server's thread, and leaves to the work threads what
+// takes time.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct Route {
   std::string_view method, path;
   Guard guard;
   Endpoint endpoint;
+  bool is_probe = false;  // answered at once, by a thread that no other request occupies
 };
 
 std::span<const Route> routes();

@@ -1,4 +1,6 @@
 // /health, /health/live, /health/ready and /version: nothing that a request does keeps them waiting.
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 
 #include "base/error.h"
@@ -9,14 +11,22 @@ namespace incipit {
 namespace {
 
 void answer_sound(const Asked& asked, bool ready) {
+  std::string warming;
   try {
-    for (const ModelTable::Entry& entry : asked.services->models().entries()) entry.model->source->check();
+    for (const ModelTable::Entry& entry : asked.services->models().entries()) {
+      entry.model->source->check();
+      if (!entry.model->health->ready) warming = entry.name;
+    }
   } catch (const Error& error) {
     asked.call->fail({503, error.what(), "server_error", "", "unhealthy"});
     return;
   }
   if (ready && asked.services->draining()) {
     asked.call->fail({503, "the server is stopping", "server_error", "", "stopping"});
+    return;
+  }
+  if (ready && !warming.empty()) {
+    asked.call->fail({503, fmt::format("'{}' is being warmed", warming), "server_error", "", "warming", 1});
     return;
   }
   asked.call->respond(boost::json::object{{"status", "ok"}});
@@ -30,7 +40,7 @@ void answer_health(const Asked& asked) { answer_sound(asked, false); }
 /// The process answers.
 void answer_live(const Asked& asked) { asked.call->respond(boost::json::object{{"status", "ok"}}); }
 
-/// New requests are taken.
+/// New requests are taken, and their first tokens come in time.
 void answer_ready(const Asked& asked) { answer_sound(asked, true); }
 
 void answer_version(const Asked& asked) { asked.call->respond(boost::json::object{{"version", version()}}); }

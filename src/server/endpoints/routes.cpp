@@ -4,11 +4,11 @@ namespace incipit {
 
 std::span<const Route> routes() {
   static constexpr Route table[] = {
-      {"GET", "/health", Guard::open, answer_health},
-      {"GET", "/health/live", Guard::open, answer_live},
-      {"GET", "/health/ready", Guard::open, answer_ready},
+      {"GET", "/health", Guard::open, answer_health, true},
+      {"GET", "/health/live", Guard::open, answer_live, true},
+      {"GET", "/health/ready", Guard::open, answer_ready, true},
       {"GET", "/version", Guard::open, answer_version},
-      {"GET", "/metrics", Guard::open, answer_metrics},
+      {"GET", "/metrics", Guard::open, answer_metrics, true},
       {"GET", "/v1/models", Guard::keyed, answer_models},
       {"GET", "/v1/models/", Guard::keyed, answer_model},
       {"POST", "/v1/completions", Guard::keyed, answer_completions},

@@ -48,7 +48,7 @@ object detokenize(const ServedModel& model, const object& body) {
   return {{"prompt", tokenizer_of(model).decode(fields::ids_of(*tokens, "tokens"), false)}};
 }
 
-/// Reads a body on the work thread and answers with what `make` makes of it.
+/// Reads a body on a work thread and answers with what `make` makes of it.
 void answer_with(const Asked& asked, object (*make)(const ServedModel&, const object&)) {
   asked.services->work().add([asked, make] {
     try {

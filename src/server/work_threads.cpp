@@ -1,14 +1,16 @@
-#include "server/work_thread.h"
+#include "server/work_threads.h"
 
 #include <utility>
 
 namespace incipit {
 
-WorkThread::WorkThread() : thread_([this] { run(); }) {}
+WorkThreads::WorkThreads(size_t count) {
+  for (size_t i = 0; i < count; ++i) threads_.emplace_back([this] { run(); });
+}
 
-WorkThread::~WorkThread() { stop(); }
+WorkThreads::~WorkThreads() { stop(); }
 
-void WorkThread::add(std::function<void()> work) {
+void WorkThreads::add(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -17,24 +19,34 @@ void WorkThread::add(std::function<void()> work) {
   changed_.notify_one();
 }
 
-void WorkThread::stop() {
+void WorkThreads::stop() {
   std::deque<std::function<void()>> dropped;  // destroyed without the lock
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     dropped.swap(work_);
   }
-  changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  finish();
 }
 
-void WorkThread::run() {
+void WorkThreads::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void WorkThreads::run() {
   while (true) {
     std::function<void()> work;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stopping_ || !work_.empty(); });
-      if (stopping_) return;
+      if (work_.empty()) return;
       work = std::move(work_.front());
       work_.pop_front();
     }
