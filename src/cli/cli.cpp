@@ -108,6 +108,7 @@ int parse_and_run(int argc, char** argv) {
   add_build(app, action);
   add_run(app, action);
   add_serve(app, action);
+  add_load(app, action);
   add_run_graph(app, action);
   add_bench(app, action);
   add_inspect(app, action);
