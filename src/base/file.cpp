@@ -260,8 +260,15 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  constexpr size_t portion = size_t{64} << 20;
   write_all(bytes, size_);
+  const size_t begin = size_ / portion * portion;
   size_ += bytes.size();
+  const size_t end = size_ / portion * portion;
+  // On its way to the disk now, or the commit would begin with all that the system keeps in memory.
+  if (end > begin) {
+    ::sync_file_range(descriptor_, static_cast<off_t>(begin), static_cast<off_t>(end - begin), SYNC_FILE_RANGE_WRITE);
+  }
 }
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }

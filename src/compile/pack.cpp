@@ -1,8 +1,10 @@
 #include "compile/pack.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <span>
 
@@ -121,18 +123,25 @@ std::vector<std::byte> pack_small_plane(const DraftWeight& weight, const WeightP
   return packed;
 }
 
-std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& writer, const FiniteCheck& check,
-                                      const std::function<void(int64_t)>& advance) {
+std::vector<plan::PlaneT> write_dense(const DraftWeight& weight, EngineWriter& writer, ThreadPool& pool,
+                                      const FiniteCheck& check, const std::function<void(int64_t)>& advance) {
+  constexpr int64_t bytes_a_task = int64_t{256} << 10;
   const Constant& values = *weight.values;
   const int64_t row_bytes = values.row_elements() * static_cast<int64_t>(size_of(values.dtype()));
   const int64_t rows_a_slab = std::max<int64_t>(1, slab_bytes / std::max<int64_t>(1, row_bytes));
+  const int64_t rows_a_task = std::max<int64_t>(1, bytes_a_task / std::max<int64_t>(1, row_bytes));
   std::vector<std::byte> slab(static_cast<size_t>(std::min(rows_a_slab, values.rows()) * row_bytes));
   const uint64_t offset = writer.align_weights();
   for (int64_t row = 0; row < values.rows(); row += rows_a_slab) {
     check_interrupt();
     const int64_t count = std::min(rows_a_slab, values.rows() - row);
-    reading(weight, [&] { values.read(row, count, slab.data()); });
-    check(values.dtype(), slab.data(), static_cast<size_t>(count * values.row_elements()), row, values.row_elements());
+    const auto read_some = [&](int64_t task) {
+      const int64_t begin = task * rows_a_task, some = std::min(rows_a_task, count - begin);
+      std::byte* const to = slab.data() + begin * row_bytes;
+      values.read(row + begin, some, to);
+      check(values.dtype(), to, static_cast<size_t>(some * values.row_elements()), row + begin, values.row_elements());
+    };
+    reading(weight, [&] { parallel_or_throw(pool, (count + rows_a_task - 1) / rows_a_task, read_some); });
     writer.append_weights(std::span(slab).first(static_cast<size_t>(count * row_bytes)));
     advance(count * row_bytes);
   }
@@ -149,11 +158,14 @@ std::vector<int32_t> write_codes(const DraftWeight& weight, const WeightPacker& 
   const int64_t panels_a_task = std::max<int64_t>(1, least_rows / panel_rows);
   const int64_t panels_a_slab = std::max<int64_t>(1, slab_bytes / shape.panel_bytes);
   const auto row_bytes = static_cast<size_t>(weight.values->row_elements()) * size_of(weight.format.codes);
-  std::vector<std::byte> slab(static_cast<size_t>(std::min(panels_a_slab, panels) * shape.panel_bytes));
+  std::array<std::vector<std::byte>, 2> slabs;  // one is written while the other is filled
+  for (auto& slab : slabs) slab.resize(static_cast<size_t>(std::min(panels_a_slab, panels) * shape.panel_bytes));
+  std::future<void> written;
   std::vector<int32_t> code_sums(static_cast<size_t>(panels * packer.sums_a_panel()));
   for (int64_t first = 0; first < panels; first += panels_a_slab) {
     check_interrupt();
     const int64_t count = std::min(panels_a_slab, panels - first);
+    std::vector<std::byte>& slab = slabs[static_cast<size_t>(first / panels_a_slab % 2)];
     const auto pack_some = [&](int64_t task) {
       std::vector<std::byte> rows(static_cast<size_t>(panel_rows) * row_bytes);
       const int64_t end = std::min((task + 1) * panels_a_task, count);
@@ -166,9 +178,12 @@ std::vector<int32_t> write_codes(const DraftWeight& weight, const WeightPacker& 
       }
     };
     reading(weight, [&] { parallel_or_throw(pool, (count + panels_a_task - 1) / panels_a_task, pack_some); });
-    writer.append_weights(std::span(slab).first(static_cast<size_t>(count * shape.panel_bytes)));
+    if (written.valid()) written.get();
+    const auto bytes = std::span(slab).first(static_cast<size_t>(count * shape.panel_bytes));
+    written = std::async(std::launch::async, [&writer, bytes] { writer.append_weights(bytes); });
     advance(count * shape.panel_bytes);
   }
+  if (written.valid()) written.get();
   return code_sums;
 }
 
@@ -255,8 +270,8 @@ plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, Thre
     written.block_columns = unsigned32(blocks.columns);
   }
   written.experts = unsigned32(weight.experts);
-  written.planes =
-      weight.dense ? write_dense(weight, writer, check, advance) : write_packed(weight, writer, pool, check, advance);
+  written.planes = weight.dense ? write_dense(weight, writer, pool, check, advance)
+                                : write_packed(weight, writer, pool, check, advance);
   return written;
 }
 
