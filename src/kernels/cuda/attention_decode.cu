@@ -408,8 +408,8 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once < 1 ? 1 : b
       load_values(value, keys, last_of(0));
     };
     if (turns > 0 && is_old) load();
-    wait_for_predecessors();
     let_successor_start();
+    wait_for_predecessors();
     if (turns > 0 && !is_old) load();
 #pragma unroll 1
     for (int32_t index = thread; index < columns * row_chunks; index += threads) {

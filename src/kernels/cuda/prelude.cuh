@@ -94,8 +94,8 @@ inline int32_t rows_of(const LaunchCounts& launch) {
 /// result: they are fetched before.
 inline bool starts_row(const LaunchCounts& launch, int32_t row) {
   const bool is_there = row < rows_of(launch);
-  wait_for_predecessors();
   let_successor_start();
+  wait_for_predecessors();
   return is_there;
 }
 

@@ -15,8 +15,8 @@ extern "C" __global__ void __launch_bounds__(most_team_threads) rms_norm(const _
   RowPacks gain;
   if constexpr (GAIN) load_packs(params.gain, params.team, team, gain);
   const int32_t rows = rows_of(params.team.counts);
-  wait_for_predecessors();
   let_successor_start();
+  wait_for_predecessors();
 
   RowPacks input, addend;
   const auto fetch = [&] {
