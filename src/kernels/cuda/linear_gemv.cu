@@ -24,6 +24,9 @@ constexpr int step_pieces = 2;
 constexpr int stage_pieces = step_pieces / UNITS;
 constexpr int stage_bytes = stage_pieces * UNITS * 2 * threads * 16;
 constexpr bool quantizes = linear_codes && sizeof(INPUT) != 1;
+/// Whose rows of activations are fetched before they are needed: these come from the second level, which takes longer
+/// than to multiply them.
+constexpr int stages_ahead = GROUPS == 1 ? 4 : 3;
 constexpr int blocks_at_once = GROUPS * UNITS > 2 ? 1 : 2;  // of a multiprocessor, by their registers
 
 /// What a warp multiplies: its steps' pieces, one after the other.
@@ -225,8 +228,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
                         (first_row + row) * params.input_stride * static_cast<int64_t>(sizeof(INPUT)) + quad;
       }
     }
-    uint4 input[stage_pieces][GROUPS];
-    const auto load_input = [&](int32_t number) {
+    const auto load_input = [&](int32_t number, uint4(&input)[stage_pieces][GROUPS]) {
 #pragma unroll
       for (int g = 0; g < GROUPS; ++g) {
         const bool has_row = first_row + g * group_rows + lane / 4 < end_row;
@@ -241,26 +243,27 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
 
     for (int32_t block = first_block; block < blocks; block += static_cast<int32_t>(gridDim.x)) {
       const FragmentPlace place = operands_place(block, first_row, end_row);
-      load_input(0);
+      uint4 input[stages_ahead][stage_pieces][GROUPS];
+#pragma unroll
+      for (int stage = 0; stage < stages_ahead; ++stage) load_input(stage * stage_pieces, input[stage]);
       if (warp < UNITS) {
         if (first_row > 0 || block != first_block) load_factors(operands, finish, place);
         load_residual(operands, finish, place);
       }
       LinearSum sums[UNITS][GROUPS * 4] = {};
-      for (int32_t number = 0; number < pieces.count; number += stage_pieces) {
-        uint4 weights[stage_pieces][UNITS][2];
-        ring.next(weights);
-        uint4 now[stage_pieces][GROUPS];
+      for (int32_t first = 0; first < pieces.count; first += stages_ahead * stage_pieces) {
 #pragma unroll
-        for (int p = 0; p < stage_pieces; ++p) {
+        for (int stage = 0; stage < stages_ahead; ++stage) {
+          const int32_t number = first + stage * stage_pieces;
+          if (number >= pieces.count) break;
+          uint4 weights[stage_pieces][UNITS][2];
+          ring.next(weights);
 #pragma unroll
-          for (int g = 0; g < GROUPS; ++g) now[p][g] = input[p][g];
-        }
-        load_input(number + stage_pieces);
+          for (int p = 0; p < stage_pieces; ++p) {
 #pragma unroll
-        for (int p = 0; p < stage_pieces; ++p) {
-#pragma unroll
-          for (int unit = 0; unit < UNITS; ++unit) multiply_piece(sums[unit], weights[p][unit], now[p]);
+            for (int unit = 0; unit < UNITS; ++unit) multiply_piece(sums[unit], weights[p][unit], input[stage][p]);
+          }
+          load_input(number + stages_ahead * stage_pieces, input[stage]);
         }
       }
 #pragma unroll
