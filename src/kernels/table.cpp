@@ -35,6 +35,7 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_f16(),
       linear_generic_i8(),
       linear_wgmma_cuda(),
+      linear_wgmma_between_cuda(),
       linear_mma_cuda(),
       linear_gemv_cuda(),
       linear_gemv_fma_cuda(),

@@ -10,6 +10,7 @@
 #include "base/cuda_driver.h"
 #include "base/error.h"
 #include "device/launch.h"
+#include "kernels/cuda/linear_estimate.h"
 #include "kernels/family_list.h"
 #include "kernels/problem.h"
 #include "tune/cuda_compiler.h"
@@ -18,6 +19,7 @@
 namespace incipit {
 namespace {
 
+constexpr double promising = 1.25;      // times the least estimate: worth measuring
 constexpr double hopeless = 2.0;        // times the best, after the first round: dropped
 constexpr int32_t screening_rows = 32;  // the first round of a large problem runs on this many rows
 constexpr int32_t least_rounds = 3, most_rounds = 40;
@@ -44,6 +46,18 @@ std::vector<Candidate<Family>> candidates(const typename Family::Problem& proble
     for (const KernelConfig& config : kernel->configs) result.push_back({kernel, &config});
   }
   return result;
+}
+
+/// Leaves out what is estimated to be far from the best.
+void keep_promising(std::vector<Candidate<Linear>>& list, const Linear::Problem& problem, int32_t rows) {
+  const auto estimate = [&](const Candidate<Linear>& candidate) {
+    return estimated_clocks(*candidate.kernel, problem, *candidate.config, rows);
+  };
+  double least = std::numeric_limits<double>::infinity();
+  for (const Candidate<Linear>& candidate : list) least = std::min(least, estimate(candidate).value_or(least));
+  std::erase_if(list, [&](const Candidate<Linear>& candidate) {
+    return estimate(candidate).value_or(least) > promising * least;
+  });
 }
 
 Error no_kernel(std::string_view problem, const Target& target) {
@@ -101,6 +115,9 @@ struct Tuner::State {
                                                 const typename Family::Problem& problem) const {
     std::vector<Candidate<Family>> list = candidates<Family>(problem, options.target, request.layout);
     if (list.empty()) throw no_kernel(request.problem, options.target);
+    if constexpr (std::is_same_v<Family, Linear>) {
+      if (measures(list)) keep_promising(list, problem, request.rows);
+    }
     return list;
   }
 

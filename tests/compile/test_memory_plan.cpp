@@ -101,5 +101,18 @@ TEST(Buckets, AscendCoverTheLargestStepAndStartAtOneToken) {
   }
 }
 
+TEST(Buckets, HaveEdgesForAnAcceleratorNotFarAboveAnyNumberOfRows) {
+  for (const int32_t most : {1, 8, 64, 100, 1088}) {
+    const std::vector<int32_t> edges = accelerator_row_edges(most);
+    EXPECT_EQ(edges.front(), 1);
+    EXPECT_EQ(edges.back(), most);
+    for (size_t i = 1; i < edges.size(); ++i) {
+      ASSERT_LT(edges[i - 1], edges[i]);
+      if (edges[i - 1] < 128) continue;
+      EXPECT_LE(edges[i] - edges[i - 1], edges[i - 1] / 4);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace incipit

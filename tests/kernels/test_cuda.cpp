@@ -3,6 +3,7 @@
 #include "attention_chunks.h"
 #include "gpu_checks.h"
 #include "kernels/cuda/device_code.h"
+#include "kernels/cuda/linear_estimate.h"
 #include "kernels/family_tests.h"
 
 namespace incipit {
@@ -107,6 +108,28 @@ TYPED_TEST(EveryCudaKernel, CompilesWithoutSpills) {
     }
     EXPECT_TRUE(compiled) << kernel.name << " accepts none of its family's test problems";
   }
+}
+
+/// What the tuner does not measure for them.
+TEST(EstimatesOfProducts, AreLeastForTilesThatAStepFills) {
+  const Kernel<Linear>* plain = find_kernel<Linear>("linear/cuda_wgmma");
+  const Kernel<Linear>* between = find_kernel<Linear>("linear/cuda_wgmma_between");
+  ASSERT_TRUE(plain != nullptr && between != nullptr);
+  const Linear::Problem problem{4096, 4096, WeightFormat::bf16, DType::bf16, DType::f32, false, true, Activation::none};
+  const auto least = [&](int32_t rows) {
+    std::pair<double, std::string_view> found{1e30, ""};
+    for (const Kernel<Linear>* kernel : {plain, between}) {
+      for (const KernelConfig& config : kernel->configs) {
+        const double clocks = estimated_clocks(*kernel, problem, config, rows).value_or(0);
+        EXPECT_GT(clocks, 0) << config.name;
+        found = std::min(found, {clocks, config.name});
+      }
+    }
+    return found.second;
+  };
+  EXPECT_EQ(least(130), "w64x144_k2");  // 64 × 1 tiles, in two parts
+  EXPECT_EQ(least(1088), "w256x136");   // 16 × 8
+  EXPECT_FALSE(estimated_clocks(*find_kernel<Linear>("linear/cuda_gemv"), problem, {}, 1));
 }
 
 TEST(CudaCode, IsReadAsItIsWritten) {

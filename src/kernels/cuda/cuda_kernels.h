@@ -23,6 +23,7 @@ Kernel<ExpertLinear> expert_linear_mma_cuda();
 Kernel<ExpertLinear> expert_linear_fma_cuda();
 Kernel<WeightedSum> weighted_sum_cuda();
 Kernel<Linear> linear_wgmma_cuda();
+Kernel<Linear> linear_wgmma_between_cuda();
 Kernel<Linear> linear_gemv_cuda();
 Kernel<Linear> linear_gemv_fma_cuda();
 Kernel<Linear> linear_generic_cuda();

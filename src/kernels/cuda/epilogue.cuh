@@ -338,18 +338,123 @@ inline void finish_swapped_fragment(const LinearFinish& finish, const LinearSum 
   }
 }
 
+/// Each lane of a warp has two neighbours of a row of eight by eight elements: two of a column afterwards.
+inline uint32_t transpose_eight(uint32_t two) {
+  uint32_t columns;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(columns) : "r"(two));
+  return columns;
+}
+
+/// The same of whole bf16 columns: they are turned, so that each lane stores 16 bytes of a row.
+template <int groups>
+inline void finish_narrow_swapped_fragment(const LinearFinish& finish, const LinearSum (&sums)[groups * 4],
+                                           const FragmentPlace& place, const RowScales& scales) {
+  constexpr int halves = linear_gated ? 1 : 2, words = groups * halves, fours = words / 4 * 4;
+  const int32_t lane = lane_of_warp(), column = column_of_packed(place.packed);
+  const PackedFactors factors[2]{factors_of(finish, place.packed + lane / 4),
+                                 factors_of(finish, place.packed + lane / 4 + 8)};
+  const auto word = [&](int number) {
+    const int g = number / halves, h = number % halves;
+    float v[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int32_t row = place.row + g * 8 + lane % 4 * 2 + i;
+      const float row_scale = scales.of(row, place.rows);
+      v[i] = value_of(sums[g * 4 + h * 2 + i], factors[h], row_scale);
+      v[i] = linear_gated ? activated(v[i], value_of(sums[g * 4 + 2 + i], factors[1], row_scale)) : activated(v[i]);
+      if constexpr (RESIDUAL) {
+        if (row < place.rows) v[i] += residual_at(finish, row, column + h * 8 + lane / 4);
+      }
+    }
+    return transpose_eight(pack_bf16(v[0], v[1]));
+  };
+  int32_t row = place.row + lane % 4 / halves * 8 + lane / 4;
+  OUTPUT* to = output_at(finish, row, column + lane % 4 % halves * 8);
+#pragma unroll
+  for (int first = 0; first < fours; first += 4) {
+    uint32_t four[4]{word(first), word(first + 1), word(first + 2), word(first + 3)};
+    transpose_quad(four);
+    if (row < place.rows) *reinterpret_cast<uint4*>(to) = uint4{four[0], four[1], four[2], four[3]};
+    row += 32 / halves, to += 32 / halves * finish.output_stride;
+  }
+  row = place.row + fours / halves * 8 + lane / 4;
+#pragma unroll
+  for (int number = fours; number < words; ++number) {
+    const uint32_t two = word(number);
+    const int32_t own = row + (number - fours) / halves * 8;
+    if (own < place.rows) {
+      *reinterpret_cast<uint32_t*>(output_at(finish, own, column + number % halves * 8 + lane % 4 * 2)) = two;
+    }
+  }
+}
+
+/// The same of any elements, one after the other, in batches of groups whose residuals are loaded together. A lane's
+/// addresses move on from row to row: there are no registers for many.
+template <int batch, int groups>
+inline void finish_swapped_elements(const LinearFinish& finish, const LinearSum (&sums)[groups * 4],
+                                    const FragmentPlace& place, const RowScales& scales) {
+  constexpr int halves = linear_gated ? 1 : 2, parts = 2 * halves;  // of a group: two rows, of as many columns
+  const int32_t lane = lane_of_warp(), column = column_of_packed(place.packed + lane / 4);
+  const PackedFactors factors[2]{factors_of(finish, place.packed + lane / 4),
+                                 factors_of(finish, place.packed + lane / 4 + 8)};
+  int32_t row = place.row + lane % 4 * 2;
+  const float* from = RESIDUAL ? finish.residual + row * finish.residual_stride + column : nullptr;
+  OUTPUT* to = output_at(finish, row, column);
+#pragma unroll
+  for (int first = 0; first < groups; first += batch) {
+    float residual[batch][parts];
+    if constexpr (RESIDUAL) {
+#pragma unroll
+      for (int g = 0; g < batch && first + g < groups; ++g) {
+#pragma unroll
+        for (int i = 0; i < parts; ++i) {
+          const int r = i / halves, h = i % halves;
+          if (row + g * 8 + r < place.rows && column + h * 8 < finish.width) {
+            residual[g][i] = from[r * finish.residual_stride + h * 8];
+          }
+        }
+        from += 8 * finish.residual_stride;
+      }
+    }
+#pragma unroll
+    for (int g = 0; g < batch && first + g < groups; ++g) {
+#pragma unroll
+      for (int i = 0; i < parts; ++i) {
+        const int r = i / halves, h = i % halves;
+        const LinearSum* sum = sums + (first + g) * 4 + r;
+        const float row_scale = scales.of(row + r, place.rows);
+        float value = value_of(sum[h * 2], factors[h], row_scale);
+        value = linear_gated ? activated(value, value_of(sum[2], factors[1], row_scale)) : activated(value);
+        if constexpr (RESIDUAL) value += residual[g][i];
+        if (row + r < place.rows && column + h * 8 < finish.width) {
+          to[r * finish.output_stride + h * 8] = from_float<OUTPUT>(value);
+        }
+      }
+      row += 8, to += 8 * finish.output_stride;
+    }
+  }
+}
+
 /// `fragments` of them, one after the other along the packed rows.
 template <int fragments, int groups>
 inline void finish_swapped_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                                      const FragmentPlace& place, const RowScales& scales) {
+  constexpr int most = groups > 24               ? 2
+                       : fragments * groups > 34 ? 1
+                       : fragments * groups > 24 ? 4
+                                                 : 8;  // as registers are left
+  constexpr int batch = most < EPILOGUE_BATCH ? most : EPILOGUE_BATCH;
 #pragma unroll
   for (int fragment = 0; fragment < fragments; ++fragment) {
     FragmentPlace own = place;
     own.packed += fragment * place.step;
-    SwappedOperands<groups> operands;
-    load_factors(operands, finish, own);
-    load_residual(operands, finish, own);
-    finish_swapped_fragment<groups>(finish, sums[fragment], operands, own, scales);
+    if constexpr (linear_narrow) {
+      if (finish.vectors && column_of_packed(own.packed) + (linear_gated ? 8 : 16) <= finish.width) {
+        finish_narrow_swapped_fragment<groups>(finish, sums[fragment], own, scales);
+        continue;
+      }
+    }
+    finish_swapped_elements<batch, groups>(finish, sums[fragment], own, scales);
   }
 }
 

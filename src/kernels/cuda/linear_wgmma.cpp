@@ -1,16 +1,18 @@
 // Products of bf16 and of codes on sm_90a: how their tiles are launched.
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/linear_estimate.h"
 #include "kernels/cuda/linear_launch.h"
 #include "kernels/cuda/linear_wgmma_params.h"
 
 namespace incipit {
 namespace {
 
-// {columns, fragments, form, parts of k}. A tile has 64 · fragments rows, and twice as many where two warpgroups share
-// it.
-enum Form : int32_t { together, turns, swapped, swapped_alone };
+// {columns, fragments, form, parts of k}. A tile has 64 · fragments rows for each warpgroup that shares it.
+enum Form : int32_t { together, turns, swapped, swapped_alone, swapped_by_three, swapped_turns };
 
 constexpr KernelConfig configs[] = {
     // few rows: the weight is on the tile's rows, the activations' rows are its columns
@@ -30,14 +32,33 @@ constexpr KernelConfig configs[] = {
     {"t128x192", {192, 2, turns, 1}},
 };
 
+// Rows that tiles of 128 would not fill: swapped, as many columns as make a step's rows full tiles. Codes have no
+// product of some of these widths.
+constexpr KernelConfig between_configs[] = {
+    {"w192x96", {96, 1, swapped_by_three, 1}},   {"w192x112", {112, 1, swapped_by_three, 1}},
+    {"w192x136", {136, 1, swapped_by_three, 1}}, {"w192x144", {144, 1, swapped_by_three, 1}},
+    {"w192x160", {160, 1, swapped_by_three, 1}}, {"w192x176", {176, 1, swapped_by_three, 1}},
+    {"w64x96_k2", {96, 1, swapped_alone, 2}},    {"w64x144_k2", {144, 1, swapped_alone, 2}},
+    {"w64x160_k2", {160, 1, swapped_alone, 2}},  {"w128x96_k2", {96, 1, swapped, 2}},
+    {"w128x160_k2", {160, 1, swapped, 2}},       {"w128x192_k2", {192, 1, swapped, 2}},
+    {"w128x112", {112, 1, swapped, 1}},          {"w128x144", {144, 1, swapped, 1}},
+    {"w128x224", {224, 1, swapped, 1}},          {"w256x112", {112, 2, swapped, 1}},
+    {"w256x136", {136, 2, swapped, 1}},          {"w256x144", {144, 2, swapped, 1}},
+    {"w256x160", {160, 2, swapped, 1}},          {"wt128x136", {136, 2, swapped_turns, 1}},
+    {"wt128x176", {176, 2, swapped_turns, 1}},
+};
+
 constexpr int32_t row_bytes = 128, most_stages = 12, barrier_bytes = 16 * most_stages;
 
 /// The extents of a tile, and how many stages of 128 bytes of k fit a block's shared memory.
 struct Tile {
   explicit Tile(const KernelConfig& config)
-      : swaps(config.values[2] == swapped || config.values[2] == swapped_alone),
-        consumers(config.values[2] == swapped_alone ? 1 : 2),
-        rows(64 * config.values[1] * (config.values[2] == turns || config.values[2] == swapped_alone ? 1 : 2)),
+      : takes_turns(config.values[2] == turns || config.values[2] == swapped_turns),
+        swaps(config.values[2] >= swapped),
+        consumers(config.values[2] == swapped_alone      ? 1
+                  : config.values[2] == swapped_by_three ? 3
+                                                         : 2),
+        rows(64 * config.values[1] * (takes_turns ? 1 : consumers)),
         columns(config.values[0]),
         parts(config.values[3]) {}
   int32_t input_rows() const { return swaps ? columns : rows; }
@@ -45,14 +66,14 @@ struct Tile {
   int32_t stage_bytes() const { return (rows + columns) * row_bytes; }
   int32_t stages() const { return std::min(most_stages, (CudaLimits{}.shared_bytes - barrier_bytes) / stage_bytes()); }
 
-  bool swaps;
+  bool takes_turns, swaps;
   int32_t consumers, rows, columns, parts;
 };
 
 std::string defines_of(const Linear::Problem& problem, const KernelConfig& config) {
   const Tile tile(config);
   return linear_defines(problem) + define("TILE_N", tile.columns) + define("FRAGMENTS", config.values[1]) +
-         define("CONSUMERS", tile.consumers) + define("TURNS", config.values[2] == turns ? 1 : 0) +
+         define("CONSUMERS", tile.consumers) + define("TURNS", tile.takes_turns ? 1 : 0) +
          define("STAGES", tile.stages()) + define("SPLIT", tile.parts) + define("SWAPPED", tile.swaps ? 1 : 0) +
          define("WGMMA_CODES", problem.format.multiplies_codes() ? 1 : 0);
 }
@@ -103,18 +124,63 @@ const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
                                              : "128x256");
 }
 
+Kernel<Linear> wgmma_kernel(std::string_view name, bool (*accepts)(const Linear::Problem&),
+                            std::span<const KernelConfig> own) {
+  Kernel<Linear> kernel = cuda_kernel<Linear>(name, hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, own);
+  kernel.abi = 2;
+  kernel.layout = &k_major8;
+  return kernel;
+}
+
+/// Clocks of an H200, about: its 132 multiprocessors work on as many tiles at a time, each at the pace of its products
+/// or of what it loads; and the weights are read once from memory.
+double clocks_of(const Linear::Problem& problem, const KernelConfig& config, int32_t rows) {
+  constexpr double multiprocessors = 132, products_a_clock = 2048, shared_bytes_a_clock = 128, loaded_a_clock = 46,
+                   stored_a_clock = 24, exchanged_a_clock = 48, memory_bytes_a_clock = 2485, memory_bytes_of_one = 34,
+                   start = 2500, start_of_epilogue = 1200, meeting = 2000;
+  const Tile tile(config);
+  const double k_bytes = problem.k * static_cast<double>(size_of(problem.format.codes)) / tile.parts;
+  const double of_k = k_bytes / 32, area = static_cast<double>(tile.rows) * tile.columns;  // of_k: in products' steps
+  const double blocks =
+      static_cast<double>(blocks_of(rows, tile.input_rows())) * blocks_of(problem.n, tile.weight_rows()) * tile.parts;
+  const double of_product =
+      std::max(64.0 * 16 * tile.columns / products_a_clock, (2048 + 32.0 * tile.columns) / shared_bytes_a_clock);
+  const double multiplying = tile.rows / 64.0 * of_product * of_k * 1.08;
+  const double loading = (tile.rows + tile.columns) * k_bytes / loaded_a_clock;
+  double finishing = start_of_epilogue + area * (problem.residual ? 8 : 2) / stored_a_clock / tile.parts;
+  if (tile.parts > 1) finishing += meeting + area * 8 / exchanged_a_clock;
+  const double rounds = std::ceil(blocks / multiprocessors), each = std::max(multiplying, loading);
+  const double working = start + finishing + rounds * each + (tile.takes_turns ? 0 : (rounds - 1) * finishing);
+  const double weights = static_cast<double>(problem.n) * k_bytes * tile.parts;
+  const double reading =
+      weights / std::min(memory_bytes_a_clock, std::min(blocks, multiprocessors) * memory_bytes_of_one);
+  return std::max(working, reading) + 0.2 * std::min(working, reading);
+}
+
 }  // namespace
 
 Kernel<Linear> linear_wgmma_cuda() {
   const auto accepts = [](const Linear::Problem& problem) {
     return is_cuda_linear(problem) && (problem.format == WeightFormat::bf16 || problem.input == DType::i8);
   };
-  Kernel<Linear> kernel =
-      cuda_kernel<Linear>("linear/cuda_wgmma", hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, configs);
-  kernel.abi = 2;
-  kernel.layout = &k_major8;
+  Kernel<Linear> kernel = wgmma_kernel("linear/cuda_wgmma", accepts, configs);
   kernel.guess = guess;
   return kernel;
+}
+
+Kernel<Linear> linear_wgmma_between_cuda() {
+  const auto accepts = [](const Linear::Problem& problem) {
+    return is_cuda_linear(problem) && problem.format == WeightFormat::bf16;
+  };
+  Kernel<Linear> kernel = wgmma_kernel("linear/cuda_wgmma_between", accepts, between_configs);
+  kernel.guess = [](const Linear::Problem&, int32_t) -> const KernelConfig* { return nullptr; };
+  return kernel;
+}
+
+std::optional<double> estimated_clocks(const Kernel<Linear>& kernel, const Linear::Problem& problem,
+                                       const KernelConfig& config, int32_t rows) {
+  if (kernel.cuda.launch != &launch) return std::nullopt;
+  return clocks_of(problem, config, rows);
 }
 
 }  // namespace incipit

@@ -4,15 +4,15 @@
 // Defines, beside those of epilogue.cuh:
 //   TILE_N     columns of a tile: of the weight's packed rows, or swapped of the activations' rows
 //   FRAGMENTS  blocks of 64 rows that a warpgroup multiplies with them
-//   CONSUMERS  warpgroups that multiply: 1 or 2
-//   TURNS      1: the two have a tile each, and while one finishes the other multiplies; 0: they share one
+//   CONSUMERS  warpgroups that multiply: 1 to 3
+//   TURNS      1: two have a tile each, and while one finishes the other multiplies; 0: they share one
 //   STAGES     of the ring
 //   SPLIT      parts of k, a block of a cluster each, whose sums meet in its order (a tile a cluster); 1: none
-//   SWAPPED    1: the weight is on the rows, for few rows of activations
+//   SWAPPED    1: the weight is on the rows: for rows of activations that are few, or that would not fill tiles of 64
 //
 // The launch may begin before its predecessor ends: weights are constants, and their first stages are loaded at once.
 #define WGMMA_N TILE_N
-#define EPILOGUE_BATCH (TURNS ? 2 : 8)
+#define EPILOGUE_BATCH (TURNS ? 2 : CONSUMERS == 3 ? 4 : 8)
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/linear_wgmma_params.h"
@@ -101,6 +101,9 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
   }
 }
 
+/// Registers of a thread that loads, and of one that multiplies: 65,536 for all.
+constexpr int producer_registers = CONSUMERS == 3 ? 32 : 40, consumer_registers = CONSUMERS == 3 ? 160 : 232;
+
 /// A warp has read a stage.
 void give_back(const Ring& ring, int stage) {
   if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
@@ -130,6 +133,14 @@ void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int 
     wait_for_products<1>();
     if (k > 0) give_back(ring, previous);
     previous = place.stage;
+  }
+}
+
+/// Gives back the stages of a tile of which the warpgroup has no row.
+void pass_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count) {
+  for (int k = 0; k < k_count; ++k, place.next()) {
+    wait_for_phase(ring.filled(place.stage), place.parity);
+    give_back(ring, place.stage);
   }
 }
 
@@ -192,6 +203,10 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
        tile += (TURNS ? 2 : 1) * work.step) {
     // A phase can be told from the next one's only: each waits for the other's stages to have come.
     if (TURNS && tile != work.first_tile) sync_threads(2 + consumer, 256);
+    if (!TURNS && !SWAPPED && SPLIT == 1 && work.first_row(tile) + first_row >= work.rows) {
+      pass_tile(ring, place, work.k_count);
+      continue;
+    }
     Sums sums;
     multiply_tile(ring, place, work.k_count, first_row, sums);
     if (TURNS && tile + work.step < work.tiles) arrive_threads(3 - consumer, 256);
@@ -225,7 +240,7 @@ extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1)
   __syncthreads();
   const int group = static_cast<int>(threadIdx.x) / 128;
   if (group == 0) {
-    shrink_registers<40>();
+    shrink_registers<producer_registers>();
     if (threadIdx.x == 0) {
       fill_ring(params, ring, work);
     } else if (threadIdx.x >= warp_size && blockIdx.x == 0) {
@@ -238,7 +253,7 @@ extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1)
       sync_cluster();
     }
   } else {
-    grow_registers<232>();
+    grow_registers<consumer_registers>();
     consume(params, ring, work, group - 1);
   }
   wait_for_predecessors();
