@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "device/launch.h"
 #include "engine/plan_items.h"
+#include "kernels/attention_families.h"
 #include "kernels/layout.h"
+#include "kernels/problem.h"
 #include "kernels/slot_layout.h"
 #include "runtime/cache_pools.h"
 #include "runtime/plain/plain_graph.h"
@@ -93,8 +95,10 @@ ExecutorLimits limits_of(const plan::Plan& plan, int64_t cache_bytes, std::strin
   return limits;
 }
 
-/// Which of a step's kernels computes that many rows.
-uint32_t kernel_for(const plan::Step& step, int32_t rows) {
+/// Which of a step's kernels computes steps of that size.
+uint32_t kernel_for(const plan::Step& step, const StepSize& size) {
+  const bool is_attention = family_of(text(step.problem())) == Attention::Problem::family;
+  const int32_t rows = step.axis() == plan::Axis::tokens ? size.tokens_for(is_attention) : size.rows;
   uint32_t kernel = 0;
   while (step.kernels()->Get(kernel)->rows() < static_cast<uint32_t>(rows)) ++kernel;
   return kernel;
@@ -222,7 +226,7 @@ struct Executor::State {
       base.workspace_bytes = shared;
       memory.arena += static_cast<int64_t>(shared);
     }
-    sizes = step_sizes(plan);
+    sizes = step_sizes(plan, device->target().backend != Backend::cpu);
     milliseconds.assign(options.profile ? steps.size() * sizes.size() : 0, 0);
   }
 
@@ -245,7 +249,7 @@ struct Executor::State {
       auto& launches = flight.launches.emplace_back();
       for (size_t i = 0; i < steps.size(); ++i) {
         const bool of_tokens = steps[i].planned->axis() == plan::Axis::tokens;
-        const uint32_t kernel = kernel_for(*steps[i].planned, of_tokens ? size.tokens : size.rows);
+        const uint32_t kernel = kernel_for(*steps[i].planned, size);
         const uint32_t most =
             std::min(steps[i].planned->kernels()->Get(kernel)->rows(), of_tokens ? bucket.tokens() : bucket.rows());
         view.rows = static_cast<int32_t>(most);
@@ -414,8 +418,7 @@ std::vector<StepTime> Executor::take_profile() {
     if (milliseconds == 0) continue;
     const plan::Step& step = *state_->steps[i / sizes.size()].planned;
     const StepSize& size = sizes[i % sizes.size()];
-    const int32_t rows = step.axis() == plan::Axis::tokens ? size.tokens : size.rows;
-    const plan::KernelUse& use = *step.kernels()->Get(kernel_for(step, rows));
+    const plan::KernelUse& use = *step.kernels()->Get(kernel_for(step, size));
     times.push_back({std::string(text(step.name())), std::string(text(step.problem())),
                      fmt::format("{} {}", text(use.kernel()), text(use.config())), milliseconds});
     milliseconds = 0;

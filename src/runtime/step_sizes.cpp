@@ -33,16 +33,21 @@ std::vector<int32_t> up_to(const std::set<uint32_t>& edges, uint32_t most) {
 
 }  // namespace
 
-std::vector<StepSize> step_sizes(const plan::Plan& plan) {
+std::vector<StepSize> step_sizes(const plan::Plan& plan, bool has_chunks) {
   const std::set<uint32_t> token_edges = edges_on(plan, plan::Axis::tokens);
   const std::set<uint32_t> row_edges = edges_on(plan, plan::Axis::rows);
+  has_chunks = has_chunks && plan.buckets()->Get(count(plan.buckets()) - 1)->tokens() > uint32_t{few_queries};
   std::vector<StepSize> sizes;
   StepCounts smaller;  // what fits the bucket before
   for (uint32_t i = 0; i < count(plan.buckets()); ++i) {
     const plan::Bucket& bucket = *plan.buckets()->Get(i);
     for (const int32_t tokens : up_to(token_edges, bucket.tokens())) {
       int32_t fewer_rows = -1;
-      for (const int32_t rows : up_to(row_edges, bucket.rows())) {
+      const std::vector<int32_t> edges = up_to(row_edges, bucket.rows());
+      if (has_chunks && tokens > std::max(smaller.tokens, few_queries / 2) && tokens <= few_queries) {
+        sizes.push_back({i, tokens, std::min(tokens, edges.front()), 1, true});
+      }
+      for (const int32_t rows : edges) {
         const bool possible = fewer_rows < tokens;  // every row is a token's
         fewer_rows = rows;
         const StepSize size{i, tokens, rows, std::min(tokens, static_cast<int32_t>(bucket.sequences()))};

@@ -36,7 +36,7 @@ TEST(StepSizes, GiveEveryBatchTheSmallestBucketAndTheKernelsOfItsRows) {
   set_edges(plan, plan::Axis::tokens, token_edges);
   set_edges(plan, plan::Axis::rows, row_edges);
   const std::vector<std::byte> bytes = plan_bytes(plan);
-  const std::vector<StepSize> sizes = step_sizes(*plan::GetPlan(bytes.data()));
+  const std::vector<StepSize> sizes = step_sizes(*plan::GetPlan(bytes.data()), false);
   for (int32_t tokens = 1; tokens <= TinyModel::max_tokens; ++tokens) {
     for (int32_t rows = 0; rows <= std::min(tokens, TinyModel::max_rows); ++rows) {
       for (int32_t sequences = 1; sequences <= std::min(tokens, TinyModel::slots); ++sequences) {
@@ -62,7 +62,31 @@ TEST(StepSizes, AreAsManyAsBucketsWhereKernelsAreTheSame) {
   set_edges(plan, plan::Axis::tokens, {64});
   set_edges(plan, plan::Axis::rows, {40});
   const std::vector<std::byte> bytes = plan_bytes(plan);
-  EXPECT_EQ(step_sizes(*plan::GetPlan(bytes.data())).size(), plan.buckets.size());
+  EXPECT_EQ(step_sizes(*plan::GetPlan(bytes.data()), false).size(), plan.buckets.size());
+}
+
+TEST(StepSizes, GiveAChunkOfFewTokensTheAttentionOfMany) {
+  plan::PlanT plan = TinyModel().plan();
+  plan.weights.clear();
+  plan.buckets.back().tokens = 256;
+  set_edges(plan, plan::Axis::tokens, {1, 32, 64, 256});
+  const std::vector<std::byte> bytes = plan_bytes(plan);
+  const std::vector<StepSize> sizes = step_sizes(*plan::GetPlan(bytes.data()), true);
+  const auto tokens_for_attention = [&](int32_t tokens, int32_t sequences) {
+    StepCounts counts;
+    counts.tokens = tokens, counts.rows = 1, counts.sequences = sequences;
+    const auto size = std::ranges::find_if(sizes, [&](const StepSize& one) { return one.fits(counts); });
+    EXPECT_GE(size->tokens, tokens);
+    EXPECT_EQ(size->tokens_for(false), size->tokens);
+    return size->tokens_for(true);
+  };
+  for (const int32_t tokens : {33, 50, 64}) {
+    EXPECT_EQ(tokens_for_attention(tokens, 1), few_queries + 1);
+    EXPECT_EQ(tokens_for_attention(tokens, 2), 64);
+  }
+  EXPECT_EQ(tokens_for_attention(1, 1), 1);
+  EXPECT_EQ(tokens_for_attention(20, 1), 32);
+  EXPECT_EQ(tokens_for_attention(65, 1), 256);
 }
 
 }  // namespace
