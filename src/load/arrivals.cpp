@@ -40,7 +40,8 @@ std::optional<double> seconds_of(std::string_view text) {
   const char* rest = ::strptime(copy.c_str(), "%Y-%m-%d %H:%M:%S", &calendar);
   if (rest == nullptr) return {};
   const std::optional<double> fraction = *rest == '\0' ? 0 : whole_number<double>(rest);
-  if (!fraction || !(*fraction >= 0 && *fraction < 1)) return {};
+  const bool is_fraction = fraction && *fraction >= 0 && *fraction < 1;  // no NaN is
+  if (!is_fraction) return {};
   return static_cast<double>(::timegm(&calendar)) + *fraction;
 }
 

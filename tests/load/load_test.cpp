@@ -57,9 +57,11 @@ TEST(Load, MeasuresWhatUsersWaitFor) {
     EXPECT_EQ(result.prompt_tokens, 8);
     EXPECT_EQ(result.cached_tokens, 1);
     EXPECT_GE(result.first_s, 0.01);
-    ASSERT_EQ(result.gaps_s.size(), 1U);
-    EXPECT_GE(result.gaps_s[0], 0.009);
-    EXPECT_GE(result.whole_s, result.first_s + result.gaps_s[0]);
+    // Two tokens may come as one event.
+    const double last_s = result.first_s + (result.gaps_s.empty() ? 0 : result.gaps_s[0]);
+    EXPECT_LE(result.gaps_s.size(), 1U);
+    EXPECT_GE(last_s, 0.02);
+    EXPECT_GE(result.whole_s, last_s);
   }
   EXPECT_GE(outcome.seconds, 0.1);
 }
