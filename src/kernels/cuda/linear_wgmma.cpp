@@ -12,7 +12,7 @@ namespace incipit {
 namespace {
 
 // {columns, fragments, form, parts of k}. A tile has 64 · fragments rows for each warpgroup that shares it.
-enum Form : int32_t { together, turns, swapped, swapped_alone, swapped_by_three, swapped_turns };
+enum Form : int32_t { together, turns, by_three, swapped, swapped_alone, swapped_by_three, swapped_turns };
 
 constexpr KernelConfig configs[] = {
     // few rows: the weight is on the tile's rows, the activations' rows are its columns
@@ -32,20 +32,27 @@ constexpr KernelConfig configs[] = {
     {"t128x192", {192, 2, turns, 1}},
 };
 
-// Rows that tiles of 128 would not fill: swapped, as many columns as make a step's rows full tiles. Codes have no
-// product of some of these widths.
+// Rows that tiles of 128 would not fill: swapped, as many columns as make a step's rows full tiles; or tiles of 192.
+// Codes have no product of some of these widths.
 constexpr KernelConfig between_configs[] = {
-    {"w192x96", {96, 1, swapped_by_three, 1}},   {"w192x112", {112, 1, swapped_by_three, 1}},
-    {"w192x136", {136, 1, swapped_by_three, 1}}, {"w192x144", {144, 1, swapped_by_three, 1}},
-    {"w192x160", {160, 1, swapped_by_three, 1}}, {"w192x176", {176, 1, swapped_by_three, 1}},
-    {"w64x96_k2", {96, 1, swapped_alone, 2}},    {"w64x144_k2", {144, 1, swapped_alone, 2}},
-    {"w64x160_k2", {160, 1, swapped_alone, 2}},  {"w128x96_k2", {96, 1, swapped, 2}},
-    {"w128x160_k2", {160, 1, swapped, 2}},       {"w128x192_k2", {192, 1, swapped, 2}},
-    {"w128x112", {112, 1, swapped, 1}},          {"w128x144", {144, 1, swapped, 1}},
-    {"w128x224", {224, 1, swapped, 1}},          {"w256x112", {112, 2, swapped, 1}},
-    {"w256x136", {136, 2, swapped, 1}},          {"w256x144", {144, 2, swapped, 1}},
-    {"w256x160", {160, 2, swapped, 1}},          {"wt128x136", {136, 2, swapped_turns, 1}},
+    {"w64x96_k2", {96, 1, swapped_alone, 2}},
+    {"w64x144_k2", {144, 1, swapped_alone, 2}},
+    {"w64x160_k2", {160, 1, swapped_alone, 2}},
+    {"w128x96_k2", {96, 1, swapped, 2}},
+    {"w128x160_k2", {160, 1, swapped, 2}},
+    {"w128x192_k2", {192, 1, swapped, 2}},
+    {"w128x112", {112, 1, swapped, 1}},
+    {"w128x144", {144, 1, swapped, 1}},
+    {"w128x224", {224, 1, swapped, 1}},
+    {"w192x144", {144, 1, swapped_by_three, 1}},
+    {"w192x160", {160, 1, swapped_by_three, 1}},
+    {"w256x112", {112, 2, swapped, 1}},
+    {"w256x136", {136, 2, swapped, 1}},
+    {"w256x144", {144, 2, swapped, 1}},
+    {"w256x160", {160, 2, swapped, 1}},
     {"wt128x176", {176, 2, swapped_turns, 1}},
+    {"192x96", {96, 1, by_three, 1}},
+    {"192x176", {176, 1, by_three, 1}},
 };
 
 constexpr int32_t row_bytes = 128, most_stages = 12, barrier_bytes = 16 * most_stages;
@@ -55,9 +62,9 @@ struct Tile {
   explicit Tile(const KernelConfig& config)
       : takes_turns(config.values[2] == turns || config.values[2] == swapped_turns),
         swaps(config.values[2] >= swapped),
-        consumers(config.values[2] == swapped_alone      ? 1
-                  : config.values[2] == swapped_by_three ? 3
-                                                         : 2),
+        consumers(config.values[2] == swapped_alone                                      ? 1
+                  : config.values[2] == by_three || config.values[2] == swapped_by_three ? 3
+                                                                                         : 2),
         rows(64 * config.values[1] * (takes_turns ? 1 : consumers)),
         columns(config.values[0]),
         parts(config.values[3]) {}
