@@ -27,7 +27,8 @@ struct Cancellation {
 };
 struct AloneWork {
   const std::function<void(Session&)>* work;
-  std::promise<void>* done;
+  bool only_if_idle;
+  std::promise<bool>* done;  // whether it was carried out
 };
 using Command = std::variant<Submission, Cancellation, AloneWork>;
 
@@ -43,7 +44,8 @@ struct Gateway::State {
   std::condition_variable woken;
   // Under the mutex.
   std::deque<Command> commands;
-  size_t requests = 0;  // submitted and not finished
+  size_t requests = 0;         // submitted and not finished
+  int64_t pending_tokens = 0;  // of prompts in `commands`
   RequestId next_id = 1;
   bool stopping = false;
   std::exception_ptr broken;  // the first step that could not be run
@@ -66,9 +68,13 @@ struct Gateway::State {
     std::unique_lock lock(mutex);
     if (running.empty()) woken.wait(lock, [&] { return stopping || !commands.empty(); });
     if (commands.empty() || stopping) return {};
-    if (std::holds_alternative<AloneWork>(commands.front()) && !running.empty()) return {};
+    const auto* alone = std::get_if<AloneWork>(&commands.front());
+    if (alone != nullptr && !alone->only_if_idle && !running.empty()) return {};
     Command command = std::move(commands.front());
     commands.pop_front();
+    if (const auto* submission = std::get_if<Submission>(&command)) {
+      pending_tokens -= static_cast<int64_t>(submission->request.prompt.size());
+    }
     return command;
   }
 
@@ -142,8 +148,9 @@ struct Gateway::State {
   }
   void carry_out(AloneWork& alone) {
     try {
-      (*alone.work)(*session);
-      alone.done->set_value();
+      const bool idle = running.empty();
+      if (idle) (*alone.work)(*session);
+      alone.done->set_value(idle);
     } catch (...) {
       alone.done->set_exception(std::current_exception());
     }
@@ -153,6 +160,29 @@ struct Gateway::State {
     running.erase(id);
     const std::lock_guard lock(mutex);
     --requests;
+  }
+
+  /// Refuses a request whose first token would come later than wanted. A deadline of its own also says when it should
+  /// start; that of all is only a limit.
+  void check_first_token(const Request& request) {
+    int64_t limit = options.most_first_token_us;
+    if (request.first_token_us > 0) {
+      limit = limit > 0 ? std::min(limit, request.first_token_us) : request.first_token_us;
+    }
+    if (limit == 0) return;
+    int64_t pending = 0;
+    {
+      const std::lock_guard lock(mutex);
+      pending = pending_tokens;
+    }
+    const int64_t predicted = session->predict_first_token(request, pending);
+    if (predicted <= limit) return;
+    constexpr int64_t soonest_ms = 100, latest_ms = 60'000;
+    const int64_t retry_ms = std::clamp((predicted - limit) / 1000, soonest_ms, latest_ms);
+    throw Overloaded(
+        session->executor().engine().path().string(),
+        fmt::format("the first token would come after {} ms, and {} ms are allowed", predicted / 1000, limit / 1000),
+        fmt::format("try again after {} ms", retry_ms), predicted / 1000, retry_ms);
   }
 
   /// Ends a request that never ran.
@@ -198,6 +228,8 @@ RequestId Gateway::submit(Request request, Session::Listener listener) {
   State& state = *state_;
   check();
   state.session->check(request);
+  if (request.arrival_us == 0) request.arrival_us = clock_us();
+  state.check_first_token(request);
   RequestId id = 0;
   {
     const std::lock_guard lock(state.mutex);
@@ -207,6 +239,7 @@ RequestId Gateway::submit(Request request, Session::Listener listener) {
     }
     ++state.requests;
     id = state.next_id++;
+    state.pending_tokens += static_cast<int64_t>(request.prompt.size());
     state.commands.emplace_back(Submission{id, std::move(request), std::move(listener)});
   }
   state.woken.notify_one();
@@ -229,9 +262,15 @@ SessionLoad Gateway::load() const {
 }
 
 void Gateway::run_alone(const std::function<void(Session&)>& work) {
-  std::promise<void> done;
-  state_->push(AloneWork{&work, &done});
+  std::promise<bool> done;
+  state_->push(AloneWork{&work, false, &done});
   done.get_future().get();
+}
+
+bool Gateway::run_if_idle(const std::function<void(Session&)>& work) {
+  std::promise<bool> done;
+  state_->push(AloneWork{&work, true, &done});
+  return done.get_future().get();
 }
 
 const Engine& Gateway::engine() const { return state_->session->executor().engine(); }

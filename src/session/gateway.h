@@ -22,6 +22,9 @@ struct GatewayOptions {
   SessionOptions session;
   /// Requests that may wait or run at once; more are refused.
   size_t most_requests = 1 << 16;
+  /// Requests whose first token is predicted to come later are refused; 0: none is. A request's own first_token_us
+  /// counts too.
+  int64_t most_first_token_us = 0;
 };
 
 class Gateway : public TokenSource {
@@ -43,6 +46,8 @@ class Gateway : public TokenSource {
   /// Runs `work` on the engine's thread when no request runs, while others wait; returns when it is done, and throws
   /// what it throws. For what needs the executor to itself: evaluation, measuring by steps.
   void run_alone(const std::function<void(Session&)>& work);
+  /// The same, but only if nothing runs or waits as the engine's thread hears of it: false if something does.
+  bool run_if_idle(const std::function<void(Session&)>& work);
 
   // ---- facts of the engine, which do not change
   const Engine& engine() const;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <list>
+#include <span>
 #include <vector>
 
 namespace incipit {
@@ -13,6 +14,7 @@ namespace incipit {
 class PagePool {
  public:
   explicit PagePool(int32_t pages);
+  std::span<const int32_t> free() const { return free_; }
   int32_t free_pages() const { return static_cast<int32_t>(free_.size()); }
   int32_t idle_pages() const { return static_cast<int32_t>(idle_.size()); }
   int32_t total_pages() const { return static_cast<int32_t>(pages_.size()); }

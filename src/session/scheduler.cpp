@@ -8,7 +8,8 @@
 
 namespace incipit {
 
-Scheduler::Scheduler(SchedulerLimits limits) : limits_(std::move(limits)) {
+Scheduler::Scheduler(SchedulerLimits limits, const SchedulerPolicy& policy, StepCosts costs)
+    : limits_(std::move(limits)), policy_(policy), costs_(std::move(costs)) {
   limits_.slots = std::min({limits_.slots, limits_.max_tokens, limits_.max_rows, limits_.max_sequences});
   INCIPIT_ASSERT(limits_.slots > 0 && limits_.max_context > 0 && limits_.prefill_chunk >= 0);
   std::vector<int32_t> windows;
@@ -35,7 +36,7 @@ std::span<const int32_t> Scheduler::pages(SequenceId id, int32_t group) const {
   return sequences_.at(id).pages.at(static_cast<size_t>(group)).pages();
 }
 
-bool Scheduler::add(SequenceId id, std::span<const int32_t> prompt, int32_t max_tokens, uint64_t salt) {
+bool Scheduler::add(SequenceId id, std::span<const int32_t> prompt, int32_t max_tokens, const SequenceTerms& terms) {
   INCIPIT_ASSERT(!prompt.empty() && max_tokens > static_cast<int32_t>(prompt.size()) && !sequences_.contains(id));
   const int32_t cached = max_tokens - 1;
   if (cached > limits_.max_context) return false;
@@ -46,13 +47,16 @@ bool Scheduler::add(SequenceId id, std::span<const int32_t> prompt, int32_t max_
       return false;
     sequence.pages.emplace_back(group.page_tokens, group.window);
   }
-  sequence.arrival = arrivals_++;
-  sequence.salt = salt;
-  sequence.known_tokens = static_cast<int32_t>(prompt.size());
+  sequence.terms = terms;
+  if (policy_.in_order) sequence.terms.priority = 0, sequence.terms.tenant = 0;
+  sequence.prompt_tokens = sequence.known_tokens = static_cast<int32_t>(prompt.size());
   sequence.max_tokens = max_tokens;
   sequence.tokens.assign(prompt.begin(), prompt.end());
-  sequences_.emplace(id, std::move(sequence));
-  waiting_.push_back(id);
+  sequence.found_tokens = find_prefix(sequence).tokens;
+  sequence.alone_us = costs_.predict_prompt(sequence.known_tokens - sequence.found_tokens, sequence.found_tokens);
+  sequence.rank = rank_of(sequence.terms, sequence.alone_us, arrivals_++);
+  tenants_.enter(sequence.terms.tenant, sequence.terms.weight);
+  line_up(id, sequences_.emplace(id, std::move(sequence)).first->second);
   return true;
 }
 
@@ -69,9 +73,12 @@ void Scheduler::offer(SequenceId id) {
 }
 
 void Scheduler::remove(SequenceId id) {
-  leave(sequence(id));
+  Sequence& one = sequence(id);
+  note_length(one);
+  leave(one);
   std::erase(running_, id);
-  std::erase(waiting_, id);
+  leave_line(one);
+  tenants_.leave(one.terms.tenant);
   sequences_.erase(id);
 }
 
@@ -83,204 +90,64 @@ void Scheduler::leave(Sequence& sequence) {
   if (sequence.slot >= 0) free_slots_.push_back(std::exchange(sequence.slot, -1));
 }
 
-void Scheduler::give_pages_back(Sequence& sequence) {
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    sequence.pages[g].clear([&](int32_t page) { pools_[g].release(page); });
-  }
-  follow(sequence, PrefixCache::none);
-  sequence.tail_pages = 0;
-  sequence.done_tokens = 0;
-}
-
-/// Entries that the sequence's table must have for `tokens` tokens: behind a window no more than the next step fills.
-int32_t Scheduler::wanted_pages(const Sequence& sequence, size_t group, int32_t tokens) const {
-  const PageTable& table = sequence.pages[group];
-  return table.pages_for(table.has_window() ? std::min(tokens, sequence.done_tokens + limits_.max_tokens) : tokens);
-}
-
-/// Whether the pools can take the sequence to `tokens` and still have `spare` pages each.
-bool Scheduler::fits(const Sequence& sequence, int32_t tokens, int32_t spare) const {
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    const int32_t more = wanted_pages(sequence, g, tokens) - sequence.pages[g].size();
-    if (more > 0 && more + spare > takeable(g)) return false;
-  }
-  return true;
-}
-
-void Scheduler::extend(Sequence& sequence, int32_t tokens) {
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    while (sequence.pages[g].size() < wanted_pages(sequence, g, tokens)) {
-      int32_t page = pools_[g].take();
-      if (page < 0) {
-        const bool evicted = cache_ && cache_->evict(g);
-        INCIPIT_ASSERT(evicted);
-        page = pools_[g].take();
-      }
-      sequence.pages[g].append(page);
-    }
-  }
-}
-
-/// The sequence's full pages end with the node.
-void Scheduler::follow(Sequence& sequence, PrefixCache::Node node) {
-  if (node != PrefixCache::none) cache_->enter(node);
-  if (sequence.tail != PrefixCache::none) cache_->leave(sequence.tail);
-  sequence.tail = node;
-}
-
-/// All but the last token may come from the cache.
-PrefixCache::Match Scheduler::find_prefix(const Sequence& sequence) const {
-  if (!cache_) return {};
-  return cache_->find(sequence.salt, std::span(sequence.tokens).first(static_cast<size_t>(sequence.known_tokens - 1)));
-}
-
-/// Puts the match's full pages into the sequence's tables, in place of its own, which nothing was written to yet.
-void Scheduler::share(Sequence& sequence, const PrefixCache::Match& match) {
-  sequence.done_tokens = match.tokens;
-  if (!cache_) return;
-  const auto count = static_cast<int32_t>(match.path.size());
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    PageTable& table = sequence.pages[g];
-    for (int32_t i = 0; i < count; ++i) {
-      const bool seen = i >= table.first_seen(match.tokens);
-      const int32_t page = seen ? cache_->page(match.path[static_cast<size_t>(i)], g) : -1;
-      const int32_t own = i < table.size() ? table.page(i) : -1;
-      if (page >= 0) pools_[g].share(page);
-      i < table.size() ? table.replace(i, page) : table.append(page);
-      if (own >= 0) pools_[g].release(own);
-    }
-  }
-  follow(sequence, match.path.empty() ? cache_->root(sequence.salt) : match.path.back());
-  sequence.tail_pages = count;
-}
-
-/// Takes the pages behind a shared match, and copies the one that is partly of use.
-void Scheduler::extend_behind(Sequence& sequence, const PrefixCache::Match& match) {
-  std::vector<int32_t> sources;  // taking pages may drop them from the cache; their bytes stay until the step
-  for (size_t g = 0; match.partial != PrefixCache::none && g < pools_.size(); ++g) {
-    sources.push_back(cache_->page(match.partial, g));
-  }
-  extend(sequence, sequence.known_tokens);
-  for (size_t g = 0; g < sources.size(); ++g) {
-    const int32_t target = sequence.pages[g].page(static_cast<int32_t>(match.path.size()));
-    if (target != sources[g]) copies_.push_back({static_cast<int32_t>(g), sources[g], target});
-  }
-}
-
-/// Takes the pages that a sequence starts with, behind what the cache knows of it. False, with nothing taken, when they
-/// are not there.
-bool Scheduler::start(Sequence& sequence, int32_t spare) {
-  const PrefixCache::Match match = find_prefix(sequence);
-  share(sequence, match);
-  if (!fits(sequence, sequence.known_tokens, spare)) {
-    give_pages_back(sequence);
-    return false;
-  }
-  extend_behind(sequence, match);
-  return true;
-}
-
-/// Others may have computed the same beginning while this sequence waited for its first tokens.
-void Scheduler::start_further(Sequence& sequence) {
-  const PrefixCache::Match match = find_prefix(sequence);
-  if (match.tokens <= sequence.done_tokens) return;
-  const auto shared = static_cast<int32_t>(match.path.size());
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    const PageTable& table = sequence.pages[g];
-    const int32_t end = std::min(sequence.known_tokens, match.tokens + limits_.max_tokens);
-    // Pages that are shared now may be among those that could be taken.
-    if (table.has_window() && table.pages_for(end) > table.size() &&
-        table.pages_for(end) - table.first_seen(match.tokens) > takeable(g)) {
-      return;
-    }
-  }
-  INCIPIT_ASSERT(shared >= sequence.tail_pages);
-  share(sequence, match);
-  extend_behind(sequence, match);
-}
-
-/// Puts the pages that are full, and whose tokens are known, into the cache. Where it has the same page already, that
-/// one takes the place of the sequence's own.
-void Scheduler::remember_pages(Sequence& sequence) {
-  if (!cache_ || sequence.tail == PrefixCache::none) return;
-  const int32_t page_tokens = limits_.groups[0].page_tokens;
-  const int32_t known = std::min(sequence.done_tokens, sequence.told_tokens());
-  std::vector<int32_t> pages(pools_.size());
-  for (; (sequence.tail_pages + 1) * page_tokens <= known; ++sequence.tail_pages) {
-    const int32_t index = sequence.tail_pages;
-    const auto tokens =
-        std::span(sequence.tokens).subspan(static_cast<size_t>(index * page_tokens), static_cast<size_t>(page_tokens));
-    for (size_t g = 0; g < pools_.size(); ++g) pages[g] = sequence.pages[g].page(index);
-    const PrefixCache::Node node = cache_->insert(sequence.tail, tokens, pages);
-    for (size_t g = 0; g < pools_.size(); ++g) {
-      const int32_t kept = cache_->page(node, g);
-      if (pages[g] < 0 || kept < 0 || kept == pages[g]) continue;
-      pools_[g].share(kept);
-      sequence.pages[g].replace(index, kept);
-      pools_[g].release(pages[g]);
-    }
-    follow(sequence, node);
-  }
-}
-
-/// The page that is not full: nobody writes to it any more but steps that are scheduled, behind what is remembered.
-void Scheduler::remember_last_page(Sequence& sequence) {
-  if (!cache_ || sequence.tail == PrefixCache::none) return;
-  const int32_t first = sequence.tail_pages * limits_.groups[0].page_tokens;
-  const int32_t count = std::min(sequence.done_tokens, sequence.told_tokens()) - first;
-  if (count <= 0) return;
-  std::vector<int32_t> pages;
-  for (const PageTable& table : sequence.pages) pages.push_back(table.page(sequence.tail_pages));
-  const PrefixCache::Node node = cache_->insert(
-      sequence.tail, std::span(sequence.tokens).subspan(static_cast<size_t>(first), static_cast<size_t>(count)), pages);
-  if (node == PrefixCache::none) return;
-  cache_->enter(node);  // and go when it was left without a page
-  cache_->leave(node);
-}
-
-/// What the steps scheduled so far have left: full pages to remember, pages behind windows to give back.
-void Scheduler::settle() {
-  for (const SequenceId id : running_) {
-    Sequence& one = sequence(id);
-    remember_pages(one);
-    for (size_t g = 0; g < pools_.size(); ++g) {
-      one.pages[g].leave_behind(one.done_tokens, [&](int32_t page) { pools_[g].release(page); });
-    }
-  }
+void Scheduler::note_length(const Sequence& sequence) {
+  constexpr int64_t slowness = 16;
+  const int64_t length = sequence.known_tokens - sequence.prompt_tokens;
+  if (length == 0) return;
+  lengths_ = std::min(lengths_ + 1, slowness);
+  mean_new_tokens_ += (length - mean_new_tokens_) / lengths_;
 }
 
 /// A sequence whose last sample has been scheduled needs nothing more; it stays known until remove().
 void Scheduler::retire_complete() {
   std::erase_if(running_, [&](SequenceId id) {
     Sequence& one = sequence(id);
-    if (one.complete()) leave(one);
-    return one.complete();
+    if (!one.complete()) return false;
+    leave(one);
+    return true;
   });
 }
 
-void Scheduler::preempt_youngest() {
-  const SequenceId id = running_.back();
-  running_.pop_back();
+void Scheduler::preempt(SequenceId id) {
+  std::erase(running_, id);
   Sequence& victim = sequence(id);
   leave(victim);
   victim.decodes = false;
-  waiting_.push_front(id);
+  line_up(id, victim);
 }
 
-/// Takes waiting sequences in, in order, while slots and pages last. Beside others, a newcomer leaves a page for each
-/// of them: one that would be preempted again at once is better left waiting.
-void Scheduler::admit() {
-  while (!waiting_.empty() && !free_slots_.empty()) {
-    Sequence& next = sequence(waiting_.front());
-    // One that was preempted is fed its samples, the newest of which may still be on its way.
-    if (next.told_tokens() < next.known_tokens || !start(next, running())) break;
-    next.slot = free_slots_.back();
-    free_slots_.pop_back();
-    next.starts = true;
-    INCIPIT_ASSERT(running_.empty() || sequence(running_.back()).arrival < next.arrival);
-    running_.push_back(waiting_.front());
-    waiting_.pop_front();
+/// Preempts running sequences of lower priority that rank behind the next prompt, where it lacks a slot or pages.
+void Scheduler::make_room() {
+  if (policy_.in_order || waiting_count_ == 0) return;
+  const SequenceId id = next_prompt(false, true);
+  if (id < 0 || !sequence(id).in_line) return;
+  Sequence& next = sequence(id);
+  while (!running_.empty()) {
+    const Sequence& last = sequence(running_.back());
+    if (last.terms.priority <= next.terms.priority || last.rank < next.rank) return;
+    if (!free_slots_.empty() && start(next, running())) {
+      give_pages_back(next);
+      copies_.clear();
+      return;
+    }
+    preempt(running_.back());
   }
+}
+
+/// Takes a waiting sequence in, if there are a slot and pages. Beside others, a newcomer leaves a page for each of
+/// them: one that would be preempted again at once is better left waiting.
+bool Scheduler::admit(SequenceId id) {
+  Sequence& next = sequence(id);
+  // One that was preempted is fed its samples, the newest of which may still be on its way.
+  if (free_slots_.empty() || next.told_tokens() < next.known_tokens || !start(next, running())) return false;
+  next.slot = free_slots_.back();
+  free_slots_.pop_back();
+  next.starts = true;
+  leave_line(next);
+  const auto place = std::ranges::upper_bound(running_, next.rank, {},
+                                              [&](SequenceId other) -> const Rank& { return sequence(other).rank; });
+  running_.insert(place, id);
+  return true;
 }
 
 void Scheduler::append(SequenceId id, Sequence& sequence, int32_t tokens) {
@@ -293,6 +160,13 @@ void Scheduler::append(SequenceId id, Sequence& sequence, int32_t tokens) {
   entry.samples = sequence.done_tokens + tokens == sequence.known_tokens;
   entry.starts = std::exchange(sequence.starts, false);
   step_.push_back(entry);
+  untold_.back().shares.push_back({sequence.terms.tenant, tokens, sequence.decodes});
+  if (sequence.decodes) {
+    work_.add_decode(sequence.done_tokens);
+  } else {
+    work_.add_chunk(sequence.done_tokens, tokens);
+  }
+  sequence.considered = steps_;
   sequence.done_tokens += tokens;
   if (entry.samples) {
     ++sequence.known_tokens;
@@ -300,53 +174,137 @@ void Scheduler::append(SequenceId id, Sequence& sequence, int32_t tokens) {
   }
 }
 
-void Scheduler::schedule_decodes() {
-  // Victims are the last of running_, so those that already have their entry are safe.
+/// Victims are the last of running_, so those that already have their entry are safe.
+void Scheduler::schedule_decodes(bool batch) {
   for (size_t i = 0; i < running_.size(); ++i) {
     const SequenceId id = running_[i];
     Sequence& one = sequence(id);
-    if (!one.decodes) continue;
+    if (!one.decodes || one.considered == steps_ || one.terms.is_batch() != batch) continue;
+    if (batch && !step_.empty()) {
+      StepWork more = work_;
+      more.add_decode(one.done_tokens);
+      if (more.tokens() > limits_.max_tokens || costs_.predict(more) > bound_) return;
+      if (limits_.prefill_chunk > 0 && more.prompt_tokens > limits_.prefill_chunk) return;
+    }
     const int32_t tokens = one.done_tokens + 1;
-    while (i < running_.size() && !fits(one, tokens, 0)) preempt_youngest();
-    if (i >= running_.size()) break;  // it was itself the youngest
+    while (i < running_.size() && !fits(one, tokens, 0)) preempt(running_.back());
+    if (i >= running_.size()) return;  // it was itself the last
     extend(one, tokens);
     append(id, one, 1);
   }
 }
 
-void Scheduler::schedule_prompts() {
-  int32_t room = limits_.max_tokens - static_cast<int32_t>(step_.size());
-  if (!step_.empty() && limits_.prefill_chunk > 0) room = std::min(room, limits_.prefill_chunk);
-  int32_t chunk = limits_.max_tokens - limits_.max_tokens / 17;
-  for (size_t i = 0; i < running_.size() && room > 0; ++i) {
-    Sequence& one = sequence(running_[i]);
-    if (one.decodes) continue;
-    if (one.starts) start_further(one);
-    const int32_t left = one.known_tokens - one.done_tokens;
-    const int32_t tokens = left <= room ? left : std::min(room, chunk);
-    if (tokens <= 0) continue;
-    // Pages behind a window come back for those ahead, unless others share them.
-    while (!fits(one, one.done_tokens + tokens, 0)) {
-      if (!step_.empty()) return;
-      INCIPIT_ASSERT(i + 1 < running_.size());
-      preempt_youngest();
+/// How long the step may take, now that those have their entry who need not wait.
+int64_t Scheduler::step_limit() const {
+  if (policy_.max_gap_us == 0) return INT64_MAX;
+  return work_.decodes > 0 ? policy_.max_gap_us : 2 * policy_.max_gap_us;
+}
+
+/// Tokens that a prompt gets of the step; 0: it has to wait for the next.
+int32_t Scheduler::chunk_of(const Sequence& sequence) const {
+  const int32_t left = sequence.left_tokens();
+  const int32_t most = left <= room_ ? left : std::min(room_, end_room_);
+  if (most <= 0 || bound_ == INT64_MAX) return std::max(most, 0);
+  const int32_t chunk = affordable_chunk(work_, bound_, sequence.context(), most);
+  const int32_t least = std::min(most, least_chunk);
+  if (chunk >= least) return chunk;
+  const bool first = sequence.terms.is_batch() ? step_.empty() : work_.prompts == 0;
+  return first ? least : 0;
+}
+
+/// The pages that a running prompt needs for its chunk. Pages behind a window come back for those ahead, unless others
+/// share them: then somebody is preempted, perhaps this one. False: there are none in this step.
+bool Scheduler::take_pages(SequenceId id, int32_t tokens) {
+  Sequence& one = sequence(id);
+  while (!fits(one, one.done_tokens + tokens, 0)) {
+    if (!step_.empty()) return false;
+    INCIPIT_ASSERT(running_.size() > 1);
+    const SequenceId victim = running_.back();
+    preempt(victim);
+    if (victim == id) return false;
+  }
+  extend(one, one.done_tokens + tokens);
+  return true;
+}
+
+void Scheduler::schedule_prompts(bool batch) {
+  room_ = std::min(room_, limits_.max_tokens - work_.tokens());
+  if (!step_.empty() && limits_.prefill_chunk > 0) {
+    room_ = std::min(room_, limits_.prefill_chunk - work_.prompt_tokens);
+  }
+  bool admits = !batch || !anybody_waits();
+  while (room_ > 0) {
+    const SequenceId id = next_prompt(batch, admits);
+    if (id < 0) return;
+    Sequence& one = sequence(id);
+    const int64_t before = std::exchange(one.considered, steps_);
+    if (chunk_of(one) == 0) continue;
+    const bool waited = one.in_line;
+    if (waited && !admit(id)) {
+      // Nobody overtakes one that waits for a slot or for pages.
+      one.considered = before;
+      admits = false;
+      continue;
     }
-    extend(one, one.done_tokens + tokens);
-    append(running_[i], one, tokens);
-    room -= tokens;
-    chunk -= tokens;
+    if (one.starts) start_further(one);
+    const int32_t tokens = chunk_of(one);
+    if (tokens == 0) {
+      if (waited) preempt(id);  // less of it was found than when it came, and there is no room for the rest
+      continue;
+    }
+    const size_t others = running_.size();
+    if (!take_pages(id, tokens)) {
+      if (!step_.empty()) return;
+      admits = false;
+      continue;
+    }
+    admits = admits && others == running_.size();
+    append(id, one, tokens);
+    room_ -= tokens;
+    end_room_ -= tokens;
   }
 }
 
 std::span<const ScheduledEntry> Scheduler::schedule() {
+  constexpr size_t most_untold = 8;
+  ++steps_;
   step_.clear();
   copies_.clear();
+  work_ = {};
+  untold_.emplace_back();
   retire_complete();
   settle();
-  schedule_decodes();
-  admit();
-  schedule_prompts();
+  make_room();
+  schedule_decodes(false);
+  bound_ = step_limit();
+  room_ = limits_.max_tokens;
+  end_room_ = limits_.max_tokens - limits_.max_tokens / 17;
+  schedule_prompts(false);
+  schedule_decodes(true);
+  schedule_prompts(true);
+  untold_.back().work = work_;
+  if (step_.empty()) untold_.pop_back();
+  if (untold_.size() > most_untold) untold_.pop_front();
   return step_;
+}
+
+void Scheduler::ran(int64_t us) {
+  INCIPIT_ASSERT(us >= 0);
+  if (untold_.empty()) return;
+  const StepRecord step = std::move(untold_.front());
+  untold_.pop_front();
+  StepWork alone;
+  alone.decodes = step.work.decodes;
+  alone.decode_context = step.work.decode_context;
+  const int64_t predicted = costs_.predict(step.work);
+  int64_t for_decodes = predicted > 0 ? us * std::min(predicted, costs_.predict(alone)) / predicted
+                                      : us * alone.decodes / step.work.tokens();
+  if (step.work.prompt_tokens == 0) for_decodes = us;
+  for (const StepRecord::Share& share : step.shares) {
+    tenants_.charge(share.tenant, share.decodes ? for_decodes / step.work.decodes
+                                                : (us - for_decodes) * share.tokens / step.work.prompt_tokens);
+  }
+  costs_.correct(step.work, us);
 }
 
 }  // namespace incipit

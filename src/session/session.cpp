@@ -1,94 +1,28 @@
 #include "session/session.h"
 
-#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <deque>
 #include <map>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "engine/plan_items.h"
 #include "engine/weight_check.h"
+#include "runtime/step_sizes.h"
+#include "session/check_request.h"
+#include "session/step_timer.h"
 #include "session/stop_text.h"
 #include "text/detokenizer.h"
 
 namespace incipit {
 namespace {
-
-constexpr std::string_view request_name = "request";
-
-void check_range(std::string_view name, double value, bool inside, std::string_view range) {
-  if (!inside) throw Error(request_name, fmt::format("{} is {}", name, value), fmt::format("give {}", range));
-}
-
-void check_sampling(const SamplingParameters& sampling, int32_t vocabulary) {
-  const auto finite = [](float x) { return std::isfinite(x); };
-  check_range("temperature", sampling.temperature, finite(sampling.temperature) && sampling.temperature >= 0,
-              "0 (greedy) or more");
-  check_range("top_k", sampling.top_k, sampling.top_k >= 0, "0 (all) or more");
-  check_range("top_p", sampling.top_p, sampling.top_p > 0 && sampling.top_p <= 1, "more than 0 and at most 1 (all)");
-  check_range("min_p", sampling.min_p, sampling.min_p >= 0 && sampling.min_p <= 1, "0 to 1");
-  check_range("repetition_penalty", sampling.repetition_penalty,
-              finite(sampling.repetition_penalty) && sampling.repetition_penalty > 0, "more than 0 (1: none)");
-  check_range("frequency_penalty", sampling.frequency_penalty, finite(sampling.frequency_penalty), "a finite number");
-  check_range("presence_penalty", sampling.presence_penalty, finite(sampling.presence_penalty), "a finite number");
-  check_range("top_logprobs", sampling.top_logprobs,
-              sampling.top_logprobs >= 0 && sampling.top_logprobs <= max_top_logprobs,
-              fmt::format("0 to {}", max_top_logprobs));
-  check_range("the number of logit biases", sampling.biases,
-              sampling.biases >= 0 && sampling.biases <= SamplingParameters::max_biases,
-              fmt::format("at most {}", SamplingParameters::max_biases));
-  for (int32_t i = 0; i < sampling.biases; ++i) {
-    const int32_t id = sampling.bias_ids[static_cast<size_t>(i)];
-    check_range("a logit bias's token", id, id >= 0 && id < vocabulary, fmt::format("0 to {}", vocabulary - 1));
-    const float value = sampling.bias_values[static_cast<size_t>(i)];
-    check_range("a logit bias", value, finite(value), "a finite number");
-  }
-}
-
-void check_request(const Request& request, const ExecutorLimits& limits, bool has_tokenizer) {
-  if (request.prompt.empty()) throw Error(request_name, "the prompt has no tokens", "give at least one");
-  for (const int32_t id : request.prompt) {
-    if (id < 0 || id >= limits.vocabulary) {
-      throw Error(request_name, fmt::format("token {} is outside the vocabulary", id),
-                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
-    }
-  }
-  if (request.prompt.size() > static_cast<size_t>(limits.max_context)) {
-    throw Error(
-        request_name,
-        fmt::format("the prompt has {} tokens, and the engine's context {}", request.prompt.size(), limits.max_context),
-        "shorten it, or build the engine with a larger --max-context");
-  }
-  if (request.max_new_tokens < 0) {
-    throw Error(request_name, fmt::format("max_new_tokens is {}", request.max_new_tokens), "give 0 (no limit) or more");
-  }
-  if (request.min_new_tokens < 0) {
-    throw Error(request_name, fmt::format("min_new_tokens is {}", request.min_new_tokens), "give 0 (none) or more");
-  }
-  if (!request.stop_texts.empty() && !(has_tokenizer && request.detokenize)) {
-    throw Error(request_name, "stop texts need an engine with a tokenizer", "give stop ids");
-  }
-  for (const int32_t id : request.stop_ids) {
-    if (id < 0 || id >= limits.vocabulary) {
-      throw Error(request_name, fmt::format("the stop token {} is outside the vocabulary", id),
-                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
-    }
-  }
-  for (const std::string& text : request.stop_texts) {
-    if (text.empty()) throw Error(request_name, "a stop text is empty", "leave it out");
-    if (valid_utf8_prefix(text) != text.size()) {
-      throw Error(request_name, "a stop text is not UTF-8", "give whole characters");
-    }
-  }
-  check_sampling(request.sampling, limits.vocabulary);
-}
 
 /// Special tokens are not shown: what a stop text says of them is looked for among the texts that are not.
 StopTextFilter make_stops(const std::vector<std::string>& texts, const Tokenizer* tokenizer) {
@@ -149,11 +83,12 @@ struct PromptChunk {
 /// A submitted step and whose samples it brings, in the order of its rows; and the chunks that are told of.
 struct InFlight {
   Ticket ticket;
+  int64_t submitted_us = 0;
   std::vector<SequenceId> samples;
   std::vector<PromptChunk> chunks;
 };
 
-SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOptions& options) {
+SchedulerLimits make_scheduler_limits(const ExecutorLimits& limits, const SessionOptions& options) {
   SchedulerLimits result;
   result.max_context = limits.max_context;
   result.slots = limits.slots;
@@ -168,7 +103,28 @@ SchedulerLimits scheduler_limits(const ExecutorLimits& limits, const SessionOpti
   return result;
 }
 
+/// Steps to time: where kernels change, but none near another, and none far from the next.
+StepCosts empty_costs(const Engine& engine, const SchedulerLimits& limits) {
+  constexpr int32_t near = 2, far = 4;
+  std::set<int32_t> edges;
+  for (const StepSize& size : step_sizes(engine.plan())) edges.insert(size.tokens);
+  edges.insert(limits.max_tokens);
+  std::vector<int32_t> tokens{1};
+  for (const int32_t edge : edges) {
+    if (edge > limits.max_tokens || (edge < near * tokens.back() && edge != limits.max_tokens)) continue;
+    while (edge >= near * far * tokens.back()) tokens.push_back(far * tokens.back());
+    if (edge > tokens.back()) tokens.push_back(edge);
+  }
+  const int32_t sequences = std::min({limits.slots, limits.max_tokens, limits.max_rows, limits.max_sequences});
+  return StepCosts(std::move(tokens), sequences, limits.max_context);
+}
+
 }  // namespace
+
+int64_t clock_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
 
 std::string_view name_of(FinishReason reason) {
   switch (reason) {
@@ -186,6 +142,8 @@ struct Session::State {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<int32_t> end_ids;
   Executor executor;
+  /// The engine's thread changes the scheduler under this; other threads look at it under this.
+  mutable std::mutex scheduler_mutex;
   Scheduler scheduler;
   /// Steps kept in flight beside the one being prepared. The processor has run a step when submit() returns: waiting
   /// for the next one would only hold its tokens back.
@@ -197,6 +155,8 @@ struct Session::State {
   bool check_wanted;
   bool sampled = false;              // a token has been told
   std::optional<WeightCheck> check;  // from then on
+  int64_t last_step_us = 0;          // when the last step's samples were there
+  std::optional<StepTimer> timer;
 
   // Reused from step to step.
   std::vector<BatchEntry> entries;
@@ -207,7 +167,8 @@ struct Session::State {
       : engine(std::move(from)),
         tokenizer(engine->tokenizer().empty() ? nullptr : Tokenizer::open(engine->tokenizer(), engine)),
         executor(engine, make_device(engine->target(), options.threads), options.executor),
-        scheduler(scheduler_limits(executor.limits(), options)),
+        scheduler(make_scheduler_limits(executor.limits(), options), options.policy,
+                  empty_costs(*engine, make_scheduler_limits(executor.limits(), options))),
         steps_ahead(executor.device().target().backend == Backend::cpu ? 0 : 1),
         check_wanted(options.check_weights) {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
@@ -216,6 +177,7 @@ struct Session::State {
   void schedule(SequenceId id, Live& one);
   void start_forks(Live& parent);
   void remove(SequenceId id, Live& one);
+  SequenceTerms terms_of(const Request& request) const;
   void tell_cancelled();
   bool submit_next();
   void collect_oldest();
@@ -290,7 +252,8 @@ SequenceId Session::submit(Request request, Listener listener) {
 void Session::State::schedule(SequenceId id, Live& one) {
   one.held_by = 0;
   // The executor's pools hold at least one sequence of the full context.
-  INCIPIT_ASSERT(scheduler.add(id, one.request.prompt, one.max_tokens, one.request.cache_salt));
+  const std::lock_guard lock(scheduler_mutex);
+  INCIPIT_ASSERT(scheduler.add(id, one.request.prompt, one.max_tokens, terms_of(one.request)));
 }
 
 /// What others waited for is there, or never will be.
@@ -304,6 +267,7 @@ void Session::State::remove(SequenceId id, Live& one) {
     std::erase(live.at(one.held_by).forks, id);
     one.held_by = 0;
   } else {
+    const std::lock_guard lock(scheduler_mutex);
     scheduler.remove(id);
   }
   start_forks(one);
@@ -358,6 +322,37 @@ void Session::run() {
   }
 }
 
+int64_t Session::predict_first_token(const Request& request, int64_t pending_tokens) const {
+  const std::lock_guard lock(state_->scheduler_mutex);
+  return state_->scheduler.predict_first_token(request.prompt, state_->terms_of(request), pending_tokens);
+}
+
+const SchedulerLimits& Session::scheduler_limits() const { return state_->scheduler.limits(); }
+const StepCosts& Session::costs() const { return state_->scheduler.costs(); }
+
+void Session::set_costs(StepCosts costs) {
+  const std::lock_guard lock(state_->scheduler_mutex);
+  state_->scheduler.set_costs(std::move(costs));
+}
+
+std::optional<int64_t> Session::time_step(const StepCosts::Cell& cell) {
+  State& state = *state_;
+  if (!state.live.empty() || !state.in_flight.empty()) return {};
+  if (!state.timer) state.timer.emplace(state.executor);
+  return state.timer->time(state.scheduler, cell);
+}
+
+SequenceTerms Session::State::terms_of(const Request& request) const {
+  SequenceTerms terms;
+  terms.salt = request.cache_salt;
+  terms.arrival_us = request.arrival_us > 0 ? request.arrival_us : clock_us();
+  terms.first_token_us = request.first_token_us;
+  terms.priority = request.priority;
+  terms.tenant = request.tenant;
+  terms.weight = std::max(1, request.tenant_weight);
+  return terms;
+}
+
 void Session::State::tell_cancelled() {
   for (const SequenceId id : std::exchange(cancelled, {})) {
     const auto node = live.extract(id);
@@ -380,7 +375,11 @@ std::vector<uint32_t> Session::State::mask_of_ends(const Request& request) const
 
 bool Session::State::submit_next() {
   const auto begun = std::chrono::steady_clock::now();
-  const auto scheduled = scheduler.schedule();
+  std::span<const ScheduledEntry> scheduled;
+  {
+    const std::lock_guard lock(scheduler_mutex);
+    scheduled = scheduler.schedule();
+  }
   const auto now = std::chrono::steady_clock::now();
   for (const PageCopy& copy : scheduler.copies()) executor.copy_page(copy.group, copy.from, copy.to);
   if (scheduled.empty()) return false;
@@ -428,11 +427,15 @@ bool Session::State::submit_next() {
   }
   Batch batch;
   batch.entries = entries;
+  step.submitted_us = clock_us();
   step.ticket = executor.submit(batch);
   for (const SequenceId id : step.samples) {
     Live& one = live.at(id);
     if (one.forks.empty()) continue;
-    scheduler.offer(id);
+    {
+      const std::lock_guard lock(scheduler_mutex);
+      scheduler.offer(id);
+    }
     start_forks(one);
   }
   in_flight.push_back(std::move(step));
@@ -445,6 +448,12 @@ void Session::State::collect_oldest() {
   in_flight.pop_front();
   const std::span<const SampledRow> rows = executor.collect(step.ticket);
   INCIPIT_ASSERT(rows.size() == step.samples.size());
+  // A step that was submitted behind another began when that one ended.
+  const int64_t now = clock_us(), began = std::max(step.submitted_us, std::exchange(last_step_us, now));
+  {
+    const std::lock_guard lock(scheduler_mutex);
+    scheduler.ran(now - began);
+  }
   for (const PromptChunk& chunk : step.chunks) tell_chunk(chunk);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!std::isfinite(rows[i].logprob)) check_whole();
@@ -488,7 +497,10 @@ void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
                 "build it with --precision f32, or mend the checkpoint's weights");
   }
   one.tokens.push_back(row.id);
-  scheduler.learn(id, row.id);
+  {
+    const std::lock_guard lock(scheduler_mutex);
+    scheduler.learn(id, row.id);
+  }
   sampled = true;
   TokenEvent event = one.event(id);
   event.token = row;

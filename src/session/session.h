@@ -34,6 +34,13 @@ struct Request {
   uint64_t cache_salt = 0;              // requests of different salts share no cached prefixes
   uint64_t fork_of = 0;        // an earlier request of the same prompt; this one waits for it, and shares its pages
   bool tell_progress = false;  // events say, too, how much of the prompt is done
+
+  // When it should run (SequenceTerms).
+  int32_t priority = 0;        // lower first; from SequenceTerms::batch_priority on: takes what is left
+  int64_t arrival_us = 0;      // of clock_us(); 0: as it is submitted
+  int64_t first_token_us = 0;  // wanted so long after the arrival; 0: as the session's policy has it
+  uint64_t tenant = 0;
+  int32_t tenant_weight = 1;
 };
 
 /// What a step added to a sequence.
@@ -55,6 +62,7 @@ struct SessionOptions {
   int threads = 0;  // of a processor; 0: all available cores
   ExecutorOptions executor;
   int32_t prefill_chunk = 0;  // SchedulerLimits; 0: the engine's largest step
+  SchedulerPolicy policy{.in_order = true};
   /// Prompts start behind what earlier ones have in common with them. Without, every prompt is computed whole.
   bool prefix_cache = true;
   /// Checks the weights beside the steps that follow the first token, and takes none of that one's time.
@@ -66,6 +74,9 @@ struct SessionLoad {
   int32_t waiting = 0, running = 0;  // requests
   double pages_held = 0;             // by sequences: the share of the cache group that has least left
 };
+
+/// The clock of arrivals, in µs.
+int64_t clock_us();
 
 class Session {
  public:
@@ -86,6 +97,18 @@ class Session {
   /// Runs one step, keeping the next one in flight; false when there is nothing left to do. Throws Error when weights
   /// have been found altered: nothing that the session has computed is to be trusted.
   bool step();
+  /// When a request that came now would have its first token, in µs from now, behind `pending_tokens` of prompts that
+  /// were not submitted yet; 0: nothing is known of steps. From any thread.
+  int64_t predict_first_token(const Request& request, int64_t pending_tokens) const;
+
+  // ---- what steps take
+  const SchedulerLimits& scheduler_limits() const;
+  const StepCosts& costs() const;
+  void set_costs(StepCosts costs);
+  /// Times a step of that shape, with pages that nobody uses and no request running; nothing when something runs, or
+  /// when there are not as many pages.
+  std::optional<int64_t> time_step(const StepCosts::Cell& cell);
+
   /// Goes on with the check of the weights, if there is one, for no longer than that. Throws Error as step().
   void finish_check(std::chrono::milliseconds longest);
   /// Steps until nothing is left.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/error.h"
 #include "session/session.h"
@@ -11,10 +12,23 @@ namespace incipit {
 /// A request's number at its source.
 using RequestId = uint64_t;
 
-/// The source has as many requests as it takes.
+/// The source takes no more requests, or not this one: its first token would come too late.
 class Overloaded : public Error {
  public:
   using Error::Error;
+  Overloaded(std::string_view thing, std::string_view fault, std::string_view remedy, int64_t predicted_ms,
+             int64_t retry_ms)
+      : Error(std::move(thing), std::move(fault), std::move(remedy)),
+        predicted_ms_(predicted_ms),
+        retry_ms_(retry_ms) {}
+
+  /// Until the first token, had it been taken; 0 where that is not the reason.
+  int64_t predicted_ms() const { return predicted_ms_; }
+  /// When to ask again.
+  int64_t retry_ms() const { return retry_ms_; }
+
+ private:
+  int64_t predicted_ms_ = 0, retry_ms_ = 1000;
 };
 
 /// All functions may be called from any thread.

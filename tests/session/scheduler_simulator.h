@@ -49,7 +49,7 @@ class Simulator {
   Scheduler& scheduler() { return scheduler_; }
   bool add(SequenceId id, int32_t prompt, int32_t max) { return add(id, count_up(prompt), max); }
   bool add(SequenceId id, const std::vector<int32_t>& prompt, int32_t max, uint64_t salt = 0) {
-    if (!scheduler_.add(id, prompt, max, salt)) return false;
+    if (!scheduler_.add(id, prompt, max, {.salt = salt})) return false;
     const auto tokens = static_cast<int32_t>(prompt.size());
     sequences_[id] = {tokens, tokens, max, 0, -1, false, salt, prompt};
     return true;

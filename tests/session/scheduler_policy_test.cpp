@@ -1,0 +1,245 @@
+// Who comes first, and how much of a step a prompt gets: with costs that are known exactly.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "scheduler_simulator.h"
+#include "session/scheduler.h"
+
+namespace incipit {
+namespace {
+
+constexpr int64_t step_us = 1000, token_us = 100;
+
+StepCosts exact_costs(int32_t most_tokens, int32_t sequences) {
+  StepCosts costs({1, most_tokens}, sequences, 4096);
+  for (const StepCosts::Cell& cell : costs.cells()) costs.set(cell, step_us + token_us * cell.tokens);
+  return costs;
+}
+
+SchedulerLimits roomy_limits() {
+  SchedulerLimits limits;
+  limits.max_context = 4096;
+  limits.slots = limits.max_rows = limits.max_sequences = 4;
+  limits.max_tokens = 512;
+  limits.groups = {{16, 0, 4096}};
+  return limits;
+}
+
+/// A machine that takes as long as it is said to.
+class Machine {
+ public:
+  explicit Machine(const SchedulerPolicy& policy, const SchedulerLimits& limits = roomy_limits())
+      : scheduler(limits, policy, exact_costs(limits.max_tokens, limits.slots)) {}
+
+  SequenceId add(int32_t prompt, int32_t new_tokens, SequenceTerms terms = {}) {
+    terms.arrival_us = now;
+    const SequenceId id = next_++;
+    EXPECT_TRUE(scheduler.add(id, count_up(prompt), prompt + new_tokens, terms));
+    left_[id] = new_tokens;
+    arrivals_[id] = now;
+    return id;
+  }
+  /// A step; its tokens by sequence.
+  std::map<SequenceId, int32_t> step() {
+    const auto entries = scheduler.schedule();
+    std::map<SequenceId, int32_t> tokens;
+    std::vector<SequenceId> samples;
+    for (const ScheduledEntry& entry : entries) {
+      tokens[entry.id] = entry.tokens;
+      if (entry.samples) samples.push_back(entry.id);
+    }
+    if (tokens.empty()) return tokens;
+    last_us = scheduler.costs().predict(scheduler.work());
+    now += last_us;
+    scheduler.ran(last_us);
+    for (const SequenceId id : samples) {
+      scheduler.learn(id, 1);
+      first_tokens.try_emplace(id, now - arrivals_[id]);
+      if (--left_[id] == 0) scheduler.remove(id);
+    }
+    return tokens;
+  }
+  int32_t left(SequenceId id) const { return left_.at(id); }
+  void run_until_first_token(SequenceId id) {
+    for (int i = 0; i < 10'000 && !first_tokens.contains(id); ++i) step();
+  }
+
+  Scheduler scheduler;
+  int64_t now = 1'000'000, last_us = 0;
+  std::map<SequenceId, int64_t> first_tokens;  // after the arrival
+
+ private:
+  SequenceId next_ = 1;
+  std::map<SequenceId, int32_t> left_;
+  std::map<SequenceId, int64_t> arrivals_;
+};
+
+TEST(SchedulerPolicy, ChunksKeepStreamsWithinTheGap) {
+  Machine machine({.max_gap_us = 10'000});
+  const SequenceId stream = machine.add(8, 1000);
+  machine.step();
+  const SequenceId prompt = machine.add(300, 4);
+  std::vector<int32_t> chunks;
+  while (!machine.first_tokens.contains(prompt)) {
+    const auto tokens = machine.step();
+    EXPECT_EQ(tokens.at(stream), 1);
+    EXPECT_LE(machine.last_us, 10'000);
+    chunks.push_back(tokens.at(prompt));
+  }
+  EXPECT_EQ(chunks, (std::vector<int32_t>{89, 89, 89, 33}));
+}
+
+TEST(SchedulerPolicy, AGapThatNoStepKeepsGivesAPromptTheLeastChunk) {
+  Machine machine({.max_gap_us = 500});
+  const SequenceId stream = machine.add(8, 1000);
+  machine.step();
+  const SequenceId prompt = machine.add(40, 4);
+  for (const int32_t chunk : {16, 16, 8}) {
+    const auto tokens = machine.step();
+    EXPECT_EQ(tokens.at(stream), 1);
+    EXPECT_EQ(tokens.at(prompt), chunk);
+  }
+}
+
+TEST(SchedulerPolicy, WithoutStreamsAStepTakesTwiceTheGap) {
+  Machine machine({.max_gap_us = 10'000});
+  const SequenceId prompt = machine.add(300, 4);
+  EXPECT_EQ(machine.step().at(prompt), 190);
+}
+
+TEST(SchedulerPolicy, AShortPromptGoesBeforeLongOnesUntilTheirTimeHasCome) {
+  Machine machine({.max_gap_us = 10'000});
+  std::vector<SequenceId> longs;
+  for (int i = 0; i < 3; ++i) longs.push_back(machine.add(3000, 1));
+  machine.step();
+  const SequenceId quick = machine.add(20, 1);
+  machine.run_until_first_token(quick);
+  EXPECT_LE(machine.first_tokens.at(quick), 2 * 20'000);
+  // A stream of short prompts that fills the machine does not keep the long ones from their deadline for ever.
+  while (!machine.first_tokens.contains(longs[2])) {
+    for (int i = 0; i < 3; ++i) machine.add(50, 1);
+    machine.step();
+    ASSERT_LT(machine.now, 60'000'000) << "a long prompt starves";
+  }
+  EXPECT_LE(machine.first_tokens.at(longs[0]), 10 * 320'000);
+}
+
+TEST(SchedulerPolicy, InOrderIsInOrder) {
+  Machine machine({.in_order = true});
+  const SequenceId first = machine.add(2000, 1);
+  const SequenceId quick = machine.add(100, 1, {.first_token_us = 1, .priority = -5});
+  machine.run_until_first_token(quick);
+  EXPECT_TRUE(machine.first_tokens.contains(first));
+}
+
+TEST(SchedulerPolicy, ADeadlineOfItsOwnComesFirst) {
+  Machine machine({.max_gap_us = 10'000});
+  machine.add(3000, 1);
+  machine.add(1000, 1);
+  const SequenceId urgent = machine.add(1000, 1, {.first_token_us = 200'000});
+  machine.run_until_first_token(urgent);
+  EXPECT_LE(machine.first_tokens.at(urgent), 200'000);
+}
+
+TEST(SchedulerPolicy, PriorityTakesASlotAndWhoLostItComesBack) {
+  Machine machine({.max_gap_us = 10'000});
+  std::vector<SequenceId> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(machine.add(8, 400, {.priority = 2}));
+  while (machine.first_tokens.size() < 4) machine.step();
+  const SequenceId important = machine.add(50, 1, {.priority = 1});
+  machine.step();
+  EXPECT_TRUE(machine.first_tokens.contains(important));
+  EXPECT_EQ(machine.step().size(), 4U) << "the last of them is back";
+  const SequenceId equal = machine.add(50, 1, {.priority = 2});
+  for (int i = 0; i < 20; ++i) machine.step();
+  EXPECT_FALSE(machine.first_tokens.contains(equal)) << "nobody gives way to an equal";
+}
+
+TEST(SchedulerPolicy, WhoWasPreemptedIsNotPreemptedForEver) {
+  Machine machine({.max_gap_us = 10'000});
+  const SequenceId low = machine.add(8, 200, {.priority = 1});
+  machine.step();
+  // More than the machine can do, of a higher priority.
+  while (machine.now < 40'000'000 && machine.left(low) > 0) {
+    if (machine.scheduler.waiting() < 50) machine.add(40, 20);
+    machine.step();
+  }
+  EXPECT_EQ(machine.left(low), 0) << "it runs, whoever has come since";
+}
+
+TEST(SchedulerPolicy, TheBatchClassTakesWhatIsLeft) {
+  Machine machine({.max_gap_us = 5'000});
+  constexpr int32_t batch = SequenceTerms::batch_priority;
+  for (int i = 0; i < 4; ++i) machine.add(100, 1000, {.priority = batch});
+  while (machine.first_tokens.size() < 4) machine.step();
+  const int64_t begun = machine.now;
+  const SequenceId prompt = machine.add(300, 5);
+  machine.run_until_first_token(prompt);
+  EXPECT_LE(machine.now - begun, 300 * token_us + 10 * step_us) << "a slot at once, and steps to itself";
+  int32_t in_steps = 0;
+  for (int i = 0; i < 3; ++i) in_steps += static_cast<int32_t>(machine.step().size());
+  EXPECT_EQ(in_steps, 3 * 4) << "beside a stream, steps have room for three of them";
+}
+
+TEST(SchedulerPolicy, TenantsHaveTheirShareOfTheTime) {
+  Machine machine({.max_gap_us = 20'000});
+  const auto terms_of = [](uint64_t tenant, int32_t weight) {
+    SequenceTerms terms;
+    terms.tenant = tenant;
+    terms.weight = weight;
+    return terms;
+  };
+  // One asks for much that is long, another for what is short; the third has twice their weight.
+  std::map<SequenceId, uint64_t> owner;
+  std::map<uint64_t, int64_t> waiting, tokens;
+  while (machine.now < 60'000'000) {
+    for (const auto& [tenant, prompt, weight] : {std::tuple(1, 900, 1), std::tuple(2, 60, 1), std::tuple(3, 300, 2)}) {
+      while (waiting[static_cast<uint64_t>(tenant)] < 30) {
+        const SequenceId id = machine.add(prompt, 1, terms_of(static_cast<uint64_t>(tenant), weight));
+        owner[id] = static_cast<uint64_t>(tenant);
+        ++waiting[static_cast<uint64_t>(tenant)];
+      }
+    }
+    const size_t before = machine.first_tokens.size();
+    for (const auto& [id, count] : machine.step()) tokens[owner.at(id)] += count;
+    if (machine.first_tokens.size() == before) continue;
+    for (auto& [tenant, count] : waiting) count = 0;
+    for (const auto& [id, tenant] : owner) waiting[tenant] += !machine.first_tokens.contains(id);
+    std::erase_if(owner, [&](const auto& entry) { return machine.first_tokens.contains(entry.first); });
+  }
+  const auto share = [&](uint64_t tenant) { return static_cast<double>(tokens.at(tenant)); };
+  EXPECT_LT(share(1) / share(2), 2);
+  EXPECT_LT(share(2) / share(1), 2);
+  EXPECT_LT(share(3) / (2 * share(1)), 2);
+  EXPECT_LT(2 * share(1) / share(3), 2);
+}
+
+TEST(SchedulerPolicy, PredictsFirstTokens) {
+  Machine machine({.max_gap_us = 10'000});
+  const auto predict = [&](int32_t prompt) {
+    SequenceTerms terms;
+    terms.arrival_us = machine.now;
+    return machine.scheduler.predict_first_token(count_up(prompt), terms);
+  };
+  EXPECT_NEAR(static_cast<double>(predict(300)), 2 * step_us + 300 * token_us, 2 * step_us);
+  machine.add(8, 1000);
+  machine.step();
+  for (const int32_t tokens : {2000, 300, 40}) {
+    const int64_t predicted = predict(tokens);
+    const SequenceId id = machine.add(tokens, 1);
+    machine.run_until_first_token(id);
+    EXPECT_NEAR(static_cast<double>(predicted), static_cast<double>(machine.first_tokens.at(id)),
+                0.1 * static_cast<double>(predicted));
+  }
+  for (int i = 0; i < 20; ++i) machine.add(1000, 1);
+  const int64_t predicted = predict(1000);
+  const SequenceId last = machine.add(1000, 1);
+  machine.run_until_first_token(last);
+  EXPECT_NEAR(static_cast<double>(predicted), static_cast<double>(machine.first_tokens.at(last)),
+              0.2 * static_cast<double>(predicted));
+}
+
+}  // namespace
+}  // namespace incipit
