@@ -73,8 +73,8 @@ std::string readable_seconds(double seconds) {
   return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
 }
 
-std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use) {
-  GatewayOptions options;
+std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use,
+                                      GatewayOptions options) {
   SessionOptions& session = options.session;
   session.threads = threads;
   session.executor.profile = use == GatewayUse::profile;

@@ -28,7 +28,8 @@ std::string readable_seconds(double seconds);
 /// may use the executor alone. `profile` times every step. The weights are checked behind the first token for `serve`,
 /// and before anything is computed for `serve_checked`, `measure` and `evaluate`, whose results are kept.
 enum class GatewayUse : uint8_t { serve, serve_checked, measure, evaluate, profile };
-std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use);
+std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use,
+                                      GatewayOptions options = {});
 /// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
 void check_weights(const Engine& engine);
 /// Gives the check behind the first token some time to end: all it needs, for engines that are not large.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "measure/readiness.h"
+#include "measure/step_costs_keeper.h"
 #include "server/server.h"
 
 namespace incipit::cli {
@@ -29,6 +31,7 @@ struct ServeOptions {
   std::filesystem::path keys;
   std::vector<std::string> hosts, origins;
   int32_t most_requests = 256, most_connections = 1024, drain_seconds = 30;
+  int32_t max_gap_ms = 50, max_ttft_ms = 0;
   std::string body_size = "4M";
   std::filesystem::path access_log;
   std::string on_regression = "warn";
@@ -54,15 +57,20 @@ NamedEngine named_engine(const std::string& argument) {
   return named;
 }
 
-/// An engine's model, and the way to the engine.
+/// An engine's model, the way to the engine, and what its steps take.
 struct OpenedEngine {
   std::filesystem::path path;
   std::shared_ptr<Gateway> gateway;
   std::shared_ptr<const ServedModel> model;
+  std::unique_ptr<StepCostsKeeper> costs;  // goes before the gateway
 };
 
 /// Every engine once, by whatever names.
 std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& models) {
+  constexpr auto before_ready = std::chrono::milliseconds(50);
+  GatewayOptions gateway_options;
+  gateway_options.session.policy = {.max_gap_us = int64_t{1000} * options.max_gap_ms};
+  gateway_options.most_first_token_us = int64_t{1000} * options.max_ttft_ms;
   std::vector<OpenedEngine> engines;
   for (const std::string& argument : options.engines) {
     const NamedEngine named = named_engine(argument);
@@ -74,8 +82,10 @@ std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& m
     if (missing) path = named.path;
     auto opened = std::ranges::find(engines, path, &OpenedEngine::path);
     if (opened == engines.end()) {
-      std::shared_ptr<Gateway> gateway = open_gateway(named.path, options.threads, GatewayUse::serve);
-      opened = engines.insert(opened, {path, gateway, served_model(named.name, gateway)});
+      std::shared_ptr<Gateway> gateway = open_gateway(named.path, options.threads, GatewayUse::serve, gateway_options);
+      opened = engines.insert(opened, {path, gateway, served_model(named.name, gateway), nullptr});
+      opened->costs = std::make_unique<StepCostsKeeper>(*gateway);
+      opened->costs->measure_for(before_ready);
       opened->model->health->ready = false;
     }
     models.set(named.name, opened->model);
@@ -141,7 +151,7 @@ int serve(const ServeOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
   const auto models = std::make_shared<ModelTable>();
-  const std::vector<OpenedEngine> engines = open_models(options, *models);
+  std::vector<OpenedEngine> engines = open_models(options, *models);
   progress.finish();
   server.log = open_log(options);
   Server running(server, models);
@@ -154,6 +164,7 @@ int serve(const ServeOptions& options) {
   constexpr auto patience = std::chrono::milliseconds(50);  // between looks for a signal
   for (; !interrupted(); std::this_thread::sleep_for(patience)) {
     if (server.log && take_hangup()) server.log->reopen();
+    for (const OpenedEngine& engine : engines) engine.costs->measure_step();
   }
   tell("stopping: what was begun is answered; once more ends it at once");
   running.drain(std::chrono::seconds(options.drain_seconds));
@@ -181,6 +192,16 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--max-requests", options->most_requests, "Requests at once; more are refused with status 429")
       ->transform(integer_in<int32_t>(1, 1 << 16))
       ->capture_default_str();
+  command
+      ->add_option("--max-gap", options->max_gap_ms,
+                   "Milliseconds that a running stream waits for its next token while prompts are computed, or one "
+                   "smallest step; 0: without a bound")
+      ->transform(integer_from(0))
+      ->capture_default_str();
+  command
+      ->add_option("--max-ttft", options->max_ttft_ms,
+                   "Milliseconds: requests whose first token is predicted to come later are refused with status 429")
+      ->transform(integer_from(1));
   command->add_option("--max-connections", options->most_connections, "Connections at once")
       ->transform(integer_in<int32_t>(1, 1 << 16))
       ->capture_default_str();

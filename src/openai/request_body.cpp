@@ -214,6 +214,9 @@ RequestBody read_request_body(const object& body, bool chat, const BodyContext& 
   }
   read.request.ignore_end = fields::flag(body, "ignore_eos", false);
   read.request.cache_salt = read_salt(body);
+  if (const value* priority = given(body, "priority")) {
+    read.request.priority = static_cast<int32_t>(fields::integer_of(*priority, "priority", INT32_MIN, INT32_MAX));
+  }
   read.return_token_ids = fields::flag(body, "return_token_ids", false);
   if (const value* n = given(body, "n")) {
     read.n = static_cast<int32_t>(fields::integer_of(*n, "n", 1, most_choices));

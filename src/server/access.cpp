@@ -1,8 +1,10 @@
 #include "server/access.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <span>
 #include <sstream>
 
@@ -21,6 +23,9 @@ bool is_same_secret(std::string_view given, std::string_view key) {
   }
   return difference == 0;
 }
+
+/// Never 0.
+uint64_t number_of_text(std::string_view text) { return digest_of(std::as_bytes(std::span(text))).low_bits() | 1; }
 
 /// "localhost" of "localhost:8000", "::1" of "[::1]:8000".
 std::string name_of_host(std::string_view host) {
@@ -42,17 +47,41 @@ ApiKeys ApiKeys::read(const std::filesystem::path& path) {
     if (!line.empty() && !line.starts_with('#')) keys.push_back(line);
   }
   if (keys.empty()) throw Error(path.string(), "it has no keys", "give one a line");
-  return ApiKeys(std::move(keys));
+  try {
+    return ApiKeys(keys);
+  } catch (const Error& error) {
+    throw Error(path.string(), error.what());
+  }
 }
 
-std::optional<uint64_t> ApiKeys::accept(std::string_view authorization) const {
+ApiKeys::ApiKeys(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) {
+    std::istringstream words(line);
+    std::string name, weight, more;
+    Key& key = keys_.emplace_back();
+    words >> key.secret >> name >> weight >> more;
+    key.caller.key = number_of_text(key.secret);
+    key.caller.tenant = name.empty() ? key.caller.key : number_of_text(name);
+    if (weight.empty()) continue;
+    const auto [end, error] = std::from_chars(weight.data(), weight.data() + weight.size(), key.caller.weight);
+    if (error != std::errc() || end != weight.data() + weight.size() || !more.empty() || key.caller.weight < 1 ||
+        key.caller.weight > most_weight) {
+      throw Error(fmt::format("the key of '{}'", name), "what follows the name is no weight",
+                  fmt::format("give KEY, KEY NAME or KEY NAME WEIGHT, a weight of 1 to {}", most_weight));
+    }
+  }
+}
+
+std::optional<Caller> ApiKeys::accept(std::string_view authorization) const {
   constexpr std::string_view scheme = "Bearer ";
   if (!authorization.starts_with(scheme)) return {};
   authorization.remove_prefix(scheme.size());
-  bool found = false;
-  for (const std::string& key : keys_) found |= is_same_secret(authorization, key);
-  if (!found) return {};
-  return digest_of(std::as_bytes(std::span(authorization))).low_bits() | 1;
+  const Key* found = nullptr;
+  for (const Key& key : keys_) {
+    if (is_same_secret(authorization, key.secret)) found = &key;
+  }
+  if (found == nullptr) return {};
+  return found->caller;
 }
 
 bool is_allowed_host(std::string_view host, const std::vector<std::string>& allowed) {

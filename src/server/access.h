@@ -10,22 +10,36 @@
 
 namespace incipit {
 
+/// Who calls. All are 0 and 1 where no key is asked for.
+struct Caller {
+  uint64_t key = 0;     // a number that tells its API key from others
+  uint64_t tenant = 0;  // whose key it is: keys of one name share the engine's time
+  int32_t weight = 1;   // the tenant's
+};
+
 /// API keys, compared in a time that depends on no key's contents.
 class ApiKeys {
  public:
   ApiKeys() = default;
-  explicit ApiKeys(std::vector<std::string> keys) : keys_(std::move(keys)) {}
-  /// One key a line; empty lines and those that begin with # are passed over. Throws Error for a file that cannot be
-  /// read or has none.
+  /// "KEY [name [weight]]" each: of keys without a name each is a tenant of its own, of weight 1. Throws Error for a
+  /// weight that is none.
+  explicit ApiKeys(const std::vector<std::string>& lines);
+  /// One a line; empty lines and those that begin with # are passed over. Throws Error for a file that cannot be read
+  /// or has none.
   static ApiKeys read(const std::filesystem::path& path);
 
   bool empty() const { return keys_.empty(); }
-  /// The key that the header's value, "Bearer KEY", has, as a number that tells it from others; nothing where it is
-  /// none of these. Never 0.
-  std::optional<uint64_t> accept(std::string_view authorization) const;
+  /// Whose the key is that the header's value, "Bearer KEY", has; nothing where it is none of these.
+  std::optional<Caller> accept(std::string_view authorization) const;
+
+  static constexpr int32_t most_weight = 1000;
 
  private:
-  std::vector<std::string> keys_;
+  struct Key {
+    std::string secret;
+    Caller caller;
+  };
+  std::vector<Key> keys_;
 };
 
 /// A page of another site reaches a server at an address of ours by a name of its own that leads there (DNS rebinding),

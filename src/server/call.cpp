@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
 
@@ -50,11 +51,14 @@ void Call::respond(const boost::json::value& body, std::vector<HttpHeader> more)
 void Call::fail(const ApiError& error) {
   HttpResponse response{error.status, {{"content-type", "application/json"}}, boost::json::serialize(body_of(error))};
   // What clients of the API obey, the most exact one first.
-  if (error.retry_after > 0) {
-    response.headers.push_back({"retry-after-ms", fmt::format("{}", 1000 * error.retry_after)});
-    response.headers.push_back({"retry-after", fmt::format("{}", error.retry_after)});
+  if (error.retry_ms > 0) {
+    constexpr int64_t longest = 60;  // seconds: what clients obey
+    response.headers.push_back({"retry-after-ms", fmt::format("{}", error.retry_ms)});
+    response.headers.push_back({"retry-after", fmt::format("{}", std::min(longest, (error.retry_ms + 999) / 1000))});
   }
-  if (error.status >= 400) response.headers.push_back({"x-should-retry", error.retry_after > 0 ? "true" : "false"});
+  if (error.predicted_ms > 0)
+    response.headers.push_back({"x-predicted-ttft-ms", fmt::format("{}", error.predicted_ms)});
+  if (error.status >= 400) response.headers.push_back({"x-should-retry", error.retry_ms > 0 ? "true" : "false"});
   respond_with(std::move(response));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "openai/bad_request.h"
+#include "server/access.h"
 #include "server/access_log.h"
 #include "server/http.h"
 
@@ -21,7 +22,8 @@ struct ApiError {
   std::string message;
   std::string type = "server_error";
   std::string parameter = {}, code = {};
-  int retry_after = 0;  // seconds; 0: asking again is of no use
+  int64_t retry_ms = 0;      // when to ask again; 0: asking again is of no use
+  int64_t predicted_ms = 0;  // when the first token would come, where that is the reason
 };
 
 ApiError api_error(const BadRequest& fault);
@@ -39,9 +41,9 @@ class Call {
   const HttpRequest& request() const { return exchange_->request(); }
   Exchange& exchange() { return *exchange_; }
   const std::string& request_id() const { return request_id_; }
-  /// Whose request it is: ApiKeys' number of its key; 0 where none is asked for.
-  uint64_t tenant() const { return tenant_; }
-  void set_tenant(uint64_t tenant) { tenant_ = tenant; }
+  /// Whose request it is.
+  const Caller& caller() const { return caller_; }
+  void set_caller(const Caller& caller) { caller_ = caller; }
   /// What the access log says of it, beside its status. Of whoever has the call last.
   AccessRecord& record() { return record_; }
   /// The client did not wait for the end of its answer.
@@ -62,7 +64,7 @@ class Call {
   std::shared_ptr<AccessLog> log_;
   AccessRecord record_;
   std::atomic<int> status_{0};  // of the answer; 0: none yet
-  uint64_t tenant_ = 0;
+  Caller caller_;
   std::vector<HttpHeader> headers_;
 };
 

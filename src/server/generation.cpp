@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -22,17 +23,34 @@ std::string stage_of(std::string_view name, std::chrono::nanoseconds time) {
   return fmt::format("{};dur={:.3f}", name, std::chrono::duration<double, std::milli>(time).count());
 }
 
+/// After how many µs at most a client wants its first token: by our header's name, or that of Kubernetes' inference
+/// gateway. 0: it does not say.
+int64_t first_token_deadline(const HttpRequest& request) {
+  for (const char* const name : {"x-ttft-deadline-ms", "x-llm-d-slo-ttft-ms"}) {
+    const std::string* given = request.header(name);
+    if (given == nullptr) continue;
+    double ms = 0;
+    const auto [end, error] = std::from_chars(given->data(), given->data() + given->size(), ms);
+    constexpr double most = 1e9;
+    if (error != std::errc() || end != given->data() + given->size() || !(ms > 0) || ms > most) {
+      throw BadRequest(name, fmt::format("'{}' must be a number of milliseconds above 0", name));
+    }
+    return std::max<int64_t>(1, static_cast<int64_t>(ms * 1000));
+  }
+  return 0;
+}
+
 }  // namespace
 
 void Generation::start(std::shared_ptr<Services> services, std::shared_ptr<Call> call, bool chat) {
   if (services->draining()) {
-    call->fail({503, "the server is stopping", "server_error", "", "stopping", 1});
+    call->fail({503, "the server is stopping", "server_error", "", "stopping", 1000});
     return;
   }
   std::shared_ptr<void> admission = services->admit();
   if (!admission) {
     call->fail({429, fmt::format("the server has {} requests, and takes no more", services->most_requests()),
-                "rate_limit_error", "", "overloaded", 1});
+                "rate_limit_error", "", "overloaded", 1000});
     return;
   }
   const auto one = std::make_shared<Generation>(services, call, chat, std::move(admission));
@@ -72,7 +90,8 @@ void Generation::prepare() {
   } catch (const BadRequest& fault) {
     call_->fail(api_error(fault));
   } catch (const Overloaded& error) {
-    call_->fail({429, error.fault(), "rate_limit_error", "", "overloaded", 1});
+    call_->fail({429, error.fault(), "rate_limit_error", "", error.predicted_ms() > 0 ? "ttft_exceeded" : "overloaded",
+                 error.retry_ms(), error.predicted_ms()});
   } catch (const Error& error) {
     call_->fail({400, error.what(), "invalid_request_error"});  // an id outside the vocabulary, an empty prompt …
   } catch (const std::exception& error) {
@@ -100,7 +119,10 @@ void Generation::read_body() {
   body_ = read_request_body(fields, chat_, context);
   if (body_.model.empty()) body_.model = model_->name;
   // What one key's prompts have left in the cache, another's would find out by its time.
-  body_.request.cache_salt += 0x9e3779b97f4a7c15u * call_->tenant();
+  body_.request.cache_salt += 0x9e3779b97f4a7c15u * call_->caller().key;
+  body_.request.tenant = call_->caller().tenant;
+  body_.request.tenant_weight = call_->caller().weight;
+  body_.request.first_token_us = first_token_deadline(call_->request());
   for (const std::vector<int32_t>& prompt : body_.prompts) {
     if (prompt.size() <= static_cast<size_t>(model_->max_context)) continue;
     throw BadRequest(
@@ -216,7 +238,7 @@ void Generation::answer_whole() {
 ApiError Generation::fault_of(FinishReason finish, const std::string& failure) const {
   if (finish == FinishReason::failed) return {500, failure};
   if (services_->draining())
-    return {503, "the server stopped before the answer's end", "server_error", "", "stopping", 1};
+    return {503, "the server stopped before the answer's end", "server_error", "", "stopping", 1000};
   return {400, "the connection's other side was ended before the answer: keep it open", "invalid_request_error", "",
           "cancelled"};
 }

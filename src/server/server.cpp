@@ -111,7 +111,7 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
   } else if (const bool open = found.route->guard == Guard::open || options_.keys.empty(); open) {
     found.route->endpoint({services_, call, found.rest});
   } else if (const auto key = options_.keys.accept(authorization == nullptr ? "" : *authorization); key) {
-    call->set_tenant(*key);
+    call->set_caller(*key);
     found.route->endpoint({services_, call, found.rest});
   } else {
     refuse(401, "a valid API key is needed: 'Authorization: Bearer KEY'", "invalid_api_key");

@@ -297,6 +297,40 @@ TEST(Api, RefusesBeforeAnythingIsStreamed) {
   EXPECT_EQ(served.source->requests(), 0U);
 }
 
+TEST(Api, TellsTheSchedulerOfPriorityTenantAndDeadline) {
+  ServerOptions options;
+  options.keys = ApiKeys({"first team 2"});
+  const ScriptedServer served(options);
+  RequestId last = 0;
+  const auto asked = [&](const object& more, const std::string& headers) {
+    RawClient client = served.connect();
+    object body = more;
+    body["prompt"] = array{1};
+    client.post(completions, body, "Authorization: Bearer first\r\n" + headers);
+    Request request = served.source->wait_for(++last);
+    served.source->say(last, "x", FinishReason::stop);
+    EXPECT_EQ(client.read().status, 200);
+    return request;
+  };
+  const Request plain = asked({}, "");
+  EXPECT_EQ(plain.priority, 0);
+  EXPECT_EQ(plain.first_token_us, 0);
+  EXPECT_EQ(plain.tenant_weight, 2);
+  EXPECT_NE(plain.tenant, 0U);
+  EXPECT_EQ(asked({{"priority", -3}}, "").priority, -3);
+  EXPECT_EQ(asked({}, "x-ttft-deadline-ms: 250\r\n").first_token_us, 250'000);
+  EXPECT_EQ(asked({}, "x-llm-d-slo-ttft-ms: 0.5\r\n").first_token_us, 500);
+  for (const std::string bad : {"0", "-1", "soon", "1e99", "5ms"}) {
+    const RawResponse refused = served.ask("POST", completions, R"({"prompt": [1]})",
+                                           "Authorization: Bearer first\r\nx-ttft-deadline-ms: " + bad + "\r\n");
+    EXPECT_EQ(refused.status, 400) << bad;
+    EXPECT_EQ(refused.error_parameter(), "x-ttft-deadline-ms");
+  }
+  EXPECT_EQ(served.ask("POST", completions, R"({"prompt": [1], "priority": "high"})", "Authorization: Bearer first\r\n")
+                .error_parameter(),
+            "priority");
+}
+
 TEST(Api, RefusesWhatIsTooMuchAndSaysWhenToAskAgain) {
   ServerOptions options;
   options.most_requests = 1;
@@ -313,6 +347,15 @@ TEST(Api, RefusesWhatIsTooMuchAndSaysWhenToAskAgain) {
   served.source->set_full(true);
   expect_refused();
   served.source->set_full(false);
+  served.source->set_late(true);
+  const RawResponse late = served.ask("POST", completions, body);
+  EXPECT_EQ(late.status, 429);
+  EXPECT_EQ(late.error_code(), "ttft_exceeded");
+  EXPECT_EQ(late.headers.at("retry-after-ms"), "61234");
+  EXPECT_EQ(late.headers.at("retry-after"), "60") << "what clients obey";
+  EXPECT_EQ(late.headers.at("x-predicted-ttft-ms"), "70000");
+  EXPECT_EQ(late.headers.at("x-should-retry"), "true");
+  served.source->set_late(false);
   RawClient client = served.connect();
   client.post(completions, {{"prompt", "x"}});
   served.source->wait_for(1);

@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <optional>
 #include <thread>
 
+#include "measure/step_costs_keeper.h"
 #include "raw_client.h"
 #include "server/server.h"
 #include "session/golden.h"
@@ -65,6 +69,53 @@ TEST(EngineServer, SaysWhatTheModelSays) {
   const RawResponse outside = served.post({{"prompt", array{1 << 20}}});
   EXPECT_EQ(outside.status, 400);
   EXPECT_THAT(outside.body, testing::HasSubstr("is outside the vocabulary"));
+}
+
+TEST(EngineServer, RefusesWhoseFirstTokenWouldComeTooLate) {
+  const EngineServer served;
+  StepCostsKeeper keeper(*served.gateway);
+  while (!keeper.complete()) keeper.measure_step();
+  const auto status_of = [&](const std::string& deadline) {
+    RawClient client(served.server->port());
+    client.post("/v1/completions", {{"prompt", array{1, 2, 3}}, {"max_tokens", 1}, {"return_token_ids", true}},
+                "x-ttft-deadline-ms: " + deadline + "\r\n");
+    const RawResponse answer = client.read();
+    EXPECT_EQ(answer.headers.contains("retry-after-ms"), answer.status == 429);
+    return answer.status;
+  };
+  EXPECT_EQ(status_of("0.001"), 429);
+  EXPECT_EQ(status_of("600000"), 200);
+}
+
+TEST(EngineServer, KeepsWhatStepsTakeBesideTheEngine) {
+  const auto engine = reference_engine("llama-mha");
+  const auto place = StepCostsKeeper::places(*engine).front();
+  std::filesystem::remove(place);
+  std::optional<int64_t> first;
+  {
+    const EngineServer served;
+    StepCostsKeeper keeper(*served.gateway);
+    EXPECT_FALSE(keeper.complete());
+    while (!keeper.complete()) keeper.measure_step();
+    for (const StepCosts::Cell& cell : keeper.costs().cells()) EXPECT_TRUE(keeper.costs().measured(cell));
+    first = keeper.costs().measured(keeper.costs().cells().front());
+    const Golden golden = Golden::of("llama-mha");
+    const object answer = served
+                              .post({{"prompt", boost::json::value_from(golden.prompt(0))},
+                                     {"max_tokens", golden.continuation(0).size()},
+                                     {"temperature", 0},
+                                     {"ignore_eos", true},
+                                     {"return_token_ids", true}})
+                              .json();
+    EXPECT_EQ(answer.at("choices").at(0).at("token_ids"), boost::json::value_from(golden.continuation(0)))
+        << "nothing is left of what was measured";
+  }
+  const EngineServer again;
+  const StepCostsKeeper kept(*again.gateway);
+  EXPECT_TRUE(kept.complete());
+  EXPECT_EQ(kept.costs().measured(kept.costs().cells().front()), first);
+  std::ofstream(place) << "no such lines\n";
+  EXPECT_FALSE(StepCostsKeeper(*again.gateway).complete()) << "it is measured again";
 }
 
 TEST(EngineServer, StopsComputingForWhoHasLeft) {

@@ -349,6 +349,19 @@ TEST(Http, ReadsKeysFromAFile) {
   EXPECT_TRUE(keys.accept("Bearer first"));
   EXPECT_TRUE(keys.accept("Bearer second"));
   EXPECT_FALSE(keys.accept("Bearer # ours"));
+  EXPECT_NE(keys.accept("Bearer first")->tenant, keys.accept("Bearer second")->tenant);
+  std::ofstream(directory / "tenants") << "first  team 3\nsecond team 3\nthird\tother\n";
+  const ApiKeys tenants = ApiKeys::read(directory / "tenants");
+  const Caller first = tenants.accept("Bearer first").value(), second = tenants.accept("Bearer second").value();
+  EXPECT_EQ(first.tenant, second.tenant);
+  EXPECT_NE(first.key, second.key) << "prefixes are not shared for that";
+  EXPECT_EQ(first.weight, 3);
+  EXPECT_EQ(tenants.accept("Bearer third")->weight, 1);
+  EXPECT_NE(tenants.accept("Bearer third")->tenant, first.tenant);
+  EXPECT_FALSE(tenants.accept("Bearer first  team 3"));
+  for (const char* const line : {"key name 0", "key name 1001", "key name x", "key name 2 more"}) {
+    EXPECT_THAT(message_of([&] { ApiKeys({line}); }), HasSubstr("the key of 'name'")) << line;
+  }
   std::ofstream(directory / "empty") << "\n";
   EXPECT_THAT(message_of([&] { ApiKeys::read(directory / "empty"); }), HasSubstr("it has no keys"));
 }

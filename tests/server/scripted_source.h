@@ -23,6 +23,7 @@ class ScriptedSource : public TokenSource {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return !stalled_; });
+      if (late_) throw Overloaded("script", "the first token would come after 70000 ms", "try again", 70'000, 61'234);
       if (full_) throw Overloaded("script", "1 requests wait or run already", "try again later");
       if (request.prompt.empty()) throw Error("request", "the prompt has no tokens", "give at least one");
       id = ++last_id_;
@@ -49,6 +50,10 @@ class ScriptedSource : public TokenSource {
   void set_full(bool full) {
     const std::lock_guard lock(mutex_);
     full_ = full;
+  }
+  void set_late(bool late) {
+    const std::lock_guard lock(mutex_);
+    late_ = late;
   }
   /// submit() waits for as long as this is set.
   void set_stalled(bool stalled) {
@@ -148,7 +153,7 @@ class ScriptedSource : public TokenSource {
   std::map<RequestId, Asked> asked_;
   std::set<RequestId> cancelled_;
   RequestId last_id_ = 0;
-  bool full_ = false, stalled_ = false;
+  bool full_ = false, late_ = false, stalled_ = false;
   std::string fault_;
 };
 

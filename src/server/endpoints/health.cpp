@@ -26,7 +26,7 @@ void answer_sound(const Asked& asked, bool ready) {
     return;
   }
   if (ready && !warming.empty()) {
-    asked.call->fail({503, fmt::format("'{}' is being warmed", warming), "server_error", "", "warming", 1});
+    asked.call->fail({503, fmt::format("'{}' is being warmed", warming), "server_error", "", "warming", 1000});
     return;
   }
   asked.call->respond(boost::json::object{{"status", "ok"}});
