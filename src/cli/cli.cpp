@@ -109,6 +109,7 @@ int parse_and_run(int argc, char** argv) {
   add_run(app, action);
   add_serve(app, action);
   add_load(app, action);
+  add_simulate(app, action);
   add_run_graph(app, action);
   add_bench(app, action);
   add_inspect(app, action);
