@@ -194,10 +194,11 @@ void Scheduler::schedule_decodes(bool batch) {
   }
 }
 
-/// How long the step may take, now that those have their entry who need not wait.
-int64_t Scheduler::step_limit() const {
+/// How long a step may take in which so many sequences decode, when so many prompts want to be in it.
+int64_t Scheduler::step_limit(int32_t streams, int64_t prompts) const {
+  constexpr int64_t without_streams = 2, alone = 8;
   if (policy_.max_gap_us == 0) return INT64_MAX;
-  return work_.decodes > 0 ? policy_.max_gap_us : 2 * policy_.max_gap_us;
+  return policy_.max_gap_us * (streams > 0 ? 1 : prompts > 1 ? without_streams : alone);
 }
 
 /// Tokens that a prompt gets of the step; 0: it has to wait for the next.
@@ -276,7 +277,8 @@ std::span<const ScheduledEntry> Scheduler::schedule() {
   settle();
   make_room();
   schedule_decodes(false);
-  bound_ = step_limit();
+  const auto begun = std::ranges::count_if(running_, [&](SequenceId id) { return !sequence(id).decodes; });
+  bound_ = step_limit(work_.decodes, waiting_count_ + begun);
   room_ = limits_.max_tokens;
   end_room_ = limits_.max_tokens - limits_.max_tokens / 17;
   schedule_prompts(false);

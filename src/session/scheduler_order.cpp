@@ -160,9 +160,8 @@ int64_t Scheduler::predict_first_token(std::span<const int32_t> prompt, const Se
     return costs_.predict(step);
   };
   const int32_t room = std::max(1, limits_.max_tokens - streams.decodes);
-  const int64_t gap = policy_.max_gap_us * (streams.decodes > 0 ? 1 : 2);
-  const int32_t chunk =
-      gap == 0 ? room : std::max(std::min(room, least_chunk), affordable_chunk(streams, gap, 0, room));
+  const int64_t limit = step_limit(streams.decodes, work_before(rank, terms, alone) > 0 ? 2 : 1);
+  const int32_t chunk = std::max(std::min(room, least_chunk), affordable_chunk(streams, limit, 0, room));
   const int64_t whole = chunk_us({}, limits_.max_tokens);
   const int64_t pending = whole * pending_tokens / limits_.max_tokens;
   const int64_t work = work_before(rank, terms, alone) + pending + alone;

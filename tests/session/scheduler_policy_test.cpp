@@ -103,10 +103,14 @@ TEST(SchedulerPolicy, AGapThatNoStepKeepsGivesAPromptTheLeastChunk) {
   }
 }
 
-TEST(SchedulerPolicy, WithoutStreamsAStepTakesTwiceTheGap) {
-  Machine machine({.max_gap_us = 10'000});
-  const SequenceId prompt = machine.add(300, 4);
-  EXPECT_EQ(machine.step().at(prompt), 190);
+TEST(SchedulerPolicy, WithoutStreamsStepsAreLongerAndWithOnePromptLongest) {
+  Machine machine({.max_gap_us = 4'000});
+  machine.add(1000, 4);
+  machine.step();
+  EXPECT_NEAR(static_cast<double>(machine.last_us), 32'000, token_us);
+  machine.add(300, 4);
+  machine.step();
+  EXPECT_NEAR(static_cast<double>(machine.last_us), 8'000, token_us);
 }
 
 TEST(SchedulerPolicy, AShortPromptGoesBeforeLongOnesUntilTheirTimeHasCome) {
