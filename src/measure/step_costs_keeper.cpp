@@ -92,6 +92,18 @@ StepCostsKeeper::StepCostsKeeper(Gateway& gateway) : gateway_(gateway), key_(key
 
 void StepCostsKeeper::measure_step() {
   if (complete()) return;
+  try {
+    time_next();
+  } catch (const Error& error) {
+    // A device that fails is told of by the requests that it fails.
+    log_warning("{}; what steps take is not measured", error.what());
+    next_ = missing_.size();
+    return;
+  }
+  if (complete()) save();
+}
+
+void StepCostsKeeper::time_next() {
   gateway_.run_if_idle([&](Session& session) {
     const StepCosts::Cell& cell = missing_[next_];
     const std::optional<int64_t> us = session.time_step(cell);
@@ -107,7 +119,6 @@ void StepCostsKeeper::measure_step() {
     first_time_.reset();
     ++next_;  // what has too few pages never runs
   });
-  if (complete()) save();
 }
 
 void StepCostsKeeper::measure_for(std::chrono::microseconds longest) {

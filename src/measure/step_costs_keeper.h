@@ -33,6 +33,7 @@ class StepCostsKeeper {
   static std::vector<std::filesystem::path> places(const Engine& engine);
 
  private:
+  void time_next();
   void save() const;
 
   Gateway& gateway_;

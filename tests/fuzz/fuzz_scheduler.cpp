@@ -15,6 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const uint64_t own = at < size ? data[at++] : state >> 33;
     return low + static_cast<int32_t>((span > 256 && at < size ? own * 251 + data[at++] : own) % span);
   });
-  events.run(static_cast<int64_t>(size < 2000 ? size : 2000));
+  events.run(static_cast<int64_t>(size < 300 ? size : 300));
   return 0;
 }

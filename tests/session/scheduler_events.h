@@ -107,6 +107,7 @@ class SchedulerEvents {
     one.terms.tenant = static_cast<uint64_t>(pick_(0, 2));
     one.terms.weight = pick_(1, 3);
     one.terms.priority = pick_(0, 4) == 0 ? SequenceTerms::batch_priority : pick_(-1, 1);
+    if (policy_.in_order) one.terms.priority = 0;
     one.terms.first_token_us = pick_(0, 2) == 0 ? pick_(1, 1'000'000) : 0;
     // What is found in the prefix cache has attention of its own.
     const int64_t alone = scheduler_.costs().predict_prompt(length) + scheduler_.costs().predict_prompt(1, length - 1);
