@@ -56,7 +56,6 @@ boost::json::object to_json(const SimulationResult& result) {
           {"predicted_over_ttft", percentiles(result.predictions, 1)},
           {"requests", result.first_tokens.size()},
           {"refused", result.refused},
-          {"cut", result.cut},
           {"prompt_tokens", result.prompt_tokens},
           {"cached_tokens", result.cached_tokens},
           {"new_tokens", result.new_tokens},
@@ -78,17 +77,17 @@ std::string table_of(std::string_view policy, const SimulationResult& result) {
          row_of(policy, "first token / alone", result.slowdowns, 1) + row_of(policy, "gap, ms", result.gaps, ms_of_us) +
          row_of(policy, "predicted / first token", result.predictions, 1) +
          fmt::format(
-             "{:<9} {} requests, {} refused, {} cut; {} prompt tokens, {} of them cached, {} new; busy {:.0f} of "
+             "{:<9} {} requests, {} refused; {} prompt tokens, {} of them cached, {} new; busy {:.0f} of "
              "{:.0f} s\n",
-             policy, result.first_tokens.size(), result.refused, result.cut, result.prompt_tokens, result.cached_tokens,
+             policy, result.first_tokens.size(), result.refused, result.prompt_tokens, result.cached_tokens,
              result.new_tokens, static_cast<double>(result.busy_us) * s_of_us,
              static_cast<double>(result.us) * s_of_us);
 }
 
 int simulate_trace(const SimulateOptions& options) {
-  RequestTrace trace = read_request_trace(options.trace);
-  if (options.most_requests > 0 && trace.requests.size() > static_cast<size_t>(options.most_requests)) {
-    trace.requests.resize(static_cast<size_t>(options.most_requests));
+  std::vector<Arrival> arrivals = read_arrivals(options.trace);
+  if (options.most_requests > 0 && arrivals.size() > static_cast<size_t>(options.most_requests)) {
+    arrivals.resize(static_cast<size_t>(options.most_requests));
   }
   SimulationOptions simulation;
   StepCosts costs;
@@ -105,21 +104,23 @@ int simulate_trace(const SimulateOptions& options) {
     costs = keeper.costs();
     gateway->run_alone([&](Session& session) { simulation.limits = session.scheduler_limits(); });
   }
+  const int32_t cut = cut_to_context(arrivals, simulation.limits.max_context);
   simulation.speed = options.speed;
   simulation.most_first_token_us = int64_t{1000} * options.max_ttft_ms;
   boost::json::object policies;
-  std::string table = fmt::format("{:<32}", "");
+  std::string table = fmt::format("{} requests, {} of them cut to the context\n{:<32}", arrivals.size(), cut, "");
   for (const int32_t percent : percents) table += fmt::format(" {:>10}", fmt::format("p{}", percent));
   table += "\n";
   for (const bool in_order : {true, false}) {
     const std::string_view name = in_order ? "fifo" : "slack";
     simulation.policy = {.max_gap_us = in_order ? 0 : int64_t{1000} * options.max_gap_ms, .in_order = in_order};
     const auto begin = std::chrono::steady_clock::now();
-    const SimulationResult result = simulate(trace, costs, simulation);
+    const SimulationResult result = simulate(arrivals, costs, simulation);
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
     if (options.json) {
       boost::json::object& object = policies[name].emplace_object();
       object = to_json(result);
+      object["cut"] = cut;
       object["wall_seconds"] = wall.count();
     } else {
       table += table_of(name, result) + fmt::format("{:<9} simulated in {:.1f} s\n", name, wall.count());
