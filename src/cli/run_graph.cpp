@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "base/safetensors.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/outputs.h"
 #include "engine/engine.h"
 #include "engine/weight_check.h"
-#include "import/safetensors.h"
 #include "runtime/plain/plain_graph.h"
 
 namespace incipit::cli {

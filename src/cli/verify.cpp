@@ -11,12 +11,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/safetensors.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
-#include "import/safetensors.h"
 #include "quant/format.h"
 #include "session/evaluate.h"
 

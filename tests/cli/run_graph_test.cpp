@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "import/safetensors.h"
+#include "base/safetensors.h"
 #include "program.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"

@@ -12,10 +12,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/safetensors.h"
 #include "engine/engine.h"
 #include "engine/plan_generated.h"
 #include "import/import.h"
-#include "import/safetensors.h"
 #include "kernels/families.h"
 #include "kernels/kernel.h"
 #include "support/message_of.h"

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/safetensors.h"
 #include "compile/compile.h"
 #include "engine/engine.h"
-#include "import/safetensors.h"
 #include "support/temporary_directory.h"
 
 namespace incipit {

@@ -9,8 +9,8 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/safetensors.h"
 #include "engine/engine.h"
-#include "import/safetensors.h"
 #include "session/evaluate.h"
 #include "session/session.h"
 #include "support/driver.h"

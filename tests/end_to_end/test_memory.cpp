@@ -7,8 +7,8 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/safetensors.h"
 #include "graph/constant.h"
-#include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/sanitized.h"
 #include "support/shared_files.h"

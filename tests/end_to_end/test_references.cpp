@@ -10,8 +10,8 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/safetensors.h"
 #include "engine/plan_generated.h"
-#include "import/safetensors.h"
 #include "support/driver.h"
 #include "support/genai_model.h"
 #include "support/gpu_targets.h"

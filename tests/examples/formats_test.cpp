@@ -7,9 +7,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/safetensors.h"
 #include "engine/plan_items.h"
 #include "graph/graph.h"
-#include "import/safetensors.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 #include "support/driver.h"

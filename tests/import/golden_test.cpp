@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/safetensors.h"
 #include "import/import.h"
-#include "import/safetensors.h"
 #include "support/margin.h"
 #include "support/reference_models.h"
 #include "support/shared_files.h"

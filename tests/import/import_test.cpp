@@ -11,10 +11,11 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/safetensors.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/kv_write.h"
+#include "import/hf/checkpoint.h"
 #include "import/hf/unread.h"
-#include "import/safetensors.h"
 #include "import/usual_remedy.h"
 #include "spoilable.h"
 #include "support/shared_files.h"
@@ -119,7 +120,7 @@ TEST(ImportModel, HalfPrecisionWeightsStayAsStored) {
     ASSERT_NE(table, none);
     EXPECT_EQ(imported.graph.value(table).constant->dtype(), dtype);
     const SafetensorsFile file = SafetensorsFile::open(model.path() / "model.safetensors");
-    EXPECT_EQ(imported.graph.value(table).constant->digest(), file.constant("model.embed_tokens.weight")->digest());
+    EXPECT_EQ(imported.graph.value(table).constant->digest(), constant_of(file, "model.embed_tokens.weight")->digest());
   }
 }
 

@@ -1,4 +1,4 @@
-#include "import/safetensors.h"
+#include "base/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "import/hf/checkpoint.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -91,7 +92,7 @@ TEST(Safetensors, ConstantsKeepTheFileMapped) {
   ConstantPtr constant;
   {
     constant =
-        SafetensorsFile::open(fixtures() / "reference/llama-mha/model.safetensors").constant("model.norm.weight");
+        constant_of(SafetensorsFile::open(fixtures() / "reference/llama-mha/model.safetensors"), "model.norm.weight");
   }
   EXPECT_EQ(constant->shape(), (Shape{64}));
   std::vector<float> values(64);
@@ -158,7 +159,7 @@ TEST(Safetensors, ForeignElementTypesAreRefusedWhenAskedFor) {
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), "tensor w has element type F8_E4M3, which this build does not read");
   }
-  EXPECT_THROW(file.constant("x"), Error);
+  EXPECT_THROW(constant_of(file, "x"), Error);
   EXPECT_THAT(fault_of(R"({"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,3]}})", 3),
               testing::HasSubstr("needs 4 bytes"));
 }
@@ -216,14 +217,14 @@ TEST(Safetensors, WhatWasReadLeavesResidence) {
       if (row % 64 == 0) most = std::max(most, resident_file_bytes());
     }
   };
-  read(file.constant("a"), 1);
-  read(concatenate_rows({select_rows(file.constant("b"), {0, 16, 32, rows / 32}),
-                         select_rows(file.constant("b"), {16, 16, 32, rows / 32})}),
+  read(constant_of(file, "a"), 1);
+  read(concatenate_rows({select_rows(constant_of(file, "b"), {0, 16, 32, rows / 32}),
+                         select_rows(constant_of(file, "b"), {16, 16, 32, rows / 32})}),
        16);
-  read(reshape(file.constant("c"), {rows / 2, columns * 2}), 8);
+  read(reshape(constant_of(file, "c"), {rows / 2, columns * 2}), 8);
   EXPECT_LE(most - before, 8 * mebibyte) << "of 48 MiB read (the system may map 2 MiB at once)";
   // Columns of all rows at once are in residence for the time of their reading only.
-  read(transpose(file.constant("c")), 64);
+  read(transpose(constant_of(file, "c")), 64);
   EXPECT_LE(resident_file_bytes() - before, 8 * mebibyte);
 }
 

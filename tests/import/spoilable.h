@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/safetensors.h"
 #include "import/import.h"
-#include "import/safetensors.h"
 #include "support/reference_models.h"
 #include "support/temporary_directory.h"
 

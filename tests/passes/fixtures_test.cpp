@@ -9,9 +9,9 @@
 #include <ostream>
 #include <string>
 
+#include "base/safetensors.h"
 #include "graph/graph.h"
 #include "import/import.h"
-#include "import/safetensors.h"
 #include "passes/pass.h"
 #include "support/sanitized.h"
 #include "tiny_decoder.h"

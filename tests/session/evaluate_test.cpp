@@ -84,9 +84,7 @@ std::shared_ptr<const Engine> engine_of_nans(const TemporaryDirectory& directory
   options.precision = "f32";
   options.tune = false;
   options.allow_non_finite = true;
-  Progress quiet(false);
-  compile(import_model(model.path(), {.allow_non_finite = true}), options, directory / "nan.engine", quiet);
-  return Engine::open(directory / "nan.engine");
+  return compile_for_test(model.path(), directory / "nan.engine", options);
 }
 
 TEST(Generation, FailsWhereLogitsAreNoNumbers) {

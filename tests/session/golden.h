@@ -8,10 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "compile/compile.h"
+#include "base/safetensors.h"
 #include "engine/engine.h"
-#include "import/import.h"
-#include "import/safetensors.h"
+#include "support/compile_for_test.h"
 #include "support/shared_files.h"
 #include "support/temporary_directory.h"
 
@@ -46,9 +45,7 @@ inline std::shared_ptr<const Engine> build_engine(const std::filesystem::path& m
   options.tune = false;
   options.max_batch = max_batch;
   options.max_context = max_context;
-  Progress quiet(false);
-  compile(import_model(model), options, out, quiet);
-  return Engine::open(out);
+  return compile_for_test(model, out, options);
 }
 
 /// Made once for the whole program.

@@ -10,21 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "compile/compile.h"
-#include "import/import.h"
 #include "runtime/executor.h"
+#include "support/compile_for_test.h"
 #include "support/sequences.h"
 
 namespace incipit {
-
-/// Compiles a model directory or an ONNX file quietly.
-inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::path& model,
-                                                      const std::filesystem::path& out, CompileOptions options,
-                                                      const std::filesystem::path& companions = {}) {
-  Progress quiet(false);
-  compile(import_from(model, companions, {}), options, out, quiet);
-  return Engine::open(out);
-}
 
 /// One sequence's share of the next step.
 struct Feed {

@@ -18,7 +18,7 @@
 
 #include "base/codes.h"
 #include "base/json.h"
-#include "import/safetensors.h"
+#include "base/safetensors.h"
 #include "support/onnx_bytes.h"
 
 namespace incipit {

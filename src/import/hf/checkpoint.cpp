@@ -42,6 +42,15 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
 
 }  // namespace
 
+ConstantPtr constant_of(const SafetensorsFile& file, std::string_view tensor) {
+  TensorView source = file.tensor(tensor);
+  if (file.file() == nullptr) {
+    return make_mapped_constant(source.dtype, std::move(source.shape), source.data, file.owner());
+  }
+  const auto offset = static_cast<size_t>(source.data - file.file()->bytes().data());
+  return make_file_constant(source.dtype, std::move(source.shape), file.file(), offset);
+}
+
 Checkpoint Checkpoint::open(const std::filesystem::path& directory, bool allow_non_finite) {
   Checkpoint checkpoint;
   checkpoint.allow_non_finite_ = allow_non_finite;
@@ -88,7 +97,7 @@ ConstantPtr Checkpoint::take(const std::string& tensor, const Shape& shape) {
                             fmt::join(shape, ", ")),
                 "the checkpoint does not fit its config.json");
   }
-  ConstantPtr constant = file.constant(tensor);
+  ConstantPtr constant = constant_of(file, tensor);
   const DType dtype = constant->dtype();
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16) {
     throw Error(file.name(), fmt::format("tensor {} has element type {}", tensor, name_of(dtype)),

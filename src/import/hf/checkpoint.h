@@ -8,10 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/safetensors.h"
 #include "import/hf/tensor_source.h"
-#include "import/safetensors.h"
 
 namespace incipit {
+
+/// A lazy constant over a tensor's bytes; what it has read of a file does not stay in residence.
+ConstantPtr constant_of(const SafetensorsFile& file, std::string_view tensor);
 
 class Checkpoint : public TensorSource {
  public:

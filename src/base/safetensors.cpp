@@ -1,4 +1,4 @@
-#include "import/safetensors.h"
+#include "base/safetensors.h"
 
 #include <fmt/format.h>
 
@@ -221,14 +221,6 @@ Tensor SafetensorsFile::load(std::string_view name) const {
   Tensor copy(source.dtype, source.shape);
   if (copy.bytes() > 0) std::memcpy(copy.data(), source.data, copy.bytes());
   return copy;
-}
-
-ConstantPtr SafetensorsFile::constant(std::string_view name) const {
-  TensorView source = tensor(name);
-  if (file_ != nullptr) {
-    return make_file_constant(source.dtype, std::move(source.shape), file_, entry(name).begin);
-  }
-  return make_mapped_constant(source.dtype, std::move(source.shape), source.data, owner_);
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,

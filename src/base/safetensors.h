@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/tensor.h"
-#include "graph/constant.h"
 
 namespace incipit {
 
@@ -31,6 +30,8 @@ class SafetensorsFile {
 
   const std::string& name() const { return name_; }
   const std::shared_ptr<const void>& owner() const { return owner_; }
+  /// What the bytes are mapped from; null: they are in memory.
+  const std::shared_ptr<const MappedFile>& file() const { return file_; }
   /// Sorted.
   std::vector<std::string> names() const;
   bool contains(std::string_view tensor) const { return entries_.find(tensor) != entries_.end(); }
@@ -41,8 +42,6 @@ class SafetensorsFile {
   TensorView tensor(std::string_view tensor) const;
   /// An aligned copy.
   Tensor load(std::string_view tensor) const;
-  /// A lazy constant over the file's bytes; what it has read of a file does not stay in residence.
-  ConstantPtr constant(std::string_view tensor) const;
 
  private:
   struct Entry {
@@ -57,7 +56,7 @@ class SafetensorsFile {
   std::string name_;
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
-  std::shared_ptr<const MappedFile> file_;  // what the bytes are mapped from; null: they are in memory
+  std::shared_ptr<const MappedFile> file_;
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
