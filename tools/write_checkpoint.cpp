@@ -76,7 +76,7 @@ void write_text(const std::filesystem::path& path, const boost::json::object& ob
   file.commit();
 }
 
-/// The safetensors format (import/safetensors.h), a slab of rows at a time.
+/// The safetensors format (base/safetensors.h), a slab of rows at a time.
 void write_shard(const std::filesystem::path& path, std::span<const Weight> weights) {
   boost::json::object header;
   uint64_t offset = 0;

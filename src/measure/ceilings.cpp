@@ -10,7 +10,6 @@
 
 #include "base/cpu.h"
 #include "base/progress.h"
-#include "base/tensor.h"
 #include "kernels/cpu/amx_tiles.h"
 #include "kernels/cpu/isa.h"
 
@@ -327,10 +326,9 @@ double best_rate(ThreadPool& pool, Loop loop) {
   return best;
 }
 
-/// Best rate of reading a buffer once, over the rounds and the given readers.
-double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Reader> readers) {
-  const auto lines = static_cast<int64_t>(working_set / line_bytes);
-  const Tensor buffer(DType::i8, {static_cast<int64_t>(working_set)});
+/// Best rate of reading the memory once, over the rounds and the given readers.
+double read_bandwidth(ThreadPool& pool, std::span<const std::byte> memory, std::span<const Reader> readers) {
+  const auto lines = static_cast<int64_t>(memory.size() / line_bytes);
   const int64_t tiles = std::max<int64_t>(pool.threads() * int64_t{16}, 1);
   double best = 0;
   for (int round = 0; round < 4; ++round) {
@@ -339,10 +337,10 @@ double read_bandwidth(ThreadPool& pool, size_t working_set, std::span<const Read
       const auto start = std::chrono::steady_clock::now();
       pool.parallel_for(tiles, [&](int64_t tile, int) {
         const int64_t first = lines * tile / tiles;
-        reader(buffer.data() + first * line_bytes, lines * (tile + 1) / tiles - first);
+        reader(memory.data() + first * line_bytes, lines * (tile + 1) / tiles - first);
       });
       best =
-          std::max(best, static_cast<double>(working_set) / seconds_between(start, std::chrono::steady_clock::now()));
+          std::max(best, static_cast<double>(memory.size()) / seconds_between(start, std::chrono::steady_clock::now()));
     }
   }
   return best;
@@ -355,7 +353,9 @@ double Ceilings::of(DType operands) const {
   return rate > 0 ? rate : std::max({f32, f16, bf16, i8});
 }
 
-Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
+Tensor memory_to_read() { return {DType::i8, {int64_t{512} << 20}}; }
+
+Ceilings measure_ceilings(ThreadPool& pool, std::span<const std::byte> memory) {
   Ceilings ceilings;
   const auto measure = [&](double& rate, Loop loop) { rate = std::max(rate, best_rate(pool, loop)); };
   std::vector<Reader> readers{baseline_read<1>, baseline_read<4>};
@@ -386,7 +386,7 @@ Ceilings measure_ceilings(ThreadPool& pool, size_t working_set) {
   ceilings.f16 = ceilings.f32;  // which it is converted to
   ceilings.bf16 = std::max(ceilings.bf16, ceilings.f32);
   ceilings.i8 = std::max(ceilings.i8, ceilings.f32);
-  ceilings.bandwidth = read_bandwidth(pool, working_set, readers);
+  ceilings.bandwidth = read_bandwidth(pool, memory, readers);
   return ceilings;
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "base/dtype.h"
+#include "base/tensor.h"
 #include "base/thread_pool.h"
 
 namespace incipit {
@@ -20,9 +22,13 @@ struct Ceilings {
   double of(DType operands) const;
 };
 
+/// Memory to read, more than any cache here holds. Its pages take longer to get than to read: measure several times on
+/// it.
+Tensor memory_to_read();
+
 /// Runs loops that touch registers (or one tile) only, with the widest instruction there is for each type (a type
-/// without one of its own goes at f32's speed), and reads a buffer of `working_set` bytes, which should be larger than
-/// the caches. Best of several rounds; takes about a second.
-Ceilings measure_ceilings(ThreadPool& pool, size_t working_set = size_t{512} << 20);
+/// without one of its own goes at f32's speed), and reads all of `memory`, at whose size the bandwidth is. Best of
+/// several rounds; takes about a second.
+Ceilings measure_ceilings(ThreadPool& pool, std::span<const std::byte> memory);
 
 }  // namespace incipit

@@ -1,6 +1,7 @@
 #include "measure/limits.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/cuda_driver.h"
 #include "base/progress.h"
@@ -34,37 +35,42 @@ Ceilings effective(const MachineCeilings& ceilings) {
   return result;
 }
 
-}  // namespace
+std::span<const std::byte> bytes_of(const Tensor& memory) { return {memory.data(), memory.bytes()}; }
 
-void MachineCeilings::measure_again(Progress& progress) {
-  if (measure_gpu) {
-    progress.stage("measuring the GPU", 0);
-    keep_larger(all_threads, measure_gpu());
-    working_set_bandwidth = all_threads.bandwidth;
-    progress.finish();
-    return;
-  }
-  constexpr int64_t large = int64_t{512} << 20;  // more than any cache here holds
+void measure_processor(MachineCeilings& ceilings, const Tensor& memory, Progress& progress) {
   constexpr int attempts = 4;
   constexpr double together = 0.8;  // of what the threads do one by one: else they did not all have a core
-  ThreadPool pool(threads);
+  const std::span<const std::byte> large = bytes_of(memory);
+  const auto working_set = static_cast<size_t>(std::max<int64_t>(ceilings.working_set_bytes, 1 << 16));
+  Ceilings& all = ceilings.all_threads;
+  ThreadPool pool(ceilings.threads);
   progress.stage("measuring the machine", 0);
   for (int attempt = 0; attempt < attempts; ++attempt) {
     progress.advance(0);
-    keep_larger(all_threads, measure_ceilings(pool, large));
-    working_set_bandwidth = std::max(working_set_bandwidth, all_threads.bandwidth);
-    if (working_set_bytes < large) {
+    keep_larger(all, measure_ceilings(pool, large));
+    ceilings.working_set_bandwidth = std::max(ceilings.working_set_bandwidth, all.bandwidth);
+    if (working_set < large.size()) {
       progress.advance(0);
-      Ceilings cached = measure_ceilings(pool, static_cast<size_t>(std::max<int64_t>(working_set_bytes, 1 << 16)));
-      working_set_bandwidth = std::max(working_set_bandwidth, cached.bandwidth);
+      Ceilings cached = measure_ceilings(pool, large.first(working_set));
+      ceilings.working_set_bandwidth = std::max(ceilings.working_set_bandwidth, cached.bandwidth);
       cached.bandwidth = 0;  // of a cache, perhaps
-      keep_larger(all_threads, cached);
+      keep_larger(all, cached);
     }
     const auto had_cores = [&](double Ceilings::*rate) {
-      return all_threads.*rate >= together * threads * one_core.*rate;
+      return all.*rate >= together * ceilings.threads * ceilings.one_core.*rate;
     };
     if (had_cores(&Ceilings::f32) && had_cores(&Ceilings::bf16) && had_cores(&Ceilings::i8)) break;
   }
+  progress.finish();
+}
+
+}  // namespace
+
+void MachineCeilings::measure_again(Progress& progress) {
+  if (!measure_gpu) return measure_processor(*this, memory_to_read(), progress);
+  progress.stage("measuring the GPU", 0);
+  keep_larger(all_threads, measure_gpu());
+  working_set_bandwidth = all_threads.bandwidth;
   progress.finish();
 }
 
@@ -74,8 +80,9 @@ MachineCeilings measure_machine(int threads, int64_t working_set_bytes, Progress
   ceilings.working_set_bytes = working_set_bytes;
   ThreadPool one(1);
   progress.stage("measuring one core", 0);
-  ceilings.one_core = measure_ceilings(one);
-  ceilings.measure_again(progress);
+  const Tensor memory = memory_to_read();
+  ceilings.one_core = measure_ceilings(one, bytes_of(memory));
+  measure_processor(ceilings, memory, progress);
   return ceilings;
 }
 

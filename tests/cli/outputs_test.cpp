@@ -93,7 +93,7 @@ void expect_refused(const Ran& ran, const std::string& part) {
 class Written : public testing::Test {
  protected:
   Written() {
-    std::filesystem::copy_file(classics_engine(), engine);
+    std::filesystem::copy_file(tiny_engine(), engine);
     write(mine, "a line of mine\nand one without end");
   }
   void expect_untouched(const std::filesystem::path& path, const std::string& before) {
@@ -120,7 +120,9 @@ TEST_F(Written, ATraceReplacesATraceAndNothingElse) {
 }
 
 TEST_F(Written, AnswersAreAppendedToAnswersAlone) {
-  const std::string input = directory / "in", out = directory / "out", before = read_text_file(engine);
+  const std::string input = directory / "in", out = directory / "out", engine = directory / "text.engine";
+  std::filesystem::copy_file(classics_engine(), engine);
+  const std::string before = read_text_file(engine);
   write(input, R"({"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": {"prompt": "x"}})");
   const auto batch = [&](const std::string& to) { return run_program({"run", engine, "--batch", input, "--out", to}); };
   for (const std::string text : {"no line of ours", R"({"a": 1})", R"({"id":"batch_req_z)", "one\ntwo\n", "one\ntwo"}) {
@@ -139,8 +141,8 @@ TEST_F(Written, AnswersAreAppendedToAnswersAlone) {
 TEST_F(Written, AnEngineIsWrittenWhereALinkLeads) {
   std::filesystem::create_directory(directory / "store");
   const auto build = [&](const char* link) {
-    return run_program({"build", source_directory() / "models" / "classics-16m", "-o", directory / link, "--no-tune",
-                        "--no-baseline", "--max-context", "64"});
+    return run_program(
+        {"build", tiny_model, "-o", directory / link, "--no-tune", "--no-baseline", "--max-context", "64"});
   };
   std::filesystem::copy_file(engine, directory / "store" / "old.engine");
   for (const std::string name : {"old", "new"}) {
@@ -197,11 +199,11 @@ TEST_F(Written, NothingIsAppendedToWhatIsRead) {
     EXPECT_THAT(read_text_file(told), HasSubstr("is the file that standard output is written to")) << arguments.front();
     expect_untouched(file, before);
   }
-  const std::vector<std::vector<std::string>> by_stream{{"run", engine, "--batch", "-", "--out", "-"},
-                                                        {"run", engine},
-                                                        {"run", engine, "--chat"},
-                                                        {"tokenize", engine},
-                                                        {"eval", engine, "--text", "-"},
+  const std::vector<std::vector<std::string>> by_stream{{"run", classics_engine(), "--batch", "-", "--out", "-"},
+                                                        {"run", classics_engine()},
+                                                        {"run", classics_engine(), "--chat"},
+                                                        {"tokenize", classics_engine()},
+                                                        {"eval", classics_engine(), "--text", "-"},
                                                         {"render", model, "--context", "-"}};
   for (const std::vector<std::string>& arguments : by_stream) {
     const std::string before = read_text_file(in);
@@ -209,13 +211,14 @@ TEST_F(Written, NothingIsAppendedToWhatIsRead) {
     EXPECT_THAT(read_text_file(told), HasSubstr("is the file that standard output is written to")) << arguments.front();
     expect_untouched(in, before);
   }
-  EXPECT_EQ(append_to(directory / "out", {"run", engine, "--batch", in, "--out", "-"}, told), 0);
-  EXPECT_EQ(append_to(directory / "out", {"detokenize", engine}, told, tokens), 0);
+  EXPECT_EQ(append_to(directory / "out", {"run", classics_engine(), "--batch", in, "--out", "-"}, told), 0);
+  EXPECT_EQ(append_to(directory / "out", {"detokenize", classics_engine()}, told, tokens), 0);
 }
 
 TEST_F(Written, AnEngineIsNoFileOfRequests) {
   const std::string out = directory / "out";
-  expect_refused(run_program({"run", engine, "--batch", engine, "--out", out}), "is no file of requests: none of its");
+  expect_refused(run_program({"run", classics_engine(), "--batch", engine, "--out", out}),
+                 "is no file of requests: none of its");
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 

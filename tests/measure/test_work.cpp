@@ -51,7 +51,8 @@ TEST(Work, OtherStepsHaveNoLimit) { EXPECT_EQ(work_of(to_text(RmsNorm::Problem{}
 
 TEST(Ceilings, AreMeasured) {
   ThreadPool pool(1);
-  const Ceilings found = measure_ceilings(pool, size_t{1} << 20);
+  const std::vector<std::byte> memory(size_t{1} << 20);
+  const Ceilings found = measure_ceilings(pool, memory);
   EXPECT_GT(found.f32, 1e8);
   EXPECT_GE(found.bf16, found.f32);
   EXPECT_GE(found.i8, found.f32);
