@@ -1,10 +1,10 @@
 #include "primitives/sdpa.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "base/activation.h"
+#include "base/softmax.h"
 #include "primitives/broadcast.h"
 #include "primitives/broadcast_strides.h"
 #include "primitives/carrier.h"
@@ -67,18 +67,12 @@ void weigh(const Problem& p, T* score, int64_t keys, const Seen& seen, const std
     for (int64_t j = seen.begin; j < seen.end; ++j) score[j] += addend[j * mask_step];
   }
   show(Sdpa::Scores::masked);
-  T most = nothing;
-  for (int64_t j = seen.begin; j < seen.end; ++j) most = std::max(most, score[j]);
-  double sum = 0;
-  for (int64_t j = seen.begin; j < seen.end; ++j) {
-    score[j] = most == nothing ? T{0} : std::exp(score[j] - most);
-    sum += static_cast<double>(score[j]);
-  }
+  const double sum = to_softmax_terms(score + seen.begin, seen.end - seen.begin).sum;
   const T factor = sum == 0 ? T{0} : static_cast<T>(1 / sum);
   for (int64_t j = seen.begin; j < seen.end; ++j) score[j] *= factor;
   std::fill(score, score + seen.begin, T{0});
   std::fill(score + seen.end, score + keys, T{0});
-  if (most == nothing && p.op.empty_is_nan) std::fill(score, score + keys, std::numeric_limits<T>::quiet_NaN());
+  if (sum == 0 && p.op.empty_is_nan) std::fill(score, score + keys, std::numeric_limits<T>::quiet_NaN());
   show(Sdpa::Scores::softmax);
 }
 

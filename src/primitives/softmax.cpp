@@ -1,8 +1,9 @@
 #include "primitives/softmax.h"
 
-#include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/softmax.h"
 #include "primitives/carrier.h"
 #include "primitives/rule.h"
 #include "primitives/strided.h"
@@ -12,21 +13,12 @@ namespace {
 
 template <typename T>
 void softmax_line(const T* x, T* y, int64_t count, int64_t stride, bool logarithm) {
-  T most = x[0];
-  for (int64_t i = 1; i < count; ++i) most = std::max(most, x[i * stride]);
-  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) y[i * stride] = x[i * stride];
+  const SoftmaxTotal<T> total = to_softmax_terms(y, count, -std::numeric_limits<T>::infinity(), stride);
+  const T factor = static_cast<T>(1 / total.sum), log_sum = static_cast<T>(std::log(total.sum));
   for (int64_t i = 0; i < count; ++i) {
-    const T shifted = x[i * stride] - most, power = std::exp(shifted);
-    sum += static_cast<double>(power);
-    y[i * stride] = logarithm ? shifted : power;
-  }
-  const T change = logarithm ? static_cast<T>(std::log(sum)) : static_cast<T>(1 / sum);
-  for (int64_t i = 0; i < count; ++i) {
-    if (logarithm) {
-      y[i * stride] -= change;
-    } else {
-      y[i * stride] *= change;
-    }
+    T& result = y[i * stride];
+    result = logarithm ? x[i * stride] - total.largest - log_sum : result * factor;
   }
 }
 

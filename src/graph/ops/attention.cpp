@@ -1,8 +1,11 @@
 #include "graph/ops/attention.h"
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
+#include <limits>
 
+#include "base/activation.h"
+#include "base/softmax.h"
 #include "graph/ops/rotate.h"
 #include "graph/ops/rule.h"
 
@@ -63,16 +66,11 @@ void Attention::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor
           score += static_cast<double>(slopes[static_cast<size_t>(h)]) * static_cast<double>(p - last);
         scores.push_back(score);
       }
-      double largest = *std::max_element(scores.begin(), scores.end()), total = 0;
-      if (!sinks.empty()) {
-        const double sink = sinks[static_cast<size_t>(h)];
-        largest = std::max(largest, sink);
-        total = std::exp(sink - largest);
-      }
+      const double sink = sinks.empty() ? -std::numeric_limits<double>::infinity() : sinks[static_cast<size_t>(h)];
+      const double total = to_softmax_terms(scores.data(), std::ssize(scores), sink).sum;
       std::fill(sums.begin(), sums.end(), 0.0);
       for (int64_t p = first; p <= last; ++p) {
-        const double share = std::exp(scores[static_cast<size_t>(p - first)] - largest);
-        total += share;
+        const double share = scores[static_cast<size_t>(p - first)];
         const float* value = mine.values.data() + static_cast<size_t>(p) * width + offset;
         for (size_t i = 0; i < dim; ++i) sums[i] += share * value[i];
       }

@@ -1,7 +1,9 @@
-#include <cmath>
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <vector>
 
+#include "base/softmax.h"
 #include "kernels/families.h"
 #include "kernels/reference/rotated.h"
 
@@ -27,7 +29,6 @@ void Attention::reference(const Problem& problem, const Args& args) {
         load_rotated(problem.query, args.query, row * args.query_stride + int64_t{head} * problem.head_dim,
                      args.table + row * args.table_stride, problem.rotary_pairs, problem.interleaved, query);
         weights.assign(static_cast<size_t>(position - first + 1), 0);
-        double largest = -std::numeric_limits<double>::infinity();
         for (int32_t at = first; at <= position; ++at) {
           double score = 0;
           for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
@@ -38,14 +39,9 @@ void Attention::reference(const Problem& problem, const Args& args) {
           if (problem.soft_cap > 0) score = soft_capped<double>(score, problem.soft_cap);
           if (problem.slopes) score += static_cast<double>(args.slopes[head]) * (at - position);
           weights[static_cast<size_t>(at - first)] = score;
-          largest = std::max(largest, score);
         }
-        double total = 0;
-        if (problem.sinks) {
-          largest = std::max(largest, static_cast<double>(args.sinks[head]));
-          total = std::exp(args.sinks[head] - largest);
-        }
-        for (double& weight : weights) total += weight = std::exp(weight - largest);
+        const double sink = problem.sinks ? args.sinks[head] : -std::numeric_limits<double>::infinity();
+        const double total = to_softmax_terms(weights.data(), std::ssize(weights), sink).sum;
         for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
           double sum = 0;
           for (int32_t at = first; at <= position; ++at) {
