@@ -11,10 +11,11 @@ struct XieluCurve {
   float positive, negative, slope, bend;
 };
 
-inline double xielu(const XieluCurve& curve, double x) {
+template <typename T>
+T xielu(const XieluCurve& curve, T x) {
   if (x > 0) return curve.positive * x * x + curve.slope * x;
   // This order keeps a NaN.
-  return (std::expm1(std::min(x, static_cast<double>(curve.bend))) - x) * curve.negative + curve.slope * x;
+  return (std::expm1(std::min(x, static_cast<T>(curve.bend))) - x) * curve.negative + curve.slope * x;
 }
 
 }  // namespace incipit

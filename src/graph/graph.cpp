@@ -65,21 +65,6 @@ void Graph::set_type(ValueId id, ValueType type) {
   stored = std::move(type);
 }
 
-void Graph::refresh_types() {
-  for (const NodeId n : order_) {
-    const Node& refreshed = node(n);
-    std::vector<ValueType> types = infer_types(refreshed.name, *refreshed.op, refreshed.inputs);
-    INCIPIT_ASSERT(types.size() == refreshed.outputs.size());
-    for (size_t i = 0; i < types.size(); ++i) set_type(refreshed.outputs[i], std::move(types[i]));
-  }
-}
-
-void Graph::set_input_type(ValueId input, ValueType type) {
-  INCIPIT_ASSERT(std::find(inputs_.begin(), inputs_.end(), input) != inputs_.end());
-  set_type(input, std::move(type));
-  refresh_types();
-}
-
 std::string Graph::unique_name(std::string name) const {
   if (name.empty()) name = "value";
   if (!names_.contains(name)) return name;

@@ -118,10 +118,6 @@ class Graph {
   void set_constant(ValueId value, ConstantPtr constant);
   /// Restores topological order after rewrites (stable), and drops nothing.
   void sort();
-  /// Infers all types again, after rewrites that made more of them known. Throws the rules' Errors.
-  void refresh_types();
-  /// Gives an input another type, and what follows from it: a symbol becomes a number.
-  void set_input_type(ValueId input, ValueType type);
   /// Removes nodes and constants nothing depends on; returns how many nodes went.
   int32_t remove_unused();
 

@@ -126,8 +126,6 @@ std::string_view type_name(const Value& value) {
   return "object";
 }
 
-std::string object_name(const Value& value) { return owner_name(value.kind()); }
-
 int64_t Range::size() const {
   // Unsigned, because the ends may lie further apart than an int64 tells.
   const auto distance = [](int64_t low, int64_t high) {

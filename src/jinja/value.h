@@ -224,8 +224,6 @@ struct Method {
 
 /// Python's name of the type: "int", "str", "NoneType" …
 std::string_view type_name(const Value& value);
-/// What messages call an object: "None", "dict object", "jinja2.utils.Namespace object".
-std::string object_name(const Value& value);
 
 /// A number as a float: the nearest one where it is a large integer.
 double float_of(const Value& number);

@@ -17,7 +17,7 @@ void Xielu::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor> ou
   const auto numbers = inputs[1]->as<float>();
   const XieluCurve curve{numbers[0], numbers[1], numbers[2], numbers[3]};
   const auto out = outputs[0].as<float>();
-  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(xielu(curve, x[i]));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(xielu(curve, double{x[i]}));
 }
 
 }  // namespace incipit::ops

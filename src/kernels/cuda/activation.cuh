@@ -38,10 +38,4 @@ inline float gated(float gate, float up) {
   return activate<activation>(gate) * ((up > 7 ? 7 : up < -7 ? -7 : up) + 1);
 }
 
-/// xielu() of base/xielu.h, in f32.
-inline float xielu(const XieluCurve& curve, float x) {
-  if (x > 0) return curve.positive * x * x + curve.slope * x;
-  return (expm1f(curve.bend < x ? curve.bend : x) - x) * curve.negative + curve.slope * x;
-}
-
 }  // namespace incipit
