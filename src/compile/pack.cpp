@@ -213,6 +213,20 @@ std::vector<plan::PlaneT> write_packed(const DraftWeight& weight, EngineWriter& 
   return planes;
 }
 
+std::vector<plan::WeightSourceT> sources_of(const Constant& values) {
+  std::vector<plan::WeightSourceT> sources;
+  for (const RowSource& source : values.sources(0, values.rows())) {
+    sources.push_back({{},
+                       source.tensor,
+                       static_cast<uint64_t>(source.first),
+                       unsigned32(source.rows),
+                       static_cast<uint64_t>(source.row_step),
+                       static_cast<uint64_t>(source.column_step),
+                       source.gain});
+  }
+  return sources;
+}
+
 uint64_t bytes_of(const DraftWeight& weight) {
   if (weight.dense) {
     return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
@@ -270,6 +284,7 @@ plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, Thre
     written.block_columns = unsigned32(blocks.columns);
   }
   written.experts = unsigned32(weight.experts);
+  written.sources = sources_of(*weight.values);
   written.planes = weight.dense ? write_dense(weight, writer, pool, check, advance)
                                 : write_packed(weight, writer, pool, check, advance);
   return written;

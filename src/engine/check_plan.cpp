@@ -22,6 +22,7 @@ constexpr uint32_t largest_experts = 1u << 12;
 constexpr uint32_t largest_ranks = 1u << 12;
 constexpr uint32_t largest_heads = 1u << 12;
 constexpr uint32_t largest_planes = 16;
+constexpr uint32_t largest_rows = ~uint32_t{0};  // of all experts
 constexpr uint64_t largest_bytes = uint64_t{1} << 48;
 
 class PlanChecker : PlanFaults {
@@ -132,8 +133,10 @@ class PlanChecker : PlanFaults {
     uint64_t rows = 0;
     for (const plan::WeightSource* source : items(weight.sources())) {
       check_text(what + " source tensor", source->tensor());
-      check_range(what + " source rows", source->rows(), 1, largest_width);
-      check_range(what + " source first", source->first(), 0, largest_width);
+      check_range(what + " source rows", source->rows(), 1, largest_rows);
+      check_range(what + " source first", source->first(), 0, largest_bytes);
+      check_range(what + " source row_step", source->row_step(), 0, largest_bytes);
+      check_range(what + " source column_step", source->column_step(), 0, largest_bytes);
       rows += source->rows();
     }
     if (rows != uint64_t{weight.rows()} * weight.experts()) fail("{} has sources of {} rows", what, rows);

@@ -99,11 +99,22 @@ class PlanText {
       line("  w{} {} {}[{}, {}] {} {}{}{}", i, text(weight.name()), experts, weight.rows(), weight.columns(),
            text(weight.layout()), text(weight.format()), traits_of(weight), planes);
       for (const plan::WeightSource* source : items(weight.sources())) {
-        line("     from {}[{}:{}]{}", text(source->tensor()), source->first(),
-             uint64_t{source->first()} + source->rows(),
+        line("     from {}{}", part_of(*source, weight.columns()),
              text(source->gain()).empty() ? "" : fmt::format(" × {}", text(source->gain())));
       }
     }
+  }
+
+  /// "T[0:8]": rows; "T[:, 0:8]": columns; else what gives an element of row r and column c.
+  static std::string part_of(const plan::WeightSource& source, uint64_t columns) {
+    const std::string_view tensor = text(source.tensor());
+    const uint64_t first = source.first(), rows = source.rows(), step = source.row_step();
+    if (source.column_step() == 1 && step == columns && first % columns == 0) {
+      return fmt::format("{}[{}:{}]", tensor, first / columns, first / columns + rows);
+    }
+    if (step == 1 && first + rows <= source.column_step())
+      return fmt::format("{}[:, {}:{}]", tensor, first, first + rows);
+    return fmt::format("{}[{} + {}r + {}c], {} rows", tensor, first, step, source.column_step(), rows);
   }
 
   /// What most weights are without.

@@ -132,6 +132,8 @@ void Constant::read_floats(int64_t first, int64_t count, float* out) const {
   });
 }
 
+std::vector<RowSource> Constant::sources(int64_t, int64_t) const { return {}; }
+
 Tensor Constant::materialise() const {
   Tensor tensor(dtype_, shape_);
   read(0, rows(), tensor.data());

@@ -20,6 +20,14 @@ class Constant;
 class MappedFile;
 using ConstantPtr = std::shared_ptr<const Constant>;
 
+/// Rows that come from a tensor of the model: element c of row r is the tensor's element first + r·row_step +
+/// c·column_step, in row-major order, rounded, quantised or times a number as the case may be.
+struct RowSource {
+  std::string tensor;
+  int64_t first = 0, rows = 0, row_step = 0, column_step = 1;
+  std::string gain;  // the tensor that the columns were multiplied by; empty: none
+};
+
 /// An immutable tensor of known dtype and shape. "Rows" are slices along the first dimension (a vector's elements; a
 /// scalar is one row).
 class Constant {
@@ -46,6 +54,9 @@ class Constant {
   Digest digest() const;
   /// How the text form writes a constant that is made from nothing: "zeros", "random(seed, deviation)"; else empty.
   virtual std::string recipe() const { return {}; }
+  /// Where rows [first, first + count) come from, one behind the other; empty where that is nothing named, or cannot be
+  /// said so.
+  virtual std::vector<RowSource> sources(int64_t first, int64_t count) const;
   /// The same elements in a shape of as many, where that needs no wrapper; else null. reshape() is what to call.
   virtual ConstantPtr reshaped(const Shape&) const { return nullptr; }
 
@@ -66,6 +77,8 @@ ConstantPtr make_mapped_constant(DType dtype, Shape shape, const std::byte* data
 /// The bytes from `offset` on of a mapped file. Pages that were read leave residence again, so that a checkpoint larger
 /// than memory streams through.
 ConstantPtr make_file_constant(DType dtype, Shape shape, std::shared_ptr<const MappedFile> file, size_t offset);
+/// The same constant, as a tensor of the model: its sources are its own rows.
+ConstantPtr name_tensor(ConstantPtr constant, std::string tensor);
 /// All zeros; takes no memory. Throws Error for an impossible shape.
 ConstantPtr make_zero_constant(DType dtype, Shape shape);
 /// Pseudo-random values, nearly normal (the sum of four uniforms), with mean 0 and the given deviation: element i

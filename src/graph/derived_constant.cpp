@@ -29,6 +29,46 @@ class ZeroConstant : public Constant {
   ConstantPtr reshaped(const Shape& shape) const override { return std::make_shared<ZeroConstant>(dtype(), shape); }
 };
 
+class NamedConstant : public Constant {
+ public:
+  NamedConstant(ConstantPtr source, std::string tensor)
+      : Constant(source->dtype(), source->shape()), source_(std::move(source)), tensor_(std::move(tensor)) {}
+  void read(int64_t first, int64_t count, std::byte* out) const override { source_->read(first, count, out); }
+  void read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const override {
+    source_->read_columns(first, count, column, columns, out);
+  }
+  std::string recipe() const override { return source_->recipe(); }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    return {{tensor_, first * row_elements(), count, row_elements(), 1, {}}};
+  }
+  ConstantPtr reshaped(const Shape& shape) const override { return name_tensor(reshape(source_, shape), tensor_); }
+
+ private:
+  ConstantPtr source_;
+  std::string tensor_;
+};
+
+/// Adds rows behind others; those that go on at the same step where the last ones end become a part of them.
+void append(std::vector<RowSource>& sources, RowSource next) {
+  if (!sources.empty()) {
+    RowSource& last = sources.back();
+    const int64_t step = next.first - last.first - (last.rows - 1) * last.row_step;
+    const bool follows = last.tensor == next.tensor && last.gain == next.gain && last.column_step == next.column_step;
+    if (follows && step > 0 && (last.rows == 1 || last.row_step == step) && (next.rows == 1 || next.row_step == step)) {
+      last.row_step = step;
+      last.rows += next.rows;
+      return;
+    }
+  }
+  sources.push_back(std::move(next));
+}
+
+/// The same, of many; false where nothing is known of them.
+bool append_all(std::vector<RowSource>& sources, const std::vector<RowSource>& next) {
+  for (const RowSource& source : next) append(sources, source);
+  return !next.empty();
+}
+
 // splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014), as a function of a counter.
 uint64_t mix(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -84,6 +124,16 @@ class ConcatenatedConstant : public Constant {
       start += part->rows();
     }
   }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    std::vector<RowSource> all;
+    int64_t start = 0;
+    for (const ConstantPtr& part : parts_) {
+      const int64_t from = std::max(first, start), to = std::min(first + count, start + part->rows());
+      if (from < to && !append_all(all, part->sources(from - start, to - from))) return {};
+      start += part->rows();
+    }
+    return all;
+  }
 
  private:
   std::vector<ConstantPtr> parts_;
@@ -91,12 +141,14 @@ class ConcatenatedConstant : public Constant {
 
 class ScaledConstant : public Constant {
  public:
-  /// `column_factors` empty: everything times `factor`.
-  ScaledConstant(ConstantPtr source, std::vector<float> column_factors, float factor)
+  ScaledConstant(ConstantPtr source, float factor)
+      : Constant(DType::f32, source->shape()), source_(std::move(source)), factor_(factor) {}
+  /// `gain`: the tensor that the factors are; empty: not known.
+  ScaledConstant(ConstantPtr source, std::vector<float> column_factors, std::string gain)
       : Constant(DType::f32, source->shape()),
         source_(std::move(source)),
         column_factors_(std::move(column_factors)),
-        factor_(factor) {}
+        gain_(std::move(gain)) {}
   void read(int64_t first, int64_t count, std::byte* out) const override {
     float* values = reinterpret_cast<float*>(out);
     source_->read_floats(first, count, values);
@@ -107,11 +159,21 @@ class ScaledConstant : public Constant {
       }
     }
   }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    std::vector<RowSource> all = source_->sources(first, count);
+    if (column_factors_.empty()) return all;
+    for (RowSource& source : all) {
+      if (gain_.empty() || !source.gain.empty()) return {};
+      source.gain = gain_;
+    }
+    return all;
+  }
 
  private:
   ConstantPtr source_;
-  std::vector<float> column_factors_;
-  float factor_;
+  std::vector<float> column_factors_;  // empty: everything times factor_
+  std::string gain_;
+  float factor_ = 1;
 };
 
 class OffsetConstant : public Constant {
@@ -123,6 +185,7 @@ class OffsetConstant : public Constant {
     source_->read_floats(first, count, values);
     for (int64_t i = 0; i < count * row_elements(); ++i) values[i] += addend_;
   }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override { return source_->sources(first, count); }
 
  private:
   ConstantPtr source_;
@@ -137,6 +200,9 @@ class SlicedConstant : public Constant {
   void read_columns(int64_t first, int64_t count, int64_t column, int64_t columns, std::byte* out) const override {
     source_->read_columns(first_ + first, count, column, columns, out);
   }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    return source_->sources(first_ + first, count);
+  }
 
  private:
   ConstantPtr source_;
@@ -149,15 +215,31 @@ class SelectedConstant : public Constant {
       : Constant(source->dtype(), std::move(shape)), source_(std::move(source)), blocks_(blocks) {}
   void read(int64_t first, int64_t count, std::byte* out) const override {
     const size_t row_bytes = static_cast<size_t>(row_elements()) * size_of(dtype());
+    for_each_run(first, count, [&](int64_t done, int64_t row, int64_t run) {
+      source_->read(row, run, out + static_cast<size_t>(done) * row_bytes);
+    });
+  }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    std::vector<RowSource> all;
+    bool known = true;
+    for_each_run(first, count, [&](int64_t, int64_t row, int64_t run) {
+      known = known && append_all(all, source_->sources(row, run));
+    });
+    return known ? all : std::vector<RowSource>();
+  }
+
+ private:
+  /// Calls body(rows before it, first row in the source, rows) for each run of rows that follow one another.
+  template <typename Body>
+  void for_each_run(int64_t first, int64_t count, Body&& body) const {
     for (int64_t done = 0; done < count;) {
       const int64_t block = (first + done) / blocks_.rows, within = (first + done) % blocks_.rows;
       const int64_t run = std::min(blocks_.rows - within, count - done);
-      source_->read(blocks_.first + block * blocks_.stride + within, run, out + static_cast<size_t>(done) * row_bytes);
+      body(done, blocks_.first + block * blocks_.stride + within, run);
       done += run;
     }
   }
 
- private:
   ConstantPtr source_;
   RowBlocks blocks_;
 };
@@ -181,6 +263,15 @@ class TransposedConstant : public Constant {
         }
       }
     }
+  }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    std::vector<RowSource> all = source_->sources(0, source_->rows());
+    if (all.size() != 1 || !all[0].gain.empty()) return {};  // whose columns are of one tensor
+    RowSource& one = all[0];
+    one.first += first * one.column_step;
+    one.rows = count;
+    std::swap(one.row_step, one.column_step);
+    return all;
   }
 
  private:
@@ -212,6 +303,21 @@ class ReshapedConstant : public Constant {
     }
   }
   ConstantPtr reshaped(const Shape& shape) const override { return reshape(source_, shape); }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    const int64_t width = row_elements(), parts = width == 0 ? 0 : source_->row_elements() / width;
+    if (parts == 0 || parts * width != source_->row_elements()) return {};  // rows were joined
+    if (parts == 1) return source_->sources(first, count);
+    std::vector<RowSource> all;
+    for (int64_t row = first; row < first + count;) {
+      const int64_t part = row % parts, now = std::min(parts - part, first + count - row);
+      const std::vector<RowSource> whole = source_->sources(row / parts, 1);
+      if (whole.size() != 1 || !whole[0].gain.empty()) return {};
+      const int64_t step = width * whole[0].column_step;
+      append(all, {whole[0].tensor, whole[0].first + part * step, now, step, whole[0].column_step, {}});
+      row += now;
+    }
+    return all;
+  }
 
  private:
   ConstantPtr source_;
@@ -235,12 +341,17 @@ class ConvertedConstant : public Constant {
     });
   }
   ConstantPtr reshaped(const Shape& shape) const override { return convert(reshape(source_, shape), dtype()); }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override { return source_->sources(first, count); }
 
  private:
   ConstantPtr source_;
 };
 
 }  // namespace
+
+ConstantPtr name_tensor(ConstantPtr constant, std::string tensor) {
+  return std::make_shared<NamedConstant>(std::move(constant), std::move(tensor));
+}
 
 ConstantPtr make_zero_constant(DType dtype, Shape shape) {
   element_count(shape);  // refuses negative extents and overflow
@@ -271,11 +382,13 @@ ConstantPtr scale_columns(ConstantPtr matrix, ConstantPtr column_factors) {
   INCIPIT_ASSERT(matrix->shape().size() == 2 && column_factors->shape() == Shape{matrix->shape()[1]});
   std::vector<float> factors(static_cast<size_t>(column_factors->rows()));
   column_factors->read_floats(0, column_factors->rows(), factors.data());
-  return std::make_shared<ScaledConstant>(std::move(matrix), std::move(factors), 1.0F);
+  const std::vector<RowSource> gain = column_factors->sources(0, column_factors->rows());
+  return std::make_shared<ScaledConstant>(std::move(matrix), std::move(factors),
+                                          gain.size() == 1 ? gain[0].tensor : std::string());
 }
 
 ConstantPtr scale_all(ConstantPtr constant, float factor) {
-  return std::make_shared<ScaledConstant>(std::move(constant), std::vector<float>(), factor);
+  return std::make_shared<ScaledConstant>(std::move(constant), factor);
 }
 
 ConstantPtr slice_rows(ConstantPtr constant, int64_t first, int64_t count) {

@@ -24,6 +24,7 @@ class FiniteConstant : public Constant {
     check(first, count, columns, out);
   }
   std::string recipe() const override { return source_->recipe(); }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override { return source_->sources(first, count); }
   ConstantPtr reshaped(const Shape& shape) const override {
     return std::make_shared<FiniteConstant>(reshape(source_, shape), thing_, what_);
   }

@@ -34,6 +34,8 @@ class QuantizedConstant : public Constant {
     });
   }
 
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override { return x_->sources(first, count); }
+
  private:
   struct Part {
     int64_t first, rows, column, columns;

@@ -38,6 +38,8 @@ class F16Codes : public Constant {
     });
   }
 
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override { return weight_->sources(first, count); }
+
  private:
   ConstantPtr weight_;
 };

@@ -20,6 +20,7 @@ class Rows {
   int64_t width() const { return weight_->row_elements(); }
   int64_t blocks() const { return format_.blocks_of_k(width()); }
   DType scale_dtype() const { return *format_.scales; }
+  const Constant& weight() const { return *weight_; }
 
   /// For each block of each of so many rows: scale = visit(row − first, block, its first column, its values), which
   /// must be finite.
@@ -63,6 +64,9 @@ class SymmetricCodes : public Constant {
     rows_.for_each_block(first, count, [&](int64_t row, int64_t, size_t column, std::span<const float> values) {
       return quantize_row(values, reinterpret_cast<int8_t*>(out) + row * rows_.width() + column, rows_.scale_dtype());
     });
+  }
+  std::vector<RowSource> sources(int64_t first, int64_t count) const override {
+    return rows_.weight().sources(first, count);
   }
 
  private:

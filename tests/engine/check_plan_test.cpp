@@ -76,8 +76,11 @@ const Case cases[] = {
      }},
     {"source", "source tensor is missing", [](plan::PlanT& p) { p.weights[0].sources[0].tensor = ""; }},
     {"source_rows", "has sources of 6 rows", [](plan::PlanT& p) { p.weights[0].sources[1].rows = 3; }},
-    {"source_far", "source rows is", [](plan::PlanT& p) { p.weights[0].sources[1].rows = ~0u; }},
-    {"source_first", "source first is", [](plan::PlanT& p) { p.weights[0].sources[1].first = ~0u; }},
+    {"source_no_rows", "source rows is", [](plan::PlanT& p) { p.weights[0].sources[1].rows = 0; }},
+    {"source_first", "source first is", [](plan::PlanT& p) { p.weights[0].sources[1].first = ~uint64_t{0}; }},
+    {"source_row_step", "source row_step is", [](plan::PlanT& p) { p.weights[0].sources[1].row_step = ~uint64_t{0}; }},
+    {"source_column_step", "source column_step is",
+     [](plan::PlanT& p) { p.weights[0].sources[1].column_step = ~uint64_t{0}; }},
     {"planes", "no planes", [](plan::PlanT& p) { p.weights[0].planes.clear(); }},
     {"plane_role", "unknown role 99",
      [](plan::PlanT& p) { p.weights[0].planes[0].role = static_cast<plan::PlaneRole>(99); }},
@@ -161,6 +164,8 @@ TEST(ReadPlan, TakesWhatIsPlannedForOtherDevicesFormatsAndModels) {
   weight.planes = {{{}, plan::PlaneRole::codes, "u8", engine_page, 13},
                    {{}, plan::PlaneRole::scales, "f16", engine_page + 64, 10},
                    {{}, plan::PlaneRole::zero_points, "u8", engine_page + 64, 5}};
+  weight.sources = {
+      {{}, "rows", 10, 1, 5, 1, "gain"}, {{}, "turned", 1, 2, 1, 9, ""}, {{}, "striped", 2, 2, 10, 1, ""}};
   weight.block_rows = 1;
   weight.block_columns = 5;
   weight.pairing = plan::Pairing::rotary_halves;
@@ -176,7 +181,10 @@ TEST(ReadPlan, TakesWhatIsPlannedForOtherDevicesFormatsAndModels) {
   const std::vector<std::byte> bytes = plan_bytes(plan);
   const std::string text = describe_plan(*plan::GetPlan(bytes.data()));
   EXPECT_THAT(text, ::testing::HasSubstr("pairs=rotary_halves blocks=1×5 rank=1/2 codes:u8@"));
-  EXPECT_THAT(text, ::testing::HasSubstr("from second[0:2] × gain"));
+  for (const char* part :
+       {"from rows[2:3] × gain\n", "from turned[:, 1:3]\n", "from striped[2 + 10r + 1c], 2 rows\n"}) {
+    EXPECT_THAT(text, ::testing::HasSubstr(part));
+  }
   EXPECT_THAT(text, ::testing::HasSubstr("kind=paged latent=1×576:i8·f32"));
   EXPECT_THAT(text, ::testing::HasSubstr("kind=state state=4×128:f32"));
   EXPECT_THAT(text, ::testing::HasSubstr("up to 8 tokens: embedding/b abi 1 default embed_f32"));

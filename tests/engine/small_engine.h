@@ -57,7 +57,7 @@ inline plan::PlanT small_plan() {
   plan.end_ids = {2, 3};
   plan.precision = "f32";
   plan.weights = {dense_weight("table", 5, 5)};
-  plan.weights[0].sources = {{{}, "first", 2, 3, ""}, {{}, "second", 0, 2, "gain"}};
+  plan.weights[0].sources = {{{}, "first", 10, 3, 5, 1, ""}, {{}, "second", 0, 2, 5, 1, "gain"}};
   plan.buffers = {{{}, "x", "f32", plan::Axis::tokens, 4}, {{}, "logits", "f32", plan::Axis::rows, 10}};
   plan.logits = 1;
   plan.buckets = {{{}, 1, 1, 1, 512, {0, 256}}, {{}, 8, 4, 2, 8 * 256 + 4 * 256, {0, 8 * 256}}};

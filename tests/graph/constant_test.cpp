@@ -7,9 +7,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <numeric>
 
 #include "base/file.h"
+#include "graph/finite_constant.h"
 #include "graph/quantized_constant.h"
 #include "support/temporary_directory.h"
 
@@ -189,6 +191,57 @@ TEST(Constant, ImpossibleShapesAreRefused) {
 }
 
 /// Codes and scales by the tensor, by a slice of either axis and by blocks, against the primitives on the whole.
+/// Rows [first, first + count) of a constant, of its sources' tensors.
+std::vector<float> from_sources(const Constant& constant, const std::map<std::string, std::vector<float>>& tensors,
+                                int64_t first, int64_t count) {
+  std::vector<float> values;
+  for (const RowSource& source : constant.sources(first, count)) {
+    for (int64_t r = 0; r < source.rows; ++r) {
+      for (int64_t c = 0; c < constant.row_elements(); ++c) {
+        const float gain = source.gain.empty() ? 1 : tensors.at(source.gain).at(static_cast<size_t>(c));
+        const int64_t element = source.first + r * source.row_step + c * source.column_step;
+        values.push_back(tensors.at(source.tensor).at(static_cast<size_t>(element)) * gain);
+      }
+    }
+  }
+  return values;
+}
+
+TEST(Constant, SourcesSayWhereEachElementComesFrom) {
+  const ConstantPtr a = name_tensor(counting({6, 4}), "a"), b = name_tensor(counting({4, 6}, 100), "b");
+  const ConstantPtr stacked = name_tensor(counting({2, 3, 4}, 200), "stacked"),
+                    gain = name_tensor(counting({4}, 7), "g");
+  const std::map<std::string, std::vector<float>> tensors{
+      {"a", all(a)}, {"b", all(b)}, {"stacked", all(stacked)}, {"g", all(gain)}};
+  const ConstantPtr rows = reshape(convert(stacked, DType::f16), {6, 4});
+  for (const ConstantPtr& constant :
+       {a, gain, slice_rows(a, 2, 3), select_rows(a, {1, 1, 2, 2}), select_rows(a, {0, 2, 3, 2}), transpose(a),
+        slice_rows(transpose(b), 1, 4), transpose(transpose(a)), concatenate_rows({a, transpose(b)}),
+        scale_columns(a, gain),
+        concatenate_rows({scale_columns(a, gain), convert(transpose(slice_rows(b, 0, 4)), DType::f32)}), rows,
+        transpose(slice_rows(rows, 3, 3)), reshape(slice_rows(stacked, 1, 1), {3, 4}),
+        reshape(scale_all(stacked, 1), {6, 4}),
+        reshape(concatenate_rows({slice_rows(stacked, 1, 1), slice_rows(stacked, 0, 1)}), {6, 4}),
+        refuse_not_finite(a, "a", NotFinite::any)}) {
+    EXPECT_EQ(from_sources(*constant, tensors, 0, constant->rows()), all(constant));
+    std::vector<float> two(static_cast<size_t>(2 * constant->row_elements()));
+    constant->read_floats(1, 2, two.data());
+    EXPECT_EQ(from_sources(*constant, tensors, 1, 2), two);
+  }
+  EXPECT_EQ(concatenate_rows({slice_rows(a, 0, 2), slice_rows(a, 2, 4)})->sources(0, 6).size(), 1U);
+  EXPECT_EQ(select_rows(a, {0, 1, 2, 3})->sources(0, 3).size(), 1U);
+}
+
+TEST(Constant, SourcesAreNoneWhereTheyCannotBeSaid) {
+  const ConstantPtr a = name_tensor(counting({6, 4}), "a"), gain = name_tensor(counting({4}), "g");
+  for (const ConstantPtr& constant :
+       {counting({6, 4}), concatenate_rows({a, counting({1, 4})}), scale_columns(a, counting({4})),
+        scale_columns(scale_columns(a, gain), gain), transpose(scale_columns(a, gain)),
+        reshape(scale_all(a, 2), {3, 8}), transpose(concatenate_rows({a, a}))}) {
+    EXPECT_TRUE(constant->sources(0, constant->rows()).empty());
+  }
+}
+
 TEST(QuantizedConstant, ReadsWhatThePrimitivesMake) {
   constexpr int64_t rows = 7, columns = 10;
   const auto filled = [](DType dtype, const Shape& shape, int seed) {

@@ -104,8 +104,11 @@ ConstantPtr Checkpoint::take(const std::string& tensor, const Shape& shape) {
                 "weights are read in f32, f16 or bf16");
   }
   taken_.insert(tensor);
-  if (allow_non_finite_) return constant;
-  return refuse_not_finite(std::move(constant), fmt::format("{}: tensor {}", file.name(), tensor), NotFinite::any);
+  if (!allow_non_finite_) {
+    constant =
+        refuse_not_finite(std::move(constant), fmt::format("{}: tensor {}", file.name(), tensor), NotFinite::any);
+  }
+  return name_tensor(std::move(constant), tensor);
 }
 
 std::vector<std::string> Checkpoint::untaken() const {

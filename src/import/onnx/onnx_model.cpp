@@ -64,6 +64,7 @@ Model import_onnx(const std::filesystem::path& file, const std::filesystem::path
                   const ImportOptions& options) {
   onnx::Model source = onnx::read_model(file);
   if (!options.allow_non_finite) refuse_not_finite_weights(source.graph, file.string());
+  for (auto& [name, constant] : source.graph.initializers) constant = name_tensor(std::move(constant), name);
   Model model;
   model.name = file.string();
   model.graph = import_onnx_graph(source);
