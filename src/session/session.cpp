@@ -103,11 +103,11 @@ SchedulerLimits make_scheduler_limits(const ExecutorLimits& limits, const Sessio
   return result;
 }
 
-/// Steps to time: where kernels change, but none near another, and none far from the next.
+/// Steps to time: where kernels change, but none near another, and none far from the next. Chunks have sizes of others.
 StepCosts empty_costs(const Engine& engine, const SchedulerLimits& limits) {
   constexpr int32_t near = 2, far = 4;
   std::set<int32_t> edges;
-  for (const StepSize& size : step_sizes(engine.plan())) edges.insert(size.tokens);
+  for (const StepSize& size : step_sizes(engine.plan(), false)) edges.insert(size.tokens);
   edges.insert(limits.max_tokens);
   std::vector<int32_t> tokens{1};
   for (const int32_t edge : edges) {
