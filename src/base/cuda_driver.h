@@ -70,7 +70,7 @@ struct alignas(64) EncodedMap {
 };
 enum class MapType : int { u8 = 0, i32 = 3, f16 = 6, f32 = 7, bf16 = 9 };
 enum class MapInterleave : int { none = 0 };
-enum class MapSwizzle : int { bytes_128 = 3 };
+enum class MapSwizzle : int { none = 0, bytes_128 = 3 };
 enum class MapPromotion : int { bytes_256 = 3 };
 enum class MapFill : int { zeros = 0 };
 

@@ -54,11 +54,13 @@ void encode_map(const TensorMap& map, std::byte* place) {
     element_strides[i] = 1;
   }
   INCIPIT_ASSERT(reinterpret_cast<uint64_t>(place) % alignof(cuda::EncodedMap) == 0);
+  const bool is_multiplied = map.dtype != DType::f32;  // by tensor cores, which read rows in that order
   const cuda::Driver& driver = cuda_driver();
   const cuda::Result result = driver.encode_map(
       reinterpret_cast<cuda::EncodedMap*>(place), map_type(map.dtype), static_cast<unsigned>(map.rank),
       const_cast<std::byte*>(map.base), extents.data(), strides.data(), box.data(), element_strides.data(),
-      cuda::MapInterleave::none, cuda::MapSwizzle::bytes_128, cuda::MapPromotion::bytes_256, cuda::MapFill::zeros);
+      cuda::MapInterleave::none, is_multiplied ? cuda::MapSwizzle::bytes_128 : cuda::MapSwizzle::none,
+      cuda::MapPromotion::bytes_256, cuda::MapFill::zeros);
   if (result != cuda::Result::success) refuse("is refused by the driver: " + driver.describe(result));
 }
 

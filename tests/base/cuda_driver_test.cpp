@@ -94,6 +94,7 @@ static_assert(equal(cuda::MapType::f16, CU_TENSOR_MAP_DATA_TYPE_FLOAT16));
 static_assert(equal(cuda::MapType::f32, CU_TENSOR_MAP_DATA_TYPE_FLOAT32));
 static_assert(equal(cuda::MapType::bf16, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16));
 static_assert(equal(cuda::MapInterleave::none, CU_TENSOR_MAP_INTERLEAVE_NONE));
+static_assert(equal(cuda::MapSwizzle::none, CU_TENSOR_MAP_SWIZZLE_NONE));
 static_assert(equal(cuda::MapSwizzle::bytes_128, CU_TENSOR_MAP_SWIZZLE_128B));
 static_assert(equal(cuda::MapPromotion::bytes_256, CU_TENSOR_MAP_L2_PROMOTION_L2_256B));
 static_assert(equal(cuda::MapFill::zeros, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));

@@ -197,16 +197,23 @@ inline void finish_narrow_fragment_rows(const LinearFinish& finish, const Linear
   }
 }
 
+/// Residuals that are still where the launch got them. A kernel may have brought them nearer, and gives a type with
+/// four(fragment, half, pair): what finish_wide_fragment_rows() would load.
+struct FarResiduals {
+  static constexpr bool near = false;
+};
+
 /// The same of whole f32 columns: two lanes exchange what they have of two groups, so that each loads and stores 16
 /// bytes. Residuals come in batches, each while the one before is finished where there are registers for both: a
 /// residual may be the output, so that the compiler moves no load before a store.
-template <int fragments, int groups>
+template <int fragments, int groups, typename Residuals = FarResiduals>
 inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
-                                      const FragmentPlace& place, const RowScales& scales) {
+                                      const FragmentPlace& place, const RowScales& scales,
+                                      const Residuals& residuals = {}) {
   constexpr int parts = linear_gated ? 2 : 1, pairs = groups / parts / 2;
   constexpr int batch = fragments * groups * 4 > 160 ? 1 : EPILOGUE_BATCH, batches = (pairs + batch - 1) / batch;
   constexpr int steps = fragments * 2 * batches;
-  constexpr bool ahead = RESIDUAL && batch == 8 && fragments * groups * 4 <= 128;
+  constexpr bool ahead = RESIDUAL && !Residuals::near && batch == 8 && fragments * groups * 4 <= 128;
   const int32_t lane = lane_of_warp();
   const bool odd = lane & 1;
   const int32_t first_column = column_of_packed(place.packed) + lane % 2 * 8 + lane % 4 / 2 * 4;
@@ -214,12 +221,17 @@ inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSu
     return place.row + step / batches / 2 * place.step + lane / 4 + step / batches % 2 * 8;
   };
   const auto load = [&](int step, float4(&residual)[batch]) {
-    if (row_of(step) >= place.rows) return;
+    if (!Residuals::near && row_of(step) >= place.rows) return;
     const float* at = finish.residual + row_of(step) * finish.residual_stride + first_column;
 #pragma unroll
     for (int p = 0; p < batch; ++p) {
       const int pair = step % batches * batch + p;
-      if (pair < pairs) residual[p] = *reinterpret_cast<const float4*>(at + pair * 16);
+      if (pair >= pairs) continue;
+      if constexpr (Residuals::near) {
+        residual[p] = residuals.four(step / batches / 2, step / batches % 2, pair);
+      } else {
+        residual[p] = *reinterpret_cast<const float4*>(at + pair * 16);
+      }
     }
   };
   const auto value = [&](int step, int group, int i, float row_scale) {

@@ -96,6 +96,12 @@ TensorMap map_of(std::string_view operand, const void* base, DType dtype, int64_
   return map;
 }
 
+/// As linear_wgmma.cu has it.
+bool stages_residual(const Linear::Problem& problem, const Tile& tile) {
+  return problem.residual && problem.output == DType::f32 && !is_gated(problem.activation) && !tile.takes_turns &&
+         !tile.swaps && tile.parts == 1;
+}
+
 CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config,
                   const LaunchCounts& counts, const CudaLimits& limits) {
   const Tile tile(config);
@@ -112,12 +118,18 @@ CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, cons
   const DType dtype = problem.format.codes;
   const int64_t k_bytes = problem.k * static_cast<int64_t>(size_of(dtype));
   launch.set_parameters(LinearWgmmaParams{
-      {}, {}, counts, finish, static_cast<int32_t>(blocks_of(k_bytes, row_bytes)), params.input_scales});
+      {}, {}, {}, counts, finish, static_cast<int32_t>(blocks_of(k_bytes, row_bytes)), params.input_scales});
   launch.maps = {
       {map_of("input", args.input, dtype, counts.rows, problem.k, args.input_stride, tile.input_rows()),
        offsetof(LinearWgmmaParams, input_map)},
       {map_of("weight", params.weight, dtype, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows()),
        offsetof(LinearWgmmaParams, weight_map)}};
+  if (stages_residual(problem, tile) && finish.vectors) {
+    TensorMap map =
+        map_of("residual", args.residual, DType::f32, counts.rows, finish.width, finish.residual_stride, tile.rows);
+    map.box[0] = 16;
+    launch.maps.push_back({map, offsetof(LinearWgmmaParams, residual_map)});
+  }
   return launch;
 }
 
@@ -134,7 +146,7 @@ const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
 Kernel<Linear> wgmma_kernel(std::string_view name, bool (*accepts)(const Linear::Problem&),
                             std::span<const KernelConfig> own) {
   Kernel<Linear> kernel = cuda_kernel<Linear>(name, hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, own);
-  kernel.abi = 2;
+  kernel.abi = 3;
   kernel.layout = &k_major8;
   return kernel;
 }

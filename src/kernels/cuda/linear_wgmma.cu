@@ -34,6 +34,13 @@ constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_byte
 /// Tiles that read the same weights at about the same time: these need not be kept behind them, if they are no more.
 constexpr int few_readers = 4;
 
+/// A tile's f32 residual comes through the ring behind its k, while the last products are under way: `stage_boxes`
+/// boxes of 16 columns a stage. Where warpgroups take turns, products hide what it takes.
+constexpr bool stages_residual = RESIDUAL && sizeof(OUTPUT) == 4 && !linear_gated && !TURNS && !SWAPPED && SPLIT == 1;
+constexpr int box_columns = 16, boxes = TILE_N / box_columns, box_bytes = tile_m * box_columns * 4;
+constexpr int stage_boxes = stage_bytes / box_bytes, residual_stages = (boxes + stage_boxes - 1) / stage_boxes;
+static_assert(!stages_residual || (TILE_N % box_columns == 0 && residual_stages <= STAGES));
+
 using Sums = LinearSum[FRAGMENTS][TILE_N / 2];
 
 /// Shared memory: the ring, then a barrier a stage that its bytes arrive at, and one that it is free again at.
@@ -62,6 +69,9 @@ struct Work {
   }
   int32_t first_row(int tile) const { return tile % row_tiles * input_rows; }
   int32_t first_packed(int tile) const { return tile / row_tiles * weight_rows; }
+  bool has_staged_residual(const LinearFinish& finish, int tile) const {
+    return stages_residual && finish.vectors && first_packed(tile) + TILE_N <= finish.width;
+  }
 };
 
 /// The producer: one thread.
@@ -97,6 +107,17 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
       }
       load_box(ring.stage(place.stage) + input_at, params.input_map, ring.filled(place.stage),
                (work.first_k + k) * block_k, row);
+    }
+    if (!work.has_staged_residual(params.finish, tile)) continue;
+    for (int box = 0; box < boxes; ++box) {
+      const int within = box % stage_boxes;
+      if (within == 0) {
+        wait_for_phase(ring.free(place.stage), place.parity);
+        expect_bytes(ring.filled(place.stage), min(stage_boxes, boxes - box) * box_bytes);
+      }
+      load_box(ring.stage(place.stage) + within * box_bytes, params.residual_map, ring.filled(place.stage),
+               packed + box * box_columns, row);
+      if (within == stage_boxes - 1 || box == boxes - 1) place.next();
     }
   }
 }
@@ -137,25 +158,59 @@ void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int 
 }
 
 /// Gives back the stages of a tile of which the warpgroup has no row.
-void pass_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count) {
-  for (int k = 0; k < k_count; ++k, place.next()) {
+void pass_tile(const Ring& ring, RingPlace<STAGES>& place, int count) {
+  for (int i = 0; i < count; ++i, place.next()) {
     wait_for_phase(ring.filled(place.stage), place.parity);
     give_back(ring, place.stage);
   }
 }
 
+/// Where a warp's fragments of a tile are, from a row and a column of the tile on.
+FragmentPlace place_of(const Work& work, int tile, int first_row, int first_column) {
+  const int warp_row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16;
+  return {work.first_row(tile) + (SWAPPED ? first_column : warp_row),
+          work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
+}
+
 template <int groups>
 void finish(const LinearWgmmaParams& params, const Work& work, int tile, int first_row, int first_column,
             const LinearSum (&sums)[FRAGMENTS][groups * 4]) {
-  const int warp_row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16;
-  const FragmentPlace place{work.first_row(tile) + (SWAPPED ? first_column : warp_row),
-                            work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
+  const FragmentPlace place = place_of(work, tile, first_row, first_column);
   const RowScales scales{params.input_scales, 0};
   if constexpr (SWAPPED) {
     finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
+  } else if constexpr (stages_residual) {  // finish_staged() does all others
+    finish_edge_fragment_rows<FRAGMENTS, groups>(params.finish, sums, place, scales);
   } else {
     finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   }
+}
+
+/// A lane's share of a residual in the ring.
+struct StagedResidual {
+  static constexpr bool near = true;
+  uint32_t stages[residual_stages];
+  float4 four(int fragment, int half, int pair) const {
+    const int row = fragment * 64 + half * 8;
+    return load_four_shared(stages[pair / stage_boxes] + pair % stage_boxes * box_bytes + row * box_columns * 4);
+  }
+};
+
+/// With the residual behind the tile's k in the ring, whose stages it gives back.
+void finish_staged(const LinearWgmmaParams& params, const Ring& ring, RingPlace<STAGES>& place,
+                   const FragmentPlace& tile, int first_row, const Sums& sums) {
+  const int lane = lane_of_warp(), row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16 + lane / 4;
+  StagedResidual residual;
+  const int first = place.stage;
+#pragma unroll
+  for (int i = 0; i < residual_stages; ++i, place.next()) {
+    wait_for_phase(ring.filled(place.stage), place.parity);
+    residual.stages[i] = ring.stage(place.stage) + (row * box_columns + lane % 2 * 8 + lane % 4 / 2 * 4) * 4;
+  }
+  finish_wide_fragment_rows<FRAGMENTS, TILE_N / 8>(params.finish, sums, tile, RowScales{params.input_scales, 0},
+                                                   residual);
+  __syncwarp();
+  for (int i = 0; i < residual_stages; ++i) give_back(ring, (first + i) % STAGES);
 }
 
 /// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes
@@ -204,7 +259,7 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
     // A phase can be told from the next one's only: each waits for the other's stages to have come.
     if (TURNS && tile != work.first_tile) sync_threads(2 + consumer, 256);
     if (!TURNS && !SWAPPED && SPLIT == 1 && work.first_row(tile) + first_row >= work.rows) {
-      pass_tile(ring, place, work.k_count);
+      pass_tile(ring, place, work.k_count + (work.has_staged_residual(params.finish, tile) ? residual_stages : 0));
       continue;
     }
     Sums sums;
@@ -214,6 +269,12 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
     give_back(ring, (place.stage + STAGES - 1) % STAGES);
     if (TURNS) place.advance(work.k_count);
     wait_for_predecessors();
+    if constexpr (stages_residual) {
+      if (work.has_staged_residual(params.finish, tile)) {
+        finish_staged(params, ring, place, place_of(work, tile, first_row, 0), first_row, sums);
+        continue;
+      }
+    }
     if constexpr (SPLIT > 1) {
       finish_split(params, ring, work, consumer, sums);
     } else {
