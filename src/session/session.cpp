@@ -7,7 +7,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -15,8 +14,9 @@
 #include "base/log.h"
 #include "engine/plan_items.h"
 #include "engine/weight_check.h"
-#include "runtime/step_sizes.h"
 #include "session/check_request.h"
+#include "session/live_sequence.h"
+#include "session/scheduler_setup.h"
 #include "session/step_timer.h"
 #include "session/stop_text.h"
 #include "text/detokenizer.h"
@@ -38,85 +38,6 @@ StopTextFilter make_stops(const std::vector<std::string>& texts, const Tokenizer
 float number_or(const boost::json::object& object, std::string_view name, float otherwise) {
   const boost::json::value* value = object.if_contains(name);
   return value != nullptr && value->is_number() ? value->to_number<float>() : otherwise;
-}
-
-/// One request on its way.
-struct Live {
-  Request request;
-  Session::Listener listener;
-  std::vector<int32_t> tokens;  // the prompt and the samples that have been collected
-  int32_t max_tokens = 0;       // prompt and samples in all
-  std::unique_ptr<StreamingDetokenizer> detokenizer;
-  StopTextFilter stops;
-  std::vector<uint32_t> unended;  // BatchEntry's mask while nothing may end the text
-  std::vector<SequenceId> forks;  // which wait for its prompt
-  SequenceId held_by = 0;         // the one whose prompt this one waits for; 0: the scheduler knows it
-  bool prompt_submitted = false;
-  bool cancelled = false;
-  std::optional<int32_t> cached_tokens;  // once it has started
-  int32_t prompt_done = 0;
-  std::chrono::steady_clock::time_point started;
-  std::chrono::nanoseconds scheduling{0};
-
-  int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
-  bool waits_for_prompt() const { return !prompt_submitted && !cancelled; }
-  int32_t new_tokens() const { return static_cast<int32_t>(tokens.size()) - prompt_tokens(); }
-  TokenEvent event(SequenceId id) const {
-    TokenEvent event;
-    event.id = id;
-    event.prompt_tokens = prompt_tokens();
-    event.cached_tokens = cached_tokens.value_or(0);
-    event.new_tokens = new_tokens();
-    event.prompt_done = prompt_done;
-    event.started = started;
-    event.scheduling = scheduling;
-    return event;
-  }
-};
-
-/// How far a step brings a prompt.
-struct PromptChunk {
-  SequenceId id = 0;
-  int32_t done = 0;
-};
-
-/// A submitted step and whose samples it brings, in the order of its rows; and the chunks that are told of.
-struct InFlight {
-  Ticket ticket;
-  int64_t submitted_us = 0;
-  std::vector<SequenceId> samples;
-  std::vector<PromptChunk> chunks;
-};
-
-SchedulerLimits make_scheduler_limits(const ExecutorLimits& limits, const SessionOptions& options) {
-  SchedulerLimits result;
-  result.max_context = limits.max_context;
-  result.slots = limits.slots;
-  result.max_tokens = limits.max_tokens;
-  result.max_rows = limits.max_rows;
-  result.max_sequences = limits.max_sequences;
-  result.prefill_chunk = options.prefill_chunk;
-  result.prefix_cache = options.prefix_cache;
-  for (const ExecutorLimits::Group& group : limits.groups) {
-    result.groups.push_back({group.page_tokens, group.window, group.pages});
-  }
-  return result;
-}
-
-/// Steps to time: where kernels change, but none near another, and none far from the next. Chunks have sizes of others.
-StepCosts empty_costs(const Engine& engine, const SchedulerLimits& limits) {
-  constexpr int32_t near = 2, far = 4;
-  std::set<int32_t> edges;
-  for (const StepSize& size : step_sizes(engine.plan(), false)) edges.insert(size.tokens);
-  edges.insert(limits.max_tokens);
-  std::vector<int32_t> tokens{1};
-  for (const int32_t edge : edges) {
-    if (edge > limits.max_tokens || (edge < near * tokens.back() && edge != limits.max_tokens)) continue;
-    while (edge >= near * far * tokens.back()) tokens.push_back(far * tokens.back());
-    if (edge > tokens.back()) tokens.push_back(edge);
-  }
-  const int32_t sequences = std::min({limits.slots, limits.max_tokens, limits.max_rows, limits.max_sequences});
-  return StepCosts(std::move(tokens), sequences, limits.max_context);
 }
 
 }  // namespace
@@ -148,7 +69,7 @@ struct Session::State {
   /// Steps kept in flight beside the one being prepared. The processor has run a step when submit() returns: waiting
   /// for the next one would only hold its tokens back.
   size_t steps_ahead;
-  std::map<SequenceId, Live> live;
+  std::map<SequenceId, LiveSequence> live;
   std::vector<SequenceId> cancelled;  // whose listeners have not heard it yet
   std::deque<InFlight> in_flight;
   SequenceId next_id = 1;
@@ -174,9 +95,9 @@ struct Session::State {
     for (const int32_t id : items(engine->plan().end_ids())) end_ids.push_back(id);
   }
 
-  void schedule(SequenceId id, Live& one);
-  void start_forks(Live& parent);
-  void remove(SequenceId id, Live& one);
+  void schedule(SequenceId id, LiveSequence& one);
+  void start_forks(LiveSequence& parent);
+  void remove(SequenceId id, LiveSequence& one);
   SequenceTerms terms_of(const Request& request) const;
   void tell_cancelled();
   bool submit_next();
@@ -184,11 +105,11 @@ struct Session::State {
   void check_whole();
   std::vector<uint32_t> mask_of_ends(const Request& request) const;
   void tell_chunk(const PromptChunk& chunk);
-  void accept(SequenceId id, Live& one, const SampledRow& row);
-  bool ends_at(const Live& one, int32_t token) const;
-  bool tell(const Live& one, const TokenEvent& event);
+  void accept(SequenceId id, LiveSequence& one, const SampledRow& row);
+  bool ends_at(const LiveSequence& one, int32_t token) const;
+  bool tell(const LiveSequence& one, const TokenEvent& event);
   void finish(SequenceId id);
-  void fail(SequenceId id, Live& one, std::string_view why);
+  void fail(SequenceId id, LiveSequence& one, std::string_view why);
 };
 
 Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& options)
@@ -228,7 +149,7 @@ SequenceId Session::submit(Request request, Listener listener) {
   const int32_t room = limits.max_context + 1 - prompt;
   const int32_t new_tokens = request.max_new_tokens == 0 ? room : std::min(room, request.max_new_tokens);
   const SequenceId id = state.next_id++;
-  Live& one = state.live[id];
+  LiveSequence& one = state.live[id];
   one.tokens = request.prompt;
   one.max_tokens = prompt + new_tokens;
   if (state.tokenizer != nullptr && request.detokenize) {
@@ -249,7 +170,7 @@ SequenceId Session::submit(Request request, Listener listener) {
   return id;
 }
 
-void Session::State::schedule(SequenceId id, Live& one) {
+void Session::State::schedule(SequenceId id, LiveSequence& one) {
   one.held_by = 0;
   // The executor's pools hold at least one sequence of the full context.
   const std::lock_guard lock(scheduler_mutex);
@@ -257,12 +178,12 @@ void Session::State::schedule(SequenceId id, Live& one) {
 }
 
 /// What others waited for is there, or never will be.
-void Session::State::start_forks(Live& parent) {
+void Session::State::start_forks(LiveSequence& parent) {
   for (const SequenceId id : std::exchange(parent.forks, {})) schedule(id, live.at(id));
 }
 
 /// Out of the scheduler, or out of those that wait for another's prompt.
-void Session::State::remove(SequenceId id, Live& one) {
+void Session::State::remove(SequenceId id, LiveSequence& one) {
   if (one.held_by != 0) {
     std::erase(live.at(one.held_by).forks, id);
     one.held_by = 0;
@@ -390,7 +311,7 @@ bool Session::State::submit_next() {
   last_rows.resize(scheduled.size());
   for (size_t i = 0; i < scheduled.size(); ++i) {
     const ScheduledEntry& from = scheduled[i];
-    Live& one = live.at(from.id);
+    LiveSequence& one = live.at(from.id);
     if (from.starts) {
       const auto cached = std::span(one.tokens).first(static_cast<size_t>(from.first_position));
       executor.configure(from.slot, one.request.sampling, one.prompt_tokens(), cached);
@@ -430,7 +351,7 @@ bool Session::State::submit_next() {
   step.submitted_us = clock_us();
   step.ticket = executor.submit(batch);
   for (const SequenceId id : step.samples) {
-    Live& one = live.at(id);
+    LiveSequence& one = live.at(id);
     if (one.forks.empty()) continue;
     {
       const std::lock_guard lock(scheduler_mutex);
@@ -478,19 +399,19 @@ void Session::State::check_whole() {
 void Session::State::tell_chunk(const PromptChunk& chunk) {
   const auto found = live.find(chunk.id);
   if (found == live.end() || found->second.cancelled) return;
-  Live& one = found->second;
+  LiveSequence& one = found->second;
   one.prompt_done = std::max(one.prompt_done, chunk.done);  // a prompt that is computed again was told of
   // The last chunk brings a token, whose event says as much.
   if (one.prompt_done < one.prompt_tokens() && !tell(one, one.event(chunk.id))) finish(chunk.id);
 }
 
-bool Session::State::ends_at(const Live& one, int32_t token) const {
+bool Session::State::ends_at(const LiveSequence& one, int32_t token) const {
   if (one.new_tokens() <= one.request.min_new_tokens) return false;
   const auto among = [&](const std::vector<int32_t>& ids) { return std::ranges::find(ids, token) != ids.end(); };
   return (!one.request.ignore_end && among(end_ids)) || among(one.request.stop_ids);
 }
 
-void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
+void Session::State::accept(SequenceId id, LiveSequence& one, const SampledRow& row) {
   // Of logits that are no numbers no token was drawn, whatever its id says.
   if (!std::isfinite(row.logprob)) {
     throw Error("the model", "its logits are NaN or infinite",
@@ -531,7 +452,7 @@ void Session::State::accept(SequenceId id, Live& one, const SampledRow& row) {
 }
 
 /// False when the listener failed: its request ends, silently, and no other.
-bool Session::State::tell(const Live& one, const TokenEvent& event) {
+bool Session::State::tell(const LiveSequence& one, const TokenEvent& event) {
   try {
     one.listener(event);
     return true;
@@ -552,7 +473,7 @@ void Session::State::finish(SequenceId id) {
   live.erase(found);
 }
 
-void Session::State::fail(SequenceId id, Live& one, std::string_view why) {
+void Session::State::fail(SequenceId id, LiveSequence& one, std::string_view why) {
   TokenEvent event = one.event(id);
   event.finish = FinishReason::failed;
   event.failure = why;
