@@ -18,9 +18,7 @@ class Overloaded : public Error {
   using Error::Error;
   Overloaded(std::string_view thing, std::string_view fault, std::string_view remedy, int64_t predicted_ms,
              int64_t retry_ms)
-      : Error(std::move(thing), std::move(fault), std::move(remedy)),
-        predicted_ms_(predicted_ms),
-        retry_ms_(retry_ms) {}
+      : Error(thing, fault, remedy), predicted_ms_(predicted_ms), retry_ms_(retry_ms) {}
 
   /// Until the first token, had it been taken; 0 where that is not the reason.
   int64_t predicted_ms() const { return predicted_ms_; }
