@@ -56,6 +56,8 @@ CLI::Option* add_threads(CLI::App& command, int& threads, const std::string& des
 void add_config(CLI::App& command) {
   const auto read = [&command](const std::string& file) {
     std::vector<CLI::ConfigItem> items;
+    if (std::filesystem::is_directory(file))
+      throw CLI::ValidationError("--config", file + ": is a directory; give a file");
     try {
       items = CLI::ConfigTOML().from_file(file);
     } catch (const CLI::Error& error) {

@@ -181,7 +181,8 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--host", options->host, "The address that is listened at")->capture_default_str();
   command->add_option("--port", options->port, "0: any that is free (default: 8000, or none with --socket)")
       ->transform(integer_in<int32_t>(0, 65535));
-  command->add_option("--socket", options->socket, "A UNIX socket that is listened at");
+  command->add_option("--socket", options->socket, "A UNIX socket that is listened at")
+      ->check([](const std::string& path) { return path.empty() ? "is empty; give a path" : std::string(); });
   command->add_option("--api-keys", options->keys, "A file of keys, one a line: who calls must have one of them");
   command->add_option("--allow-host", options->hosts, "A name that requests may call this server by; *: any")
       ->expected(1, most_repeats)

@@ -15,8 +15,8 @@ constexpr int32_t largest_step = 1088;
 /// Candidates are measured there.
 std::vector<int32_t> row_edges(int32_t most);
 
-/// The same for an accelerator's kernels, whose tiles are larger: 1, 8, 16, multiples of 32 up to 320, 144, and multiples
-/// of 64.
+/// The same for an accelerator's kernels, whose tiles are larger: 1, 8, 16, multiples of 32 up to 320, 144, and
+/// multiples of 64.
 std::vector<int32_t> accelerator_row_edges(int32_t most);
 
 /// Ascending bounds over step sizes, from one token to `max_tokens`. A bucket places buffers; it is never a padded

@@ -153,7 +153,7 @@ LoadModel ask_for_model(const LoadOptions& options) {
   }
   if (response.result() != http::status::ok) {
     throw Error(name, fmt::format("answers /v1/models with status {}", response.result_int()),
-                "see the URL and --api-key");
+                "see the URL and --api-key-file");
   }
   const boost::json::value body = parse_json(response.body(), name + "/v1/models");
   const boost::json::value* data = body.is_object() ? body.get_object().if_contains("data") : nullptr;

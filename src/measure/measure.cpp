@@ -151,6 +151,7 @@ Request measured_request(const Gateway& gateway, int32_t prompt, int32_t new_tok
   request.ignore_end = true;
   request.detokenize = false;
   request.cache_salt = ++salt;
+  request.measures = true;
   return request;
 }
 

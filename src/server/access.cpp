@@ -73,8 +73,9 @@ ApiKeys::ApiKeys(const std::vector<std::string>& lines) {
 }
 
 std::optional<Caller> ApiKeys::accept(std::string_view authorization) const {
-  constexpr std::string_view scheme = "Bearer ";
-  if (!authorization.starts_with(scheme)) return {};
+  constexpr std::string_view scheme = "bearer ";  // in upper or lower case
+  const auto is_same_letter = [](char given, char own) { return own == ' ' ? given == ' ' : (given | 0x20) == own; };
+  if (!std::ranges::equal(authorization.substr(0, scheme.size()), scheme, is_same_letter)) return {};
   authorization.remove_prefix(scheme.size());
   const Key* found = nullptr;
   for (const Key& key : keys_) {

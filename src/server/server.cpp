@@ -21,6 +21,12 @@ bool is_request_id(std::string_view id) {
          std::ranges::all_of(id, [](char c) { return c > ' ' && c <= '~'; });
 }
 
+/// A page that may call may send what it asks for: clients' libraries have headers of their own.
+std::string allowed_headers(const HttpRequest& request) {
+  const std::string* wanted = request.header("access-control-request-headers");
+  return wanted == nullptr ? "authorization, content-type, x-request-id" : *wanted;
+}
+
 struct Found {
   const Route* route = nullptr;
   std::string rest;     // of the path
@@ -83,7 +89,9 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
   std::vector<HttpHeader> headers;
   if (from_page && allowed_page) {
     headers.push_back({"access-control-allow-origin", *origin});
-    headers.push_back({"access-control-expose-headers", "x-request-id, server-timing"});
+    headers.push_back(
+        {"access-control-expose-headers",
+         "x-request-id, server-timing, retry-after, retry-after-ms, x-should-retry, x-predicted-ttft-ms"});
     headers.push_back({"vary", "origin"});
   }
   const auto call = std::make_shared<Call>(
@@ -103,7 +111,7 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
     call->respond_with(HttpResponse{204,
                                     {{"allow", found.methods},
                                      {"access-control-allow-methods", found.methods},
-                                     {"access-control-allow-headers", "authorization, content-type, x-request-id"},
+                                     {"access-control-allow-headers", allowed_headers(request)},
                                      {"access-control-max-age", "600"}},
                                     {}});
   } else if (found.route == nullptr) {

@@ -165,24 +165,29 @@ struct Gateway::State {
   /// Refuses a request whose first token would come later than wanted. A deadline of its own also says when it should
   /// start; that of all is only a limit.
   void check_first_token(const Request& request) {
+    if (request.measures) return;
     int64_t limit = options.most_first_token_us;
     if (request.first_token_us > 0) {
       limit = limit > 0 ? std::min(limit, request.first_token_us) : request.first_token_us;
     }
     if (limit == 0) return;
     int64_t pending = 0;
+    bool is_alone = false;
     {
       const std::lock_guard lock(mutex);
       pending = pending_tokens;
+      is_alone = requests == 0;
     }
     const int64_t predicted = session->predict_first_token(request, pending);
     if (predicted <= limit) return;
     constexpr int64_t soonest_ms = 100, latest_ms = 60'000;
-    const int64_t retry_ms = std::clamp((predicted - limit) / 1000, soonest_ms, latest_ms);
+    // What comes too late though nobody is before it comes too late whenever it is asked for.
+    const int64_t retry_ms = is_alone ? 0 : std::clamp((predicted - limit) / 1000, soonest_ms, latest_ms);
     throw Overloaded(
         session->executor().engine().path().string(),
         fmt::format("the first token would come after {} ms, and {} ms are allowed", predicted / 1000, limit / 1000),
-        fmt::format("try again after {} ms", retry_ms), predicted / 1000, retry_ms);
+        is_alone ? "shorten the prompt, or allow more" : fmt::format("try again after {} ms", retry_ms),
+        predicted / 1000, retry_ms);
   }
 
   /// Ends a request that never ran.

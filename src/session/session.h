@@ -41,6 +41,7 @@ struct Request {
   int64_t first_token_us = 0;  // wanted so long after the arrival; 0: as the session's policy has it
   uint64_t tenant = 0;
   int32_t tenant_weight = 1;
+  bool measures = false;  // the program's own, to see how late it comes: no bound refuses it
 };
 
 /// What a step added to a sequence.

@@ -22,7 +22,7 @@ class Overloaded : public Error {
 
   /// Until the first token, had it been taken; 0 where that is not the reason.
   int64_t predicted_ms() const { return predicted_ms_; }
-  /// When to ask again.
+  /// When to ask again; 0: it would be in vain.
   int64_t retry_ms() const { return retry_ms_; }
 
  private:

@@ -81,7 +81,8 @@ std::vector<const WeightLayout*> layouts_read(std::string_view problem, const Ta
 /// was measured on a GPU of another name than the one that is here. Else, when this machine runs the target, the
 /// families worth it (linear, attention) are measured: interleaved rounds over random data of the real shape, weights
 /// cold (rotating copies larger than the caches) and the minimum kept; candidates whose estimate is a quarter above the
-/// least are not measured, and those twice as slow as the best are dropped after the first round. Everything else, or a target that is not here, takes the best guess of the table.
+/// least are not measured, and those twice as slow as the best are dropped after the first round. Everything else, or a
+/// target that is not here, takes the best guess of the table.
 class Tuner {
  public:
   Tuner(TuningCache& cache, const TunerOptions& options);

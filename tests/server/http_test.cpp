@@ -331,6 +331,7 @@ TEST(Http, SaysWhoMayAsk) {
   }
   const std::string key = "Authorization: Bearer second\r\n";
   EXPECT_EQ(served.ask("GET", "/v1/models", {}, key).status, 200);
+  EXPECT_EQ(served.ask("GET", "/v1/models", {}, "Authorization: bearer second\r\n").status, 200);
   EXPECT_EQ(served.ask("GET", "/v1/models", {}, key + "Origin: https://evil.example\r\n").status, 403);
   EXPECT_EQ(served.ask("GET", "/v1/models", {}, key + "Origin: http://localhost\r\n").status, 200);
   const std::string origin = "Origin: https://page.example\r\n";
@@ -339,6 +340,12 @@ TEST(Http, SaysWhoMayAsk) {
   const RawResponse before = served.ask("OPTIONS", "/v1/chat/completions", {}, origin);
   EXPECT_EQ(before.status, 204);
   EXPECT_EQ(before.headers.at("access-control-allow-methods"), "POST");
+  EXPECT_THAT(before.headers.at("access-control-allow-headers"), HasSubstr("authorization"));
+  const std::string wanted = "x-ttft-deadline-ms, x-stainless-lang";
+  EXPECT_EQ(
+      served.ask("OPTIONS", "/v1/chat/completions", {}, origin + "access-control-request-headers: " + wanted + "\r\n")
+          .headers.at("access-control-allow-headers"),
+      wanted);
   for (const auto& [host, status] : std::map<std::string, int>{{"127.0.0.1:80", 200},
                                                                {"[::1]:80", 200},
                                                                {"localhost", 200},

@@ -135,6 +135,24 @@ TEST_P(GatewayTest, RefusesMoreThanItTakes) {
   EXPECT_EQ(read_all(third).ids, golden.continuation(1));
 }
 
+TEST_P(GatewayTest, RefusesAFirstTokenThatComesTooLateButNotWhatMeasures) {
+  GatewayOptions hasty = options();
+  hasty.most_first_token_us = 1;
+  Gateway gateway(engine(), hasty);
+  Request measured = request_of(golden.prompt(0), 16);
+  measured.measures = true;
+  for (int time = 0; time < 2; ++time) {  // the second time it is known what steps take
+    TokenStream stream(gateway, measured);
+    EXPECT_EQ(read_all(stream).ids, golden.continuation(0));
+  }
+  try {
+    TokenStream late(gateway, request_of(golden.prompt(1), 16));
+    ADD_FAILURE() << "was taken";
+  } catch (const Overloaded& late) {
+    EXPECT_EQ(late.retry_ms(), 0) << "nobody was before it";
+  }
+}
+
 TEST_P(GatewayTest, TellsTheCallerOfARequestThatCanNeverRun) {
   Gateway gateway(engine(), options());
   EXPECT_THROW(TokenStream(gateway, request_of({}, 1)), Error);
