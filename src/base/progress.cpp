@@ -9,7 +9,9 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <ctime>
 
 #include "base/error.h"
 #include "base/terminal.h"
@@ -152,12 +154,24 @@ std::atomic<bool> hangup_flag{false};
 
 extern "C" void note_hangup(int) { hangup_flag.store(true); }
 
+std::atomic<int64_t> interrupted_at{0};  // in ms of a clock that a handler may read
+
+int64_t milliseconds_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
 extern "C" void note_interrupt(int signal) {
+  // timeout(1) and npm send one to the program and one to its group, which mean the same.
+  constexpr int64_t same_ms = 100;
   if (!interrupt_flag.load()) {
     interrupt_signal.store(signal);
+    interrupted_at.store(milliseconds_now());
     interrupt_flag.store(true);
     return;
   }
+  if (signal == interrupt_signal.load() && milliseconds_now() - interrupted_at.load() < same_ms) return;
   if (void (*const act)() = last_act.load()) act();
   std::string_view line = "\nincipit: ended at once by a second signal; what was not finished is lost\n";
   if (!told_on_terminal.load()) line.remove_prefix(1);  // nothing stands on the line

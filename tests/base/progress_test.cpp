@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "base/error.h"
 
@@ -204,12 +206,25 @@ TEST(InterruptDeathTest, AHangupThatIsKeptIsTakenOnce) {
       ::testing::ExitedWithCode(42), "");
 }
 
+TEST(InterruptDeathTest, OneThatComesTwiceAtOnceIsOne) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        std::raise(SIGTERM);
+        std::raise(SIGTERM);
+        std::_Exit(interrupted() ? 42 : 1);
+      },
+      ::testing::ExitedWithCode(42), "");
+}
+
 TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
         install_interrupt_handler();
         std::raise(SIGINT);
+        std::this_thread::sleep_for(std::chrono::milliseconds(150));
         std::raise(SIGINT);
         std::_Exit(0);
       },

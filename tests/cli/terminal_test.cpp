@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 
 #include "engines.h"
 #include "program.h"
@@ -172,6 +173,7 @@ TEST_F(OnTerminal, ASecondSignalToo) {
   type("Tell me of the sea.\n");
   read_until("sea.\r\n");
   send_signal(child_, SIGTERM);
+  std::this_thread::sleep_for(std::chrono::milliseconds(110));  // at once they would be one
   send_signal(child_, SIGTERM);
   const int status = wait_for_program(child_);
   EXPECT_TRUE(status == 143 || status == 1000 + SIGTERM) << status;
