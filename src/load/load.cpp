@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
@@ -13,10 +14,12 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/progress.h"
 
 namespace incipit {
 namespace {
@@ -31,6 +34,10 @@ tcp::resolver::results_type addresses_of(boost::asio::io_context& loop, const Lo
   return found;
 }
 
+std::chrono::milliseconds timeout_of(const LoadOptions& options) {
+  return std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.timeout_s));
+}
+
 /// All requests of a load on one loop.
 class LoadRun {
  public:
@@ -38,7 +45,7 @@ class LoadRun {
     connection_.target = options.target;
     connection_.addresses = addresses_of(loop_, options.target);
     connection_.key = options.key;
-    connection_.timeout = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.timeout_s));
+    connection_.timeout = timeout_of(options);
   }
 
   LoadOutcome run() {
@@ -131,12 +138,25 @@ class LoadRun {
   bool stopping_ = false;
 };
 
+/// Starts an operation and waits for its end, or for Ctrl-C. Throws what the operation failed of.
+template <typename Start>
+void wait_for(boost::asio::io_context& loop, Start start) {
+  constexpr auto between_looks = std::chrono::milliseconds(50);
+  std::optional<boost::system::error_code> end;
+  start([&end](const boost::system::error_code& error, auto&&...) { end = error; });
+  for (loop.restart(); !end;) {
+    loop.run_for(between_looks);
+    check_interrupt();
+  }
+  if (*end) throw boost::system::system_error(*end);
+}
+
 }  // namespace
 
 LoadModel ask_for_model(const LoadOptions& options) {
   namespace http = boost::beast::http;
   boost::asio::io_context loop;
-  tcp::socket socket(loop);
+  boost::beast::tcp_stream stream(loop);
   const std::string name = fmt::format("{}:{}", options.target.host, options.target.port);
   http::request<http::empty_body> request(http::verb::get, options.target.prefix + "/v1/models", 11);
   request.set(http::field::host, name);
@@ -144,10 +164,12 @@ LoadModel ask_for_model(const LoadOptions& options) {
   if (!options.key.empty()) request.set(http::field::authorization, "Bearer " + options.key);
   http::response<http::string_body> response;
   try {
-    boost::asio::connect(socket, addresses_of(loop, options.target));
+    stream.expires_after(timeout_of(options));
+    const auto addresses = addresses_of(loop, options.target);
     boost::beast::flat_buffer buffer;
-    http::write(socket, request);
-    http::read(socket, buffer, response);
+    wait_for(loop, [&](auto done) { stream.async_connect(addresses, done); });
+    wait_for(loop, [&](auto done) { http::async_write(stream, request, done); });
+    wait_for(loop, [&](auto done) { http::async_read(stream, buffer, response, done); });
   } catch (const boost::system::system_error& error) {
     throw Error(name, fmt::format("does not answer: {}", error.code().message()), "start a server, or see the URL");
   }

@@ -30,7 +30,7 @@ struct LoadOutcome {
 };
 
 /// The context that the server names for a model (`max_model_len`), and its name where `model` is empty. Throws Error
-/// where there is no such server or model.
+/// where there is no such server or model, and where it does not answer in time.
 struct LoadModel {
   std::string name;
   int32_t context = 0;  // 0: it does not say

@@ -62,6 +62,8 @@ LoadTarget parse_target(std::string_view url) {
   target.port = colon < rest.size() ? rest.substr(colon + 1) : "80";
   const bool is_number = target.port.find_first_not_of("0123456789") == std::string::npos && target.port.size() <= 5;
   if (target.host.empty() || target.port.empty() || !is_number) throw refuse("has no host, or no port");
+  if (const int port = std::stoi(target.port); port < 1 || port > 65535)
+    throw refuse("has a port that is not 1 to 65535");
   return target;
 }
 

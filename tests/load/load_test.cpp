@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/ip/tcp.hpp>
+#include <string>
 #include <thread>
 
 #include "server/scripted_server.h"
@@ -120,6 +122,14 @@ TEST(Load, TellsOfRefusalsAndOfBrokenStreams) {
   nobody.target.port = "1";
   EXPECT_THAT(run_load(nobody, go_on).results.at(0).failure, HasSubstr("cannot connect"));
   EXPECT_THAT(message_of([&] { ask_for_model(nobody); }), HasSubstr("does not answer"));
+  boost::asio::io_context loop;
+  boost::asio::ip::tcp::acceptor silent(loop, {boost::asio::ip::address_v4::loopback(), 0});
+  nobody.target.port = std::to_string(silent.local_endpoint().port());
+  nobody.timeout_s = 0.05;
+  EXPECT_THAT(message_of([&] { ask_for_model(nobody); }), HasSubstr("does not answer"));
+  for (const char* port : {"0", "65536", "99999"}) {
+    EXPECT_THAT(message_of([&] { parse_target(std::string("http://127.0.0.1:") + port); }), HasSubstr("1 to 65535"));
+  }
   nobody = load_on(served, 1);
   nobody.model = "other";
   EXPECT_THAT(message_of([&] { ask_for_model(nobody); }), HasSubstr("does not serve 'other'"));
