@@ -90,6 +90,10 @@ StepCostsKeeper::StepCostsKeeper(Gateway& gateway) : gateway_(gateway), key_(key
   gateway.run_alone([&](Session& session) { session.set_costs(costs_); });
 }
 
+StepCostsKeeper::~StepCostsKeeper() {
+  if (unsaved_) save();
+}
+
 void StepCostsKeeper::measure_step() {
   if (complete()) return;
   try {
@@ -113,6 +117,7 @@ void StepCostsKeeper::time_next() {
     }
     if (us) {
       costs_.set(cell, std::min(*us, *first_time_));
+      unsaved_ = true;
       StepCosts corrected = costs_;
       session.set_costs(std::move(corrected));
     }
@@ -134,7 +139,8 @@ void StepCostsKeeper::measure_for(std::chrono::microseconds longest) {
   }
 }
 
-void StepCostsKeeper::save() const {
+void StepCostsKeeper::save() {
+  unsaved_ = false;  // where it fails it would again
   std::string fault;
   for (const std::filesystem::path& place : places(gateway_.engine())) {
     try {

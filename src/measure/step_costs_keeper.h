@@ -20,6 +20,10 @@ class StepCostsKeeper {
  public:
   /// Tells the gateway's session what is kept. The gateway outlives this.
   explicit StepCostsKeeper(Gateway& gateway);
+  /// Keeps what was measured, if not all: the next start goes on with the rest.
+  ~StepCostsKeeper();
+  StepCostsKeeper(const StepCostsKeeper&) = delete;
+  StepCostsKeeper& operator=(const StepCostsKeeper&) = delete;
 
   /// Whether all is measured that can be.
   bool complete() const { return next_ == missing_.size(); }
@@ -34,13 +38,14 @@ class StepCostsKeeper {
 
  private:
   void time_next();
-  void save() const;
+  void save();
 
   Gateway& gateway_;
   std::string key_;  // what a line begins with
   StepCosts costs_;
   std::vector<StepCosts::Cell> missing_;
   size_t next_ = 0;
+  bool unsaved_ = false;
   std::optional<int64_t> first_time_;  // of missing_[next_]
 };
 

@@ -94,11 +94,20 @@ TEST(EngineServer, KeepsWhatStepsTakeBesideTheEngine) {
   const auto engine = reference_engine("llama-mha");
   const auto place = StepCostsKeeper::places(*engine).front();
   std::filesystem::remove(place);
-  std::optional<int64_t> first;
+  std::optional<int64_t> first, early;
+  {
+    const EngineServer served;
+    StepCostsKeeper keeper(*served.gateway);
+    for (int step = 0; step < 3; ++step) keeper.measure_step();
+    EXPECT_FALSE(keeper.complete());
+    early = keeper.costs().measured(keeper.costs().cells().front());
+  }
   {
     const EngineServer served;
     StepCostsKeeper keeper(*served.gateway);
     EXPECT_FALSE(keeper.complete());
+    EXPECT_EQ(keeper.costs().measured(keeper.costs().cells().front()), early) << "an early end loses nothing";
+    EXPECT_TRUE(early);
     while (!keeper.complete()) keeper.measure_step();
     for (const StepCosts::Cell& cell : keeper.costs().cells()) EXPECT_TRUE(keeper.costs().measured(cell));
     first = keeper.costs().measured(keeper.costs().cells().front());
