@@ -86,6 +86,7 @@ class LoadRun {
     const auto request = std::make_shared<StreamedRequest>(loop_, connection_, body_of(number));
     running_.emplace(number, request);
     request->start(due, [this, number](LoadResult result) {
+      result.asked_tokens = options_.arrivals[number].prompt_tokens;
       results_.push_back(std::move(result));
       running_.erase(number);
       if (options_.users > 0) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
+#include <map>
 
 namespace incipit {
 namespace {
@@ -22,6 +23,30 @@ std::string row_of(std::string_view name, const Percentiles& of) {
 
 boost::json::object object_of(const Percentiles& of) {
   return {{"p50", 1e3 * of.p50}, {"p90", 1e3 * of.p90}, {"p99", 1e3 * of.p99}, {"max", 1e3 * of.most}};
+}
+
+/// Of what was answered, by the lengths of prompts.
+std::vector<LoadKind> kinds_of(std::span<const LoadResult> results) {
+  constexpr size_t most = 8;
+  struct Times {
+    int32_t answered = 0;
+    std::vector<double> first, gaps;
+  };
+  std::map<int32_t, Times> by_length;
+  for (const LoadResult& result : results) {
+    Times& times = by_length[result.asked_tokens];
+    if (!result.failure.empty()) continue;
+    ++times.answered;
+    if (result.first_s >= 0) times.first.push_back(result.first_s);
+    times.gaps.insert(times.gaps.end(), result.gaps_s.begin(), result.gaps_s.end());
+  }
+  if (by_length.size() < 2 || by_length.size() > most) return {};
+  std::vector<LoadKind> kinds;
+  for (auto& [tokens, times] : by_length) {
+    kinds.push_back(
+        {tokens, times.answered, percentiles_of(std::move(times.first)), percentiles_of(std::move(times.gaps))});
+  }
+  return kinds;
 }
 
 double per_second(int64_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
@@ -69,6 +94,7 @@ LoadReport make_report(std::span<const LoadResult> results, double seconds, int3
   report.gap_s = percentiles_of(std::move(gaps));
   report.whole_s = percentiles_of(std::move(whole));
   report.waited_s = percentiles_of(std::move(waited));
+  report.kinds = kinds_of(results);
   return report;
 }
 
@@ -79,6 +105,10 @@ std::string describe(const LoadReport& report) {
   text += fmt::format("{:<20}{:>10}{:>10}{:>10}{:>10}\n", "ms", "p50", "p90", "p99", "max");
   text += row_of("first token", report.first_s) + row_of("gap", report.gap_s) + row_of("whole answer", report.whole_s) +
           row_of("waited by client", report.waited_s);
+  for (const LoadKind& kind : report.kinds) {
+    text += fmt::format("{} answers to prompts of {} tokens\n", kind.answered, kind.prompt_tokens) +
+            row_of("  first token", kind.first_s) + row_of("  gap", kind.gap_s);
+  }
   text += fmt::format("{} tokens ({:.1f}/s) of prompts of {}, {} cached\n", report.new_tokens,
                       per_second(report.new_tokens, report.seconds), report.prompt_tokens, report.cached_tokens);
   const auto limit = [](double seconds) { return seconds > 0 ? fmt::format("{:g} ms", 1e3 * seconds) : "any"; };
@@ -90,6 +120,13 @@ std::string describe(const LoadReport& report) {
 }
 
 boost::json::object to_json(const LoadReport& report) {
+  boost::json::array kinds;
+  for (const LoadKind& kind : report.kinds) {
+    kinds.push_back({{"asked_tokens", kind.prompt_tokens},
+                     {"answered", kind.answered},
+                     {"first_token_ms", object_of(kind.first_s)},
+                     {"gap_ms", object_of(kind.gap_s)}});
+  }
   return {{"requests", report.requests},
           {"seconds", report.seconds},
           {"answered", report.answered},
@@ -106,6 +143,7 @@ boost::json::object to_json(const LoadReport& report) {
           {"tokens_per_second", per_second(report.new_tokens, report.seconds)},
           {"good", report.good},
           {"goodput_per_second", per_second(report.good, report.seconds)},
+          {"by_prompt", std::move(kinds)},
           {"limits", {{"first_token_ms", 1e3 * report.limits.first_s}, {"gap_ms", 1e3 * report.limits.gap_s}}}};
 }
 

@@ -18,6 +18,7 @@ struct LoadResult {
   double whole_s = 0;          // from then to the end
   std::vector<double> gaps_s;  // between pieces with text or ids
   int64_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
+  int32_t asked_tokens = 0;  // of the prompt, by the client's count
 };
 
 struct LoadLimits {
@@ -31,6 +32,12 @@ struct Percentiles {
 /// By nearest rank; zeros where there are no values.
 Percentiles percentiles_of(std::vector<double> values);
 
+/// What was answered of prompts of one length.
+struct LoadKind {
+  int32_t prompt_tokens = 0, answered = 0;
+  Percentiles first_s, gap_s;
+};
+
 struct LoadReport {
   int32_t requests = 0, answered = 0, refused = 0, failed = 0, cut = 0;
   double seconds = 0;
@@ -39,6 +46,7 @@ struct LoadReport {
   LoadLimits limits;
   int32_t good = 0;  // answered, and no wait for a token longer than the limits
   std::string first_failure;
+  std::vector<LoadKind> kinds;  // the shortest first; empty where there is one length, or more than a table is for
 };
 
 /// Refused are answers 429 and 503; what else is no whole answer has failed.
