@@ -30,13 +30,20 @@ tidy_files() {
   done | awk '!seen[$0]++'
 }
 
+export tidy_noise='warnings generated\|^Suppressed\|^Use -header-filter'
+
 # tidy_unit DEADLINE FILE…: looks at sources of a folder. What they include takes most of the time, so all checks see them as one
-# file, and each is only compiled by itself, which finds an #include that is missing.
+# file, and each is only compiled by itself, which finds an #include that is missing. A file without others is looked at as it is.
 tidy_unit() {
   local end=$1 unit flags
   shift
   if ((EPOCHSECONDS >= end)); then
     printf 'not looked at, for time: %s\n' "$@"
+    return
+  fi
+  if (($# == 1)); then
+    clang-tidy-16 --quiet -p build/lint "$1" 2>&1 | grep -v "$tidy_noise"
+    ((PIPESTATUS[0] == 0)) && touch "build/tidy/${1//\//_}"
     return
   fi
   unit=build/tidy/unit_${1//\//_}
@@ -46,7 +53,7 @@ tidy_unit() {
   {
     clang-tidy-16 --quiet '--checks=-*,bugprone-suspicious-include' -p build/lint "$@" &&
       clang-tidy-16 --quiet --checks=-bugprone-suspicious-include "$unit" -- $flags
-  } 2>&1 | grep -v "warnings generated\|^Suppressed\|^Use -header-filter"
+  } 2>&1 | grep -v "$tidy_noise"
   ((PIPESTATUS[0] == 0)) && for unit; do touch "build/tidy/${unit//\//_}"; done
 }
 
@@ -64,7 +71,8 @@ check_tidy() {
     # A folder's sources make one file, but for those that switch on instructions of their own, have definitions of their own or
     # name the same things (CMakeLists.txt).
     case $file in
-      src/kernels/* | src/main.cpp | src/base/version.cpp | src/primitives/unary.cpp | src/primitives/einsum.cpp) unit=$file ;;
+      src/kernels/cpu/* | src/kernels/table.cpp | src/main.cpp | src/base/version.cpp) unit=$file ;;
+      src/primitives/unary.cpp | src/primitives/einsum.cpp) unit=$file ;;
       *) unit=$(cut -d/ -f2 <<<"$file") ;;
     esac
     units[$unit]+=" $file"
