@@ -35,9 +35,12 @@ using Command = std::variant<Submission, Cancellation, AloneWork>;
 }  // namespace
 
 struct Gateway::State {
-  explicit State(const GatewayOptions& with) : options(with) {}
+  explicit State(const GatewayOptions& with)
+      : options(with), lease(with.lease ? with.lease : std::make_shared<DeviceLease>(0)), place(lease->join()) {}
 
   GatewayOptions options;
+  const std::shared_ptr<DeviceLease> lease;
+  const DeviceLease::Engine place;
   std::optional<Session> session;  // the engine's thread's, but for what does not change
 
   std::mutex mutex;
@@ -106,8 +109,11 @@ struct Gateway::State {
 
   /// The engine's thread does not end with an exception, whatever it is: the requests do.
   void step() {
+    const int64_t longest_us = lease->take(place, session->least_step());
     try {
-      session->step();
+      session->step(longest_us);
+      // Nothing is left in flight for those who have the device next.
+      if (running.empty() || lease->is_wanted(place)) session->settle();
     } catch (const std::exception& error) {
       {
         const std::lock_guard lock(mutex);
@@ -115,6 +121,7 @@ struct Gateway::State {
       }
       session->abandon(error.what());
     }
+    if (running.empty() || !session->in_flight()) lease->give_back(place, !running.empty());
     const SessionLoad now = session->load();
     const std::lock_guard lock(mutex);
     load = now;
@@ -147,13 +154,21 @@ struct Gateway::State {
     if (const auto found = running.find(cancellation.id); found != running.end()) session->cancel(found->second);
   }
   void carry_out(AloneWork& alone) {
-    try {
-      const bool idle = running.empty();
-      if (idle) (*alone.work)(*session);
-      alone.done->set_value(idle);
-    } catch (...) {
-      alone.done->set_exception(std::current_exception());
+    bool has_device = false;
+    if (alone.only_if_idle) {
+      has_device = running.empty() && lease->take_if_idle(place);
+      if (!has_device) return alone.done->set_value(false);
+    } else {
+      lease->take(place, {});
     }
+    std::exception_ptr failure;
+    try {
+      (*alone.work)(*session);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lease->give_back(place, false);
+    failure ? alone.done->set_exception(failure) : alone.done->set_value(true);
   }
 
   void forget(RequestId id) {
@@ -178,7 +193,9 @@ struct Gateway::State {
       pending = pending_tokens;
       is_alone = requests == 0;
     }
-    const int64_t predicted = session->predict_first_token(request, pending);
+    // Engines that share the device have it in turns.
+    const int64_t predicted =
+        session->predict_first_token(request, pending) * static_cast<int64_t>(lease->sharers(place));
     if (predicted <= limit) return;
     constexpr int64_t soonest_ms = 100, latest_ms = 60'000;
     // What comes too late though nobody is before it comes too late whenever it is asked for.
@@ -209,9 +226,9 @@ struct Gateway::State {
 };
 
 Gateway::Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options)
-    : state_(std::make_unique<State>(options)) {
+    : state_(std::make_shared<State>(options)) {
   std::promise<void> opened;
-  state_->thread = std::thread([&, state = state_.get()] { state->work(std::move(engine), opened); });
+  state_->thread = std::thread([&, state = state_] { state->work(std::move(engine), opened); });
   try {
     opened.get_future().get();
   } catch (...) {
@@ -226,7 +243,12 @@ Gateway::~Gateway() {
     state_->stopping = true;
   }
   state_->woken.notify_one();
-  state_->thread.join();
+  // The last request may have been its last owner: then its thread goes on by itself to its end.
+  if (state_->thread.get_id() == std::this_thread::get_id()) {
+    state_->thread.detach();
+  } else {
+    state_->thread.join();
+  }
 }
 
 RequestId Gateway::submit(Request request, Session::Listener listener) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "session/device_lease.h"
 #include "session/session.h"
 #include "session/token_source.h"
 
@@ -25,13 +26,15 @@ struct GatewayOptions {
   /// Requests whose first token is predicted to come later are refused; 0: none is. A request's own first_token_us
   /// counts too.
   int64_t most_first_token_us = 0;
+  /// Of the device, where other gateways have engines on it; null: nobody else does.
+  std::shared_ptr<DeviceLease> lease;
 };
 
 class Gateway : public TokenSource {
  public:
   /// Opens a session and starts its thread. Throws Error as Session does.
   explicit Gateway(std::shared_ptr<const Engine> engine, const GatewayOptions& options = {});
-  /// Cancels what runs, tells its listeners and waits for the thread.
+  /// Cancels what runs, tells its listeners and waits for the thread, unless this is it.
   ~Gateway() override;
 
   // ---- from any thread
@@ -59,7 +62,7 @@ class Gateway : public TokenSource {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // the thread's too
 };
 
 /// What has come of a request since its stream was last read.

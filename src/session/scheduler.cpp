@@ -266,7 +266,7 @@ void Scheduler::schedule_prompts(bool batch) {
   }
 }
 
-std::span<const ScheduledEntry> Scheduler::schedule() {
+std::span<const ScheduledEntry> Scheduler::schedule(int64_t longest_us) {
   constexpr size_t most_untold = 8;
   ++steps_;
   step_.clear();
@@ -278,7 +278,8 @@ std::span<const ScheduledEntry> Scheduler::schedule() {
   make_room();
   schedule_decodes(false);
   const auto begun = std::ranges::count_if(running_, [&](SequenceId id) { return !sequence(id).decodes; });
-  bound_ = step_limit(work_.decodes, waiting_count_ + begun);
+  bound_ = std::min(step_limit(work_.decodes, waiting_count_ + begun), longest_us);
+  shares_device_ = longest_us != INT64_MAX;
   room_ = limits_.max_tokens;
   end_room_ = limits_.max_tokens - limits_.max_tokens / 17;
   schedule_prompts(false);

@@ -46,6 +46,7 @@
 #include "session/page_table.h"
 #include "session/prefix_cache.h"
 #include "session/step_costs.h"
+#include "session/step_turns.h"
 #include "session/tenants.h"
 
 namespace incipit {
@@ -122,7 +123,10 @@ class Scheduler {
   void remove(SequenceId id);
   /// The next step; empty when nothing can run. The entries' tokens count as done from now on: sampled sequences are
   /// one token longer. Valid until the next call, as are the page tables of its sequences that were not removed.
-  std::span<const ScheduledEntry> schedule();
+  /// `longest_us`: what others who share the device leave; like max_gap, but for the least chunk.
+  std::span<const ScheduledEntry> schedule(int64_t longest_us = INT64_MAX);
+  /// The least that the next step takes.
+  StepWish least_step() const;
   /// The oldest step that has not been told of took so long: predictions and the tenants' counters learn of it. Steps
   /// may be told of up to eight later.
   void ran(int64_t us);
@@ -255,6 +259,7 @@ class Scheduler {
   std::vector<PageCopy> copies_;
   StepWork work_;                    // of step_
   int64_t bound_ = INT64_MAX;        // of step_
+  bool shares_device_ = false;       // step_ does
   int32_t room_ = 0, end_room_ = 0;  // prompt tokens that step_ still takes, of prompts that end and of others
   std::deque<StepRecord> untold_;    // steps scheduled, oldest first
   int64_t steps_ = 0, arrivals_ = 0;

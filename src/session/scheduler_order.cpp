@@ -83,7 +83,7 @@ bool Scheduler::anybody_waits() const {
 
 /// The most tokens of a chunk, up to `most`, with which a step keeps to the bound.
 int32_t Scheduler::affordable_chunk(const StepWork& beside, int64_t bound, int32_t context, int32_t most) const {
-  if (!costs_.known()) return beside.decodes > 0 ? std::min(most, chunk_of_the_unknown) : most;
+  if (!costs_.known()) return beside.decodes > 0 || shares_device_ ? std::min(most, chunk_of_the_unknown) : most;
   const auto keeps = [&](int32_t tokens) {
     StepWork work = beside;
     work.add_chunk(context, tokens);
@@ -96,6 +96,23 @@ int32_t Scheduler::affordable_chunk(const StepWork& beside, int64_t bound, int32
     (keeps(middle) ? least : most) = middle;
   }
   return least;
+}
+
+StepWish Scheduler::least_step() const {
+  StepWork work;
+  bool prompts = anybody_waits();
+  for (const SequenceId id : running_) {
+    const Sequence& one = sequence(id);
+    if (one.terms.is_batch()) continue;
+    if (one.decodes) {
+      work.add_decode(one.done_tokens);
+    } else {
+      prompts = true;
+    }
+  }
+  const bool streams = work.decodes > 0;
+  if (prompts || !streams) work.add_chunk(0, std::min(least_chunk, limits_.max_tokens));
+  return {costs_.predict(work), streams};
 }
 
 /// µs of work before a prompt of that rank: its own tenant's, and of others no more than is their share.

@@ -1,7 +1,5 @@
 #include "session/session.h"
 
-#include <boost/json.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -10,11 +8,11 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "engine/plan_items.h"
 #include "engine/weight_check.h"
 #include "session/check_request.h"
+#include "session/generation_defaults.h"
 #include "session/live_sequence.h"
 #include "session/scheduler_setup.h"
 #include "session/step_timer.h"
@@ -33,11 +31,6 @@ StopTextFilter make_stops(const std::vector<std::string>& texts, const Tokenizer
     (special ? with_hidden : shown).push_back(text);
   }
   return StopTextFilter(std::move(shown), std::move(with_hidden));
-}
-
-float number_or(const boost::json::object& object, std::string_view name, float otherwise) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_number() ? value->to_number<float>() : otherwise;
 }
 
 }  // namespace
@@ -100,7 +93,7 @@ struct Session::State {
   void remove(SequenceId id, LiveSequence& one);
   SequenceTerms terms_of(const Request& request) const;
   void tell_cancelled();
-  bool submit_next();
+  bool submit_next(int64_t longest_us);
   void collect_oldest();
   void check_whole();
   std::vector<uint32_t> mask_of_ends(const Request& request) const;
@@ -121,24 +114,7 @@ Executor& Session::executor() { return state_->executor; }
 const Tokenizer* Session::tokenizer() const { return state_->tokenizer.get(); }
 std::span<const int32_t> Session::end_ids() const { return state_->end_ids; }
 
-SamplingParameters Session::default_sampling() const {
-  SamplingParameters sampling;
-  if (state_->engine->generation_defaults().empty()) return sampling;
-  const boost::json::value parsed =
-      parse_json(state_->engine->generation_defaults(), state_->engine->path().string() + ": generation defaults");
-  const boost::json::object* defaults = parsed.if_object();
-  if (defaults == nullptr) return sampling;
-  sampling.repetition_penalty = number_or(*defaults, "repetition_penalty", 1);
-  const boost::json::value* draws = defaults->if_contains("do_sample");
-  if (draws == nullptr || !draws->is_bool() || !draws->get_bool()) return sampling;  // Transformers' default: greedy
-  sampling.temperature = number_or(*defaults, "temperature", 1);
-  // A float that is no int32 would be undefined as one; whatever is that large means all.
-  const float top_k = number_or(*defaults, "top_k", 0);
-  sampling.top_k = top_k >= 0 && top_k < 1e9f ? static_cast<int32_t>(top_k) : 0;
-  sampling.top_p = number_or(*defaults, "top_p", 1);
-  sampling.min_p = number_or(*defaults, "min_p", 0);
-  return sampling;
-}
+SamplingParameters Session::default_sampling() const { return generation_defaults(*state_->engine); }
 
 SequenceId Session::submit(Request request, Listener listener) {
   State& state = *state_;
@@ -213,15 +189,23 @@ void Session::cancel(SequenceId id) {
   state_->cancelled.push_back(id);
 }
 
-bool Session::step() {
+bool Session::step(int64_t longest_us) {
   State& state = *state_;
   state.tell_cancelled();
-  const bool submitted = state.submit_next();
+  const bool submitted = state.submit_next(longest_us);
   const size_t keep = submitted ? state.steps_ahead : 0;
   while (state.in_flight.size() > keep) state.collect_oldest();
   if (state.check_wanted && state.sampled && !state.check) state.check.emplace(state.engine);
   if (state.check) state.check->report();
   return !state.in_flight.empty() || !state.live.empty();
+}
+
+StepWish Session::least_step() const { return state_->scheduler.least_step(); }
+
+bool Session::in_flight() const { return !state_->in_flight.empty(); }
+
+void Session::settle() {
+  while (!state_->in_flight.empty()) state_->collect_oldest();
 }
 
 SessionLoad Session::load() const {
@@ -294,12 +278,12 @@ std::vector<uint32_t> Session::State::mask_of_ends(const Request& request) const
   return mask;
 }
 
-bool Session::State::submit_next() {
+bool Session::State::submit_next(int64_t longest_us) {
   const auto begun = std::chrono::steady_clock::now();
   std::span<const ScheduledEntry> scheduled;
   {
     const std::lock_guard lock(scheduler_mutex);
-    scheduled = scheduler.schedule();
+    scheduled = scheduler.schedule(longest_us);
   }
   const auto now = std::chrono::steady_clock::now();
   for (const PageCopy& copy : scheduler.copies()) executor.copy_page(copy.group, copy.from, copy.to);

@@ -96,8 +96,14 @@ class Session {
   /// Ends all requests with FinishReason::failed, when a step could not be run.
   void abandon(std::string_view why);
   /// Runs one step, keeping the next one in flight; false when there is nothing left to do. Throws Error when weights
-  /// have been found altered: nothing that the session has computed is to be trusted.
-  bool step();
+  /// have been found altered: nothing that the session has computed is to be trusted. `longest_us`: as of
+  /// Scheduler::schedule.
+  bool step(int64_t longest_us = INT64_MAX);
+  /// The least that the next step takes, for whoever shares the device out.
+  StepWish least_step() const;
+  bool in_flight() const;
+  /// Waits for the steps in flight, so that the device is idle.
+  void settle();
   /// When a request that came now would have its first token, in µs from now, behind `pending_tokens` of prompts that
   /// were not submitted yet; 0: nothing is known of steps. From any thread.
   int64_t predict_first_token(const Request& request, int64_t pending_tokens) const;

@@ -21,13 +21,13 @@ void Tenants::enter(uint64_t tenant, int32_t weight) {
     if (other == tenant || entry.sequences == 0) continue;
     least = least ? std::min(*least, entry.counter) : entry.counter;
   }
-  one.counter = std::max(one.counter, least.value_or(0));
+  one.counter = std::max(one.counter, least.value_or(left_));
 }
 
 void Tenants::leave(uint64_t tenant) {
   Tenant& one = tenants_.at(tenant);
   INCIPIT_ASSERT(one.sequences > 0);
-  --one.sequences;
+  if (--one.sequences == 0) left_ = std::max(left_, one.counter);
 }
 
 void Tenants::charge(uint64_t tenant, int64_t us) {

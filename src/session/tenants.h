@@ -3,7 +3,8 @@
 //
 // A tenant's counter grows by the time of its work over its weight. Whoever has least comes first; counters that lie
 // within a quantum count as equal, so that among those the shorter slack decides. One that comes back after a pause
-// begins at the least of those that stayed: a pause earns nothing.
+// begins at the least of those that stayed, or at the most of those that left where nobody did: a pause earns nothing,
+// and nobody owes what it had while it was alone.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@ class Tenants {
     int32_t sequences = 0;
   };
   std::map<uint64_t, Tenant> tenants_;
+  int64_t left_ = 0;  // the largest counter of those that have left
 };
 
 }  // namespace incipit
