@@ -30,12 +30,10 @@ std::string escaped(std::string_view value) {
 
 /// One metric of all models, under its heading.
 template <typename Write>
-void add_metric(std::string& text, std::span<const ServedModel* const> models, std::string_view name,
-                std::string_view type, std::string_view help, Write write) {
+void add_metric(std::string& text, std::span<const LabelledModel> models, std::string_view name, std::string_view type,
+                std::string_view help, Write write) {
   text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  for (const ServedModel* model : models) {
-    write(*model, fmt::format("model_name=\"{}\"", escaped(model->name)));
-  }
+  for (const LabelledModel& one : models) write(*one.model, fmt::format("model_name=\"{}\"", escaped(one.label)));
 }
 
 }  // namespace
@@ -76,7 +74,7 @@ void ModelMetrics::add_finished(FinishReason reason, double seconds, int32_t pro
   ++finished[static_cast<size_t>(reason)];
 }
 
-std::string metrics_text(std::span<const ServedModel* const> models) {
+std::string metrics_text(std::span<const LabelledModel> models) {
   std::string text;
   const auto number = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
     add_metric(text, models, name, type, help, [&](const ServedModel& model, const std::string& labels) {

@@ -42,7 +42,12 @@ struct ModelMetrics {
 
 struct ServedModel;
 
+struct LabelledModel {
+  std::string label;  // no other's
+  const ServedModel* model = nullptr;
+};
+
 /// The text of all metrics of some models.
-std::string metrics_text(std::span<const ServedModel* const> models);
+std::string metrics_text(std::span<const LabelledModel> models);
 
 }  // namespace incipit

@@ -40,7 +40,32 @@ std::shared_ptr<const ServedModel> served_model(std::string name, std::shared_pt
 
 void ModelTable::set(const std::string& name, std::shared_ptr<const ServedModel> model) {
   const std::lock_guard lock(mutex_);
-  models_[name] = std::move(model);
+  std::erase(retired_, model);
+  retire(std::exchange(models_[name], std::move(model)));
+}
+
+void ModelTable::remove(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = models_.find(name);
+  if (found == models_.end()) return;
+  auto model = std::move(found->second);
+  models_.erase(found);
+  retire(std::move(model));
+}
+
+void ModelTable::retire(std::shared_ptr<const ServedModel> model) {
+  const bool has_name = std::ranges::any_of(models_, [&](const auto& entry) { return entry.second == model; });
+  if (model && !has_name) retired_.push_back(std::move(model));
+}
+
+size_t ModelTable::free_unused() {
+  std::vector<std::shared_ptr<const ServedModel>> unused;  // freed without the mutex
+  const std::lock_guard lock(mutex_);
+  for (auto& model : retired_) {
+    if (model.use_count() == 1) unused.push_back(std::exchange(model, nullptr));
+  }
+  std::erase(retired_, nullptr);
+  return retired_.size();
 }
 
 std::shared_ptr<const ServedModel> ModelTable::find(std::string_view name) const {

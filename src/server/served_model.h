@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/json/object.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -54,15 +55,23 @@ class ModelTable {
     std::shared_ptr<const ServedModel> model;
   };
 
-  /// Several names may stand for one model.
+  /// Several names may stand for one model. Whoever had the name before ends what it has begun.
   void set(const std::string& name, std::shared_ptr<const ServedModel> model);
+  void remove(std::string_view name);
+  /// Frees models that have neither a name nor a request any more, and says how many are left without a name. Waits for
+  /// their engines: for a thread that nobody else waits for.
+  size_t free_unused();
   /// Null for an unknown name. No name stands for the only model, if it is the only one.
   std::shared_ptr<const ServedModel> find(std::string_view name) const;
   std::vector<Entry> entries() const;
 
  private:
+  void retire(std::shared_ptr<const ServedModel> model);
+
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>> models_;
+  // Without a name. They stay here, so that no request's end frees an engine in a thread that must not wait.
+  std::vector<std::shared_ptr<const ServedModel>> retired_;
 };
 
 }  // namespace incipit

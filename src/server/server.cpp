@@ -58,7 +58,8 @@ Found find_route(const HttpRequest& request) {
 
 Server::Server(const ServerOptions& options, std::shared_ptr<ModelTable> models)
     : options_(options),
-      services_(std::make_shared<Services>(std::move(models), options.most_requests)),
+      models_(std::move(models)),
+      services_(std::make_shared<Services>(*models_, options.most_requests)),
       http_(std::make_unique<HttpServer>(
           options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); }, is_probe)) {}
 

@@ -41,6 +41,7 @@ class Server {
   void handle(const std::shared_ptr<Exchange>& exchange);
 
   const ServerOptions options_;
+  std::shared_ptr<ModelTable> models_;
   std::shared_ptr<Services> services_;
   std::unique_ptr<HttpServer> http_;
 };

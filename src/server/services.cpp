@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <utility>
-
 namespace incipit {
 
-Services::Services(std::shared_ptr<ModelTable> models, size_t most_requests)
-    : models_(std::move(models)), most_requests_(most_requests) {}
+Services::Services(ModelTable& models, size_t most_requests) : models_(models), most_requests_(most_requests) {}
 
 uint64_t Services::random() {
   const std::lock_guard lock(mutex_);

@@ -16,9 +16,10 @@ namespace incipit {
 
 class Services {
  public:
-  Services(std::shared_ptr<ModelTable> models, size_t most_requests);
+  /// `models` stay as long as the server.
+  Services(ModelTable& models, size_t most_requests);
 
-  ModelTable& models() { return *models_; }
+  ModelTable& models() { return models_; }
   /// What takes longer than a health check may wait.
   WorkThreads& work() { return work_; }
   /// From any thread; of no use to who guards a secret.
@@ -30,7 +31,7 @@ class Services {
   std::atomic<bool>& draining() { return draining_; }
 
  private:
-  std::shared_ptr<ModelTable> models_;
+  ModelTable& models_;
   const size_t most_requests_;
   std::shared_ptr<std::atomic<size_t>> requests_ = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<bool> draining_{false};

@@ -9,9 +9,12 @@ namespace incipit {
 
 void answer_metrics(const Asked& asked) {
   const std::vector<ModelTable::Entry> entries = asked.services->models().entries();
-  std::vector<const ServedModel*> models;  // each once, by whatever names
+  // Each once, by its own name; while a name goes from one engine to another, an old one's may be the new one's.
+  std::vector<LabelledModel> models;
   for (const ModelTable::Entry& entry : entries) {
-    if (std::ranges::find(models, entry.model.get()) == models.end()) models.push_back(entry.model.get());
+    if (std::ranges::find(models, entry.model.get(), &LabelledModel::model) != models.end()) continue;
+    const bool taken = std::ranges::find(models, entry.model->name, &LabelledModel::label) != models.end();
+    models.push_back({taken ? entry.name : entry.model->name, entry.model.get()});
   }
   asked.call->respond_with({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_text(models)});
 }
