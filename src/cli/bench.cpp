@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <chrono>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -29,7 +30,7 @@ namespace {
 struct BenchOptions {
   std::filesystem::path engine;
   std::optional<std::string> prompts, trace;
-  int32_t cached = 0, decode = 64, decode_context = 0, decode_batch = 1, repeat = 7;
+  int32_t cached = 0, pause = 0, decode = 64, decode_context = 0, decode_batch = 1, repeat = 7;
   int threads = 0;
   bool json = false, no_save = false, steps = false;
 };
@@ -63,10 +64,11 @@ std::vector<Profile> profile_steps(Gateway& gateway, const std::vector<Measureme
   }
   for (const Measurement& result : results) {
     if (result.kind != "decode") continue;
-    trace_passes(gateway, result.context, result.tokens);
-    std::vector<TracedPass> passes = trace_passes(gateway, result.context, result.tokens);
-    std::erase_if(passes, [&](const TracedPass& pass) { return pass.shape.first_position < result.context; });
-    profiles.push_back({result.kind, result.tokens, group_steps(passes, plan, ceilings, result.tokens)});
+    const auto sequences = static_cast<int32_t>(result.shape.sequences);
+    trace_decoding(gateway, result.context, 1, sequences);
+    const std::vector<TracedPass> passes = trace_decoding(gateway, result.context, result.tokens, sequences);
+    profiles.push_back(
+        {result.kind, result.tokens, group_steps(passes, plan, ceilings, static_cast<int32_t>(passes.size()))});
   }
   return profiles;
 }
@@ -166,6 +168,7 @@ int bench(const BenchOptions& options) {
   measured.decode_batch = options.decode_batch;
   measured.cached = options.cached;
   measured.repeat = options.repeat;
+  measured.pause = std::chrono::milliseconds(options.pause);
   if (options.prompts) {
     measured.prompts = parse_integers(*options.prompts, "--prompt", 1);
   } else {
@@ -241,6 +244,9 @@ void add_bench(CLI::App& app, Action& action) {
   const auto options = std::make_shared<BenchOptions>();
   add_input(*command, "ENGINE", options->engine, "An engine file")->required();
   add_text(*command, "--prompt", options->prompts, "Prompt lengths, such as 128,512,1024");
+  command->add_option("--pause", options->pause, "Milliseconds without work before each prompt")
+      ->transform(integer_from(0))
+      ->capture_default_str();
   command->add_option("--decode", options->decode, "Tokens to decode; 0: none")
       ->transform(integer_from(0))
       ->capture_default_str();
@@ -256,7 +262,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_threads(*command, options->threads);
   command->add_flag("--steps", options->steps,
-                    "Where the time goes, by kind of step: of the longest prompt, and of one sequence's token");
+                    "Where the time goes, by kind of step: of the longest prompt, and of a token");
   add_text(*command, "--trace", options->trace,
            "Write the longest prompt and some decoded tokens, step by step, as a JSON trace for Perfetto; an earlier "
            "trace is replaced");

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <boost/json.hpp>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <deque>
+#include <thread>
 
 #include "base/cpu.h"
 #include "base/cuda_driver.h"
@@ -58,15 +60,17 @@ struct FirstToken {
   int32_t cached_tokens = 0;  // of the prompt
 };
 
-FirstToken time_first_token(Gateway& gateway, Request request) {
+FirstToken time_first_token(Gateway& gateway, Request request, std::chrono::milliseconds pause) {
+  std::this_thread::sleep_for(pause);
   const auto start = Clock::now();
   TokenStream stream(gateway, std::move(request));
   const StreamUpdate all = read_to_end(gateway, stream);
   return {milliseconds(all.times.front() - start), all.cached_tokens};
 }
 
-/// Times between `tokens` + 1 tokens of the last of some sequences, while all of them decode.
-void add_gaps(Gateway& gateway, int32_t sequences, int32_t prompt, int32_t tokens, std::vector<double>& gaps) {
+/// Times between `tokens` + 1 tokens of the last of some sequences, while all of them decode. Returns how many tokens
+/// further they were at its first token, in the mean.
+double add_gaps(Gateway& gateway, int32_t sequences, int32_t prompt, int32_t tokens, std::vector<double>& gaps) {
   // The others begin before and must not end before: they decode while prompts behind theirs are computed.
   const int32_t most = gateway.limits().max_tokens, steps_a_prompt = (prompt + most - 1) / most + 1;
   const int32_t more = sequences * steps_a_prompt + 16;
@@ -75,14 +79,18 @@ void add_gaps(Gateway& gateway, int32_t sequences, int32_t prompt, int32_t token
   for (int32_t i = 1; i < sequences; ++i) others.emplace_back(gateway, measured_request(gateway, prompt, longest));
   TokenStream last(gateway, measured_request(gateway, prompt, tokens + 1));
   const StreamUpdate all = read_to_end(gateway, last);
+  int64_t ahead = 0;
   for (TokenStream& other : others) {
     const std::optional<StreamUpdate> update = other.next({});
-    if (!update || update->finish == FinishReason::none) continue;
+    if (!update) continue;
+    ahead += std::ranges::count_if(update->times, [&](auto time) { return time < all.times.front(); });
+    if (update->finish == FinishReason::none) continue;
     if (!update->times.empty() && update->times.back() >= all.times.back()) continue;
     throw Error("--decode-batch", "a sequence ended before the last one had decoded its tokens",
                 "give fewer tokens to --decode, or build the engine with a larger --max-context");
   }
   for (size_t i = 1; i < all.times.size(); ++i) gaps.push_back(milliseconds(all.times[i] - all.times[i - 1]));
+  return static_cast<double>(ahead) / sequences;
 }
 
 /// Repeats `once`, which adds its times, within the bounds of the options. Returns the number of runs.
@@ -100,7 +108,7 @@ int32_t repeat(const MeasureOptions& options, Progress& progress, Once&& once) {
 }
 
 Measurement measure_prompt(Gateway& gateway, int32_t tokens, const MeasureOptions& options, Progress& progress) {
-  const auto once = [&] { return time_first_token(gateway, measured_request(gateway, tokens, 1)).ms; };
+  const auto once = [&] { return time_first_token(gateway, measured_request(gateway, tokens, 1), options.pause).ms; };
   once();
   progress.advance(1);
   std::vector<double> times;
@@ -116,7 +124,7 @@ Measurement measure_cached_prompt(Gateway& gateway, int32_t tokens, const Measur
     Request request = first;
     std::ranges::copy(make_prompt(tokens - options.cached, gateway.limits().vocabulary, seed++),
                       request.prompt.begin() + options.cached);
-    return time_first_token(gateway, std::move(request));
+    return time_first_token(gateway, std::move(request), options.pause);
   };
   once();
   const int32_t cached = once().cached_tokens;
@@ -137,8 +145,11 @@ Measurement measure_decoding(Gateway& gateway, const MeasureOptions& options, Pr
   add_gaps(gateway, sequences, prompt, 1, gaps);
   gaps.clear();
   progress.advance(1);
-  const int32_t runs = repeat(options, progress, [&] { add_gaps(gateway, sequences, prompt, tokens, gaps); });
-  return {"decode", tokens, prompt, median(gaps), runs, {prompt + tokens / 2, 1, true, sequences}};
+  std::vector<double> ahead;
+  const int32_t runs =
+      repeat(options, progress, [&] { ahead.push_back(add_gaps(gateway, sequences, prompt, tokens, gaps)); });
+  const auto position = prompt + tokens / 2 + std::lround(median(ahead));
+  return {"decode", tokens, prompt, median(gaps), runs, {position, 1, true, sequences}};
 }
 
 }  // namespace

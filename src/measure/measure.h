@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ struct MeasureOptions {
   int32_t decode_context = 0;  // tokens before those; 0: 128, or as many as leave room
   int32_t decode_batch = 1;    // sequences that decode at once
   int32_t repeat = 7;
-  double seconds = 30;  // for one result, at most about; two runs happen always
+  std::chrono::milliseconds pause{0};  // without work before each prompt, as where it comes alone: a GPU's clocks rise
+  double seconds = 30;                 // for one result, at most about; two runs happen always
 };
 
 struct Measurement {

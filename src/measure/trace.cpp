@@ -76,6 +76,35 @@ std::vector<TracedPass> trace_passes(Gateway& gateway, int32_t prompt, int32_t d
   return passes;
 }
 
+std::vector<TracedPass> trace_decoding(Gateway& gateway, int32_t prompt, int32_t tokens, int32_t sequences) {
+  std::vector<TracedPass> passes;
+  gateway.run_alone([&](Session& session) {
+    int32_t begun = 0;
+    int64_t told = 0;
+    std::vector<SequenceId> ids;
+    for (int32_t i = 0; i < sequences; ++i) {
+      ids.push_back(session.submit(measured_request(gateway, prompt, 0), [&](const TokenEvent& event) {
+        ++told;
+        if (event.new_tokens == 1) ++begun;
+      }));
+    }
+    for (bool more = true; more && std::ssize(passes) < tokens;) {
+      check_interrupt();
+      const bool all_decode = begun == sequences;
+      const int64_t before = told / sequences;
+      more = session.step();
+      TracedPass pass;
+      pass.steps = session.executor().take_profile();
+      if (!all_decode || pass.steps.empty()) continue;
+      pass.shape = {prompt + before, 1, true, sequences};
+      passes.push_back(std::move(pass));
+    }
+    for (const SequenceId id : ids) session.cancel(id);
+    session.run();
+  });
+  return passes;
+}
+
 boost::json::object trace_of(const std::vector<TracedPass>& passes, const plan::Plan& plan,
                              const MachineCeilings& ceilings) {
   const std::map<std::string, bool, std::less<>> over_rows = steps_over_rows(plan);

@@ -22,6 +22,8 @@ struct TracedPass {
 
 /// Runs a prompt and `decode` tokens after its first on a gateway whose session profiles, alone and step by step.
 std::vector<TracedPass> trace_passes(Gateway& gateway, int32_t prompt, int32_t decode);
+/// Runs prompts of as many sequences, and gives `tokens` of the passes in which all of them decode.
+std::vector<TracedPass> trace_decoding(Gateway& gateway, int32_t prompt, int32_t tokens, int32_t sequences);
 
 /// What every trace begins with, as text.
 constexpr std::string_view trace_beginning =

@@ -110,11 +110,13 @@ TEST(Bench, TimesCachedPromptsAndSeveralSequencesAndSavesNothingWhenAsked) {
   const std::string engine = directory / "x.engine";
   std::filesystem::copy_file(tiny_engine(), engine);
   // A model of this size runs out of the innermost caches: its multiples are not the matter here.
-  const Ran ran =
-      run_program({"bench", engine, "--prompt", "4,48", "--cached", "40", "--decode", "3", "--decode-context", "5",
-                   "--decode-batch", "3", "--repeat", "1", "--threads", "1", "--no-save"});
+  const Ran ran = run_program({"bench",    engine,   "--prompt",         "4,48", "--cached",       "40",
+                               "--decode", "3",      "--decode-context", "5",    "--decode-batch", "3",
+                               "--repeat", "1",      "--threads",        "1",    "--no-save",      "--pause",
+                               "1",        "--steps"});
   EXPECT_THAT(ran.out, AllOf(HasSubstr("ceilings"), HasSubstr("multiple"), HasSubstr("ttft 4 "), HasSubstr("ttft 48 "),
-                             HasSubstr("ttft 48, 40 cached "), HasSubstr("decode 3 after 5, 3 at once ")));
+                             HasSubstr("ttft 48, 40 cached "), HasSubstr("decode 3 after 5, 3 at once "),
+                             HasSubstr("steps of ttft 48: "), HasSubstr("steps of decode 3: ")));
   EXPECT_THAT(ran.out, Not(HasSubstr("ttft 4, ")));
   EXPECT_EQ(run_program({"inspect", engine, "--trailer"}).out, "");
 }
