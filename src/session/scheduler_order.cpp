@@ -100,18 +100,12 @@ int32_t Scheduler::affordable_chunk(const StepWork& beside, int64_t bound, int32
 
 StepWish Scheduler::least_step() const {
   StepWork work;
-  bool prompts = anybody_waits();
   for (const SequenceId id : running_) {
     const Sequence& one = sequence(id);
-    if (one.terms.is_batch()) continue;
-    if (one.decodes) {
-      work.add_decode(one.done_tokens);
-    } else {
-      prompts = true;
-    }
+    if (one.decodes && !one.terms.is_batch()) work.add_decode(one.done_tokens);
   }
   const bool streams = work.decodes > 0;
-  if (prompts || !streams) work.add_chunk(0, std::min(least_chunk, limits_.max_tokens));
+  work.add_chunk(0, std::min(least_chunk, limits_.max_tokens));
   return {costs_.predict(work), streams};
 }
 

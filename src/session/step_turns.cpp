@@ -31,7 +31,7 @@ int64_t StepTurns::gap() const {
 }
 
 int64_t StepTurns::longest(Engine engine, int64_t now) const {
-  if (max_gap_us_ == 0 || wanting_.size() < 2) return INT64_MAX;
+  if (max_gap_us_ == 0) return INT64_MAX;
   std::vector<std::pair<int64_t, int64_t>> others;  // when each came last, and its least step
   for (const auto& [other, one] : wanting_) {
     if (other != engine) others.emplace_back(one.last, one.wish.least_us);

@@ -19,7 +19,7 @@ namespace incipit {
 
 /// What an engine's next step is for.
 struct StepWish {
-  int64_t least_us = 0;  // its streams' tokens, and the least chunk of a prompt
+  int64_t least_us = 0;  // its streams' tokens, and the least chunk of a prompt, which may come at any time
   bool streams = false;
 };
 
@@ -40,7 +40,7 @@ class StepTurns {
   void ran(Engine engine, int64_t us, int64_t now);
 
   Engine next(int64_t now) const;
-  /// The longest that a step of that engine's may take which begins now: INT64_MAX where nobody else has work.
+  /// The longest that a step of that engine's may take which begins now: INT64_MAX where nobody waits for its end.
   int64_t longest(Engine engine, int64_t now) const;
   /// How many have work.
   size_t busy() const { return wanting_.size(); }

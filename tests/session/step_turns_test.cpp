@@ -24,11 +24,14 @@ TEST(StepTurns, NobodyBoundsWhoIsAlone) {
   EXPECT_EQ(turns.next(0), StepTurns::nobody);
   turns.want(one, {5'000, true}, 0);
   EXPECT_EQ(turns.next(0), one);
-  EXPECT_EQ(turns.longest(one, 0), INT64_MAX);
+  EXPECT_EQ(turns.longest(one, 10'000), 40'000) << "its own streams wait for it";
+  turns.want(one, {5'000, false}, 0);
+  EXPECT_EQ(turns.longest(one, 10'000), INT64_MAX);
+  turns.want(one, {5'000, true}, 0);
   turns.want(other, {1'000, true}, 0);
   EXPECT_EQ(turns.longest(one, 10'000), 39'000);
   turns.rest(other);
-  EXPECT_EQ(turns.longest(one, 10'000), INT64_MAX);
+  EXPECT_EQ(turns.longest(one, 10'000), 40'000);
 }
 
 TEST(StepTurns, AStepLeavesEverybodyTimeForALeastOne) {
@@ -134,7 +137,8 @@ TEST(StepTurns, APromptOfOneEngineKeepsNoStreamOfAnotherWaiting) {
         const auto stream = std::pair(engine, id);
         const bool talks = shared.machines[engine]->first_tokens.contains(id);
         if (const auto before = last.find(stream); before != last.end()) {
-          EXPECT_LE(shared.now - before->second, max_gap_us) << "round " << round;
+          // A step that others had left room for may have one more stream in it by now.
+          EXPECT_LE(shared.now - before->second, max_gap_us + step_us) << "round " << round;
         }
         if (talks) last[stream] = shared.now;
       }
