@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 namespace incipit {
 namespace {
@@ -37,22 +38,32 @@ std::optional<int> version_1_quota(const fs::path& group) {
 // A quota anywhere above the group limits it too. Without a cgroup namespace the path is the host's and does not
 // exist under the container's mount; its root then is the container's own group, and is tried last.
 template <typename Quota>
-std::optional<int> tightest(const fs::path& mount, const std::string& group, Quota quota_of) {
-  std::optional<int> least;
+auto tightest(const fs::path& mount, const std::string& group, Quota quota_of) {
+  decltype(quota_of(mount)) least;
   fs::path path = fs::path(group).relative_path();
   while (true) {
-    if (const std::optional<int> quota = quota_of(mount / path)) least = std::min(*quota, least.value_or(*quota));
+    if (const auto quota = quota_of(mount / path)) least = std::min(*quota, least.value_or(*quota));
     if (path.empty()) return least;
     path = path.parent_path();
   }
 }
 
-}  // namespace
+/// "max" or bytes. Without a limit version 1 says the largest number of whole pages.
+std::optional<int64_t> memory_limit(const fs::path& file) {
+  constexpr int64_t unlimited = int64_t{1} << 60;
+  std::ifstream stream(file);
+  int64_t bytes = 0;
+  if (!(stream >> bytes) || bytes <= 0 || bytes >= unlimited) return std::nullopt;
+  return bytes;
+}
 
-std::optional<int> cgroup_cores(const fs::path& membership, const fs::path& mount) {
-  std::optional<int> least;
-  const auto note = [&least](std::optional<int> quota) {
-    if (quota) least = std::min(*quota, least.value_or(*quota));
+/// The least of a controller's limit over its hierarchies.
+template <typename V1, typename V2>
+auto least_limit(const fs::path& membership, const fs::path& mount, std::string_view controller, V1 version_1,
+                 V2 version_2) {
+  decltype(version_2(mount)) least;
+  const auto note = [&least](const auto& limit) {
+    if (limit) least = std::min(*limit, least.value_or(*limit));
   };
   std::ifstream file(membership);
   for (std::string line; std::getline(file, line);) {  // hierarchy:controllers:path
@@ -62,17 +73,29 @@ std::optional<int> cgroup_cores(const fs::path& membership, const fs::path& moun
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string group = line.substr(second + 1);
     if (controllers.empty()) {
-      note(tightest(mount, group, version_2_quota));
+      note(tightest(mount, group, version_2));
       continue;
     }
     std::istringstream names(controllers);
     for (std::string name; std::getline(names, name, ',');) {
-      if (name != "cpu") continue;
-      note(tightest(mount / "cpu", group, version_1_quota));
-      note(tightest(mount / controllers, group, version_1_quota));  // "cpu,cpuacct" without the usual link
+      if (name != controller) continue;
+      note(tightest(mount / name, group, version_1));
+      note(tightest(mount / controllers, group, version_1));  // "cpu,cpuacct" without the usual link
     }
   }
   return least;
+}
+
+}  // namespace
+
+std::optional<int> cgroup_cores(const fs::path& membership, const fs::path& mount) {
+  return least_limit(membership, mount, "cpu", version_1_quota, version_2_quota);
+}
+
+std::optional<int64_t> cgroup_memory(const fs::path& membership, const fs::path& mount) {
+  return least_limit(
+      membership, mount, "memory", [](const fs::path& group) { return memory_limit(group / "memory.limit_in_bytes"); },
+      [](const fs::path& group) { return memory_limit(group / "memory.max"); });
 }
 
 }  // namespace incipit

@@ -1,6 +1,7 @@
-// Processor quotas of Linux control groups (containers).
+// Quotas of Linux control groups (containers).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 
@@ -12,5 +13,9 @@ namespace incipit {
 /// `membership` is /proc/self/cgroup and `mount` is /sys/fs/cgroup, except in tests.
 std::optional<int> cgroup_cores(const std::filesystem::path& membership = "/proc/self/cgroup",
                                 const std::filesystem::path& mount = "/sys/fs/cgroup");
+
+/// The tightest limit of memory, in bytes, the same way (v2's memory.max, v1's memory.limit_in_bytes).
+std::optional<int64_t> cgroup_memory(const std::filesystem::path& membership = "/proc/self/cgroup",
+                                     const std::filesystem::path& mount = "/sys/fs/cgroup");
 
 }  // namespace incipit

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -75,12 +76,17 @@ std::string readable_seconds(double seconds) {
 
 std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use,
                                       GatewayOptions options) {
+  return open_gateway(Engine::open(engine), threads, use, std::move(options));
+}
+
+std::unique_ptr<Gateway> open_gateway(std::shared_ptr<const Engine> engine, int threads, GatewayUse use,
+                                      GatewayOptions options) {
   SessionOptions& session = options.session;
   session.threads = threads;
   session.executor.profile = use == GatewayUse::profile;
   session.prefix_cache = use != GatewayUse::evaluate && use != GatewayUse::profile;
   session.check_weights = use == GatewayUse::serve;
-  auto gateway = std::make_unique<Gateway>(Engine::open(engine), options);
+  auto gateway = std::make_unique<Gateway>(std::move(engine), options);
   if (use != GatewayUse::serve && use != GatewayUse::profile) check_weights(gateway->engine());
   return gateway;
 }

@@ -30,6 +30,8 @@ std::string readable_seconds(double seconds);
 enum class GatewayUse : uint8_t { serve, serve_checked, measure, evaluate, profile };
 std::unique_ptr<Gateway> open_gateway(const std::filesystem::path& engine, int threads, GatewayUse use,
                                       GatewayOptions options = {});
+std::unique_ptr<Gateway> open_gateway(std::shared_ptr<const Engine> engine, int threads, GatewayUse use,
+                                      GatewayOptions options = {});
 /// Reads all weights; throws Error when they are not as they were built. Ctrl-C throws too.
 void check_weights(const Engine& engine);
 /// Gives the check behind the first token some time to end: all it needs, for engines that are not large.

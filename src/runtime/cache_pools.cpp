@@ -22,6 +22,13 @@ int64_t pitch_of(const plan::CacheGroup& group) { return kv_page_pitch(static_ca
 
 }  // namespace
 
+int64_t cache_bytes_of_sequence(const plan::Plan& plan) {
+  int64_t bytes = 0;
+  for (const plan::CacheGroup* group : items(plan.groups()))
+    bytes += pages_of_sequence(plan, *group) * pitch_of(*group);
+  return bytes;
+}
+
 std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int64_t cache_bytes, int64_t largest_bytes,
                                                     std::string_view engine) {
   for (const plan::CacheGroup* group : items(plan.groups())) {
@@ -29,10 +36,7 @@ std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int6
     throw Error(engine, "keeps a state of a fixed size for each sequence, which this incipit cannot",
                 "build the engine again with this incipit");
   }
-  double sequence_bytes = 0;
-  for (const plan::CacheGroup* group : items(plan.groups())) {
-    sequence_bytes += static_cast<double>(pages_of_sequence(plan, *group)) * static_cast<double>(pitch_of(*group));
-  }
+  const auto sequence_bytes = static_cast<double>(cache_bytes_of_sequence(plan));
   double sequences = plan.max_sequences();
   if (cache_bytes > 0) sequences = static_cast<double>(cache_bytes) / sequence_bytes;
   if (largest_bytes > 0) sequences = std::min(sequences, static_cast<double>(largest_bytes) / sequence_bytes);

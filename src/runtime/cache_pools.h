@@ -19,4 +19,7 @@ struct Plan;
 std::vector<ExecutorLimits::Group> plan_cache_pools(const plan::Plan& plan, int64_t cache_bytes, int64_t largest_bytes,
                                                     std::string_view engine);
 
+/// Bytes of cache that a sequence at full context takes: what pools hold at least.
+int64_t cache_bytes_of_sequence(const plan::Plan& plan);
+
 }  // namespace incipit

@@ -332,6 +332,20 @@ Executor::Executor(std::shared_ptr<const Engine> engine, std::unique_ptr<Device>
   state_ = std::make_unique<State>(std::move(engine), std::move(device), options);
 }
 
+Executor::Needs Executor::needs(const Engine& engine) {
+  require_decoder(engine);
+  const plan::Plan& plan = engine.plan();
+  Needs needs;
+  needs.memory.weights = static_cast<int64_t>(engine.weights().size());
+  needs.memory.arena = arena_bytes(plan);
+  needs.memory.state = slot_bytes(plan);
+  for (const ExecutorLimits::Group& group : limits_of(plan, 0, engine.path().string()).groups) {
+    needs.memory.pages += group.pages * group.page_bytes;
+  }
+  needs.least_pages = cache_bytes_of_sequence(plan);
+  return needs;
+}
+
 Executor::~Executor() {
   // What is still in the queue refers to memory that goes now. A device that has failed has told so before.
   try {

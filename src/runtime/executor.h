@@ -118,6 +118,13 @@ class Executor {
     int64_t weights = 0, arena = 0, pages = 0, state = 0;
   };
   Memory memory() const;
+  /// What an executor of the engine would take: pages where nothing but the engine's own limit bounds them, and the
+  /// least of them. Without what launches share. Throws Error as the constructor does.
+  struct Needs {
+    Memory memory;
+    int64_t least_pages = 0;
+  };
+  static Needs needs(const Engine& engine);
 
  private:
   struct State;

@@ -116,6 +116,22 @@ TEST_F(CgroupTest, WithoutANamespaceTheMountsRootCounts) {
   EXPECT_EQ(cores(), 2);
 }
 
+TEST_F(CgroupTest, MemoryIsLimitedTheSameWay) {
+  const auto memory = [&] { return cgroup_memory(directory_ / "membership", directory_ / "mount"); };
+  EXPECT_EQ(memory(), std::nullopt);
+  put("membership", "0::/system.slice/run.service");
+  put("mount/system.slice/memory.max", "max");
+  EXPECT_EQ(memory(), std::nullopt);
+  put("mount/system.slice/memory.max", "3000000000");
+  put("mount/system.slice/run.service/memory.max", "2000000000");
+  EXPECT_EQ(memory(), 2'000'000'000);
+  put("membership", "4:memory:/job\n2:cpu,cpuacct:/job");
+  put("mount/memory/job/memory.limit_in_bytes", "9223372036854771712");  // none
+  EXPECT_EQ(memory(), std::nullopt);
+  put("mount/memory/job/memory.limit_in_bytes", "1000000000");
+  EXPECT_EQ(memory(), 1'000'000'000);
+}
+
 TEST_F(CgroupTest, Version1) {
   put("membership", "4:memory:/job\n3:cpuset:/job\n2:cpu,cpuacct:/job\n1:name=systemd:/job");
   put("mount/cpu,cpuacct/job/cpu.cfs_quota_us", "-1");
