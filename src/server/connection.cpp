@@ -272,10 +272,9 @@ bool Connection::is_for_here() {
     close();
     return false;
   }
-  server_.move({here.protocol(), descriptor, std::move(input_), *begun_});
   closed_ = true;
   deadline_.cancel();
-  server_.closed(self);
+  server_.move(self, {here.protocol(), descriptor, std::move(input_), *begun_});
   return false;
 }
 

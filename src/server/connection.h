@@ -40,7 +40,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::function<void(const std::shared_ptr<Connection>&)> closed;
     /// Whether a request for this target is another thread's; and the way there.
     std::function<bool(std::string_view target)> is_elsewhere;
-    std::function<void(Moved)> move;
+    std::function<void(const std::shared_ptr<Connection>&, Moved)> move;
   };
 
   Connection(StreamSocket socket, Server& server);

@@ -74,19 +74,21 @@ struct Loop {
   bool ending = false;                                // the thread's
   std::thread thread;
 
-  /// Keeps room for a newcomer: those that use their connection keep it.
-  void admit(const std::shared_ptr<Connection>& connection, const std::function<void()>& start) {
+  /// Closes the connection that has been idle for longest, and for longer than since then; false where there is none.
+  /// Those that use their connection keep it.
+  bool close_idle(const std::shared_ptr<Connection>& but = nullptr,
+                  HttpRequest::Clock::time_point before = HttpRequest::Clock::time_point::max()) {
+    const std::shared_ptr<Connection> oldest = oldest_idle(but);
+    if (!oldest || oldest->idle_since() >= before) return false;
+    oldest->close();
+    return true;
+  }
+  std::shared_ptr<Connection> oldest_idle(const std::shared_ptr<Connection>& but) const {
     std::shared_ptr<Connection> oldest;
-    if (connections.size() >= shared.limits.connections) {
-      for (const auto& one : connections) {
-        if (one->is_idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
-      }
+    for (const auto& one : connections) {
+      if (one != but && one->is_idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
     }
-    const bool full = connections.size() >= shared.limits.connections && !oldest;
-    if (oldest) oldest->close();
-    connections.insert(connection);
-    full ? connection->refuse() : start();
-    if (ending) connection->close();
+    return oldest;
   }
   void for_all(void (Connection::*act)()) {
     for (const auto& one : std::set(connections)) ((*one).*act)();
@@ -115,12 +117,19 @@ struct HttpServer::State {
       loop.connections.erase(connection);
       count(-1);
     };
-    loop.shared.move = [this, &other](Connection::Moved moved) {
-      count(1);
+    loop.shared.move = [this, &loop, &other](const std::shared_ptr<Connection>& from, Connection::Moved moved) {
+      loop.connections.erase(from);
       StreamSocket socket(other.context, moved.protocol, moved.descriptor);
-      boost::asio::post(other.context, [&other, socket = std::move(socket), moved = std::move(moved)]() mutable {
+      boost::asio::post(other.context, [this, &other, socket = std::move(socket), moved = std::move(moved)]() mutable {
         const auto connection = std::make_shared<Connection>(std::move(socket), other.shared);
-        other.admit(connection, [&] { connection->go_on(std::move(moved.input), moved.begun); });
+        other.connections.insert(connection);
+        // What is beyond the limit was let in for probes.
+        if (&other == &requests && beyond() > 0 && !other.close_idle(connection)) {
+          connection->refuse();
+        } else {
+          connection->go_on(std::move(moved.input), moved.begun);
+        }
+        if (other.ending) connection->close();
       });
     };
   }
@@ -145,8 +154,35 @@ struct HttpServer::State {
       if constexpr (std::is_same_v<Protocol, tcp>) socket.set_option(tcp::no_delay(true), ignored);
       count(1);
       const auto connection = std::make_shared<Connection>(StreamSocket(std::move(socket)), probes.shared);
-      probes.admit(connection, [&] { connection->start(); });
+      probes.connections.insert(connection);
+      beyond() > 0 ? make_room(connection) : connection->start();
+      if (probes.ending) connection->close();
       accept<Protocol>(acceptor);
+    });
+  }
+
+  /// By how many connections there are more than there may be.
+  size_t beyond() const {
+    const std::lock_guard lock(mutex);
+    const size_t most = probes.shared.limits.connections;
+    return open > most ? open - most : 0;
+  }
+
+  /// Starts a newcomer in the place of whoever has been idle for longest, in either thread. Where nobody is, it may ask
+  /// for probes; but not without end.
+  void make_room(const std::shared_ptr<Connection>& newcomer) {
+    const auto oldest = probes.oldest_idle(newcomer);
+    const auto before = oldest ? oldest->idle_since() : HttpRequest::Clock::time_point::max();
+    requests.shared.door->run([this, newcomer, before] {
+      const bool has_room = requests.close_idle(nullptr, before);
+      boost::asio::post(probes.context, [this, newcomer, has_room] {
+        if (!probes.connections.contains(newcomer)) return;  // closed
+        if (has_room || probes.close_idle(newcomer) || beyond() <= probes.shared.limits.probe_connections) {
+          newcomer->start();
+        } else {
+          newcomer->refuse();
+        }
+      });
     });
   }
 

@@ -19,8 +19,8 @@ struct HttpLimits {
   size_t header_bytes = size_t{32} << 10;
   size_t body_bytes = size_t{4} << 20;
   size_t pipelined_bytes = size_t{64} << 10;  // read ahead while a request is answered
-  size_t connections =
-      1024;  // of either thread; beyond them the one that has been idle for longest goes, or the newest is refused
+  size_t connections = 1024;      // beyond them the one that has been idle for longest goes, or the newest is refused
+  size_t probe_connections = 64;  // so many more may ask for probes where none is idle
   std::chrono::milliseconds header_time{10'000};  // from a request's first byte, or the connection's first moment
   std::chrono::milliseconds body_time{60'000};
   std::chrono::milliseconds idle_time{75'000};   // between requests

@@ -270,6 +270,36 @@ TEST(Http, GivesAnIdleConnectionsPlaceToANewcomer) {
   EXPECT_EQ(newcomer->read().status, 200);
 }
 
+TEST(Http, ConnectionsOfBothThreadsAreOneLimit) {
+  const ScriptedServer served(with_limits([](HttpLimits& limits) {
+    limits.connections = 2;
+    limits.probe_connections = 1;
+  }));
+  RawClient requests = served.connect(), probes = served.connect();
+  requests.get("/version");
+  EXPECT_EQ(requests.read().status, 200);
+  probes.get("/health");
+  EXPECT_EQ(probes.read().status, 200);
+  // An answer can be here before its connection is known to be idle.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  RawClient third = served.connect();
+  third.post("/v1/completions", whole_body);
+  served.source->wait_for(1);
+  EXPECT_TRUE(requests.is_closed()) << "it was idle for longest";
+  RawClient fourth = served.connect();
+  fourth.post("/v1/completions", whole_body);
+  served.source->wait_for(2);
+  EXPECT_TRUE(probes.is_closed());
+  // All are busy: a probe finds room, and is the only one that does.
+  RawClient probe = served.connect();
+  probe.get("/health");
+  EXPECT_EQ(probe.read().status, 200);
+  served.source->say(1, "a", FinishReason::stop);
+  served.source->say(2, "b", FinishReason::stop);
+  EXPECT_EQ(third.read().status, 200);
+  EXPECT_EQ(fourth.read().status, 200);
+}
+
 TEST(Http, AnswersHealthWhateverRequestsDo) {
   const ScriptedServer served;
   served.source->set_stalled(true);
