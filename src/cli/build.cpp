@@ -26,6 +26,7 @@
 #include "jinja/jinja_template.h"
 #include "kernels/family_list.h"
 #include "measure/measure.h"
+#include "measure/step_costs_keeper.h"
 #include "quant/format.h"
 
 namespace incipit::cli {
@@ -37,7 +38,7 @@ struct BuildOptions {
   std::string geometry, memory = "0";
   uint64_t seed = 0;
   CompileOptions to_compile;
-  bool no_tune = false, no_baseline = false;
+  bool no_tune = false, no_baseline = false, step_costs = false;
 };
 
 bool is_engine(std::string_view beginning) {
@@ -135,6 +136,21 @@ Baseline measure_baseline(const BuildOptions& options, const CompileReport& repo
   return {std::move(gateway), std::move(results)};
 }
 
+/// What the first server would measure; engines that are large too.
+void measure_step_costs(const BuildOptions& options, std::unique_ptr<Gateway> gateway, Progress& progress) {
+  const Target target = named_target(options.to_compile.target);
+  if (!runs_here(target) || target.backend == Backend::shadow) return;
+  if (!gateway) gateway = open_gateway(options.output, options.to_compile.threads, GatewayUse::measure);
+  StepCostsKeeper keeper(*gateway);
+  progress.stage("measuring steps", 0);
+  while (!keeper.complete()) {
+    check_interrupt();
+    keeper.measure_step();
+    progress.advance(0);
+  }
+  progress.finish();
+}
+
 /// What is not what most builds make is told, and how much of it no kernel computes.
 std::string plain_graph_line(const BuildOptions& options, const CompileReport& report) {
   return fmt::format("{}: no decoder, but a plain graph for run-graph ({}); {} of its {} operations run on kernels\n",
@@ -188,6 +204,9 @@ int build(const BuildOptions& options) {
     if (baseline.gateway) keep_baseline(*baseline.gateway, baseline.results);
   } catch (const Error&) {
     not_kept = std::current_exception();
+  }
+  if (options.step_costs && report.plain.empty()) {
+    measure_step_costs(options, std::move(baseline.gateway), progress);
   }
   print_result(options, lines + "\n");
   if (not_kept) std::rethrow_exception(not_kept);
@@ -243,6 +262,8 @@ void add_build(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--no-baseline", options->no_baseline,
                     "Do not measure the finished engine (one above 1 GB never is)");
+  command->add_flag("--step-costs", options->step_costs,
+                    "Measure what steps take, too, which the first serve does otherwise, into ENGINE.costs");
   command->callback([options, model, &action] {
     if ((model->count() > 0) == !options->geometry.empty()) {
       throw CLI::ValidationError("MODEL", "give a model or --geometry, and not both");
