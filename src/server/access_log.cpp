@@ -48,6 +48,7 @@ std::string line_of(const AccessRecord& record) {
     line["prompt_tokens"] = record.prompt_tokens;
     line["cached_tokens"] = record.cached_tokens;
     line["completion_tokens"] = record.new_tokens;
+    if (!record.cache.is_null()) line["cache"] = record.cache;
     line["ttft_ms"] = has_token ? boost::json::value(ms_until(record.first_token)) : boost::json::value(nullptr);
   }
   line["total_ms"] = ms_until(AccessRecord::Clock::now());

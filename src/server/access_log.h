@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/json/value.hpp>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -20,6 +21,7 @@ struct AccessRecord {
   int status = 0;             // 499: the client left before the end of its answer
   int64_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
   Clock::time_point begun, first_token;  // its first byte; the epoch where no token came
+  boost::json::value cache;              // why no more of its prompt was cached; null: nobody asked
 };
 
 /// Lines are written by a thread of the log's own: a disk that is slow keeps no request waiting. Any thread may add.

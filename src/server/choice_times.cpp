@@ -31,6 +31,7 @@ void add_rates(boost::json::object& into, const std::string& kind, int32_t token
 void ChoiceTimes::add(const TokenEvent& event, Clock::time_point now) {
   started = event.started;
   scheduling = event.scheduling;
+  if (event.explained != nullptr && !explained) explained = *event.explained;
   prompt_tokens = event.prompt_tokens;
   cached_tokens = event.cached_tokens;
   new_tokens = event.new_tokens;

@@ -4,6 +4,7 @@
 #include <boost/json/fwd.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "server/http.h"
@@ -39,6 +40,7 @@ struct ChoiceTimes {
   int32_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
   int32_t prompt_done = 0;
   std::vector<Chunk> chunks;
+  std::optional<PrefixExplanation> explained;  // where that is wanted
 };
 
 }  // namespace incipit

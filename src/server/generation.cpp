@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "openai/fields.h"
+#include "server/cache_explanation.h"
 
 namespace incipit {
 namespace {
@@ -75,6 +76,9 @@ Generation::~Generation() {
   record.cached_tokens = sum.cached_tokens;
   record.new_tokens = sum.new_tokens;
   record.first_token = first_token();
+  if (!choices_.empty() && choices_.front().explained) {
+    record.cache = explanation_object(*choices_.front().explained, model_->tokenizer, ExplainedSalts::all);
+  }
   if (left_ && !services_->draining()) call_->set_left();
 }
 
@@ -154,6 +158,7 @@ void Generation::submit() {
     RequestId id = 0;
     try {
       Request request = body_.request_of(i);
+      request.explain_cache = services_->explain_cache() && i == 0;
       // The other choices of a prompt begin where the first one's prompt ends.
       if (i % static_cast<size_t>(body_.n) == 0) {
         first = 0;
@@ -187,6 +192,7 @@ void Generation::add(size_t choice, const TokenEvent& event) {
     const std::lock_guard lock(mutex_);
     count(choices_[choice], event, now);
     choices_[choice].add(event, now);
+    if (event.finish != FinishReason::none) count_stages(choices_[choice]);
     ChoiceOutput& output = outputs_[choice];
     output.text += event.text;
     if (event.token.id >= 0 && (body_.logprobs || body_.return_token_ids)) output.tokens.push_back(event.token);
@@ -195,6 +201,10 @@ void Generation::add(size_t choice, const TokenEvent& event) {
     if (event.finish != FinishReason::none) {
       finish_ = event.finish;
       over = --unfinished_ == 0;
+    }
+    if (over) {
+      const auto longest = std::ranges::max_element(choices_, {}, &ChoiceTimes::new_tokens);
+      model_->metrics->most_generated_tokens.add(longest->new_tokens);
     }
   }
   if (body_.stream) {
@@ -220,6 +230,15 @@ void Generation::count(const ChoiceTimes& before, const TokenEvent& event, Clock
                        event.new_tokens);
 }
 
+void Generation::count_stages(const ChoiceTimes& choice) {
+  if (choice.started == Clock::time_point() || choice.first_token == Clock::time_point()) return;
+  const auto seconds_until = [&](Clock::time_point then) {
+    return std::chrono::duration<double>(then - times_.submitted).count();
+  };
+  model_->metrics->add_stages(seconds_until(choice.started), seconds_until(choice.first_token),
+                              seconds_until(choice.last_token), choice.new_tokens);
+}
+
 // ---- the end of an answer that is not streamed: a work thread
 
 void Generation::answer_whole() {
@@ -231,7 +250,7 @@ void Generation::answer_whole() {
     return;
   }
   boost::json::object answer = writer_->whole(outputs_, usage());
-  if (body_.timings) answer["timings"] = choices_.front().timings(times_);
+  if (body_.timings) answer["timings"] = timings_of(choices_.front());
   call_->respond(answer, server_timing());
 }
 
@@ -270,6 +289,15 @@ PromptProgress Generation::progress() const {
   return sum;
 }
 
+/// What another key's prompts have left is none of the client's business.
+boost::json::object Generation::timings_of(const ChoiceTimes& choice) const {
+  boost::json::object timings = choice.timings(times_);
+  if (choice.explained) {
+    timings["cache"] = explanation_object(*choice.explained, model_->tokenizer, ExplainedSalts::own);
+  }
+  return timings;
+}
+
 /// Of whichever choice was first; the epoch where none came.
 Generation::Clock::time_point Generation::first_token() const {
   Clock::time_point first;
@@ -283,12 +311,18 @@ Generation::Clock::time_point Generation::first_token() const {
 /// The stages that are known when an answer's head goes out.
 std::vector<HttpHeader> Generation::server_timing() const {
   const HttpRequest& request = call_->request();
-  std::string stages = stage_of("receive", request.received - request.begun) + ", " +
+  std::string stages = stage_of("accept", request.received - request.begun) + ", " +
                        stage_of("wait", times_.preparing - request.received) + ", " +
                        stage_of("parse", times_.parsed - times_.preparing) + ", " +
                        stage_of("render", body_.render_time) + ", " + stage_of("tokenise", body_.tokenise_time);
   if (!body_.stream && first_token() != Clock::time_point()) {
     const Clock::time_point first = first_token();
+    // Of the choice that came first, all that there is to say of its way is in the body's timings.
+    const auto one = std::ranges::find(choices_, first, &ChoiceTimes::first_token);
+    if (one->started != Clock::time_point()) {
+      stages += ", " + stage_of("queue", one->started - one->scheduling - times_.submitted) + ", " +
+                stage_of("lookup", one->scheduling) + ", " + stage_of("prefill", first - one->started);
+    }
     stages += ", " + stage_of("first", first - times_.submitted) + ", " + stage_of("rest", Clock::now() - first);
   }
   return {{"server-timing", std::move(stages)}};
@@ -315,7 +349,7 @@ std::string Generation::next() {
       if (times.first_token != Clock::time_point() && times.first_write == Clock::time_point()) {
         times.first_write = Clock::now();
       }
-      if (body_.timings) timings.push_back(times.timings(times_));
+      if (body_.timings) timings.push_back(timings_of(times));
     }
     over = unfinished_ == 0;
   }

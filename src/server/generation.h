@@ -43,6 +43,7 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   void submit();
   void add(size_t choice, const TokenEvent& event);
   void count(const ChoiceTimes& before, const TokenEvent& event, Clock::time_point now);
+  void count_stages(const ChoiceTimes& choice);
   void answer_whole();
   void leave();
   void cancel();
@@ -50,6 +51,7 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   TokenUsage usage() const;
   PromptProgress progress() const;
   Clock::time_point first_token() const;
+  boost::json::object timings_of(const ChoiceTimes& choice) const;
   std::vector<HttpHeader> server_timing() const;
 
   const std::shared_ptr<Services> services_;

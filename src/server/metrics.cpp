@@ -13,8 +13,8 @@ constexpr double seconds_to_a_token[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.0
                                          0.5,    0.75,  1,      2.5,   5,    7.5,  10,   20,   40,   80,  160};
 constexpr double seconds_between_tokens[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15,
                                              0.2,    0.3,   0.4,    0.5,   0.75, 1,     2.5,  5,     10,  40};
-constexpr double seconds_of_a_request[] = {0.001, 0.01, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,
-                                           10,    15,   20,  30,  40,  50,  60, 120, 240, 480};
+constexpr double seconds_of_a_request[] = {0.0005, 0.001, 0.01, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2.5,
+                                           5,      10,    15,   20,  30,  40,  50,  60, 120, 240, 480};
 constexpr double tokens_of_a_request[] = {1,    2,    5,    10,    20,    50,    100,    200,   500,
                                           1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000};
 
@@ -60,8 +60,22 @@ ModelMetrics::ModelMetrics()
     : first_token(seconds_to_a_token),
       between_tokens(seconds_between_tokens),
       whole(seconds_of_a_request),
+      queue(seconds_of_a_request),
+      prefill(seconds_of_a_request),
+      decode(seconds_of_a_request),
+      inference(seconds_of_a_request),
+      per_token(seconds_between_tokens),
       prompt_tokens(tokens_of_a_request),
-      generated_tokens(tokens_of_a_request) {}
+      generated_tokens(tokens_of_a_request),
+      most_generated_tokens(tokens_of_a_request) {}
+
+void ModelMetrics::add_stages(double started, double first, double last, int32_t generated) {
+  queue.add(started);
+  prefill.add(first - started);
+  decode.add(last - first);
+  inference.add(last - started);
+  if (generated > 1) per_token.add((last - first) / (generated - 1));
+}
 
 void ModelMetrics::add_finished(FinishReason reason, double seconds, int32_t prompt, int32_t cached,
                                 int32_t generated) {
@@ -116,6 +130,8 @@ std::string metrics_text(std::span<const LabelledModel> models) {
                                      model.metrics->finished[static_cast<size_t>(reason)].load());
                }
              });
+  number("vllm:num_preemptions_total", "counter", "Requests that gave their place in the batch up for a while.",
+         [](const ServedModel& model) { return model.source->load().preemptions; });
   number("incipit_baseline_missing", "gauge", "1 where the engine has no first tokens of this machine to compare with.",
          [](const ServedModel& model) { return model.health->baseline_missing ? 1 : 0; });
   histogram("vllm:time_to_first_token_seconds", "From a request's last byte to its first token.",
@@ -123,6 +139,17 @@ std::string metrics_text(std::span<const LabelledModel> models) {
   histogram("vllm:inter_token_latency_seconds", "From one token of a request to the next.",
             &ModelMetrics::between_tokens);
   histogram("vllm:e2e_request_latency_seconds", "From a request's last byte to its end.", &ModelMetrics::whole);
+  histogram("vllm:request_queue_time_seconds", "From a request's way to the engine to its first step.",
+            &ModelMetrics::queue);
+  histogram("vllm:request_prefill_time_seconds", "From a request's first step to its first token.",
+            &ModelMetrics::prefill);
+  histogram("vllm:request_decode_time_seconds", "From a request's first token to its last.", &ModelMetrics::decode);
+  histogram("vllm:request_inference_time_seconds", "From a request's first step to its last token.",
+            &ModelMetrics::inference);
+  histogram("vllm:request_time_per_output_token_seconds", "The decode time of a request over its tokens.",
+            &ModelMetrics::per_token);
+  histogram("vllm:request_max_num_generation_tokens", "Tokens of the longest choice of a body.",
+            &ModelMetrics::most_generated_tokens);
   histogram("vllm:request_prompt_tokens", "Tokens of a request's prompt.", &ModelMetrics::prompt_tokens);
   histogram("vllm:request_generation_tokens", "Tokens generated for a request.", &ModelMetrics::generated_tokens);
   return text;

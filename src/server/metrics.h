@@ -33,11 +33,16 @@ struct ModelMetrics {
   ModelMetrics();
 
   MetricHistogram first_token, between_tokens, whole;  // seconds, from a request's last byte
+  MetricHistogram queue, prefill, decode, inference;   // seconds: to the first step, to the first token, behind it
+  MetricHistogram per_token;                           // seconds of decode, a token
   MetricHistogram prompt_tokens, generated_tokens;     // a request
+  MetricHistogram most_generated_tokens;               // of the choices of a body
   std::atomic<uint64_t> all_prompt_tokens{0}, all_cached_tokens{0}, all_generated_tokens{0};
   std::array<std::atomic<uint64_t>, 5> finished{};  // by FinishReason
 
   void add_finished(FinishReason reason, double seconds, int32_t prompt, int32_t cached, int32_t generated);
+  /// Of one that had a token: seconds until its first step, until its first token and until its last.
+  void add_stages(double started, double first, double last, int32_t generated);
 };
 
 struct ServedModel;

@@ -59,7 +59,7 @@ Found find_route(const HttpRequest& request) {
 Server::Server(const ServerOptions& options, std::shared_ptr<ModelTable> models)
     : options_(options),
       models_(std::move(models)),
-      services_(std::make_shared<Services>(*models_, options.most_requests)),
+      services_(std::make_shared<Services>(*models_, options.most_requests, options.explain_cache)),
       http_(std::make_unique<HttpServer>(
           options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); }, is_probe)) {}
 

@@ -23,6 +23,7 @@ struct ServerOptions {
   std::vector<std::string> origins;  // pages that may call
   std::shared_ptr<AccessLog> log;    // null: none
   size_t most_requests = 256;        // being prepared or answered at once; more are refused
+  bool explain_cache = false;        // to the access log, and in timings
 };
 
 class Server {

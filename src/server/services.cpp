@@ -4,7 +4,8 @@
 
 namespace incipit {
 
-Services::Services(ModelTable& models, size_t most_requests) : models_(models), most_requests_(most_requests) {}
+Services::Services(ModelTable& models, size_t most_requests, bool explain_cache)
+    : models_(models), most_requests_(most_requests), explain_cache_(explain_cache) {}
 
 uint64_t Services::random() {
   const std::lock_guard lock(mutex_);

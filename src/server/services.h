@@ -17,7 +17,7 @@ namespace incipit {
 class Services {
  public:
   /// `models` stay as long as the server.
-  Services(ModelTable& models, size_t most_requests);
+  Services(ModelTable& models, size_t most_requests, bool explain_cache);
 
   ModelTable& models() { return models_; }
   /// What takes longer than a health check may wait.
@@ -28,11 +28,14 @@ class Services {
   /// A request that is being prepared or answered, as long as this lives; null when there are as many as there may be.
   std::shared_ptr<void> admit();
   size_t most_requests() const { return most_requests_; }
+  /// Whether requests say why no more of their prompts was cached.
+  bool explain_cache() const { return explain_cache_; }
   std::atomic<bool>& draining() { return draining_; }
 
  private:
   ModelTable& models_;
   const size_t most_requests_;
+  const bool explain_cache_;
   std::shared_ptr<std::atomic<size_t>> requests_ = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<bool> draining_{false};
   std::mutex mutex_;

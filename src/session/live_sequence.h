@@ -30,6 +30,7 @@ struct LiveSequence {
   int32_t prompt_done = 0;
   std::chrono::steady_clock::time_point started;
   std::chrono::nanoseconds scheduling{0};
+  std::optional<PrefixExplanation> explained;
 
   int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
   bool waits_for_prompt() const { return !prompt_submitted && !cancelled; }
@@ -43,6 +44,7 @@ struct LiveSequence {
     event.prompt_done = prompt_done;
     event.started = started;
     event.scheduling = scheduling;
+    event.explained = explained ? &*explained : nullptr;
     return event;
   }
 };

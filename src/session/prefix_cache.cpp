@@ -14,6 +14,15 @@ size_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
                              a.begin());
 }
 
+/// 64 bits of a text, page by page.
+uint64_t digest_behind(uint64_t digest, std::span<const int32_t> page) {
+  for (const int32_t token : page) {
+    digest = (digest ^ static_cast<uint64_t>(token)) * 0x9e3779b97f4a7c15u;
+    digest ^= digest >> 32;
+  }
+  return digest;
+}
+
 }  // namespace
 
 PrefixCache::PrefixCache(int32_t page_tokens, std::vector<int32_t> windows, std::vector<PagePool>& pools)
@@ -105,6 +114,7 @@ void PrefixCache::prune(Node node) {
     if (parent == none) {
       roots_.erase(entry.salt);
     } else {
+      if (evicted_) remember_evicted(node);
       at(parent).children.erase(entry.self);
     }
     unused_.push_back(node);
@@ -178,6 +188,82 @@ PrefixCache::Match PrefixCache::find(uint64_t salt, std::span<const int32_t> tok
   while (!sees_all(match.path, match.path.size(), length())) match.path.pop_back();
   match.tokens = length();
   return match;
+}
+
+/// Along full pages, whether they are there or not: the last node, and tokens up to it.
+std::pair<PrefixCache::Node, size_t> PrefixCache::descend(Node node, std::span<const int32_t> tokens) const {
+  const auto width = static_cast<size_t>(page_tokens_);
+  size_t done = 0;
+  while (done + width <= tokens.size()) {
+    const auto page = tokens.subspan(done, width);
+    const auto child = at(node).children.find({page.begin(), page.end()});
+    if (child == at(node).children.end()) break;
+    node = child->second;
+    done += width;
+  }
+  return {node, done};
+}
+
+PrefixCache::Nearest PrefixCache::nearest_below(Node root, std::span<const int32_t> tokens) const {
+  const auto [node, done] = descend(root, tokens);
+  Nearest nearest{static_cast<int32_t>(done)};
+  nearest.evicted = node != root && !has_page(node, true);
+  const auto rest = tokens.subspan(done);
+  const Children& children = at(node).children;
+  if (rest.empty() || children.empty()) return nearest;
+  const auto consider = [&](const auto& child) {
+    const size_t length = common_length(child.first, rest);
+    const auto common = static_cast<int32_t>(done + length);
+    if (common < nearest.common || (common == nearest.common && nearest.next >= 0)) return;
+    nearest.common = common;
+    nearest.next = length < child.first.size() ? child.first[length] : -1;
+    if (length > 0) nearest.evicted = !has_page(child.second, true);
+  };
+  const auto next = children.lower_bound({rest.begin(), rest.end()});
+  if (next != children.end()) consider(*next);
+  if (next != children.begin()) consider(*std::prev(next));
+  return nearest;
+}
+
+PrefixCache::Nearest PrefixCache::nearest(uint64_t salt, std::span<const int32_t> tokens) {
+  if (!evicted_) evicted_.emplace();
+  Nearest nearest;
+  int32_t of_other_salt = 0;
+  for (const auto& [own, root] : roots_) {
+    const Nearest below = nearest_below(root, tokens);
+    if (own == salt) {
+      nearest = below;
+    } else {
+      of_other_salt = std::max(of_other_salt, below.common);
+    }
+  }
+  nearest.of_other_salt = of_other_salt;
+  // Pages that have left the tree.
+  const auto width = static_cast<size_t>(page_tokens_);
+  uint64_t digest = salt;
+  for (size_t end = width; end <= tokens.size(); end += width) {
+    digest = digest_behind(digest, tokens.subspan(end - width, width));
+    if (static_cast<int32_t>(end) <= nearest.common) continue;
+    if (!evicted_->digests.contains(digest)) break;
+    nearest = {static_cast<int32_t>(end), -1, true, of_other_salt};
+  }
+  return nearest;
+}
+
+uint64_t PrefixCache::digest_of(Node node) const {
+  const Entry& entry = at(node);
+  return entry.parent == none ? entry.salt : digest_behind(digest_of(entry.parent), entry.self->first);
+}
+
+void PrefixCache::remember_evicted(Node node) {
+  constexpr size_t most = size_t{1} << 16;
+  if (at(node).self->first.size() < static_cast<size_t>(page_tokens_)) return;
+  const uint64_t digest = digest_of(node);
+  if (!evicted_->digests.insert(digest).second) return;
+  evicted_->order.push_back(digest);
+  if (evicted_->order.size() <= most) return;
+  evicted_->digests.erase(evicted_->order.front());
+  evicted_->order.pop_front();
 }
 
 }  // namespace incipit

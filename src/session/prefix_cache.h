@@ -8,9 +8,14 @@
 // A node may lack the page of a group: it was behind the window when its sequence got there, or somebody needed it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "session/page_pool.h"
@@ -34,6 +39,16 @@ class PrefixCache {
   };
   /// The longest beginning of `tokens` of which every page is there that a query behind it sees.
   Match find(uint64_t salt, std::span<const int32_t> tokens) const;
+
+  /// The text that is known, though not all of its pages may be there, and has most in common with `tokens`.
+  struct Nearest {
+    int32_t common = 0;    // tokens
+    int32_t next = -1;     // what it goes on with; −1: it ends, or is not known any more
+    bool evicted = false;  // its last pages that are in common were given to others
+    int32_t of_other_salt = 0;
+  };
+  /// From the first call on, what is evicted is remembered for these answers.
+  Nearest nearest(uint64_t salt, std::span<const int32_t> tokens);
 
   /// The node of a salt's empty text.
   Node root(uint64_t salt);
@@ -61,6 +76,15 @@ class PrefixCache {
     std::vector<int32_t> pages;
     int32_t users = 0;
   };
+  /// Digests of full pages, with all before them, that were evicted: the last ones.
+  struct Evicted {
+    std::set<uint64_t> digests;
+    std::deque<uint64_t> order;
+  };
+  std::pair<Node, size_t> descend(Node root, std::span<const int32_t> tokens) const;
+  Nearest nearest_below(Node root, std::span<const int32_t> tokens) const;
+  uint64_t digest_of(Node node) const;
+  void remember_evicted(Node node);
   Entry& at(Node node) { return nodes_[static_cast<size_t>(node)]; }
   const Entry& at(Node node) const { return nodes_[static_cast<size_t>(node)]; }
   Node add();
@@ -77,6 +101,7 @@ class PrefixCache {
   std::vector<Entry> nodes_;
   std::vector<Node> unused_;
   std::map<uint64_t, Node> roots_;
+  std::optional<Evicted> evicted_;  // where somebody asks
 };
 
 }  // namespace incipit

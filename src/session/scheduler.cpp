@@ -112,6 +112,7 @@ void Scheduler::preempt(SequenceId id) {
   std::erase(running_, id);
   Sequence& victim = sequence(id);
   leave(victim);
+  ++preemptions_;
   victim.decodes = false;
   line_up(id, victim);
 }

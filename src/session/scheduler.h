@@ -45,6 +45,7 @@
 #include "session/page_pool.h"
 #include "session/page_table.h"
 #include "session/prefix_cache.h"
+#include "session/prefix_explanation.h"
 #include "session/step_costs.h"
 #include "session/step_turns.h"
 #include "session/tenants.h"
@@ -83,7 +84,8 @@ struct SequenceTerms {
   int64_t first_token_us = 0;  // wanted so long after the arrival; 0: no deadline of its own
   int32_t priority = 0;        // lower first
   uint64_t tenant = 0;
-  int32_t weight = 1;  // the tenant's
+  int32_t weight = 1;     // the tenant's
+  bool explains = false;  // Scheduler::explanation() is wanted
 
   bool is_batch() const { return priority >= batch_priority; }
 };
@@ -139,8 +141,12 @@ class Scheduler {
   /// Page table of a running sequence in a group: entry i holds positions [i · page_tokens, …); −1: behind the window.
   std::span<const int32_t> pages(SequenceId id, int32_t group) const;
 
+  /// Of a running sequence whose terms want it: why it started where it first did.
+  const std::optional<PrefixExplanation>& explanation(SequenceId id) const { return sequences_.at(id).explanation; }
+
   int32_t waiting() const { return waiting_count_; }
   int32_t running() const { return static_cast<int32_t>(running_.size()); }
+  int64_t preemptions() const { return preemptions_; }
   const SchedulerLimits& limits() const { return limits_; }
   /// Pages that no sequence holds.
   int32_t free_pages(int32_t group) const;
@@ -183,6 +189,7 @@ class Scheduler {
     std::vector<PageTable> pages;
     PrefixCache::Node tail = PrefixCache::none;  // of the prefix cache: its full pages so far
     int32_t tail_pages = 0;
+    std::optional<PrefixExplanation> explanation;
     bool complete() const { return known_tokens >= max_tokens; }
     int32_t told_tokens() const { return static_cast<int32_t>(tokens.size()); }
     /// Tokens that need not be computed (any more), as far as is known, and those that are left before its next sample.
@@ -215,6 +222,7 @@ class Scheduler {
   void follow(Sequence& sequence, PrefixCache::Node node);
   void extend(Sequence& sequence, int32_t tokens);
   void extend_behind(Sequence& sequence, const PrefixCache::Match& match);
+  void explain(Sequence& sequence, int32_t reused);
   void remember_pages(Sequence& sequence);
   void remember_last_page(Sequence& sequence);
   void give_pages_back(Sequence& sequence);
@@ -262,7 +270,7 @@ class Scheduler {
   bool shares_device_ = false;       // step_ does
   int32_t room_ = 0, end_room_ = 0;  // prompt tokens that step_ still takes, of prompts that end and of others
   std::deque<StepRecord> untold_;    // steps scheduled, oldest first
-  int64_t steps_ = 0, arrivals_ = 0;
+  int64_t steps_ = 0, arrivals_ = 0, preemptions_ = 0;
   int64_t mean_new_tokens_ = 64, lengths_ = 0;  // of sequences that have ended; how many were seen, up to a bound
 };
 

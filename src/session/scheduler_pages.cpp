@@ -98,6 +98,7 @@ void Scheduler::extend_behind(Sequence& sequence, const PrefixCache::Match& matc
 /// are not there.
 bool Scheduler::start(Sequence& sequence, int32_t spare) {
   const PrefixCache::Match match = find_prefix(sequence);
+  if (sequence.terms.explains) explain(sequence, match.tokens);
   share(sequence, match);
   if (!fits(sequence, sequence.known_tokens, spare)) {
     give_pages_back(sequence);
@@ -105,6 +106,40 @@ bool Scheduler::start(Sequence& sequence, int32_t spare) {
   }
   extend_behind(sequence, match);
   return true;
+}
+
+/// Of the prompt alone: one that was preempted is not explained again.
+void Scheduler::explain(Sequence& sequence, int32_t reused) {
+  if (!cache_ || sequence.known_tokens > sequence.prompt_tokens) return;
+  const std::span<const int32_t> prompt(sequence.tokens);
+  const PrefixCache::Nearest nearest = cache_->nearest(sequence.terms.salt, prompt);
+  PrefixExplanation found;
+  found.reused = reused;
+  found.position = nearest.common;
+  found.held = nearest.next;
+  found.of_other_salt = nearest.of_other_salt;
+  bool runs = false;
+  for (const SequenceId id : running_) {
+    const Sequence& other = this->sequence(id);
+    if (&other == &sequence || other.terms.salt != sequence.terms.salt) continue;
+    const auto differing = std::ranges::mismatch(prompt, other.tokens);
+    const auto common = static_cast<int32_t>(differing.in1 - prompt.begin());
+    if (common <= found.position) continue;
+    runs = true;
+    found.position = common;
+    found.held = differing.in2 == other.tokens.end() ? -1 : *differing.in2;
+  }
+  const auto tokens = static_cast<int32_t>(prompt.size());
+  if (found.position < tokens) found.own = prompt[static_cast<size_t>(found.position)];
+  using Reason = PrefixExplanation::Reason;
+  if (reused == tokens - 1) {
+    found.reason = Reason::last_token;
+  } else if (reused < found.position) {
+    found.reason = runs ? Reason::page : Reason::evicted;
+  } else {
+    found.reason = found.held >= 0 ? Reason::differs : Reason::ends;
+  }
+  sequence.explanation = found;
 }
 
 /// Others may have computed the same beginning while this sequence waited for its first tokens.
@@ -122,6 +157,7 @@ void Scheduler::start_further(Sequence& sequence) {
     }
   }
   INCIPIT_ASSERT(shared >= sequence.tail_pages);
+  if (sequence.terms.explains) explain(sequence, match.tokens);
   share(sequence, match);
   extend_behind(sequence, match);
 }

@@ -210,7 +210,7 @@ void Session::settle() {
 
 SessionLoad Session::load() const {
   const Scheduler& scheduler = state_->scheduler;
-  SessionLoad load{scheduler.waiting(), scheduler.running(), 0};
+  SessionLoad load{scheduler.waiting(), scheduler.running(), 0, scheduler.preemptions()};
   for (size_t g = 0; g < scheduler.limits().groups.size(); ++g) {
     const double free = scheduler.free_pages(static_cast<int32_t>(g));
     load.pages_held = std::max(load.pages_held, 1 - free / std::max(1, scheduler.limits().groups[g].pages));
@@ -255,6 +255,7 @@ SequenceTerms Session::State::terms_of(const Request& request) const {
   terms.priority = request.priority;
   terms.tenant = request.tenant;
   terms.weight = std::max(1, request.tenant_weight);
+  terms.explains = request.explain_cache;
   return terms;
 }
 
@@ -303,6 +304,7 @@ bool Session::State::submit_next(int64_t longest_us) {
         one.cached_tokens = from.first_position;
         one.started = now;
         one.scheduling = now - begun;
+        one.explained = scheduler.explanation(from.id);
       }
     }
     page_tables[i].clear();

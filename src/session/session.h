@@ -34,6 +34,7 @@ struct Request {
   uint64_t cache_salt = 0;              // requests of different salts share no cached prefixes
   uint64_t fork_of = 0;        // an earlier request of the same prompt; this one waits for it, and shares its pages
   bool tell_progress = false;  // events say, too, how much of the prompt is done
+  bool explain_cache = false;  // events say, too, why no more of the prompt was cached
 
   // When it should run (SequenceTerms).
   int32_t priority = 0;        // lower first; from SequenceTerms::batch_priority on: takes what is left
@@ -56,6 +57,7 @@ struct TokenEvent {
   int32_t prompt_done = 0;                        // of the prompt, with what was cached; where progress is told
   std::chrono::steady_clock::time_point started;  // its first step's; the epoch before it
   std::chrono::nanoseconds scheduling{0};         // of that step: the look for a prefix, and pages
+  const PrefixExplanation* explained = nullptr;   // where that is wanted, once it has started
   std::string_view failure;                       // for FinishReason::failed
 };
 
@@ -74,6 +76,7 @@ struct SessionOptions {
 struct SessionLoad {
   int32_t waiting = 0, running = 0;  // requests
   double pages_held = 0;             // by sequences: the share of the cache group that has least left
+  int64_t preemptions = 0;           // ever
 };
 
 /// The clock of arrivals, in µs.

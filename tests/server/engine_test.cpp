@@ -20,12 +20,11 @@ using boost::json::object;
 using boost::json::value;
 
 struct EngineServer {
-  EngineServer() {
+  explicit EngineServer(ServerOptions with = {}) {
     GatewayOptions options;
     options.session.threads = 2;
     gateway = std::make_shared<Gateway>(reference_engine("llama-mha"), options);
     models->set("tiny", served_model("tiny", gateway));
-    ServerOptions with;
     with.http.port = 0;
     server = std::make_unique<Server>(with, models);
   }
@@ -129,6 +128,47 @@ TEST(EngineServer, KeepsWhatStepsTakeBesideTheEngine) {
   std::ofstream(place) << "no such lines\n";
   const EngineServer anew;
   EXPECT_FALSE(StepCostsKeeper(*anew.gateway).complete()) << "it is measured again";
+}
+
+TEST(EngineServer, ExplainsWhyNoMoreOfAPromptWasCached) {
+  ServerOptions explaining;
+  explaining.explain_cache = true;
+  const EngineServer served(explaining), silent;
+  const auto cache_of = [](const EngineServer& server, const array& prompt, const char* salt) {
+    const object answer = server
+                              .post({{"prompt", prompt},
+                                     {"max_tokens", 1},
+                                     {"cache_salt", salt},
+                                     {"timings_per_token", true},
+                                     {"return_token_ids", true}})
+                              .json();
+    const value* cache = answer.at("timings").as_object().if_contains("cache");
+    return cache == nullptr ? value() : *cache;
+  };
+  cache_of(served, {1, 2, 3, 4, 5, 6}, "a");
+  EXPECT_EQ(
+      cache_of(served, {1, 2, 3, 9, 5, 6}, "a"),
+      (value{{"reused", 3}, {"position", 3}, {"token", {{"id", 9}}}, {"held", {{"id", 4}}}, {"reason", "differs"}}));
+  EXPECT_EQ(cache_of(served, {1, 2, 3, 4, 5, 6}, "b").at("reason"), "ends") << "others' prompts are not told of";
+  EXPECT_TRUE(cache_of(silent, {1, 2, 3}, "a").is_null());
+}
+
+TEST(EngineServer, CountsTheStagesThatDashboardsShow) {
+  const EngineServer served;
+  const RawResponse answer = served.post({{"prompt", array{1, 2, 3}}, {"max_tokens", 3}, {"return_token_ids", true}});
+  for (const char* stage :
+       {"accept", "wait", "parse", "render", "tokenise", "queue", "lookup", "prefill", "first", "rest"}) {
+    EXPECT_THAT(answer.headers.at("server-timing"), testing::HasSubstr(fmt::format("{};dur=", stage)));
+  }
+  RawClient client(served.server->port());
+  client.get("/metrics");
+  const std::string metrics = client.read().body;
+  for (const char* name : {"request_queue_time_seconds", "request_prefill_time_seconds", "request_decode_time_seconds",
+                           "request_inference_time_seconds", "request_time_per_output_token_seconds",
+                           "request_max_num_generation_tokens"}) {
+    EXPECT_THAT(metrics, testing::HasSubstr(fmt::format("\nvllm:{}_count{{model_name=\"tiny\"}} 1\n", name)));
+  }
+  EXPECT_THAT(metrics, testing::HasSubstr("\nvllm:num_preemptions_total{model_name=\"tiny\"} 0\n"));
 }
 
 TEST(EngineServer, StopsComputingForWhoHasLeft) {
