@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/machine_memory.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -18,6 +21,7 @@
 #include "cli/outputs.h"
 #include "measure/readiness.h"
 #include "measure/step_costs_keeper.h"
+#include "server/memory_shares.h"
 #include "server/server.h"
 
 namespace incipit::cli {
@@ -32,8 +36,9 @@ struct ServeOptions {
   std::vector<std::string> hosts, origins;
   int32_t most_requests = 256, most_connections = 1024, drain_seconds = 30;
   int32_t max_gap_ms = 50, max_ttft_ms = 0;
-  std::string body_size = "4M";
+  std::string body_size = "4M", memory = "0";
   std::filesystem::path access_log;
+  bool explain_cache = false;
   std::string on_regression = "warn";
   double regression = 1.5;
   int threads = 0;
@@ -65,30 +70,69 @@ struct OpenedEngine {
   std::unique_ptr<StepCostsKeeper> costs;  // goes before the gateway
 };
 
-/// Every engine once, by whatever names.
-std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& models) {
-  constexpr auto before_ready = std::chrono::milliseconds(50);
-  GatewayOptions gateway_options;
-  gateway_options.session.policy = {.max_gap_us = int64_t{1000} * options.max_gap_ms};
-  gateway_options.most_first_token_us = int64_t{1000} * options.max_ttft_ms;
-  std::vector<OpenedEngine> engines;
+/// Engines by their files, each once, and the names of each.
+struct EngineFiles {
+  std::filesystem::path path;
+  std::vector<std::string> names;
+  std::shared_ptr<const Engine> engine;
+};
+
+std::vector<EngineFiles> find_engines(const ServeOptions& options) {
+  std::vector<EngineFiles> files;
+  std::set<std::string> names;
   for (const std::string& argument : options.engines) {
     const NamedEngine named = named_engine(argument);
-    if (!named.name.empty() && models.find(named.name)) {
+    if (!names.insert(named.name).second) {
       throw Error(argument, fmt::format("the name '{}' is given twice", named.name), "give NAME=ENGINE");
     }
     std::error_code missing;
     auto path = std::filesystem::canonical(named.path, missing);
     if (missing) path = named.path;
-    auto opened = std::ranges::find(engines, path, &OpenedEngine::path);
-    if (opened == engines.end()) {
-      std::shared_ptr<Gateway> gateway = open_gateway(named.path, options.threads, GatewayUse::serve, gateway_options);
-      opened = engines.insert(opened, {path, gateway, served_model(named.name, gateway), nullptr});
-      opened->costs = std::make_unique<StepCostsKeeper>(*gateway);
-      opened->costs->measure_for(before_ready);
-      opened->model->health->ready = false;
-    }
-    models.set(named.name, opened->model);
+    auto file = std::ranges::find(files, path, &EngineFiles::path);
+    if (file == files.end()) file = files.insert(file, {path, {}, Engine::open(named.path)});
+    file->names.push_back(named.name);
+  }
+  return files;
+}
+
+/// Bytes of cache for each; 0: what it can use.
+std::vector<int64_t> share_caches(const ServeOptions& options, const std::vector<EngineFiles>& files) {
+  std::vector<MemoryNeed> needs;
+  for (const EngineFiles& file : files) {
+    const Executor::Needs engine = Executor::needs(*file.engine);
+    needs.push_back({engine.memory.weights + engine.memory.arena + engine.memory.state, engine.memory.pages,
+                     engine.least_pages, file.engine->target().backend != Backend::cuda});
+  }
+  std::vector<int64_t> shares = share_memory(needs, parse_size(options.memory, "--memory"), machine_memory());
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i] == needs[i].cache) shares[i] = 0;  // the engine's own limit is exact
+  }
+  return shares;
+}
+
+std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& models) {
+  constexpr auto before_ready = std::chrono::milliseconds(50);
+  const int64_t max_gap_us = int64_t{1000} * options.max_gap_ms;
+  const std::vector<EngineFiles> files = find_engines(options);
+  const std::vector<int64_t> shares = share_caches(options, files);
+  std::map<Backend, std::shared_ptr<DeviceLease>> leases;
+  std::vector<OpenedEngine> engines;
+  for (size_t i = 0; i < files.size(); ++i) {
+    GatewayOptions gateway_options;
+    gateway_options.session.policy = {.max_gap_us = max_gap_us};
+    gateway_options.session.executor.cache_bytes = shares[i];
+    gateway_options.most_first_token_us = int64_t{1000} * options.max_ttft_ms;
+    std::shared_ptr<DeviceLease>& lease = leases[files[i].engine->target().backend];
+    if (!lease) lease = std::make_shared<DeviceLease>(max_gap_us);
+    gateway_options.lease = lease;
+    std::shared_ptr<Gateway> gateway =
+        open_gateway(files[i].engine, options.threads, GatewayUse::serve, gateway_options);
+    OpenedEngine& opened =
+        engines.emplace_back(files[i].path, gateway, served_model(files[i].names.front(), gateway), nullptr);
+    opened.costs = std::make_unique<StepCostsKeeper>(*gateway);
+    opened.costs->measure_for(before_ready);
+    opened.model->health->ready = false;
+    for (const std::string& name : files[i].names) models.set(name, opened.model);
   }
   return engines;
 }
@@ -122,8 +166,13 @@ std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
 }
 
 /// What is served, where, with which limits.
-std::string describe(const ServeOptions& options, const ServerOptions& server, int port, const ModelTable& models) {
-  std::string names;
+std::string describe(const ServeOptions& options, const ServerOptions& server, int port, const ModelTable& models,
+                     const std::vector<OpenedEngine>& engines) {
+  std::string names, caches;
+  for (const OpenedEngine& engine : engines) {
+    caches += fmt::format("{}{} {}", caches.empty() ? "" : ", ", engine.model->name,
+                          readable_bytes(static_cast<double>(engine.gateway->memory().pages)));
+  }
   for (const ModelTable::Entry& entry : models.entries()) {
     names += fmt::format("{}{} (context {})", names.empty() ? "" : ", ", entry.name, entry.model->max_context);
   }
@@ -131,9 +180,10 @@ std::string describe(const ServeOptions& options, const ServerOptions& server, i
   const std::string host = six ? fmt::format("[{}]", options.host) : options.host;
   std::string places = port < 0 ? "" : fmt::format("http://{}:{}/v1", host, port);
   if (!options.socket.empty()) places += fmt::format("{}{}", places.empty() ? "" : " and ", options.socket);
-  return fmt::format("serving {} at {}; {}; limits: {} requests, {} connections, {} a body, {} headers", names, places,
-                     server.keys.empty() ? "no key is asked for" : "with API keys", server.most_requests,
-                     server.http.limits.connections, readable_bytes(static_cast<double>(server.http.limits.body_bytes)),
+  return fmt::format("serving {} at {}; {}; caches: {}; limits: {} requests, {} connections, {} a body, {} headers",
+                     names, places, server.keys.empty() ? "no key is asked for" : "with API keys", caches,
+                     server.most_requests, server.http.limits.connections,
+                     readable_bytes(static_cast<double>(server.http.limits.body_bytes)),
                      readable_bytes(static_cast<double>(server.http.limits.header_bytes)));
 }
 
@@ -148,6 +198,8 @@ int serve(const ServeOptions& options) {
   server.hosts = options.hosts;
   server.origins = options.origins;
   server.most_requests = static_cast<size_t>(options.most_requests);
+  server.explain_cache = options.explain_cache;
+  if (server.http.limits.body_bytes == 0) throw Error("--max-body", "'0' takes no request", "give a size such as 4M");
   Progress progress;
   progress.stage("loading", 0);
   const auto models = std::make_shared<ModelTable>();
@@ -155,7 +207,7 @@ int serve(const ServeOptions& options) {
   progress.finish();
   server.log = open_log(options);
   Server running(server, models);
-  tell(describe(options, server, running.port(), *models));
+  tell(describe(options, server, running.port(), *models, engines));
   try {
     for (const OpenedEngine& engine : engines) make_ready(options, engine);
   } catch (const Error&) {
@@ -165,6 +217,7 @@ int serve(const ServeOptions& options) {
   for (; !interrupted(); std::this_thread::sleep_for(patience)) {
     if (server.log && take_hangup()) server.log->reopen();
     for (const OpenedEngine& engine : engines) engine.costs->measure_step();
+    models->free_unused();
   }
   tell("stopping: what was begun is answered; once more ends it at once");
   running.drain(std::chrono::seconds(options.drain_seconds));
@@ -203,6 +256,10 @@ void add_serve(CLI::App& app, Action& action) {
       ->add_option("--max-ttft", options->max_ttft_ms,
                    "Milliseconds: requests whose first token is predicted to come later are refused with status 429")
       ->transform(integer_from(1));
+  command->add_option(
+      "--memory", options->memory,
+      "Memory for the caches of all engines together, such as 1500M or 2G (default and 0: what they can "
+      "use, as far as the machine's goes)");
   command->add_option("--max-connections", options->most_connections, "Connections at once")
       ->transform(integer_in<int32_t>(1, 1 << 16))
       ->capture_default_str();
@@ -214,6 +271,9 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--access-log", options->access_log,
                       "A file that gets a line of JSON for each request, -: standard output; SIGHUP opens it anew");
+  command->add_flag("--explain-cache", options->explain_cache,
+                    "Say of each request, in the access log and in timings, which token ends what its prompt has in "
+                    "common with the nearest cached prefix, and why no more was reused");
   command
       ->add_option("--on-regression", options->on_regression,
                    "What to do where first tokens come later than the engine's baseline says")

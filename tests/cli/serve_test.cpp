@@ -60,6 +60,7 @@ class Served {
 TEST(Serve, AnswersAsRunDoesUntilItIsAskedToStop) {
   Served served({classics_engine(), "other=" + classics_engine()});
   EXPECT_THAT(served.log(), HasSubstr("serving classics (context 512), other (context 512) at http://127.0.0.1:"));
+  EXPECT_THAT(served.log(), HasSubstr("; caches: classics "));
   const Ran ran = run_program({"run", classics_engine(), "Chapter 1", "--greedy", "--max-tokens", "8", "--json"});
   RawClient client(served.port());
   client.post("/v1/completions", {{"model", "other"}, {"prompt", "Chapter 1"}, {"max_tokens", 8}, {"temperature", 0}});
@@ -151,6 +152,9 @@ TEST(Serve, RefusesWhatItCannotServe) {
   expect_refused(run_program({"serve", tiny_engine(), "--host", "nowhere", "--port", "0"}), 1,
                  "'nowhere' is no address");
   expect_refused(run_program({"serve", tiny_engine(), "--port", "70000"}), 2, "--port");
+  expect_refused(run_program({"serve", tiny_engine(), "--port", "0", "--max-body", "0"}), 1, "--max-body");
+  expect_refused(run_program({"serve", tiny_engine(), "--port", "0", "--memory", "1"}), 1,
+                 "do not hold one sequence of each engine at full context");
 }
 
 }  // namespace
