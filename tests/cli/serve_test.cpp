@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "engines.h"
 #include "program.h"
+#include "server/hostile_clients.h"
 #include "server/raw_client.h"
 
 namespace incipit {
@@ -144,6 +145,17 @@ TEST(Serve, KeepsAnAccessLogThatCanBeRotated) {
   std::ofstream(directory / "mine") << "a letter";
   expect_refused(run_program({"serve", classics_engine(), "--access-log", (directory / "mine").string()}), 1,
                  "exists and is no access log");
+}
+
+TEST(Serve, StopsAmongHostileClients) {
+  Served served({tiny_engine(), "--drain", "2"});
+  HostileClients hostile(served.port(), 8, 1);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  hostile.server_ends();
+  EXPECT_EQ(served.end(SIGTERM), 0);
+  const HostileReport report = hostile.stop();
+  for (const std::string& fault : report.faults) ADD_FAILURE() << fault;
+  EXPECT_GT(report.whole + report.refused, 0);
 }
 
 TEST(Serve, RefusesWhatItCannotServe) {
