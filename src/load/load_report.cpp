@@ -25,26 +25,26 @@ boost::json::object object_of(const Percentiles& of) {
   return {{"p50", 1e3 * of.p50}, {"p90", 1e3 * of.p90}, {"p99", 1e3 * of.p99}, {"max", 1e3 * of.most}};
 }
 
-/// Of what was answered, by the lengths of prompts.
 std::vector<LoadKind> kinds_of(std::span<const LoadResult> results) {
   constexpr size_t most = 8;
   struct Times {
-    int32_t answered = 0;
+    int32_t asked = 0, answered = 0;
     std::vector<double> first, gaps;
   };
   std::map<int32_t, Times> by_length;
   for (const LoadResult& result : results) {
     Times& times = by_length[result.asked_tokens];
-    if (!result.failure.empty()) continue;
-    ++times.answered;
+    ++times.asked;
+    times.answered += result.failure.empty() ? 1 : 0;
     if (result.first_s >= 0) times.first.push_back(result.first_s);
     times.gaps.insert(times.gaps.end(), result.gaps_s.begin(), result.gaps_s.end());
   }
   if (by_length.size() < 2 || by_length.size() > most) return {};
   std::vector<LoadKind> kinds;
   for (auto& [tokens, times] : by_length) {
-    kinds.push_back(
-        {tokens, times.answered, percentiles_of(std::move(times.first)), percentiles_of(std::move(times.gaps))});
+    const auto begun = static_cast<int32_t>(times.first.size());
+    kinds.push_back({tokens, times.asked, begun, times.answered, percentiles_of(std::move(times.first)),
+                     percentiles_of(std::move(times.gaps))});
   }
   return kinds;
 }
@@ -106,7 +106,8 @@ std::string describe(const LoadReport& report) {
   text += row_of("first token", report.first_s) + row_of("gap", report.gap_s) + row_of("whole answer", report.whole_s) +
           row_of("waited by client", report.waited_s);
   for (const LoadKind& kind : report.kinds) {
-    text += fmt::format("{} answers to prompts of {} tokens\n", kind.answered, kind.prompt_tokens) +
+    text += fmt::format("{} prompts of {} tokens: {} answers began, {} are whole\n", kind.asked, kind.prompt_tokens,
+                        kind.begun, kind.answered) +
             row_of("  first token", kind.first_s) + row_of("  gap", kind.gap_s);
   }
   text += fmt::format("{} tokens ({:.1f}/s) of prompts of {}, {} cached\n", report.new_tokens,
@@ -123,6 +124,8 @@ boost::json::object to_json(const LoadReport& report) {
   boost::json::array kinds;
   for (const LoadKind& kind : report.kinds) {
     kinds.push_back({{"asked_tokens", kind.prompt_tokens},
+                     {"asked", kind.asked},
+                     {"begun", kind.begun},
                      {"answered", kind.answered},
                      {"first_token_ms", object_of(kind.first_s)},
                      {"gap_ms", object_of(kind.gap_s)}});

@@ -32,9 +32,9 @@ struct Percentiles {
 /// By nearest rank; zeros where there are no values.
 Percentiles percentiles_of(std::vector<double> values);
 
-/// What was answered of prompts of one length.
+/// Prompts of one length. Times are of all answers that began, whole or not: a load may be ended early.
 struct LoadKind {
-  int32_t prompt_tokens = 0, answered = 0;
+  int32_t prompt_tokens = 0, asked = 0, begun = 0, answered = 0;
   Percentiles first_s, gap_s;
 };
 

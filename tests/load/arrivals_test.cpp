@@ -113,15 +113,17 @@ TEST(LoadReport, KeepsLengthsOfPromptsApart) {
   results[1].first_s = 4;
   results[1].gaps_s = {0.5, 0.7};
   results[2].failure = "the stream broke";
+  results[2].first_s = 5;
   const LoadReport report = make_report(results, 1, 0, {});
   ASSERT_EQ(report.kinds.size(), 2U);
   EXPECT_EQ(report.kinds[0].prompt_tokens, 100);
   EXPECT_EQ(report.kinds[0].answered, 3);
   EXPECT_EQ(report.kinds[0].first_s.most, 0.1);
   EXPECT_EQ(report.kinds[1].answered, 1);
+  EXPECT_EQ(report.kinds[1].begun, 2);
   EXPECT_EQ(report.kinds[1].first_s.p50, 4);
   EXPECT_EQ(report.kinds[1].gap_s.most, 0.7);
-  EXPECT_THAT(describe(report), HasSubstr("1 answers to prompts of 3000 tokens"));
+  EXPECT_THAT(describe(report), HasSubstr("2 prompts of 3000 tokens: 2 answers began, 1 are whole"));
   EXPECT_EQ(to_json(report).at("by_prompt").as_array().size(), 2U);
   results.resize(9);
   for (int32_t i = 0; i < 9; ++i) results[static_cast<size_t>(i)].asked_tokens = i;
