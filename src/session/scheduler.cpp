@@ -195,11 +195,14 @@ void Scheduler::schedule_decodes(bool batch) {
   }
 }
 
-/// How long a step may take in which so many sequences decode, when so many prompts want to be in it.
-int64_t Scheduler::step_limit(int32_t streams, int64_t prompts) const {
+/// How long a step may take in which such streams decode, when so many prompts want to be in it.
+int64_t Scheduler::step_limit(const StepWork& streams, int64_t prompts) const {
   constexpr int64_t without_streams = 2, alone = 8;
   if (policy_.max_gap_us == 0) return INT64_MAX;
-  return policy_.max_gap_us * (streams > 0 ? 1 : prompts > 1 ? without_streams : alone);
+  const int64_t gap = policy_.max_gap_us;
+  if (streams.decodes == 0) return gap * (prompts > 1 ? without_streams : alone);
+  const int64_t own = costs_.predict(streams);
+  return std::max(gap, own + std::min(gap, own * 5 / 4));
 }
 
 /// Tokens that a prompt gets of the step; 0: it has to wait for the next.
@@ -279,7 +282,7 @@ std::span<const ScheduledEntry> Scheduler::schedule(int64_t longest_us) {
   make_room();
   schedule_decodes(false);
   const auto begun = std::ranges::count_if(running_, [&](SequenceId id) { return !sequence(id).decodes; });
-  bound_ = std::min(step_limit(work_.decodes, waiting_count_ + begun), longest_us);
+  bound_ = std::min(step_limit(work_, waiting_count_ + begun), longest_us);
   shares_device_ = longest_us != INT64_MAX;
   room_ = limits_.max_tokens;
   end_room_ = limits_.max_tokens - limits_.max_tokens / 17;

@@ -171,7 +171,7 @@ int64_t Scheduler::predict_first_token(std::span<const int32_t> prompt, const Se
     return costs_.predict(step);
   };
   const int32_t room = std::max(1, limits_.max_tokens - streams.decodes);
-  const int64_t limit = step_limit(streams.decodes, work_before(rank, terms, alone) > 0 ? 2 : 1);
+  const int64_t limit = step_limit(streams, work_before(rank, terms, alone) > 0 ? 2 : 1);
   const int32_t chunk = std::max(std::min(room, least_chunk), affordable_chunk(streams, limit, 0, room));
   const int64_t whole = chunk_us({}, limits_.max_tokens);
   const int64_t pending = whole * pending_tokens / limits_.max_tokens;

@@ -208,7 +208,8 @@ class SchedulerEvents {
     if (first_chunk != nullptr) {
       smallest.add_chunk(first_chunk->first_position, std::min(first_chunk->tokens, Scheduler::least_chunk));
     }
-    const int64_t bound = std::max(policy_.max_gap_us, scheduler_.costs().predict(smallest));
+    const int64_t bound =
+        std::max(policy_.max_gap_us + scheduler_.costs().predict(streams), scheduler_.costs().predict(smallest));
     require(scheduler_.costs().predict(work) <= bound, "streams wait for longer than the gap");
   }
 

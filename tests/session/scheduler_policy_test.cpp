@@ -24,6 +24,23 @@ TEST(SchedulerPolicy, ChunksKeepStreamsWithinTheGap) {
   EXPECT_EQ(chunks, (std::vector<int32_t>{89, 89, 89, 33}));
 }
 
+TEST(SchedulerPolicy, StreamsThatFillTheGapLeaveAPromptAsMuchTimeAsTheyTake) {
+  SchedulerLimits limits = roomy_limits();
+  limits.slots = limits.max_rows = limits.max_sequences = 64;
+  limits.groups[0].pages = 1 << 16;
+  Machine machine({.max_gap_us = 10'000}, limits);
+  constexpr int streams = 63;
+  constexpr int64_t own = step_us + streams * token_us;
+  for (int i = 0; i < streams; ++i) machine.add(4, 1000);
+  while (machine.first_tokens.size() < streams) machine.step();
+  const SequenceId prompt = machine.add(300, 4);
+  while (!machine.first_tokens.contains(prompt)) {
+    EXPECT_EQ(machine.step().size(), streams + 1U);
+    EXPECT_LE(machine.last_us, 10'000 + own);
+  }
+  EXPECT_LE(machine.first_tokens.at(prompt), 2 * (step_us + 300 * token_us));
+}
+
 TEST(SchedulerPolicy, AGapThatNoStepKeepsGivesAPromptTheLeastChunk) {
   Machine machine({.max_gap_us = 500});
   const SequenceId stream = machine.add(8, 1000);
