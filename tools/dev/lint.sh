@@ -5,7 +5,7 @@ cpp_files() {
   find src tests bench tools \( -name '*.cpp' -o -name '*.h' -o -name '*.inc' \) ! -name '*_tables.inc' -type f | sort
 }
 
-check_format() { cpp_files | xargs clang-format-14 --dry-run -Werror; }
+check_format() { cpp_files | xargs -P "$(nproc)" -n 50 clang-format-14 --dry-run -Werror; }
 
 # The sources of the program, or with --recent those that the last 20 commits and uncommitted changes touched, the latest
 # first; for a header, its source or the first that includes it. The first commit of a shallow clone touches everything.

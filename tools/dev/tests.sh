@@ -14,11 +14,42 @@ check() {
   fi
 }
 
+# aside COMMAND…: starts checks, each of which keeps one core busy, beside a build, which keeps all. `join_aside` waits for them,
+# says what they said and adds them to the sum; tests do not run beside them.
+aside=
+aside() {
+  rm -f build/log/aside.sum
+  (
+    terminal='' passed=0 failed=0 skipped=0 skips=() reasons=() failures=()
+    "$@"
+    {
+      printf '((passed += %d, failed += %d, skipped += %d)) || true\n' "$passed" "$failed" "$skipped"
+      printf 'skips+=(%s) reasons+=(%s) failures+=(%s)\n' "${skips[*]@Q}" "${reasons[*]@Q}" "${failures[*]@Q}"
+    } >build/log/aside.sum
+  ) >build/log/aside.log 2>&1 </dev/null &
+  aside=$!
+}
+
+join_aside() {
+  [[ $aside ]] || return 0
+  wait "$aside" || true
+  aside=
+  cat build/log/aside.log
+  if [[ -s build/log/aside.sum ]]; then
+    source build/log/aside.sum
+  else
+    failed=$((failed + 1))
+    failures+=("what is tried with the program (build/log/aside.log ends early)")
+  fi
+}
+
 # run_tests PRESET [WRAPPER…]: runs the preset's tests and adds them to the sum.
 run_tests() {
-  local preset=$1 log=build/log/test-$1.log junit=$PWD/build/log/test-$1.xml start=$SECONDS child outcome name reason
+  local preset=$1 log=build/log/test-$1.log junit=$PWD/build/log/test-$1.xml start child outcome name reason
   local counts=([0]=0 [1]=0 [2]=0)
   shift
+  join_aside
+  start=$SECONDS
   rm -f "$junit"
   [[ $terminal ]] || say "test $preset …"
   "$@" ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit "$junit" \
