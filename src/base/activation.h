@@ -1,5 +1,5 @@
 // Activation functions: their names, and the one arithmetic of each. The references of the graph's ops and of the
-// kernels and the primitives call it; vector code is compared with it.
+// kernels and the primitives call it, and CUDA kernels are compiled from it; vector code is compared with it.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <numbers>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include "base/enumeration.h"
 
@@ -82,12 +83,13 @@ T soft_capped(T x, T cap) {
   return cap * std::tanh(x / cap);
 }
 
-/// An activation of a number; of a gated one, of its gate.
-inline double activate(Activation activation, double x) {
+/// An activation of a number; of a gated one, of its gate. In double, unless a T is given.
+template <typename T = double>
+T activate(Activation activation, std::type_identity_t<T> x) {
   switch (activation) {
     case Activation::none: return x;
     case Activation::silu:
-    case Activation::silu_gate: return swish(x, 1.0);
+    case Activation::silu_gate: return swish(x, T{1});
     case Activation::gelu_tanh:
     case Activation::gelu_tanh_gate: return gelu_tanh(x);
     case Activation::gelu_erf:
@@ -95,15 +97,16 @@ inline double activate(Activation activation, double x) {
     case Activation::relu: return relu(x);
     case Activation::relu_squared: return relu(x) * relu(x);
     case Activation::sigmoid: return sigmoid(x);
-    case Activation::clamped_silu_gate: return swish(x > 7 ? 7.0 : x, 1.702);
+    case Activation::clamped_silu_gate: return swish(x > 7 ? T{7} : x, static_cast<T>(1.702));
   }
   return x;
 }
 
 /// What a gated activation makes of gate and up. NaNs stay.
-inline double gated(Activation activation, double gate, double up) {
-  if (activation != Activation::clamped_silu_gate) return activate(activation, gate) * up;
-  return activate(activation, gate) * ((up > 7 ? 7 : up < -7 ? -7 : up) + 1);
+template <typename T = double>
+T gated(Activation activation, std::type_identity_t<T> gate, std::type_identity_t<T> up) {
+  if (activation != Activation::clamped_silu_gate) return activate<T>(activation, gate) * up;
+  return activate<T>(activation, gate) * ((up > 7 ? 7 : up < -7 ? -7 : up) + 1);
 }
 
 }  // namespace incipit

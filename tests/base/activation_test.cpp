@@ -39,5 +39,15 @@ TEST(Activations, AGateIsActivatedAsItsActivation) {
   }
 }
 
+TEST(Activations, InFloatAreThoseInDoubleButForRounding) {
+  for (const std::string_view name : activation_names) {
+    const Activation kind = *find_value<Activation>(name);
+    for (const float x : {-9.0f, -1.5f, 0.0f, 0.25f, 8.0f}) {
+      const double want = gated(kind, x, 3);
+      EXPECT_NEAR(gated<float>(kind, x, 3), want, 1e-6 * std::abs(want) + 1e-6) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace incipit

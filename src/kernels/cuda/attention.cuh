@@ -65,8 +65,8 @@ inline float exp2_fast(float x) {
   return y;
 }
 
-/// cap · tanh(x / cap), as tanh t = 1 − 2 / (1 + e^2t).
-inline float soft_capped(float x, float cap) {
+/// soft_capped() of base/activation.h to some 20 bits, as tanh t = 1 − 2 / (1 + e^2t).
+inline float soft_capped_quickly(float x, float cap) {
   const float e = exp2_fast(x * (2 * log2_e / cap));
   return cap * (1.0f - __fdividef(2.0f, 1.0f + e));
 }

@@ -193,7 +193,7 @@ static void weigh_tile(const AttentionParams& params, const Block& block, int32_
   for (int i = 0; i < 4; ++i) {
     float score = scores[i / 2][i % 2] * params.scale;
 #if SOFT_CAP
-    score = soft_capped(score, params.soft_cap);
+    score = soft_capped_quickly(score, params.soft_cap);
 #endif
     score *= log2_e;
 #if SLOPES

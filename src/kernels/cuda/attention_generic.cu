@@ -3,6 +3,7 @@
 // A page's scores are computed with a lane a key, its weighted values with a lane a pair of dims. Pages are summed in
 // order with a running softmax, so that a row depends on its own context alone. QUERY, CACHE, OUTPUT are element types;
 // VECTOR is how many elements of a key are loaded at once.
+#include "base/activation.h"
 #include "kernels/cuda/attention.cuh"
 
 using namespace incipit;
@@ -54,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(warps* warp_size)
         for (int j = 0; j < VECTOR; ++j) score = __fmaf_rn(query[dim + j], to_float(key.values[j]), score);
       }
       score *= params.scale;
-      if (params.soft_cap > 0) score = params.soft_cap * tanhf(score / params.soft_cap);
+      if (params.soft_cap > 0) score = soft_capped(score, params.soft_cap);
       scores[i] = score + slope * static_cast<float>(at - position);
     }
     const float before = largest;

@@ -191,7 +191,7 @@ void weigh(const AttentionParams& params, const WarpRows<tiles>& rows, int32_t o
       for (int i = 0; i < 4; ++i) {
         float score = scores[tile][key][i] * params.scale;
 #if SOFT_CAP
-        score = soft_capped(score, params.soft_cap);
+        score = soft_capped_quickly(score, params.soft_cap);
 #endif
         score *= log2_e;
 #if SLOPES

@@ -151,7 +151,7 @@ float raise_largest(const AttentionParams& params, const WarpRows<1>& rows, int3
   for (int i = 0; i < block_tokens / 2; ++i) {
     float score = scores[i] * params.scale;
 #if SOFT_CAP
-    score = soft_capped(score, params.soft_cap);
+    score = soft_capped_quickly(score, params.soft_cap);
 #endif
     score *= log2_e;
 #if SLOPES

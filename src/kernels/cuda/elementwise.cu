@@ -1,6 +1,7 @@
 // Elementwise (kernels/families.h): a thread has 8 columns of a row. FIRST, SECOND and OUTPUT are the types of
 // elements, OPERATION is the operation's name, ACTIVATION that of an activation.
-#include "kernels/cuda/activation.cuh"
+#include "base/activation.h"
+#include "base/xielu.h"
 #include "kernels/cuda/elementwise_params.h"
 #include "kernels/cuda/row_access.cuh"
 
@@ -23,12 +24,12 @@ struct multiply {
 };
 struct activate {
   static constexpr bool binary = false;
-  static float of(float first, float, const ElementwiseParams&) { return incipit::activate<activation>(first); }
+  static float of(float first, float, const ElementwiseParams&) { return incipit::activate<float>(activation, first); }
 };
 struct gate {
   static constexpr bool binary = true;
   static float of(float first, float second, const ElementwiseParams&) {
-    return incipit::activate<activation>(first) * second;
+    return incipit::activate<float>(activation, first) * second;
   }
 };
 struct scale {

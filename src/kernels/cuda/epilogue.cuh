@@ -64,8 +64,12 @@ inline float value_of(int32_t sum, const PackedFactors& factors, float row_scale
 }
 
 /// The output of a value; with a gate, of gate and up.
-inline float activated(float value) { return activate<linear_activation, linear_narrow>(value); }
-inline float activated(float gate, float up) { return gated<linear_activation, linear_narrow>(gate, up); }
+inline float activated(float value) {
+  return linear_narrow ? activate_quickly(linear_activation, value) : activate<float>(linear_activation, value);
+}
+inline float activated(float gate, float up) {
+  return linear_narrow ? gated_quickly(linear_activation, gate, up) : gated<float>(linear_activation, gate, up);
+}
 
 // ---- single elements
 inline float residual_at(const LinearFinish& finish, int32_t row, int32_t column) {
