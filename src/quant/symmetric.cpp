@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 #include "base/error.h"
 #include "base/finite.h"
 #include "graph/slabs.h"

@@ -1,4 +1,4 @@
-#include "base/codes.h"
+#include "base/coded_rows.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 
 namespace incipit::ops {
 

@@ -1,6 +1,6 @@
 #include "graph/ops/quantize_rows.h"
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 #include "graph/ops/rule.h"
 
 namespace incipit::ops {

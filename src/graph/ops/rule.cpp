@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 #include "base/norm.h"
 
 namespace incipit::ops {

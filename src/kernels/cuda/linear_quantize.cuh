@@ -1,7 +1,7 @@
 // Rows of an int8 product's input as codes with a scale each: what QuantizeRows computes (families.h), bit for bit.
 #pragma once
 
-#include "kernels/cuda/codes.cuh"
+#include "base/codes.h"
 #include "kernels/cuda/prelude.cuh"
 
 namespace incipit {

@@ -3,7 +3,7 @@
 // width have one order.
 #pragma once
 
-#include "kernels/cuda/codes.cuh"
+#include "base/codes.h"
 #include "kernels/cuda/row_access.cuh"
 #include "kernels/cuda/row_team_params.h"
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <span>
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "kernels/layout.h"

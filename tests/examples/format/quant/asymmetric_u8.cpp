@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/codes.h"
+#include "base/coded_rows.h"
 #include "quant/formats.h"
 
 namespace incipit {
