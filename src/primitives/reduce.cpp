@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/softmax.h"
 #include "primitives/carrier.h"
 #include "primitives/extremes.h"
 #include "primitives/reshape.h"
@@ -126,18 +127,12 @@ void reduce_block(Finish finish, const T* from, Block block, T* to) {
   for (const auto total : totals) *to++ = finished<T>(finish, total, block.extent);
 }
 
-// The maximum is taken off first, so that nothing overflows.
 template <typename T>
-void log_sum_exp(const T* from, Block block, T* to) {
+void log_sums(const T* from, Block block, T* to) {
   for (int64_t row = 0; row < block.rows; ++row) {
     for (int64_t column = 0; column < block.inner; ++column) {
       const T* line = from + row * block.extent * block.inner + column;
-      double largest = -std::numeric_limits<double>::infinity(), sum = 0;
-      for (int64_t i = 0; i < block.extent; ++i) {
-        largest = joined<double, Join::max>(largest, static_cast<double>(line[i * block.inner]));
-      }
-      for (int64_t i = 0; i < block.extent; ++i) sum += std::exp(static_cast<double>(line[i * block.inner]) - largest);
-      const double result = std::isfinite(largest) ? largest + std::log(sum) : largest;
+      const double result = log_sum_exp<double>(line, block.extent, block.inner);
       if constexpr (std::is_floating_point_v<T>) {
         *to++ = static_cast<T>(result);
       } else {
@@ -150,7 +145,7 @@ void log_sum_exp(const T* from, Block block, T* to) {
 template <typename T>
 void reduce(const Steps& steps, const T* from, Block block, T* to) {
   const Finish finish = steps.finish;
-  if (finish == Finish::log_exp) return log_sum_exp(from, block, to);
+  if (finish == Finish::log_exp) return log_sums(from, block, to);
   switch (steps.join) {
     case Join::multiply: return reduce_block<T, Map::none, Join::multiply>(finish, from, block, to);
     case Join::max: return reduce_block<T, Map::none, Join::max>(finish, from, block, to);

@@ -54,6 +54,26 @@ TEST(Softmax, ANaNStays) {
   EXPECT_TRUE(std::isnan(terms[1]));
 }
 
+TEST(Softmax, TheLogarithmOfTheSumIsTheDefinitions) {
+  const std::vector<double> scores{-3, 0.5, 11, no_score, 10.75};
+  long double sum = 0;
+  for (const double score : scores) sum += std::exp(static_cast<long double>(score));
+  EXPECT_DOUBLE_EQ(log_sum_exp<double>(scores.data(), std::ssize(scores)), static_cast<double>(std::log(sum)));
+  EXPECT_NEAR(log_sum_exp<float>(scores.data(), std::ssize(scores)), static_cast<double>(std::log(sum)), 1e-6);
+  const std::vector<int64_t> whole{3, 100, 3, 100};
+  EXPECT_DOUBLE_EQ(log_sum_exp<double>(whole.data(), 2, 2), 3 + std::log(2.0));
+}
+
+TEST(Softmax, TheLogarithmOfTheSumAtTheEnds) {
+  const auto of = [](std::vector<double> scores) { return log_sum_exp<double>(scores.data(), std::ssize(scores)); };
+  EXPECT_EQ(of({}), no_score);
+  EXPECT_EQ(of({no_score, no_score}), no_score);
+  EXPECT_EQ(of({1, -no_score}), -no_score);
+  EXPECT_EQ(of({1000, no_score}), 1000);
+  EXPECT_TRUE(std::isnan(of({1, std::nan(""), 2})));
+  EXPECT_TRUE(std::isnan(of({std::nan(""), no_score})));
+}
+
 TEST(Softmax, LeavesWhatLiesBetween) {
   std::vector<double> scores{0, 7, 0, 7};
   EXPECT_EQ(to_softmax_terms(scores.data(), 2, no_score, 2).sum, 2);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/softmax.h"
 #include "kernels/batch.h"
 #include "kernels/sampling.h"
 #include "kernels/sampling_rules.h"
@@ -99,19 +100,18 @@ void Sample::reference(const Problem& problem, const Args& args) {
     result.top_logprobs.fill(no_logit);
     result.id = draw(state.parameters, int64_t{args.row_positions[row]} + 1, candidates_of(problem, args, row));
 
+    std::vector<double> terms;
     std::vector<Candidate> model;
     for (int32_t id = 0; id < problem.vocabulary; ++id) {
       model.push_back({id, ordered_logit(args.logits[row * args.logits_stride + id]), 0});
+      terms.push_back(model.back().logit);
     }
-    const float chosen = model[static_cast<size_t>(result.id)].logit;
-    std::sort(model.begin(), model.end(), before);
-    const double best = model[0].logit;
-    double sum = 0;
-    for (const Candidate& candidate : model) sum += candidate.logit == no_logit ? 0 : std::exp(candidate.logit - best);
+    const SoftmaxTotal<double> total = to_softmax_terms(terms.data(), problem.vocabulary);
     const auto logprob = [&](float logit) {
-      return logit == no_logit ? no_logit : static_cast<float>(logit - best - std::log(sum));
+      return logit == no_logit ? no_logit : static_cast<float>(logit - total.largest - std::log(total.sum));
     };
-    result.logprob = logprob(chosen);
+    result.logprob = logprob(model[static_cast<size_t>(result.id)].logit);
+    std::sort(model.begin(), model.end(), before);
     for (const Candidate& candidate : model) {
       if (result.top_count == state.parameters.top_logprobs || candidate.logit == no_logit) break;
       const auto i = static_cast<size_t>(result.top_count++);
