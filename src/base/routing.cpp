@@ -6,17 +6,6 @@
 namespace incipit {
 namespace {
 
-/// The largest value of what is open, of equals the first. A NaN is larger than nothing, so that something open is
-/// found whatever the values.
-template <typename Open, typename Value>
-int32_t largest_open(int32_t begin, int32_t end, Open is_open, Value value) {
-  int32_t best = -1;
-  for (int32_t i = begin; i < end; ++i) {
-    if (is_open(i) && (best < 0 || value(i) > value(best))) best = i;
-  }
-  return best;
-}
-
 /// Closes the experts of all but the best groups.
 void close_groups(const Routing& routing, RoutingWork* work) {
   const int32_t size = routing.experts / routing.groups;
@@ -47,8 +36,7 @@ double share_of_near(const Routing& routing, const float* logits, const RoutingW
   const double largest = logits[expert];
   double total = 1;
   for (int32_t e = 0; e < routing.experts; ++e) {
-    const double distance = largest - logits[e], unit = std::max(std::abs(double{logits[e]}), largest);
-    if (e != expert && work[e].open && !(distance / unit > 2 * double{routing.jitter})) total += std::exp(-distance);
+    if (e != expert && work[e].open && comes_near(routing, logits[e], largest)) total += std::exp(logits[e] - largest);
   }
   return 1 / total;
 }
@@ -69,13 +57,11 @@ void route(const Routing& routing, const float* logits, const float* correction,
   const double largest = logits[first];
   double total = 0;
   for (int32_t e = 0; e < routing.experts; ++e) {
-    const bool is_sigmoid = routing.scores == RoutingScores::sigmoid;
-    work[e].share = is_sigmoid ? 1 / (1 + std::exp(-double{logits[e]})) : std::exp(logits[e] - largest);
+    work[e].share = share_of(routing, logits[e], largest);
     total += work[e].share;
   }
   if (routing.scores == RoutingScores::sigmoid) total = 1;
-  // Scores that are only compared may be the logits, which are further apart.
-  const bool by_logits = correction == nullptr && (routing.groups == 1 || routing.group_best == 1);
+  const bool by_logits = chooses_by_logits(routing, correction);
   for (int32_t e = 0; e < routing.experts; ++e) {
     const double added = correction == nullptr ? 0 : correction[e];
     work[e].choice = by_logits ? logits[e] : work[e].share / total + added;
@@ -91,10 +77,9 @@ void route(const Routing& routing, const float* logits, const float* correction,
     work[best].open = false;
     sum += work[best].share;
   }
-  if (routing.scores == RoutingScores::sparsemixer) total = 1;
-  if (routing.normalize) total = std::max(sum, double{routing.floor} * total);
+  const double divisor = routing_divisor(routing, total, sum);
   for (int32_t slot = 0; slot < routing.top_k; ++slot) {
-    weight[slot] = static_cast<float>(work[expert[slot]].share / total * double{routing.scale});
+    weight[slot] = static_cast<float>(work[expert[slot]].share / divisor * double{routing.scale});
   }
 }
 

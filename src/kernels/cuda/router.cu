@@ -15,7 +15,7 @@ inline double warp_sum(double x) {
 /// The largest value of what is open, of equals the first; a NaN where it is the first that is open, as nothing is
 /// larger than that one then. All lanes get it.
 template <typename Open, typename Value>
-inline int32_t largest_open(int32_t count, Open is_open, Value value) {
+inline int32_t largest_open_of_warp(int32_t count, Open is_open, Value value) {
   int32_t first = count, best = -1;
   double most = 0;
   for (auto i = static_cast<int32_t>(threadIdx.x); i < count; i += warp_size) {
@@ -41,16 +41,6 @@ inline int32_t largest_open(int32_t count, Open is_open, Value value) {
   return x == x ? best : first;
 }
 
-/// The same of [begin, end), by one lane for itself.
-template <typename Open, typename Value>
-inline int32_t largest_open_between(int32_t begin, int32_t end, Open is_open, Value value) {
-  int32_t best = -1;
-  for (int32_t i = begin; i < end; ++i) {
-    if (is_open(i) && (best < 0 || value(i) > value(best))) best = i;
-  }
-  return best;
-}
-
 /// A row's numbers in shared memory.
 struct Work {
   double *share, *choice, *group;
@@ -73,7 +63,7 @@ inline void close_groups(const Routing& routing, const Work& work) {
   for (int32_t g = lane; g < routing.groups; g += warp_size) {
     double sum = 0;
     for (int32_t i = 0; i < routing.group_best && i < size; ++i) {
-      const int32_t best = largest_open_between(
+      const int32_t best = largest_open(
           g * size, (g + 1) * size, [&](int32_t e) { return work.open[e] != 0; },
           [&](int32_t e) { return work.choice[e]; });
       sum += work.choice[best];
@@ -84,7 +74,7 @@ inline void close_groups(const Routing& routing, const Work& work) {
   }
   __syncwarp();
   for (int32_t i = 0; i < routing.top_groups; ++i) {
-    const int32_t best = largest_open(
+    const int32_t best = largest_open_of_warp(
         routing.groups, [&](int32_t g) { return work.group_open[g] != 0; }, [&](int32_t g) { return work.group[g]; });
     __syncwarp();
     if (lane == 0) work.group_open[best] = 0;
@@ -99,11 +89,8 @@ inline double share_of_near(const Routing& routing, const float* logits, const W
   const double largest = logits[expert];
   double total = 0;
   for (auto e = static_cast<int32_t>(threadIdx.x); e < routing.experts; e += warp_size) {
-    const double logit = logits[e], distance = largest - logit;
-    const double unit = fabs(logit) < largest ? largest : fabs(logit);
-    if (e != expert && work.open[e] != 0 && !(distance / unit > 2 * static_cast<double>(routing.jitter))) {
-      total += exp(-distance);
-    }
+    const double logit = logits[e];
+    if (e != expert && work.open[e] != 0 && comes_near(routing, logit, largest)) total += exp(logit - largest);
   }
   return 1 / (1 + warp_sum(total));
 }
@@ -118,22 +105,20 @@ extern "C" __global__ void __launch_bounds__(32) router(const __grid_constant__ 
   const Work work(routing, memory);
   const auto lane = static_cast<int32_t>(threadIdx.x);
   const float* logits = params.logits + row * params.logit_stride;
-  const bool is_sigmoid = routing.scores == RoutingScores::sigmoid;
   const bool is_sparsemixer = routing.scores == RoutingScores::sparsemixer;
 
-  const int32_t first = largest_open(
+  const int32_t first = largest_open_of_warp(
       routing.experts, [](int32_t) { return true; }, [&](int32_t e) { return static_cast<double>(logits[e]); });
   const double largest = logits[first];
   double total = 0;
   for (int32_t e = lane; e < routing.experts; e += warp_size) {
-    const double logit = logits[e], share = is_sigmoid ? 1 / (1 + exp(-logit)) : exp(logit - largest);
+    const double share = share_of(routing, logits[e], largest);
     work.share[e] = share;
     work.open[e] = 1;
     total += share;
   }
-  total = is_sigmoid ? 1 : warp_sum(total);
-  // Scores that are only compared may be the logits, which are further apart.
-  const bool by_logits = params.correction == nullptr && (routing.groups == 1 || routing.group_best == 1);
+  total = routing.scores == RoutingScores::sigmoid ? 1 : warp_sum(total);
+  const bool by_logits = chooses_by_logits(routing, params.correction);
   for (int32_t e = lane; e < routing.experts; e += warp_size) {
     const double added = params.correction == nullptr ? 0 : params.correction[e];
     work.choice[e] = by_logits ? logits[e] : work.share[e] / total + added;
@@ -143,7 +128,7 @@ extern "C" __global__ void __launch_bounds__(32) router(const __grid_constant__ 
 
   double sum = 0;
   for (int32_t slot = 0; slot < routing.top_k; ++slot) {
-    const int32_t best = largest_open(
+    const int32_t best = largest_open_of_warp(
         routing.experts, [&](int32_t e) { return work.open[e] != 0; }, [&](int32_t e) { return work.choice[e]; });
     const double share = is_sparsemixer ? share_of_near(routing, logits, work, best) : work.share[best];
     sum += share;
@@ -155,11 +140,7 @@ extern "C" __global__ void __launch_bounds__(32) router(const __grid_constant__ 
     }
     __syncwarp();
   }
-  if (is_sparsemixer) total = 1;
-  if (routing.normalize) {
-    const double least = static_cast<double>(routing.floor) * total;
-    total = sum < least ? least : sum;
-  }
+  const double divisor = routing_divisor(routing, total, sum);
   int32_t* expert = params.expert + row * params.expert_stride;
   for (int32_t slot = lane; slot < params.padded_experts; slot += warp_size) {
     expert[slot] = slot < routing.top_k ? work.chosen[slot] : 0;
@@ -167,7 +148,7 @@ extern "C" __global__ void __launch_bounds__(32) router(const __grid_constant__ 
   float* weight = params.weight + row * params.weight_stride;
   for (int32_t slot = lane; slot < params.padded_weights; slot += warp_size) {
     weight[slot] = slot < routing.top_k
-                       ? static_cast<float>(work.share[work.chosen[slot]] / total * static_cast<double>(routing.scale))
+                       ? static_cast<float>(work.share[work.chosen[slot]] / divisor * static_cast<double>(routing.scale))
                        : 0;
   }
 }
