@@ -18,7 +18,7 @@ struct Kernel;
 
 /// Cosines and sines of a step, shared by all layers of one rotary base:
 /// out[r, i] = factor · cos(position[r] · inverse_frequency[i]), out[r, pairs + i] = the sine; i < pairs. The factor
-/// grows with the position where there is a growth (base/query_growth.h).
+/// grows with the position where there is a growth (base/rotary.h).
 /// Angles are formed and reduced in double from the f32 frequency: exact for any position.
 struct RotaryTable {
   struct Problem {

@@ -40,5 +40,12 @@ TEST(Rotary, TurnsPairsByTheirAngles) {
   }
 }
 
+TEST(Rotary, QueriesGrowWithTheLogarithmOfTheirPosition) {
+  EXPECT_EQ((RotaryFactor{.factor = 1.5F}.at(1'000'000)), 1.5);
+  const RotaryFactor growing{2, 0.5F, 8192};
+  EXPECT_EQ(growing.at(8191), 2);
+  EXPECT_DOUBLE_EQ(growing.at(3 * 8192), 2 * (1 + 0.5 * std::log(4.0)));
+}
+
 }  // namespace
 }  // namespace incipit

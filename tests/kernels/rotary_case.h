@@ -1,7 +1,7 @@
 // Random rotations and their tables.
 #pragma once
 
-#include "base/query_growth.h"
+#include "base/rotary.h"
 #include "gather_case.h"
 #include "kernel_case.h"
 #include "kernels/families.h"
@@ -42,7 +42,7 @@ class KernelCase<RotaryTable> {
     args.output = reinterpret_cast<float*>(expected.data()), args.output_stride = expected.stride;
     RotaryTable::reference(problem_, args);
     // Two roundings to float of values within the factor, at the farthest position.
-    const double largest = problem_.factor * query_growth(problem_.growth, problem_.growth_length, 10'000'000);
+    const double largest = RotaryFactor{problem_.factor, problem_.growth, problem_.growth_length}.at(10'000'000);
     const double bound = 2 * half_ulp_f32 * largest;
     return rows_mismatch("table", output_, expected, false, [&](int64_t, int64_t) { return bound; });
   }

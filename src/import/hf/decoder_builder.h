@@ -24,7 +24,7 @@ struct Projections {
 struct RotaryValue {
   ValueId inverse_frequency = none;
   float factor = 1;
-  float growth = 0;  // of queries (base/query_growth.h)
+  float growth = 0;  // of queries (base/rotary.h)
   int64_t growth_length = 1;
   bool interleaved = false;  // pairs neighbours, not halves
 };

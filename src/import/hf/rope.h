@@ -15,7 +15,7 @@ struct Rope {
   std::vector<float> inverse_frequencies;  // [pairs]; dims of a head beyond 2·pairs do not turn
   float factor = 1;                        // cos and sin are multiplied by it
   bool interleaved = false;                // pairs neighbours of a head, not its halves
-  float growth = 0;                        // queries grow with their position (base/query_growth.h)
+  float growth = 0;                        // queries grow with their position (base/rotary.h)
   int64_t growth_length = 1;
 };
 

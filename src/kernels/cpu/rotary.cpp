@@ -1,7 +1,5 @@
 // The step's table of cosines and sines, and the rotation by it.
-#include <cmath>
-
-#include "base/query_growth.h"
+#include "base/rotary.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/rows.h"
 
@@ -49,18 +47,13 @@ HWY_AFTER_NAMESPACE();
 namespace incipit {
 namespace {
 
-/// Angles reach the largest position times the largest frequency, so the reduction must be the library's exact one.
-/// It is done once a step for all layers.
+/// Once a step for all layers.
 void run_rotary_table(const RotaryTable::Problem& problem, const RotaryTable::Args& args, const KernelConfig&,
                       int64_t tile, std::byte*) {
-  float* output = args.output + tile * args.output_stride;
-  const auto position = static_cast<double>(args.positions[tile]);
-  const double factor = problem.factor * query_growth(problem.growth, problem.growth_length, args.positions[tile]);
-  for (int64_t i = 0; i < problem.pairs; ++i) {
-    const double angle = position * static_cast<double>(args.inverse_frequencies[i]);
-    output[i] = static_cast<float>(factor * std::cos(angle));
-    output[problem.pairs + i] = static_cast<float>(factor * std::sin(angle));
-  }
+  const auto pairs = static_cast<size_t>(problem.pairs);
+  rotary_row(args.positions[tile], {args.inverse_frequencies, pairs},
+             {problem.factor, problem.growth, problem.growth_length},
+             {args.output + tile * args.output_stride, 2 * pairs});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// RotaryTable (kernels/families.h): a thread has a pair of a row. Angles, cosines and sines are formed in double, as in
+// RotaryTable (kernels/families.h): a thread has a pair of a row. Angles, cosines and sines are double, as in
 // base/rotary.h; it is one launch for all layers.
-#include "base/query_growth.h"
+#include "base/rotary.h"
 #include "kernels/cuda/prelude.cuh"
 #include "kernels/cuda/rotary_table_params.h"
 
@@ -14,9 +14,8 @@ extern "C" __global__ void rotary_table(const __grid_constant__ RotaryTableParam
   double factor = 0, sine = 0, cosine = 0;
   if (has_pair) {  // positions are the host's, there before any launch of the step
     const int32_t position = params.positions[row];
-    factor = params.factor * query_growth(params.growth, params.growth_length, position);
-    const double angle = static_cast<double>(position) * static_cast<double>(params.inverse_frequencies[pair]);
-    sincos(angle, &sine, &cosine);
+    factor = RotaryFactor{params.factor, params.growth, params.growth_length}.at(position);
+    sincos(rotary_angle(position, params.inverse_frequencies[pair]), &sine, &cosine);
   }
   wait_for_predecessors();
   if (!has_pair) return;
