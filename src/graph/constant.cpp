@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 
 #include "base/file.h"
 #include "graph/slabs.h"
@@ -160,8 +161,18 @@ std::vector<int64_t> Constant::integers() const {
   }
 }
 
+struct Constant::KnownDigest {
+  std::once_flag known;
+  Digest digest;
+};
+
+Constant::Constant(DType dtype, Shape shape)
+    : dtype_(dtype), shape_(std::move(shape)), known_digest_(std::make_unique<KnownDigest>()) {}
+
+Constant::~Constant() = default;
+
 Digest Constant::digest() const {
-  std::call_once(digested_, [this] {
+  std::call_once(known_digest_->known, [this] {
     Digester digester;
     std::string header(name_of(dtype_));
     for (int64_t extent : shape_) header += "," + std::to_string(extent);
@@ -173,9 +184,9 @@ Digest Constant::digest() const {
       read(done, now, slab.data());
       digester.update(slab);
     });
-    digest_ = digester.finish();
+    known_digest_->digest = digester.finish();
   });
-  return digest_;
+  return known_digest_->digest;
 }
 
 ConstantPtr make_constant(Tensor tensor) { return std::make_shared<OwnedConstant>(std::move(tensor)); }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,7 +31,7 @@ struct RowSource {
 /// scalar is one row).
 class Constant {
  public:
-  virtual ~Constant() = default;
+  virtual ~Constant();
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
@@ -61,13 +60,13 @@ class Constant {
   virtual ConstantPtr reshaped(const Shape&) const { return nullptr; }
 
  protected:
-  Constant(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {}
+  Constant(DType dtype, Shape shape);
 
  private:
   DType dtype_;
   Shape shape_;
-  mutable std::once_flag digested_;
-  mutable Digest digest_;
+  struct KnownDigest;
+  std::unique_ptr<KnownDigest> known_digest_;
 };
 
 /// Owns its values.

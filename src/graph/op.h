@@ -75,7 +75,4 @@ std::unique_ptr<Op> make_op(std::string_view name, std::vector<std::shared_ptr<c
 std::span<const std::string_view> body_names(std::string_view op);
 std::vector<std::string_view> op_names();
 
-/// Same kind, same attributes and the same bodies.
-bool same_op(const Op& a, const Op& b);
-
 }  // namespace incipit

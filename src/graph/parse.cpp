@@ -2,8 +2,8 @@
 #include <charconv>
 #include <variant>
 
-#include "graph/graph.h"
 #include "graph/text.h"
+#include "graph/text_form.h"
 
 namespace incipit {
 namespace {

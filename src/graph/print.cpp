@@ -3,8 +3,8 @@
 #include <ostream>
 #include <sstream>
 
-#include "graph/graph.h"
 #include "graph/text.h"
+#include "graph/text_form.h"
 
 namespace incipit {
 namespace {

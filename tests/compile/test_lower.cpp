@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "graph/graph.h"
+#include "graph/text_form.h"
 
 namespace incipit {
 namespace {

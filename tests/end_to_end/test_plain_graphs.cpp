@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "compile/lower_plain_graph.h"
+#include "graph/text_form.h"
 #include "import/import.h"
 #include "plain_engine.h"
 #include "primitives/primitive.h"

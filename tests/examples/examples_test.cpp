@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/target.h"
 #include "compile/lower.h"
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "import/import.h"
 #include "kernels/gather_case.h"
 #include "kernels/kernel_checks.h"

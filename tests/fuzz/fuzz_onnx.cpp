@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "import/onnx/import_onnx.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "graph/graph.h"
+#include "graph/text_form.h"
 
 namespace incipit {
 

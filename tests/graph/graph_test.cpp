@@ -1,4 +1,4 @@
-#include "graph/graph.h"
+#include "graph/text_form.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

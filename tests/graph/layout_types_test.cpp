@@ -5,8 +5,8 @@
 #include <array>
 #include <random>
 
-#include "graph/graph.h"
 #include "graph/ops/primitive.h"
+#include "graph/text_form.h"
 #include "support/infer_types.h"
 #include "support/sanitized.h"
 #include "symbols.h"

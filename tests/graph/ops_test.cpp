@@ -4,9 +4,10 @@
 
 #include <cmath>
 
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "graph_runs.h"
 #include "random_graph.h"
+#include "same_op.h"
 
 namespace incipit {
 namespace {

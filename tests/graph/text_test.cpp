@@ -1,8 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "random_graph.h"
+#include "same_op.h"
 
 namespace incipit {
 namespace {

@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "graph/graph.h"
 #include "graph/ops/kv_write.h"
+#include "graph/text_form.h"
 #include "symbols.h"
 
 namespace incipit {

@@ -1,5 +1,6 @@
 // Checkpoints in every form: dtypes, shards, ties, and what is wrong with them.
 #include "import/import.h"
+#include "graph/text_form.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/log.h"
+#include "graph/text_form.h"
 #include "import/onnx/import_onnx.h"
 #include "support/message_of.h"
 #include "support/onnx_bytes.h"

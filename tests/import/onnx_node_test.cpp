@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "graph/text_form.h"
 #include "import/onnx/import_onnx.h"
 #include "support/message_of.h"
 #include "support/onnx_backend_test.h"

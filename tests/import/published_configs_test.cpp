@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "import/hf/architectures.h"
 #include "import/hf/wrappers.h"
 #include "support/message_of.h"

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "graph/text_form.h"
 #include "import/usual_remedy.h"
 #include "spoilable.h"
 

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/safetensors.h"
+#include "graph/text_form.h"
 #include "import/import.h"
 #include "support/reference_models.h"
 #include "support/temporary_directory.h"

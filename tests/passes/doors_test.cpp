@@ -6,6 +6,7 @@
 #include <ostream>
 #include <string>
 
+#include "graph/text_form.h"
 #include "import/import.h"
 #include "import/onnx/import_onnx.h"
 #include "one_house.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "graph/graph.h"
+#include "graph/text_form.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 #include "tiny_decoder.h"

@@ -10,6 +10,7 @@
 #include "graph/ops/embedding.h"
 #include "graph/ops/linear.h"
 #include "graph/summary.h"
+#include "graph/text_form.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 #include "support/sanitized.h"

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "graph/text_form.h"
 #include "passes/pass.h"
 #include "raised_variants.h"
 #include "support/sanitized.h"

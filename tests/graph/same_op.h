@@ -1,12 +1,17 @@
+// Whether two ops do the same.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
 #include "graph/op.h"
 
-#include <variant>
-
 namespace incipit {
-namespace {
 
-// An op's attributes as plain values, in order.
-class Collector : public AttributeVisitor {
+/// An op's attributes as plain values, in order.
+class AttributeValues : public AttributeVisitor {
  public:
   using Attribute = std::variant<int64_t, float, bool, std::string, std::vector<int64_t>>;
   void visit(std::string_view, int64_t& value) override { values.emplace_back(value); }
@@ -20,11 +25,10 @@ class Collector : public AttributeVisitor {
   std::vector<Attribute> values;
 };
 
-}  // namespace
-
-bool same_op(const Op& a, const Op& b) {
+/// Same kind, same attributes and the same bodies.
+inline bool same_op(const Op& a, const Op& b) {
   if (a.name() != b.name() || a.bodies() != b.bodies()) return false;
-  Collector left, right;
+  AttributeValues left, right;
   a.clone()->attributes(left);
   b.clone()->attributes(right);
   return left.values == right.values;
