@@ -1,5 +1,5 @@
-# Rejects an #include, and a library, that goes around the table of layers; and two types of one name, of whose functions the
-# linker would keep one.
+# Rejects an #include, and a library, that goes around the table of layers; two types of one name, of whose functions the
+# linker would keep one; and a file of more than 500 lines, tables that a script wrote aside.
 #
 #   cmake -DLAYERS=base:/graph:base/import:graph,base… -DLINKS=base:/graph:base… -DSOURCE=src -P check_layers.cmake
 #
@@ -11,6 +11,7 @@ string(REPLACE "/" ";" layers "${LAYERS}")
 list(TRANSFORM layers REPLACE ":.*" "" OUTPUT_VARIABLE names)
 set(faults "")
 set(checked 0)
+set(most_lines 500)
 
 foreach(entry IN LISTS layers)
   string(REGEX MATCH "^([a-z_]+):(.*)$" unused "${entry}")
@@ -31,6 +32,14 @@ foreach(entry IN LISTS layers)
   foreach(file IN LISTS files)
     math(EXPR checked "${checked} + 1")
     file(RELATIVE_PATH shown ${SOURCE} ${file})
+    if(NOT file MATCHES "_tables\\.inc$")
+      file(READ ${file} text)
+      string(REGEX REPLACE "[^\n]+" "" ends "${text}")
+      string(LENGTH "${ends}" lines)
+      if(lines GREATER most_lines)
+        list(APPEND faults "src/${shown}: has ${lines} lines, and ${most_lines} are the most: give an idea of it a file of its own")
+      endif()
+    endif()
     if(file MATCHES "\\.h$")
       file(STRINGS ${file} spaces REGEX "^namespace incipit[a-z_:]* {")
       file(STRINGS ${file} types REGEX "^(struct|class|enum class) [A-Za-z0-9]+[^;]*{")

@@ -65,6 +65,14 @@ put(graph/c.h "namespace incipit {\nclass Twice final : Once {\n};\n}\n")
 rejects("two types of one name" "src/graph/c.h: incipit::Twice is a type of src/base/a.h too")
 
 plant()
+string(REPEAT "// [a line; of text]\n\n" 250 text)
+put(base/long.cpp "${text}")
+put(base/long_tables.inc "${text}${text}")
+accepts("a file of 500 lines, and a longer table")
+put(base/long.cpp "${text}\n")
+rejects("a file of 501 lines" "src/base/long.cpp: has 501 lines")
+
+plant()
 put(runtime/plan.cpp "#include \"base/error.h\"\n#include \"graph/graph.h\"\n")
 rejects("upwards" "src/runtime/plan.cpp: \"graph/graph.h\" is not below the layer runtime")
 
