@@ -42,6 +42,19 @@ TEST(Build, MeasuresEvenWhereNothingCanBeDecoded) {
   EXPECT_THAT(ran.out, HasSubstr("first token of 1"));
 }
 
+TEST(Build, MeasuresWhatStepsTakeWhereItIsAsked) {
+  const TemporaryDirectory directory;
+  const std::string engine = directory / "x.engine";
+  std::vector<std::string> arguments{"build", tiny_model, "-o", engine, "--no-tune", "--no-baseline"};
+  ASSERT_EQ(run_program(arguments).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(engine + ".costs"));
+  const std::string bytes = read_text_file(engine);
+  arguments.emplace_back("--step-costs");
+  ASSERT_EQ(run_program(arguments).status, 0);
+  EXPECT_THAT(read_text_file(engine + ".costs"), HasSubstr(" tokens=1 sequences=1 context=0 us="));
+  EXPECT_EQ(read_text_file(engine), bytes);
+}
+
 TEST(Build, IsReproducible) {
   const TemporaryDirectory directory;
   for (const char* name : {"a", "b"}) {

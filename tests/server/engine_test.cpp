@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/file.h"
 #include "measure/step_costs_keeper.h"
 #include "raw_client.h"
 #include "server/server.h"
@@ -131,9 +132,7 @@ TEST(EngineServer, KeepsWhatStepsTakeBesideTheEngine) {
 }
 
 TEST(EngineServer, ExplainsWhyNoMoreOfAPromptWasCached) {
-  ServerOptions explaining;
-  explaining.explain_cache = true;
-  const EngineServer served(explaining), silent;
+  const TemporaryDirectory directory;
   const auto cache_of = [](const EngineServer& server, const array& prompt, const char* salt) {
     const object answer = server
                               .post({{"prompt", prompt},
@@ -145,12 +144,19 @@ TEST(EngineServer, ExplainsWhyNoMoreOfAPromptWasCached) {
     const value* cache = answer.at("timings").as_object().if_contains("cache");
     return cache == nullptr ? value() : *cache;
   };
-  cache_of(served, {1, 2, 3, 4, 5, 6}, "a");
-  EXPECT_EQ(
-      cache_of(served, {1, 2, 3, 9, 5, 6}, "a"),
-      (value{{"reused", 3}, {"position", 3}, {"token", {{"id", 9}}}, {"held", {{"id", 4}}}, {"reason", "differs"}}));
-  EXPECT_EQ(cache_of(served, {1, 2, 3, 4, 5, 6}, "b").at("reason"), "ends") << "others' prompts are not told of";
-  EXPECT_TRUE(cache_of(silent, {1, 2, 3}, "a").is_null());
+  {
+    ServerOptions explaining;
+    explaining.explain_cache = true;
+    explaining.log = std::make_shared<AccessLog>(directory / "log");
+    const EngineServer served(explaining), silent;
+    cache_of(served, {1, 2, 3, 4, 5, 6}, "a");
+    EXPECT_EQ(
+        cache_of(served, {1, 2, 3, 9, 5, 6}, "a"),
+        (value{{"reused", 3}, {"position", 3}, {"token", {{"id", 9}}}, {"held", {{"id", 4}}}, {"reason", "differs"}}));
+    EXPECT_EQ(cache_of(served, {1, 2, 3, 4, 5, 6}, "b").at("reason"), "ends") << "others' prompts are not told of";
+    EXPECT_TRUE(cache_of(silent, {1, 2, 3}, "a").is_null());
+  }
+  EXPECT_THAT(read_text_file(directory / "log"), testing::HasSubstr(R"("reason":"salt","of_other_salt":6})"));
 }
 
 TEST(EngineServer, CountsTheStagesThatDashboardsShow) {

@@ -109,6 +109,7 @@ class SchedulerEvents {
     one.terms.priority = pick_(0, 4) == 0 ? SequenceTerms::batch_priority : pick_(-1, 1);
     if (policy_.in_order) one.terms.priority = 0;
     one.terms.first_token_us = pick_(0, 2) == 0 ? pick_(1, 1'000'000) : 0;
+    one.terms.explains = pick_(0, 3) == 0;
     // What is found in the prefix cache has attention of its own.
     const int64_t alone = scheduler_.costs().predict_prompt(length) + scheduler_.costs().predict_prompt(1, length - 1);
     const int64_t wanted =
@@ -123,7 +124,9 @@ class SchedulerEvents {
 
   /// False when nothing ran.
   bool step() {
-    const auto entries = scheduler_.schedule();
+    // Now and then others share the device.
+    const int64_t longest_us = pick_(0, 3) == 0 ? int64_t{pick_(0, 100'000)} : INT64_MAX;
+    const auto entries = scheduler_.schedule(longest_us);
     const StepWork work = scheduler_.work();
     require(work.tokens() <= limits_.max_tokens, "a step has too many tokens");
     require(static_cast<int32_t>(entries.size()) <= std::min(limits_.max_sequences, limits_.slots),
@@ -146,7 +149,7 @@ class SchedulerEvents {
       last_step_[entry.id] = steps_;
     }
     require(static_cast<int32_t>(samples.size()) <= limits_.max_rows, "a step has too many rows");
-    check_gap(work, streams, first_chunk);
+    check_gap(work, streams, first_chunk, longest_us);
     check_passed_over();
     if (steps_ % 16 == 0) check_pages();
     in_flight_.push_back(std::move(samples));
@@ -165,6 +168,10 @@ class SchedulerEvents {
     if (entry.starts) {
       require(entry.first_position < one.known, "the last token is not computed");
       require(one.told == one.known - one.prompt, "a sequence starts whose tokens are not known");
+      if (const auto& explained = scheduler_.explanation(entry.id); explained && one.known == one.prompt) {
+        require(explained->reused == entry.first_position, "other tokens are explained than were reused");
+        require(explained->reused <= explained->position, "more was reused than is in common");
+      }
       one.done = entry.first_position;
       one.running = true;
       one.streams = false;
@@ -202,14 +209,15 @@ class SchedulerEvents {
   }
 
   /// A step with streams keeps to the gap, or is the smallest there is.
-  void check_gap(const StepWork& work, const StepWork& streams, const ScheduledEntry* first_chunk) const {
-    if (policy_.max_gap_us == 0 || streams.decodes == 0 || !scheduler_.costs().known()) return;
+  void check_gap(const StepWork& work, const StepWork& streams, const ScheduledEntry* first_chunk,
+                 int64_t longest_us) const {
+    const int64_t own = policy_.max_gap_us == 0 ? INT64_MAX : policy_.max_gap_us + scheduler_.costs().predict(streams);
+    if (streams.decodes == 0 || !scheduler_.costs().known()) return;
     StepWork smallest = streams;
     if (first_chunk != nullptr) {
       smallest.add_chunk(first_chunk->first_position, std::min(first_chunk->tokens, Scheduler::least_chunk));
     }
-    const int64_t bound =
-        std::max(policy_.max_gap_us + scheduler_.costs().predict(streams), scheduler_.costs().predict(smallest));
+    const int64_t bound = std::max(std::min(own, longest_us), scheduler_.costs().predict(smallest));
     require(scheduler_.costs().predict(work) <= bound, "streams wait for longer than the gap");
   }
 
