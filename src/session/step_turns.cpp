@@ -21,6 +21,7 @@ void StepTurns::rest(Engine engine) {
 }
 
 void StepTurns::ran(Engine engine, int64_t us, int64_t now) {
+  for (auto& [other, one] : wanting_) one.waited = other != engine;
   wanting_.at(engine).last = now;
   shares_.charge(static_cast<uint64_t>(engine), us);
 }
@@ -38,7 +39,9 @@ int64_t StepTurns::longest(Engine engine, int64_t now) const {
   }
   std::ranges::sort(others);
   const Wanting& own = wanting_.at(engine);
-  int64_t longest = own.wish.streams ? own.last + gap() - now : INT64_MAX;
+  // What one that nobody keeps waiting may take is its scheduler's business.
+  const bool bound = own.wish.streams && (own.waited || !others.empty());
+  int64_t longest = bound ? own.last + gap() - now : INT64_MAX;
   int64_t before = 0;
   for (const auto& [last, least_us] : others) {
     before += least_us;

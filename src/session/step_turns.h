@@ -49,7 +49,8 @@ class StepTurns {
  private:
   struct Wanting {
     StepWish wish;
-    int64_t last = 0;  // when its last step ended, or it came
+    int64_t last = 0;     // when its last step ended, or it came
+    bool waited = false;  // others have had a step since
   };
   int64_t gap() const;
 

@@ -24,14 +24,14 @@ TEST(StepTurns, NobodyBoundsWhoIsAlone) {
   EXPECT_EQ(turns.next(0), StepTurns::nobody);
   turns.want(one, {5'000, true}, 0);
   EXPECT_EQ(turns.next(0), one);
-  EXPECT_EQ(turns.longest(one, 10'000), 40'000) << "its own streams wait for it";
-  turns.want(one, {5'000, false}, 0);
   EXPECT_EQ(turns.longest(one, 10'000), INT64_MAX);
-  turns.want(one, {5'000, true}, 0);
   turns.want(other, {1'000, true}, 0);
   EXPECT_EQ(turns.longest(one, 10'000), 39'000);
+  turns.ran(other, 10'000, 10'000);
   turns.rest(other);
-  EXPECT_EQ(turns.longest(one, 10'000), 40'000);
+  EXPECT_EQ(turns.longest(one, 10'000), 40'000) << "its streams have waited for the other";
+  turns.ran(one, 40'000, 50'000);
+  EXPECT_EQ(turns.longest(one, 50'000), INT64_MAX);
 }
 
 TEST(StepTurns, AStepLeavesEverybodyTimeForALeastOne) {
