@@ -32,18 +32,19 @@ tidy_files() {
 
 export tidy_noise='warnings generated\|^Suppressed\|^Use -header-filter'
 
-# tidy_unit DEADLINE FILE…: looks at sources of a folder. What they include takes most of the time, so all checks see them as one
-# file, and each is only compiled by itself, which finds an #include that is missing. A file without others is looked at as it is.
+# tidy_unit each|together DEADLINE FILE…: looks at sources of a folder. What they include takes most of the time, so all checks see
+# them as one file; with `each`, every one is also compiled by itself, which finds an #include that is missing. A file without
+# others is looked at as it is.
 tidy_unit() {
-  local end=$1 unit flags
-  shift
+  local how=$1 end=$2 unit flags
+  shift 2
   if ((EPOCHSECONDS >= end)); then
     printf 'not looked at, for time: %s\n' "$@"
     return
   fi
   if (($# == 1)); then
     clang-tidy-16 --quiet -p build/lint "$1" 2>&1 | grep -v "$tidy_noise"
-    ((PIPESTATUS[0] == 0)) && touch "build/tidy/${1//\//_}"
+    ((PIPESTATUS[0] == 0)) && touch "build/tidy/each_${1//\//_}"
     return
   fi
   unit=build/tidy/unit_${1//\//_}
@@ -51,23 +52,25 @@ tidy_unit() {
   flags=$(grep -F -- "-c $PWD/$1\"" build/lint/compile_commands.json | sed -E 's/^ *"command": "[^ ]+ //; s/ -o [^ ]+ -c .*//')
   # shellcheck disable=SC2086  # options, split at spaces
   {
-    clang-tidy-16 --quiet '--checks=-*,bugprone-suspicious-include' -p build/lint "$@" &&
+    { [[ $how != each ]] || clang-tidy-16 --quiet '--checks=-*,bugprone-suspicious-include' -p build/lint "$@"; } &&
       clang-tidy-16 --quiet --checks=-bugprone-suspicious-include "$unit" -- $flags
   } 2>&1 | grep -v "$tidy_noise"
-  ((PIPESTATUS[0] == 0)) && for unit; do touch "build/tidy/${unit//\//_}"; done
+  ((PIPESTATUS[0] == 0)) && for unit; do touch "build/tidy/${how}_${unit//\//_}"; done
 }
 
 # check_tidy [--recent]: looks at a source file again only when it, a header or the list of checks changed since it was last
-# found clean. What is recent gets two minutes, which is some eighty files on two cores; the log names what is left over.
+# found clean. What is recent gets two minutes, and is not compiled file by file; the log names what is left over.
 check_tidy() {
-  local newest file stamp unit end=$((EPOCHSECONDS + 86400))
+  local newest file stamp unit how=each end=$((EPOCHSECONDS + 86400))
   local -A units=()
-  [[ ! ${1:-} ]] || end=$((EPOCHSECONDS + 120))
+  [[ ! ${1:-} ]] || how=together end=$((EPOCHSECONDS + 120))
   mkdir -p build/tidy
   newest=$(find src .clang-tidy \( -name '*.h' -o -name .clang-tidy \) -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
   while read -r file; do
-    stamp=build/tidy/${file//\//_}
-    [[ $stamp -nt $file && $stamp -nt $newest ]] && continue
+    for stamp in "build/tidy/$how" build/tidy/each; do
+      stamp+=_${file//\//_}
+      [[ $stamp -nt $file && $stamp -nt $newest ]] && continue 2
+    done
     # A folder's sources make one file, but for those that switch on instructions of their own, have definitions of their own or
     # name the same things (CMakeLists.txt).
     case $file in
@@ -80,7 +83,7 @@ check_tidy() {
   ((${#units[@]})) || return 0
   export -f tidy_unit
   printf '%s\n' "${units[@]}" | awk '{print NF, $0}' | sort -rn | cut -d' ' -f3- |
-    xargs -P "$(job_count)" -I{} bash -c "tidy_unit $end {}"
+    xargs -P "$(job_count)" -I{} bash -c "tidy_unit $how $end {}"
 }
 
 # clang-tidy cannot read GCC's precompiled headers: this preset has none, and only its generated headers are made.
