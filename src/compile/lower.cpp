@@ -26,7 +26,7 @@ PlanDraft Lowering::run() {
   for (size_t i = 0; i < order.size(); ++i) step_of_node_[order[i]] = static_cast<int64_t>(i);
   for (NodeId id : order) {
     now_ = step_of_node_.at(id);
-    lower_node(graph_.node(id));
+    if (!lowered_.contains(id)) lower_node(id);
   }
   INCIPIT_ASSERT(graph_.outputs().size() == 1);
   const plan::OperandT logits = ensure_whole(graph_.outputs()[0], "logits");
@@ -44,7 +44,7 @@ RowSteps Lowering::run_plain() {
       new_buffer(input);
     }
     const size_t before = draft_.plan.steps.size();
-    lower_node(node);
+    lower_node(id);
     if (draft_.plan.steps.size() != before + 1) {
       throw Error(node.name, "is a view of columns, which plain graphs do not have", "build with the pass fuse_gate");
     }
@@ -55,7 +55,9 @@ RowSteps Lowering::run_plain() {
   return rows;
 }
 
-void Lowering::lower_node(const Node& node) {
+void Lowering::lower_node(NodeId id) {
+  const Node& node = graph_.node(id);
+  lowered_.insert(id);
   const LowerRule* rule = rule_of(node.op->name());
   if (rule == nullptr) {
     throw Error(node.name, "op " + std::string(node.op->name()) + " has no kernel", "only decoder graphs compile");

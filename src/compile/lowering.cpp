@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "graph/ops/kv_write.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/slice_columns.h"
 #include "kernels/problem.h"
@@ -78,8 +79,8 @@ const plan::OperandT& Lowering::at(ValueId value) const {
   return found->second;
 }
 
-plan::OperandT Lowering::new_buffer(ValueId value) {
-  const plan::OperandT buffer = add_buffer(graph_.value(value).name, dtype_of(value), axis_of(value), width_of(value));
+plan::OperandT Lowering::new_buffer(ValueId value, int64_t width) {
+  const plan::OperandT buffer = add_buffer(graph_.value(value).name, dtype_of(value), axis_of(value), width);
   roots_[buffer.index].push_back({value, 0});
   return where_[value] = buffer;
 }
@@ -162,20 +163,20 @@ plan::OperandT Lowering::dense_weight(ValueId value, bool as_float) {
   return weight_operand(index);
 }
 
-plan::OperandT Lowering::packed_weight(const WeightValues& ids, const WeightFormat& format, bool gated) {
+plan::OperandT Lowering::packed_weight(const WeightValues& ids, const WeightFormat& format, const RowPairs& pairs) {
   const auto constant_of = [&](ValueId id) { return id == none ? nullptr : graph_.value(id).constant; };
   for (const ValueId id : {ids.values, ids.scales, ids.zero_points}) {
     if (id != none && constant_of(id) == nullptr) {
       throw not_decoder("weight " + graph_.value(id).name + " is not a constant");
     }
   }
-  const PackedKey key{constant_of(ids.values).get(), constant_of(ids.bias).get(), format, gated};
+  const PackedKey key{constant_of(ids.values).get(), constant_of(ids.bias).get(), format, pairs};
   if (const auto found = packed_.find(key); found != packed_.end()) return weight_operand(found->second);
   DraftWeight weight;
   weight.name = graph_.value(ids.values).name;
   weight.dense = false;
   weight.format = format;
-  weight.gated = gated;
+  weight.pairs = pairs;
   weight.values = constant_of(ids.values);
   weight.scales = constant_of(ids.scales);
   weight.zero_points = constant_of(ids.zero_points);
@@ -208,9 +209,55 @@ plan::OperandT Lowering::optional_operand(const Node& node, size_t index) const 
   return value == none ? plan::OperandT{} : at(value);
 }
 
+plan::OperandT Lowering::early_operand(const Node& node, size_t index) {
+  const ValueId value = optional_input(node, index);
+  if (value != none) lower_early(value);
+  return optional_operand(node, index);
+}
+
+void Lowering::lower_early(ValueId value) {
+  const NodeId producer = graph_.value(value).producer;
+  if (producer == none || where_.contains(value)) return;
+  for (const ValueId input : graph_.node(producer).inputs) {
+    if (input != none) lower_early(input);
+  }
+  lower_node(producer);
+}
+
 plan::OperandT Lowering::gain_of(const Node& node, size_t index) {
   const ValueId gain = optional_input(node, index);
   return gain == none ? plan::OperandT{} : dense_weight(gain, true);
+}
+
+KvOutputs Lowering::kv_outputs(const Node& write) const {
+  const auto& op = static_cast<const ops::KvWrite&>(*write.op);
+  KvOutputs kv{narrow(op.kv_heads), narrow(op.head_dim), pages().tokens, pages().layout, op.cache};
+  const ValueId table = optional_input(write, 3);
+  kv.rotary_pairs = table == none ? 0 : narrow(width_of(table) / 2);
+  kv.interleaved = op.interleaved;
+  return kv;
+}
+
+bool Lowering::writes_kv_in_product(const Node& write) const {
+  if (!static_cast<const ops::KvWrite&>(*write.op).by_product) return false;
+  const ValueId product = graph_.node(graph_.value(write.inputs[0]).producer).inputs[0];
+  return kv_outputs(write).fits_blocks(width_of(product));
+}
+
+const Node* Lowering::kv_write_in(ValueId product) const {
+  for (const auto& [slice, input] : graph_.uses(product)) {
+    if (graph_.op_as<ops::SliceColumns>(slice) == nullptr) continue;
+    for (const auto& [reader, index] : graph_.uses(graph_.node(slice).outputs[0])) {
+      const Node& write = graph_.node(reader);
+      if (graph_.op_as<ops::KvWrite>(reader) != nullptr && writes_kv_in_product(write)) return &write;
+    }
+  }
+  return nullptr;
+}
+
+plan::OperandT Lowering::kv_operand(const Node& write) {
+  const auto& op = static_cast<const ops::KvWrite&>(*write.op);
+  return cache_operand(op.layer, op.window, kv_outputs(write).geometry());
 }
 
 plan::OperandT Lowering::cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry) {

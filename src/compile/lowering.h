@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,9 +64,13 @@ class Lowering {
   DType dtype_of(ValueId value) const { return graph_.value(value).type.dtype; }
   const plan::OperandT& at(ValueId value) const;
   plan::OperandT optional_operand(const Node& node, size_t index) const;
+  /// Where a value is that a later node may make: that one is lowered now.
+  plan::OperandT early_operand(const Node& node, size_t index);
   /// Says where a value is.
   void bind(ValueId value, const plan::OperandT& operand) { where_[value] = operand; }
-  plan::OperandT new_buffer(ValueId value);
+  plan::OperandT new_buffer(ValueId value) { return new_buffer(value, width_of(value)); }
+  /// Of the value's first columns.
+  plan::OperandT new_buffer(ValueId value, int64_t width);
   /// A buffer that is no value of the graph.
   plan::OperandT add_buffer(std::string name, DType dtype, plan::Axis axis, int64_t width);
   /// Puts `value` into the memory of `input` when nothing reads that memory after this node; else into a new buffer.
@@ -81,10 +86,19 @@ class Lowering {
   struct WeightValues {
     ValueId values = none, scales = none, zero_points = none, bias = none;
   };
-  plan::OperandT packed_weight(const WeightValues& weight, const WeightFormat& format, bool gated);
+  plan::OperandT packed_weight(const WeightValues& weight, const WeightFormat& format, const RowPairs& pairs = {});
   /// The value and format of a table that is also a product's weight (tied embeddings) and kept once, packed; or null.
   const std::pair<ValueId, WeightFormat>* packed_table(const Constant& table) const;
 
+  // ---- caches
+  /// The keys and values of a KvWrite.
+  KvOutputs kv_outputs(const Node& write) const;
+  /// Whether the product that makes them writes them: kernels can, on accelerators.
+  bool writes_kv_in_product(const Node& write) const;
+  /// The KvWrite that a product does; null: none.
+  const Node* kv_write_in(ValueId product) const;
+  /// Where it writes.
+  plan::OperandT kv_operand(const Node& write);
   /// The layer's place in the cache group of its window and geometry.
   plan::OperandT cache_operand(int64_t layer, int64_t window, const KvGeometry& geometry);
 
@@ -96,13 +110,14 @@ class Lowering {
     const Constant* values;
     const Constant* bias;
     WeightFormat format;
-    bool gated;
+    RowPairs pairs;
     auto operator<=>(const PackedKey&) const = default;
   };
 
   void bind_inputs();
   void find_packed_tables();
-  void lower_node(const Node& node);
+  void lower_node(NodeId id);
+  void lower_early(ValueId value);
   bool used_later(const plan::OperandT& operand) const;
   bool range_used_later(ValueId value, int64_t first, int64_t count) const;
 
@@ -114,6 +129,7 @@ class Lowering {
   Dim token_axis_, row_axis_;
   int64_t now_ = 0;
   std::map<NodeId, int64_t> step_of_node_;
+  std::set<NodeId> lowered_;
   std::map<ValueId, plan::OperandT> where_;
   /// The values that each buffer holds, with their first column.
   std::map<uint32_t, std::vector<std::pair<ValueId, int64_t>>> roots_;

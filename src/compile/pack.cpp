@@ -227,6 +227,20 @@ std::vector<plan::WeightSourceT> sources_of(const Constant& values) {
   return sources;
 }
 
+/// What a plan says of the rows that a layout pairs.
+void set_pairing(plan::WeightT& weight, const RowPairs& pairs) {
+  if (pairs == gate_and_up(weight.rows, false)) return;
+  if (pairs == gate_and_up(weight.rows, true)) {
+    weight.pairing = plan::Pairing::gate_up;
+    return;
+  }
+  weight.pairing = pairs.neighbours ? plan::Pairing::rotary_neighbours : plan::Pairing::rotary_halves;
+  weight.pair_rows = unsigned32(pairs.group_rows());
+  weight.pair_half = unsigned32(pairs.half);
+  weight.first_paired = unsigned32(pairs.first);
+  weight.paired_rows = unsigned32(pairs.groups * pairs.group_rows());
+}
+
 uint64_t bytes_of(const DraftWeight& weight) {
   if (weight.dense) {
     return static_cast<uint64_t>(element_count(weight.values->shape())) * size_of(weight.values->dtype());
@@ -277,7 +291,7 @@ plan::WeightT write_weight(const DraftWeight& weight, EngineWriter& writer, Thre
   written.format = weight.dense ? std::string(name_of(weight.values->dtype())) : to_text(weight.format);
   written.rows = unsigned32(shape.empty() ? 1 : shape[0] / weight.experts);
   written.columns = unsigned32(shape.size() < 2 ? 1 : shape[1]);
-  written.pairing = weight.gated ? plan::Pairing::gate_up : plan::Pairing::none;
+  set_pairing(written, weight.pairs);
   if (!weight.dense) {
     const WeightShape::Blocks blocks = weight.shape().scale_blocks();
     written.block_rows = unsigned32(blocks.rows);

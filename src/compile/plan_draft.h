@@ -17,7 +17,7 @@ struct DraftWeight {
   bool dense = true;
   WeightFormat format = WeightFormat::f32;
   const WeightLayout* layout = nullptr;  // which its steps' kernels read (choose_layouts)
-  bool gated = false;
+  RowPairs pairs;
   int64_t experts = 1;      // packed: weights of one shape, one after the other
   ConstantPtr values;       // dense values; or the [experts · n, k] weight, or its codes
   ConstantPtr scales;       // where the format has them, of every expert's blocks
@@ -25,9 +25,7 @@ struct DraftWeight {
   ConstantPtr bias;         // f32 [n], or null
 
   /// Of one expert.
-  WeightShape shape() const {
-    return weight_shape(format, values->shape().at(0) / experts, values->shape().at(1), gated);
-  }
+  WeightShape shape() const { return {format, values->shape().at(0) / experts, values->shape().at(1), pairs}; }
 };
 
 struct PlanDraft {

@@ -117,9 +117,12 @@ class PlanChecker : PlanFaults {
         if (weight.rows() % 2 != 0) fail("{} pairs the halves of {} rows", what, weight.rows());
         return;
       case plan::Pairing::rotary_halves:
-        check_range(what + " paired_rows", weight.paired_rows(), 1, weight.rows());
+      case plan::Pairing::rotary_neighbours:
+        check_range(what + " first_paired", weight.first_paired(), 0, weight.rows() - 1);
+        check_range(what + " paired_rows", weight.paired_rows(), 1, weight.rows() - weight.first_paired());
         check_range(what + " pair_rows", weight.pair_rows(), 2, weight.paired_rows());
-        if (weight.pair_rows() % 2 != 0 || weight.paired_rows() % weight.pair_rows() != 0) {
+        check_range(what + " pair_half", weight.pair_half(), 1, weight.pair_rows() / 2);
+        if (weight.paired_rows() % weight.pair_rows() != 0) {
           fail("{} pairs the halves of {} rows in {}", what, weight.pair_rows(), weight.paired_rows());
         }
         return;

@@ -10,6 +10,7 @@
 #include "base/dtype.h"
 #include "kernels/batch.h"
 #include "kernels/layout.h"
+#include "kernels/weight_layout.h"
 
 namespace incipit {
 
@@ -102,6 +103,46 @@ struct KvWrite {
   };
   static void reference(const Problem&, const Args&);
   static std::span<const Kernel<KvWrite>> kernels();
+};
+
+/// The last outputs of a product, where they are keys, then values, which it writes into their pages itself as KvWrite
+/// does it. Numbers are rounded once: to the cache's dtype, keys when they are rotated.
+struct KvOutputs {
+  int32_t kv_heads = 0;  // 0: there are none
+  int32_t head_dim = 0, page_tokens = 32;
+  PageLayout pages = PageLayout::vnni;
+  DType cache = DType::f32;
+  int32_t rotary_pairs = 0;
+  bool interleaved = false;
+  template <typename V>
+  void fields(V& v) {
+    v("kv_heads", kv_heads), v("head_dim", head_dim), v("page_tokens", page_tokens), v("pages", pages),
+        v("cache", cache), v("rotary_pairs", rotary_pairs), v("interleaved", interleaved);
+  }
+
+  /// What a launch knows of them.
+  struct Args {
+    int32_t sequences = 0;
+    const SequenceSpan* spans = nullptr;
+    PagedCache cache;
+    const float* table = nullptr;  // [tokens, 2·rotary_pairs]
+    int64_t table_stride = 0;
+  };
+
+  bool any() const { return kv_heads > 0; }
+  int64_t width() const { return int64_t{kv_heads} * head_dim; }  // of the keys
+  KvGeometry geometry() const { return {1, kv_heads, head_dim, page_tokens, cache, pages}; }
+  /// What rotates together, of a weight of n outputs.
+  RowPairs pairs(int64_t n) const {
+    const int64_t pairs = rotary_pairs;
+    return pairs == 0 ? RowPairs{} : RowPairs{kv_heads, pairs, n - 2 * width(), head_dim - 2 * pairs, interleaved};
+  }
+  /// Whether sixteen packed rows of k_major8 are outputs of one kind, and of one head: both of each pair where they
+  /// rotate.
+  bool fits_blocks(int64_t n) const {
+    return head_dim > 0 && head_dim % 16 == 0 && rotary_pairs >= 0 && rotary_pairs % 8 == 0 &&
+           2 * rotary_pairs <= head_dim && n >= 2 * width() && n % 16 == 0 && pages == PageLayout::rows;
+  }
 };
 
 /// Attention of query rows over a sequence's pages: out = softmax(scale · q·Kᵀ, masked) · V.

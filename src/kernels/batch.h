@@ -38,6 +38,7 @@ template <typename Args>
 void take_counts(Args& args, const StepCounts& counts, RowAxis axis) {
   if constexpr (requires { args.rows; }) args.rows = counts.on(axis);
   if constexpr (requires { args.sequences; }) args.sequences = counts.sequences;
+  if constexpr (requires { args.kv.sequences; }) args.kv.sequences = counts.sequences;
   if constexpr (requires { args.contexts; }) {
     args.contexts = axis == RowAxis::tokens ? counts.token_contexts : counts.row_contexts;
     args.longest_context = counts.longest_context;

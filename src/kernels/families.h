@@ -77,7 +77,8 @@ struct PackedEmbedding {
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
 /// The input is what the format says; i8 rows have a scale each (product = code·code·scale·scale, sums exact in i32).
 /// A format of i8 rows also takes f32 or bf16 ones, which the kernel quantises as QuantizeRows does it, to the same
-/// bits. Accumulates in f32. When gated, n counts gate and up rows and the output has n/2 columns.
+/// bits. Accumulates in f32. When gated, n counts gate and up rows and the output has n/2 columns. A product without
+/// activation and residual may write its last outputs into pages (KvOutputs); the others, if any, are its output.
 struct Linear {
   struct Problem {
     static constexpr std::string_view family = "linear";
@@ -88,14 +89,20 @@ struct Linear {
     bool bias = false;          // f32 [n], in packed order, zero padded
     bool residual = false;      // f32 rows, added last; may alias the output
     Activation activation = Activation::none;
-    int32_t output_width() const { return is_gated(activation) ? n / 2 : n; }
+    KvOutputs kv = {};
+    int32_t output_width() const { return is_gated(activation) ? n / 2 : n - 2 * static_cast<int32_t>(kv.width()); }
+    /// An accelerator's kernels write such keys and values, or there are none.
+    bool fits_kv() const { return !kv.any() || (activation == Activation::none && !residual && kv.fits_blocks(n)); }
     /// The kernel makes the codes of its input.
     bool quantizes() const { return format.multiplies_codes() && input != DType::i8; }
-    WeightShape weight() const { return weight_shape(format, n, k, is_gated(activation)); }
+    WeightShape weight() const { return {format, n, k, kv.any() ? kv.pairs(n) : gate_and_up(n, is_gated(activation))}; }
     template <typename V>
     void fields(V& v) {
       v("n", n), v("k", k), v("format", format), v("input", input), v("output", output), v("bias", bias),
           v("residual", residual), v("activation", activation);
+      bool has_kv = kv.any();
+      if constexpr (requires { v.is_next("kv_heads"); }) has_kv = v.is_next("kv_heads");
+      if (has_kv) kv.fields(v);
     }
   };
   struct Args {
@@ -111,6 +118,7 @@ struct Linear {
     int64_t output_stride;
     /// The output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if less).
     bool pad_output;
+    KvOutputs::Args kv = {};
   };
   static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<Linear>> kernels();

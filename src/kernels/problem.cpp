@@ -35,7 +35,7 @@ ProblemReader::ProblemReader(std::string_view family, std::string_view text) : t
 std::string_view ProblemReader::field(std::string_view name) {
   // Each field is exactly " name=value".
   const size_t prefix = name.size() + 2;
-  if (rest_.size() < prefix || rest_[0] != ' ' || rest_.substr(1, name.size()) != name || rest_[prefix - 1] != '=') {
+  if (!is_next(name)) {
     throw Error("kernel problem '" + std::string(text_) + "'",
                 "field '" + std::string(name) + "' is not where it should be",
                 "build the engine or the tuning cache again");
@@ -44,6 +44,11 @@ std::string_view ProblemReader::field(std::string_view name) {
   const std::string_view value = rest_.substr(0, rest_.find(' '));
   rest_.remove_prefix(value.size());
   return value;
+}
+
+bool ProblemReader::is_next(std::string_view name) const {
+  return rest_.size() > name.size() + 1 && rest_[0] == ' ' && rest_.substr(1, name.size()) == name &&
+         rest_[name.size() + 1] == '=';
 }
 
 void ProblemReader::fail(std::string_view name, std::string_view value) const {

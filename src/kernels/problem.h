@@ -53,6 +53,8 @@ class ProblemReader {
     if (!found) fail(name, word);
     value = *found;
   }
+  /// Whether a field of that name follows: some are left out where they say nothing.
+  bool is_next(std::string_view name) const;
   /// Throws Error when fields are left over.
   void finish() const;
 

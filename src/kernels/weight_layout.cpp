@@ -27,27 +27,34 @@ OutputOrder::OutputOrder(const WeightLayout& layout, int64_t n, const RowPairs& 
       block_(layout.pair_block),
       pairs_(pairs),
       padded_half_(round_up(pairs.half, block_)),
-      packed_rows_(round_up(n + pairs.groups * 2 * (padded_half_ - pairs.half), layout.panel)) {
-  INCIPIT_ASSERT(pairs.groups * 2 * pairs.half <= n);
+      packed_group_(2 * padded_half_ + pairs.beside),
+      packed_rows_(round_up(n + pairs.groups * (packed_group_ - pairs.group_rows()), layout.panel)) {
+  INCIPIT_ASSERT(pairs.first + pairs.groups * pairs.group_rows() <= n);
 }
 
 int64_t OutputOrder::source_row(int64_t packed) const {
-  const int64_t paired = pairs_.groups * 2 * padded_half_;
-  if (packed >= paired) {
-    const int64_t source = packed - paired + pairs_.groups * 2 * pairs_.half;
+  const int64_t at = packed - pairs_.first, paired = pairs_.groups * packed_group_;
+  if (at < 0) return packed;
+  if (at >= paired) {
+    const int64_t source = packed - paired + pairs_.groups * pairs_.group_rows();
     return source < n_ ? source : -1;
   }
-  const int64_t group = packed / (2 * padded_half_), within = packed % (2 * padded_half_);
-  const int64_t row = within / (2 * block_) * block_ + within % block_;
+  const int64_t first = pairs_.first + at / packed_group_ * pairs_.group_rows(), within = at % packed_group_;
+  if (within >= 2 * padded_half_) return first + 2 * pairs_.half + within - 2 * padded_half_;
+  const int64_t row = within / (2 * block_) * block_ + within % block_, half = within / block_ % 2;
   if (row >= pairs_.half) return -1;
-  return (2 * group + within / block_ % 2) * pairs_.half + row;
+  return first + (pairs_.neighbours ? 2 * row + half : half * pairs_.half + row);
 }
 
 int64_t OutputOrder::packed_row(int64_t source) const {
-  const int64_t paired = pairs_.groups * 2 * pairs_.half;
-  if (source >= paired) return source - paired + pairs_.groups * 2 * padded_half_;
-  const int64_t half = source / pairs_.half, row = source % pairs_.half;
-  return half / 2 * 2 * padded_half_ + (2 * (row / block_) + half % 2) * block_ + row % block_;
+  const int64_t at = source - pairs_.first, rows = pairs_.group_rows();
+  if (at < 0) return source;
+  if (at >= pairs_.groups * rows) return source + pairs_.groups * (packed_group_ - rows);
+  const int64_t first = pairs_.first + at / rows * packed_group_, within = at % rows;
+  if (within >= 2 * pairs_.half) return first + 2 * padded_half_ + within - 2 * pairs_.half;
+  const int64_t row = pairs_.neighbours ? within / 2 : within % pairs_.half;
+  const int64_t half = pairs_.neighbours ? within % 2 : within / pairs_.half;
+  return first + (2 * (row / block_) + half) * block_ + row % block_;
 }
 
 PackedShape packed_shape(const WeightLayout& layout, const WeightShape& weight) {

@@ -14,7 +14,7 @@
 //              copies and vector products read them alike.
 //
 // Outputs that belong together alternate by blocks: gate and up rows (`activation=silu_gate`…, W then holds gate rows
-// and up rows, n = 2·ff), or the halves of rotated heads. In panel16 packed panel 2j holds gate rows 16j…16j+15 and
+// and up rows, n = 2·ff), or what rotates together in a head. In panel16 packed panel 2j holds gate rows 16j…16j+15 and
 // panel 2j+1 the up rows of the same numbers; in k_major8 they alternate by 8. Each half is padded with zero outputs to
 // a block.
 //
@@ -58,9 +58,15 @@ std::span<const WeightLayout* const> weight_layouts();
 /// Null for a name that none has.
 const WeightLayout* find_weight_layout(std::string_view name);
 
-/// Which outputs belong together: the first groups · 2 · half rows are groups of two halves. The rest are as they are.
+/// Which outputs belong together: from row `first` on there are groups of 2 · half rows, each with `beside` rows behind
+/// them. The rest are as they are.
 struct RowPairs {
   int64_t groups = 0, half = 0;
+  int64_t first = 0, beside = 0;
+  bool neighbours = false;  // a group's even and odd rows are its halves, not those before and behind its middle
+  auto operator<=>(const RowPairs&) const = default;
+
+  int64_t group_rows() const { return 2 * half + beside; }
 };
 /// Of a product: gate and up when gated.
 constexpr RowPairs gate_and_up(int64_t n, bool gated) { return gated ? RowPairs{1, n / 2} : RowPairs{}; }
@@ -99,7 +105,7 @@ class OutputOrder {
  private:
   int64_t n_, block_;
   RowPairs pairs_;
-  int64_t padded_half_, packed_rows_;
+  int64_t padded_half_, packed_group_, packed_rows_;
 };
 
 /// Extents of a packed weight's codes.

@@ -95,6 +95,7 @@ std::vector<Yardstick> yardsticks_of(const plan::Plan& plan) {
   for (const plan::Step* step : items(plan.steps())) {
     if (family_of(text(step->problem())) != Linear::Problem::family) continue;
     const auto problem = problem_from_text<Linear::Problem>(text(step->problem()));
+    if (problem.kv.any()) continue;  // its heads are of the model's size
     for (const plan::KernelUse* use : items(step->kernels())) {
       const Kernel<Linear>* kernel = find_kernel<Linear>(text(use->kernel()));
       const KernelConfig* config = kernel == nullptr ? nullptr : find_config(*kernel, text(use->config()));

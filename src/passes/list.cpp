@@ -14,7 +14,8 @@ namespace {
 // are packed, and what follows sees the same decoder whatever door it came in by; numbers go into norm gains before
 // these go into weights, and both before weights are merged; pruning decides which products still share their input, so
 // it precedes merging; the gate is fused from merged products; epilogues from whatever is left; quantize sees the final
-// products; conversions follow it, each into the op before it, else into the product behind it.
+// products; conversions follow it, each into the op before it, else into the product behind it; what then still lies
+// between a product and its cache stays there.
 constexpr Pass list[] = {
     {"fold_constants", "compute what depends on small constants only", fold_constants},
     {"simplify_primitives", "drop primitives that change nothing", simplify_primitives},
@@ -38,6 +39,7 @@ constexpr Pass list[] = {
     {"quantize", "weights, activations and caches in the chosen precision", quantize},
     {"fuse_conversions", "conversions in the op before them", fuse_conversions},
     {"fuse_quantization", "rows of a product's own become codes in it", fuse_quantization},
+    {"fuse_kv_write", "keys and values that the product behind them may write into their pages", fuse_kv_write},
     {"remove_unused", "drop what no output depends on", remove_unused},
 };
 

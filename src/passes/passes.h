@@ -57,5 +57,7 @@ void quantize(Graph& graph, const PassContext& context);
 void fuse_conversions(Graph& graph, const PassContext& context);
 /// What is left of quantising moves into the one product that reads it.
 void fuse_quantization(Graph& graph, const PassContext& context);
+/// Keys and values that are a product's last columns, and nothing else's: its kernel may write them into their pages.
+void fuse_kv_write(Graph& graph, const PassContext& context);
 
 }  // namespace incipit

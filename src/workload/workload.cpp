@@ -106,6 +106,23 @@ PackedWeight WeightWorkload::packed(int64_t first) const {
   return weight;
 }
 
+PagedSequence::PagedSequence(DeviceOperands& operands, const KvGeometry& geometry, int32_t positions) {
+  const int32_t pages = (positions + geometry.tokens - 1) / geometry.tokens;
+  const int64_t page_bytes = kv_page_pitch(geometry.page_bytes());
+  span_place_ = operands.output_of<SequenceSpan>(1);
+  std::vector<int32_t> numbers(static_cast<size_t>(pages));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  auto* const table = operands.output_of<int32_t>(numbers.size());
+  operands.set<int32_t>(table, numbers);
+  operands.device().wait(operands.device().record_event());
+  cache_ = {operands.output(static_cast<size_t>(pages * page_bytes)), page_bytes, 0, table, pages, pages};
+}
+
+void PagedSequence::set_rows(DeviceOperands& operands, int32_t rows) {
+  span_ = {0, 0, rows, 0, 0, rows};
+  operands.set<SequenceSpan>(span_place_, {&span_, 1});
+}
+
 LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, const WeightLayout* layout, int32_t rows,
                                KeptWeights* kept)
     : problem_(problem),
@@ -127,9 +144,15 @@ LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, c
   args_.output = operands_.output(static_cast<size_t>(rows * row_stride(width)) * size_of(problem.output));
   args_.output_stride = row_stride(width);
   args_.pad_output = true;
+  if (!problem.kv.any()) return;
+  table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.kv.rotary_pairs})}, 7);
+  pages_.emplace(operands_, problem.kv.geometry(), rows);
+  args_.kv = {1, pages_->span(), pages_->cache(), operands_.input_as<float>(table_),
+              row_stride(2 * int64_t{problem.kv.rotary_pairs})};
 }
 
 Linear::Args LinearWorkload::next(int32_t rows) {
+  if (pages_ && rows != args_.rows) pages_->set_rows(operands_, rows);
   args_.rows = rows;
   args_.weight = weight_->packed(turn_);
   turn_ = (turn_ + 1) % copies_;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,21 @@ struct KeptWeights {
   std::shared_ptr<const WeightWorkload> weights;
 };
 
+/// A sequence that begins with a step, and its pages, of a pool of their own.
+class PagedSequence {
+ public:
+  PagedSequence(DeviceOperands& operands, const KvGeometry& geometry, int32_t positions);
+  const PagedCache& cache() const { return cache_; }
+  const SequenceSpan* span() const { return span_place_; }
+  /// Its first `rows` positions are the step's.
+  void set_rows(DeviceOperands& operands, int32_t rows);
+
+ private:
+  SequenceSpan span_;
+  SequenceSpan* span_place_ = nullptr;
+  PagedCache cache_;
+};
+
 /// A product's operands. Weights are cold in every run, as they are in a model that is larger than the caches: they are
 /// evicted before it; where a processor cannot, few rows use copies in turn, and on other devices all do.
 class LinearWorkload {
@@ -52,7 +68,8 @@ class LinearWorkload {
   int64_t copies_ = 1;
   DeviceOperands operands_;
   std::shared_ptr<const WeightWorkload> weight_;
-  Tensor input_, input_scales_, bias_, residual_;
+  Tensor input_, input_scales_, bias_, residual_, table_;
+  std::optional<PagedSequence> pages_;
   Linear::Args args_{};
   int64_t turn_ = 0;
 };

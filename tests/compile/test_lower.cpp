@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "graph/graph.h"
 #include "graph/text_form.h"
+#include "kernels/layout.h"
 
 namespace incipit {
 namespace {
@@ -37,6 +39,72 @@ TEST(Lower, AProductTakesItsResidualsPlaceUnlessItReadsItsRowsThere) {
     EXPECT_EQ(itself.inputs[2].index, itself.inputs[0].index) << product;
     EXPECT_NE(itself.outputs[0].index, itself.inputs[0].index) << product;
   }
+}
+
+/// Of two heads of keys: `by_product` as the pass fuse_kv_write leaves it.
+PlanDraft lowered_write(int head_dim, const std::string& by_product, Backend backend) {
+  const std::string width = std::to_string(2 * head_dim), all = std::to_string(6 * head_dim);
+  Model model;
+  model.graph = parse_graph(
+      "graph (ids: i32[T], position: i32[T], rows: i32[R]) -> (logits)\n"
+      "const table : f32[8, 16] = zeros\nconst w : f32[" +
+      all +
+      ", 16] = zeros\n"
+      "const w2 : f32[" +
+      width +
+      ", 16] = zeros\nconst frequency : f32[8] = zeros\n"
+      "x : f32[T, 16] = Embedding(ids, table)\n"
+      "qkv : f32[T, " +
+      all +
+      "] = Linear(x, w)\n"
+      "q : f32[T, " +
+      width + "] = SliceColumns(qkv) {count = " + width +
+      "}\n"
+      "k : f32[T, " +
+      width + "] = SliceColumns(qkv) {first = " + width + ", count = " + width +
+      "}\n"
+      "v : f32[T, " +
+      width + "] = SliceColumns(qkv) {first = " + std::to_string(4 * head_dim) + ", count = " + width +
+      "}\n"
+      "angles : f32[T, 16] = RotaryTable(position, frequency)\n"
+      "write : cache = KvWrite(k, v, position, angles) {kv_heads = 2, head_dim = " +
+      std::to_string(head_dim) + ", by_product = " + by_product +
+      "}\n"
+      "y : f32[T, " +
+      width + "] = Attention(q, position, write) {heads = 2, kv_heads = 2, head_dim = " + std::to_string(head_dim) +
+      "}\n"
+      "logits : f32[R, " +
+      width + "] = GatherRows(y, rows)\n");
+  return lower(model, {page_format(backend)});
+}
+
+std::vector<std::string> names(const PlanDraft& draft) {
+  std::vector<std::string> list;
+  for (const plan::StepT& step : draft.plan.steps) list.push_back(step.name);
+  return list;
+}
+
+TEST(Lower, AnAcceleratorsProductWritesItsKeysAndValuesBehindTheTableThatRotatesThem) {
+  const PlanDraft draft = lowered_write(32, "true", Backend::cuda);
+  EXPECT_EQ(names(draft), (std::vector<std::string>{"x", "angles", "qkv", "y", "logits"}));
+  const plan::StepT& product = step_of(draft, "qkv");
+  EXPECT_NE(product.problem.find(" kv_heads=2 head_dim=32 page_tokens=64 pages=kv-rows cache=f32 rotary_pairs=8"),
+            std::string::npos);
+  ASSERT_EQ(product.inputs.size(), 5U);  // rows, weight, residual, cache, table
+  EXPECT_EQ(product.inputs[3].space, plan::Space::cache);
+  EXPECT_EQ(product.inputs[4].index, step_of(draft, "angles").outputs[0].index);
+  ASSERT_EQ(product.outputs.size(), 1U);
+  EXPECT_EQ(product.outputs[0].width, 64U);
+  EXPECT_EQ(draft.plan.buffers[product.outputs[0].index].width, 64U);
+  EXPECT_EQ(draft.weights[product.inputs[1].index].pairs, (RowPairs{2, 8, 64, 16, false}));
+  EXPECT_EQ(step_of(draft, "y").inputs[0].index, product.outputs[0].index);
+}
+
+TEST(Lower, KeysAndValuesAreWrittenByThemselvesWhereNoProductCan) {
+  const std::vector<std::string> apart{"x", "qkv", "angles", "write", "y", "logits"};
+  EXPECT_EQ(names(lowered_write(32, "true", Backend::cpu)), apart);
+  EXPECT_EQ(names(lowered_write(32, "false", Backend::cuda)), apart);
+  EXPECT_EQ(names(lowered_write(24, "true", Backend::cuda)), apart);  // no blocks of 16
 }
 
 }  // namespace

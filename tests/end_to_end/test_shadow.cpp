@@ -44,6 +44,33 @@ TEST(Shadow, EnginesHaveAnAcceleratorsLayoutsAndTheirFunctions) {
   }
 }
 
+TEST(Shadow, ProductsWriteTheirKeysAndValues) {
+  const TemporaryDirectory directory;
+  struct Steps {
+    int writes = 0, products_that_write = 0;
+  };
+  const auto steps_of = [&](const std::string& model, const CompileOptions& options) {
+    const auto engine = compile_for_test(reference_checkpoint(model), directory / "e", options);
+    Steps steps;
+    for (const plan::Step* step : *engine->plan().steps()) {
+      const std::string problem = step->problem()->str();
+      if (problem.starts_with("kv_write ")) ++steps.writes;
+      if (problem.starts_with("linear ") && problem.find(" kv_heads=") != problem.npos) ++steps.products_that_write;
+    }
+    return steps;
+  };
+  const Steps llama = steps_of("llama-gqa-tied", for_the_shadow());
+  EXPECT_EQ(llama.writes, 0);
+  EXPECT_EQ(llama.products_that_write, 2);  // the last layer's, of keys and values alone, among them
+  const Steps with_norms = steps_of("qwen3", for_the_shadow());
+  EXPECT_EQ(with_norms.writes, 2);
+  EXPECT_EQ(with_norms.products_that_write, 0);
+  CompileOptions without = for_the_shadow();
+  without.without = {"fuse_kv_write"};
+  EXPECT_EQ(steps_of("llama-gqa-tied", without).writes, 2);
+  EXPECT_EQ(steps_of("llama-gqa-tied", {}).writes, 2);  // a processor
+}
+
 TEST(Shadow, AnAlteredFunctionIsFoundWhenTheEngineIsOpened) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory / "e";

@@ -66,6 +66,7 @@ const Case cases[] = {
      [](plan::PlanT& p) {
        p.weights[0].pairing = plan::Pairing::rotary_halves;
        p.weights[0].pair_rows = 4;
+       p.weights[0].pair_half = 2;
        p.weights[0].paired_rows = 5;
      }},
     {"rotary_pairs_outside", "paired_rows is 6",
@@ -170,6 +171,7 @@ TEST(ReadPlan, TakesWhatIsPlannedForOtherDevicesFormatsAndModels) {
   weight.block_columns = 5;
   weight.pairing = plan::Pairing::rotary_halves;
   weight.pair_rows = 2;
+  weight.pair_half = 1;
   weight.paired_rows = 4;
   weight.rank = 1;
   weight.ranks = 2;

@@ -3,7 +3,7 @@
 
 #include "kernel_case.h"
 #include "kernels/families.h"
-#include "linear_case.h"
+#include "random_weight.h"
 
 namespace incipit {
 

@@ -127,6 +127,7 @@ StepCounts counts_of(const Args& args) {
     }
   }
   if constexpr (requires { args.rows; }) counts.tokens = counts.rows = args.rows;
+  if constexpr (requires { args.kv.sequences; }) counts.sequences = args.kv.sequences;
   if constexpr (requires { args.step; }) counts.step = args.step;
   return counts;
 }

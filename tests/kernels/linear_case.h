@@ -1,68 +1,15 @@
 // Random products: weights packed from random rows, tolerances from the magnitudes summed.
 #pragma once
 
+#include <optional>
+
 #include "kernel_case.h"
 #include "kernels/families.h"
 #include "kernels/packing.h"
-#include "support/packed_weight.h"
+#include "paged_case.h"
+#include "random_weight.h"
 
 namespace incipit {
-
-/// A random weight [n, k], packed, and as floats.
-class RandomWeight {
- public:
-  RandomWeight(const WeightShape& weight, std::mt19937_64& random, const WeightLayout& layout = panel16)
-      : order_(layout, weight.n, weight.pairs), rows_(static_cast<size_t>(weight.n * weight.k)) {
-    const WeightFormat& format = weight.format;
-    const int64_t block_rows = format.blocks_of_n(weight.n), block_columns = format.blocks_of_k(weight.k);
-    const int64_t n_of_block = format.block_n == 0 ? weight.n : format.block_n;
-    std::uniform_real_distribution<float> real(-1, 1);
-    Rows scales = Rows::view(format.scales.value_or(DType::f32), static_cast<int32_t>(block_rows), block_columns,
-                             block_columns, 0);
-    Rows zero_points = Rows::view(format.zero_points.value_or(DType::i8), static_cast<int32_t>(block_rows),
-                                  block_columns, block_columns, 0);
-    for (int32_t row = 0; row < scales.rows; ++row) {
-      for (int64_t column = 0; column < block_columns; ++column) {
-        scales.set(row, column, format.scales ? 0.001f * (1.5f + real(random)) : 1);
-        zero_points.set(row, column, format.zero_points ? std::nearbyint(100 * std::abs(real(random))) : 0);
-      }
-    }
-    Rows codes = Rows::view(format.codes, static_cast<int32_t>(weight.n), weight.k, weight.k, 0);
-    std::uniform_int_distribution<int> code(format.codes == DType::u8 ? 0 : -127,
-                                            format.codes == DType::u8 ? 255 : 127);
-    const bool is_real = size_of(format.codes) > 1;
-    for (int32_t row = 0; row < codes.rows; ++row) {
-      for (int64_t i = 0; i < weight.k; ++i) {
-        codes.set(row, i, is_real ? real(random) : static_cast<float>(code(random)));
-        const auto block = static_cast<int32_t>(row / n_of_block);
-        const int64_t column = i / format.inputs_a_block(weight.k);
-        rows_[static_cast<size_t>(row * weight.k + i)] =
-            (codes.get(row, i) - zero_points.get(block, column)) * scales.get(block, column);
-      }
-    }
-    const WeightPacker packer(layout, weight);
-    codes_ = GuardedBytes(static_cast<size_t>(packer.shape().bytes()));
-    code_sums_ = pack_codes(layout, weight, codes.data(), codes_.data());
-    const auto bytes = [](Rows& rows) {
-      return std::span<const std::byte>(rows.data(), static_cast<size_t>(rows.rows * rows.width) * size_of(rows.dtype));
-    };
-    if (format.scales) scales_ = packer.pack_plane(PlaneRole::scales, *format.scales, bytes(scales));
-    if (format.zero_points) {
-      zero_points_ = packer.pack_plane(PlaneRole::zero_points, *format.zero_points, bytes(zero_points));
-    }
-  }
-
-  PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), zero_points_.data()}; }
-  const OutputOrder& order() const { return order_; }
-  const std::vector<float>& rows() const { return rows_; }  // [n, k]
-
- private:
-  OutputOrder order_;
-  std::vector<float> rows_;
-  GuardedBytes codes_;
-  std::vector<int32_t> code_sums_;
-  std::vector<std::byte> scales_, zero_points_;
-};
 
 inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {{WeightFormat::f32, DType::f32},
                                                                     {WeightFormat::bf16, DType::bf16},
@@ -144,6 +91,22 @@ class KernelCase<Linear> {
       add(2 * 17, 192, DType::f32, true, false, A::gelu_erf_gate);
       add(1, 80, DType::f32, true, false, A::sigmoid);
       add(2 * 24, 96, DType::bf16, true, false, A::clamped_silu_gate);
+      // Keys and values into pages: heads that rotate whole, in part and not at all; with and without queries. Other
+      // formats than bf16 have the same epilogues in turn.
+      int turn = static_cast<int>(problems.size());
+      const auto add_kv = [&, f = format, i = input](int32_t queries, int32_t k, DType output, bool bias,
+                                                     const KvOutputs& kv) {
+        if (++turn % 3 != 0 && f != WeightFormat::bf16) return;
+        const int32_t n = queries + 2 * static_cast<int32_t>(kv.width());
+        problems.push_back({n, k, f, i, output, bias, false, A::none, kv});
+      };
+      constexpr PageLayout rows = PageLayout::rows;
+      add_kv(192, 136, DType::bf16, false, {3, 64, 64, rows, DType::bf16, 32});
+      add_kv(64, 96, DType::f32, true, {2, 32, 64, rows, DType::f32, 16, true});
+      add_kv(0, 203, DType::bf16, true, {2, 128, 64, rows, DType::bf16, 64});
+      add_kv(48, 64, DType::f32, false, {1, 80, 64, rows, DType::f16, 16});
+      add_kv(16, 72, DType::bf16, false, {2, 48, 64, rows, DType::bf16, 8, true});
+      add_kv(80, 64, DType::bf16, true, {1, 16, 64, rows, DType::f16, 0});
     }
     return problems;
   }
@@ -193,6 +156,17 @@ class KernelCase<Linear> {
           {problem.k, problem.input},
           {rows, input_.data(), input_.stride, codes_.bytes.as<int8_t>(), codes_.stride, input_scales_.data()});
     }
+    if (problem.kv.any()) {
+      std::vector<int32_t> first_positions, shares;
+      if (seed % 2 == 0) {
+        spans_at_page_ends(rows, first_positions, shares);
+      } else {
+        random_spans(rows, random_, first_positions, shares);
+      }
+      batch_.emplace(problem.kv.geometry(), first_positions, shares, random_);
+      table_ = Rows::whole(DType::f32, rows, 2 * problem.kv.rotary_pairs);
+      table_.fill_random(random_);
+    }
     for (int32_t j = 0; j < problem.n; ++j) bias_.push_back(real(random_));
     packed_bias_ = pack_bias(layout, problem.weight(), bias_);
     residual_ = Rows::whole(DType::f32, rows, width);
@@ -208,6 +182,10 @@ class KernelCase<Linear> {
              output_.data(),
              output_.stride,
              !view};
+    if (batch_) {
+      args_.kv = {static_cast<int32_t>(batch_->spans().size()), batch_->spans().data(), batch_->cache(),
+                  reinterpret_cast<const float*>(table_.data()), table_.stride};
+    }
     if (in_place_) {
       args_.residual = reinterpret_cast<const float*>(output_.data());
       args_.residual_stride = output_.stride;
@@ -219,6 +197,7 @@ class KernelCase<Linear> {
 
   void reset() {
     output_.bytes.poison();
+    if (batch_) batch_->pool().poison();
     if (!in_place_) return;
     for (int32_t r = 0; r < args_.rows; ++r) {
       for (int64_t j = 0; j < output_.width; ++j) output_.set(r, j, residual_.get(r, j));
@@ -227,12 +206,97 @@ class KernelCase<Linear> {
 
   std::string mismatch() {
     if (expected_.rows == 0) compute_expected();
-    return rows_mismatch("output", output_, expected_, args_.pad_output, [&](int64_t row, int64_t column) {
-      return tolerance_[static_cast<size_t>(row * output_.width + column)];
+    const std::string wrong = rows_mismatch(
+        "output", output_, expected_, args_.pad_output,
+        [&](int64_t row, int64_t column) { return tolerance_[static_cast<size_t>(row * output_.width + column)]; });
+    return wrong.empty() && batch_ ? pages_mismatch() : wrong;
+  }
+
+  /// What the pages have of the first rows.
+  std::vector<std::byte> kept_in_pages(int32_t rows) {
+    std::vector<std::byte> bytes;
+    const auto element = static_cast<int64_t>(size_of(problem_.kv.cache));
+    for_kept([&](int64_t row, const std::byte* head, int64_t first, int64_t) {
+      if (row >= rows) return;
+      const std::byte* from = head + first * element;
+      bytes.insert(bytes.end(), from, from + problem_.kv.head_dim * element);
     });
+    return bytes;
   }
 
  private:
+  /// Calls visit(row, where the keys or values of its page's head are, the row's first element there, the first of the
+  /// weight's outputs that it holds) for every row and head, first its keys, then its values.
+  template <typename Visit>
+  void for_kept(Visit visit) {
+    if (!batch_) return;
+    const KvOutputs& kv = problem_.kv;
+    const KvGeometry geometry = kv.geometry();
+    for (int32_t sequence = 0; sequence < args_.kv.sequences; ++sequence) {
+      const SequenceSpan& span = args_.kv.spans[sequence];
+      for (int32_t i = 0; i < span.tokens; ++i) {
+        const int32_t position = span.first_position + i;
+        const std::byte* page = args_.kv.cache.page(sequence, position / kv.page_tokens);
+        const int64_t first = geometry.k_element(position % kv.page_tokens, 0);
+        for (int32_t head = 0; head < kv.kv_heads; ++head, page += geometry.head_bytes()) {
+          const int64_t output = output_.width + int64_t{head} * kv.head_dim;
+          visit(span.first_token + i, page, first, output);
+          visit(span.first_token + i, page + geometry.half_bytes(), first, output + kv.width());
+        }
+      }
+    }
+  }
+
+  /// What is near enough to the expected becomes that; then the whole pool must be.
+  std::string pages_mismatch() {
+    GuardedBytes& pool = batch_->pool();
+    if (!pool.guard_intact()) return "the pool was written beyond its end";
+    std::vector<std::byte> got(pool.data(), pool.data() + pool.size());
+    std::memcpy(pool.data(), expected_pool_.data(), expected_pool_.size());
+    std::string wrong;
+    for_kept([&](int64_t row, const std::byte* head, int64_t first, int64_t output) {
+      std::byte* const mine = got.data() + (head - pool.data());
+      for (int64_t dim = 0; dim < problem_.kv.head_dim && wrong.empty(); ++dim) {
+        const float wanted = element_as_float(problem_.kv.cache, head, first + dim);
+        const float actual = element_as_float(problem_.kv.cache, mine, first + dim);
+        const double bound = kept_tolerance_[kept_index(row, output + dim)];
+        if (!(std::abs(double{actual} - wanted) <= bound)) {
+          wrong = "row " + std::to_string(row) + " has output " + std::to_string(output + dim) + " as " +
+                  std::to_string(actual) + " in its page, want " + std::to_string(wanted) + " ± " +
+                  std::to_string(bound);
+        }
+        set_element(problem_.kv.cache, mine, first + dim, wanted);
+      }
+    });
+    if (!wrong.empty()) return wrong;
+    const auto differ = std::mismatch(got.begin(), got.end(), pool.data());
+    return differ.first == got.end() ? "" : "pool differs at byte " + std::to_string(differ.first - got.begin());
+  }
+
+  /// Of an output that goes to a page, among those of all rows.
+  size_t kept_index(int64_t row, int64_t output) const {
+    return static_cast<size_t>(row * 2 * problem_.kv.width() + output - output_.width);
+  }
+
+  /// Of dim `dim` of the head whose first output is `output`. A rotation adds two products of sums and numbers of the
+  /// table, with a rounding each, and one for their sum.
+  double kept_tolerance(int64_t row, int64_t output, int64_t dim, double expected) {
+    const KvOutputs& kv = problem_.kv;
+    const bool rotates = output < output_.width + kv.width() && dim < 2 * kv.rotary_pairs;
+    BoundedSum own = sum(row, output + dim);
+    if (rotates) {
+      const int64_t pair = kv.interleaved ? dim / 2 : dim % kv.rotary_pairs;
+      const int64_t partner = kv.interleaved ? dim ^ 1 : (dim + kv.rotary_pairs) % (2 * kv.rotary_pairs);
+      const BoundedSum other = sum(row, output + partner);
+      const double cosine = std::abs(table_.get(row, pair)), sine = std::abs(table_.get(row, kv.rotary_pairs + pair));
+      const double size = cosine * std::abs(own.value) + sine * std::abs(other.value);
+      own = {size, cosine * own.error + sine * other.error + 3 * half_ulp_f32 * size};
+    }
+    constexpr double least_f16 = 0x1p-24;
+    return own.error + half_ulp_f32 * std::abs(own.value) +
+           2 * unit_roundoff(kv.cache) * (std::abs(expected) + own.error) + (kv.cache == DType::f16 ? least_f16 : 0);
+  }
+
   void compute_expected() {
     expected_ = Rows::whole(problem_.output, args_.rows, output_.width);
     Linear::Args args = args_;
@@ -241,7 +305,23 @@ class KernelCase<Linear> {
     args.residual = reinterpret_cast<const float*>(residual_.data());
     args.residual_stride = residual_.stride;
     args.pad_output = true;
+    std::vector<std::byte> pool;
+    if (batch_) {
+      pool.assign(batch_->pool().data(), batch_->pool().data() + batch_->pool().size());
+      batch_->pool().poison();
+    }
     Linear::reference(problem_, args, layout_);
+    if (batch_) {
+      expected_pool_.assign(batch_->pool().data(), batch_->pool().data() + pool.size());
+      kept_tolerance_.resize(kept_index(args_.rows, output_.width));
+      for_kept([&](int64_t row, const std::byte* head, int64_t first, int64_t output) {
+        for (int64_t dim = 0; dim < problem_.kv.head_dim; ++dim) {
+          const float wanted = element_as_float(problem_.kv.cache, head, first + dim);
+          kept_tolerance_[kept_index(row, output + dim)] = kept_tolerance(row, output, dim, wanted);
+        }
+      });
+      std::memcpy(batch_->pool().data(), pool.data(), pool.size());
+    }
     tolerance_.resize(static_cast<size_t>(args_.rows * output_.width));
     for (int32_t r = 0; r < args_.rows; ++r) {
       for (int64_t j = 0; j < output_.width; ++j) {
@@ -269,7 +349,10 @@ class KernelCase<Linear> {
   const WeightLayout& layout_;
   std::mt19937_64 random_;
   RandomWeight weight_;
-  Rows input_, codes_, output_, residual_, expected_;
+  Rows input_, codes_, output_, residual_, expected_, table_;
+  std::optional<PagedBatch> batch_;
+  std::vector<std::byte> expected_pool_;
+  std::vector<double> kept_tolerance_;
   std::vector<float> input_scales_, bias_, packed_bias_;
   std::vector<double> tolerance_;
   bool in_place_ = false;

@@ -86,6 +86,17 @@ inline void random_spans(int32_t rows, std::mt19937_64& random, std::vector<int3
   }
 }
 
+/// Many sequences of a token each about the ends of pages of 64 tokens, then one that goes over such ends.
+inline void spans_at_page_ends(int32_t rows, std::vector<int32_t>& first_positions, std::vector<int32_t>& shares) {
+  constexpr int32_t positions[] = {63, 64, 0, 127, 62, 128, 65};
+  for (int32_t i = 0; i < rows / 2; ++i) {
+    first_positions.push_back(positions[i % 7]);
+    shares.push_back(1);
+  }
+  first_positions.push_back(61);
+  shares.push_back(rows - rows / 2);
+}
+
 template <>
 class KernelCase<KvWrite> {
  public:

@@ -28,7 +28,7 @@ DType output_dtype(const typename Family::Problem& problem) {
   }
 }
 
-/// The bytes of the output's first `kept` rows after run(arguments) of the first `rows` rows.
+/// The bytes of the output's (and pages') first `kept` rows after run(arguments) of the first `rows` rows.
 template <typename Family, typename Run>
 std::vector<std::byte> first_rows(const typename Family::Problem& problem, KernelCase<Family>& step, int32_t rows,
                                   int32_t kept, Run run) {
@@ -48,6 +48,10 @@ std::vector<std::byte> first_rows(const typename Family::Problem& problem, Kerne
     // What lies behind the last row's first element may belong to others.
     const int64_t elements = (kept - 1) * args.output_stride + 1;
     add(args.output, elements * static_cast<int64_t>(size_of(output_dtype<Family>(problem))));
+  }
+  if constexpr (requires { step.kept_in_pages(kept); }) {
+    const std::vector<std::byte> pages = step.kept_in_pages(kept);
+    bytes.insert(bytes.end(), pages.begin(), pages.end());
   }
   return bytes;
 }

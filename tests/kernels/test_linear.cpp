@@ -54,6 +54,64 @@ TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {
   }
 }
 
+/// The same weight rows packed as a product of f32 outputs, whose columns KvWrite takes, give the same pages.
+TEST(Linear, WritesKeysAndValuesIntoPagesAsKvWriteDoes) {
+  for (const bool interleaved : {false, true}) {
+    Linear::Problem problem{32 + 4 * 48, 40, WeightFormat::f32, DType::f32, DType::f32, true};
+    problem.kv = {2, 48, 64, PageLayout::rows, DType::bf16, 16, interleaved};
+    Linear::Problem plain = problem;
+    plain.kv = {};
+    constexpr int32_t rows = 33;
+    std::mt19937_64 random(5);
+    std::vector<float> weight(static_cast<size_t>(problem.n) * static_cast<size_t>(problem.k)), bias(224);
+    std::uniform_real_distribution<float> real(-1, 1);
+    for (float& x : weight) x = real(random);
+    for (float& x : bias) x = real(random);
+    Rows input = Rows::whole(DType::f32, rows, problem.k), table = Rows::whole(DType::f32, rows, 32);
+    input.fill_random(random);
+    table.fill_random(random);
+    PagedBatch batch(problem.kv.geometry(), {0, 62, 7}, {1, 30, 2}, random);
+
+    const auto run = [&](const Linear::Problem& of, Rows& output, const KvOutputs::Args& kv) {
+      std::vector<std::byte> codes(static_cast<size_t>(packed_shape(k_major8, of.weight()).bytes()));
+      pack_codes(k_major8, of.weight(), reinterpret_cast<const std::byte*>(weight.data()), codes.data());
+      const std::vector<float> packed_bias = pack_bias(k_major8, of.weight(), bias);
+      Linear::reference(of,
+                        {rows,
+                         input.data(),
+                         input.stride,
+                         nullptr,
+                         {.codes = codes.data()},
+                         packed_bias.data(),
+                         nullptr,
+                         0,
+                         output.data(),
+                         output.stride,
+                         true,
+                         kv},
+                        k_major8);
+    };
+    const auto* cosines = reinterpret_cast<const float*>(table.data());
+    Rows all = Rows::whole(DType::f32, rows, plain.output_width());
+    run(plain, all, {});
+    KvWrite::Problem write{2, 48, 64, DType::f32, DType::bf16, 16, interleaved, PageLayout::rows};
+    const std::byte* const keys = all.data() + 32 * 4;
+    batch.pool().poison();
+    KvWrite::reference(write, {3, batch.spans().data(), batch.cache(), keys, all.stride, keys + 96 * 4, all.stride,
+                               cosines, table.stride});
+    const std::vector<std::byte> expected(batch.pool().data(), batch.pool().data() + batch.pool().size());
+
+    Rows queries = Rows::whole(DType::f32, rows, problem.output_width());
+    ASSERT_EQ(queries.width, 32);
+    batch.pool().poison();
+    run(problem, queries, {3, batch.spans().data(), batch.cache(), cosines, table.stride});
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), batch.pool().data()));
+    for (int32_t row = 0; row < rows; ++row) {
+      for (int64_t column = 0; column < 32; ++column) EXPECT_EQ(queries.get(row, column), all.get(row, column));
+    }
+  }
+}
+
 TEST(Linear, Int8SumsAreExactInEveryKernel) {
   // Without activation the sums are scaled by the same steps everywhere: results agree to the bit, at the extremes of
   // the codes too.

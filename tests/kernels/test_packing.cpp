@@ -50,11 +50,34 @@ TEST(Packing, OrderOfRotatedHeadsAlternatesTheirHalves) {
   EXPECT_EQ(order.source_row(3 * 32 + 5), 3 * 32 + 5);
 }
 
+TEST(Packing, OrderOfKeysAmongOthersAlternatesWhatRotatesTogether) {
+  // 32 queries, two heads of keys of 40 whose first 32 dims rotate, and 20 values.
+  const OutputOrder halves(k_major8, 32 + 2 * 40 + 20, {2, 16, 32, 8});
+  EXPECT_EQ(halves.packed_rows(), 32 + 2 * 40 + 20);
+  EXPECT_EQ(halves.source_row(31), 31);
+  EXPECT_EQ(halves.source_row(32 + 40), 32 + 40);           // head 1, dim 0
+  EXPECT_EQ(halves.source_row(32 + 40 + 8), 32 + 40 + 16);  // and its partner
+  EXPECT_EQ(halves.source_row(32 + 40 + 33), 32 + 40 + 33);
+  EXPECT_EQ(halves.source_row(32 + 80 + 3), 32 + 80 + 3);
+  const OutputOrder neighbours(k_major8, 32 + 2 * 40 + 20, {2, 16, 32, 8, true});
+  EXPECT_EQ(neighbours.source_row(32 + 40 + 1), 32 + 40 + 2);      // dim 2
+  EXPECT_EQ(neighbours.source_row(32 + 40 + 8 + 1), 32 + 40 + 3);  // and its partner
+  EXPECT_EQ(neighbours.source_row(32 + 40 + 16), 32 + 40 + 16);
+}
+
 TEST(Packing, OrdersInvert) {
   for (const WeightLayout* layout : weight_layouts()) {
-    const std::pair<int64_t, RowPairs> weights[] = {{37, {}},          {48, {}},      {2 * 20, {1, 20}},
-                                                    {2 * 32, {1, 32}}, {2, {1, 1}},   {0, {}},
-                                                    {100, {3, 16}},    {96, {3, 16}}, {50, {2, 12}}};
+    const std::pair<int64_t, RowPairs> weights[] = {{37, {}},
+                                                    {48, {}},
+                                                    {2 * 20, {1, 20}},
+                                                    {2 * 32, {1, 32}},
+                                                    {2, {1, 1}},
+                                                    {0, {}},
+                                                    {100, {3, 16}},
+                                                    {96, {3, 16}},
+                                                    {50, {2, 12}},
+                                                    {140, {3, 16, 20, 8}},
+                                                    {140, {3, 12, 20, 8, true}}};
     for (const auto& [n, pairs] : weights) {
       const OutputOrder order(*layout, n, pairs);
       int64_t pads = 0;

@@ -25,6 +25,19 @@ TEST(Problem, ReadsAsWritten) {
   EXPECT_EQ(read.activation, Activation::silu_gate);
 }
 
+TEST(Problem, OfAProductSaysItsKeysAndValuesWhereThereAreAny) {
+  Linear::Problem problem{192, 64, WeightFormat::bf16, DType::bf16, DType::bf16};
+  const std::string plain = to_text(problem);
+  problem.kv = {2, 32, 64, PageLayout::rows, DType::bf16, 16, true};
+  const std::string text = to_text(problem);
+  EXPECT_EQ(text, plain +
+                      " kv_heads=2 head_dim=32 page_tokens=64 pages=kv-rows cache=bf16 rotary_pairs=16"
+                      " interleaved=1");
+  EXPECT_EQ(to_text(problem_from_text<Linear::Problem>(text)), text);
+  EXPECT_EQ(problem_from_text<Linear::Problem>(text).output_width(), 64);
+  EXPECT_FALSE(problem_from_text<Linear::Problem>(plain).kv.any());
+}
+
 /// Gives every field a value that is not its default.
 struct Scrambler {
   int next = 3;

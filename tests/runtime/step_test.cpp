@@ -76,6 +76,11 @@ const Case cases[] = {
     {"problem", "field 'n' is not where it should be",
      [](plan::PlanT& p) { step_named(p, "head").problem = "linear m=1"; }},
     {"framing", "step 'sample'", [](plan::PlanT& p) { p.sample->kernels[0].kernel = "sample/dice"; }},
+    {"keys_and_values", "has keys and values that no product writes",
+     [](plan::PlanT& p) {
+       step_named(p, "0.qkv").problem +=
+           " kv_heads=2 head_dim=20 page_tokens=64 pages=kv-rows cache=f32 rotary_pairs=8 interleaved=0";
+     }},
     {"missing_operand", "lacks its operand 'residual'",
      [](plan::PlanT& p) { step_named(p, "head").inputs.pop_back(); }},
     {"extra_operand", "more operands", [](plan::PlanT& p) { step_named(p, "head").inputs.push_back({}); }},

@@ -52,21 +52,19 @@ void rotary(Lowering& plan, const Node& node, const ops::Rotary& op) {
   rotate(plan, node, table, op.heads, op.head_dim, op.interleaved);
 }
 
-void kv_write(Lowering& plan, const Node& node, const ops::KvWrite& op) {
+void kv_write(Lowering& plan, const Node& node, const ops::KvWrite&) {
   if (plan.at(node.inputs[2]).space != plan::Space::positions)
     throw not_decoder(node.name + " does not write at the tokens' positions");
-  KvWrite::Problem problem{narrow(op.kv_heads), narrow(op.head_dim), plan.pages().tokens, plan.dtype_of(node.inputs[0]),
-                           op.cache};
-  problem.pages = plan.pages().layout;
-  const plan::OperandT table = plan.optional_operand(node, 3);
-  problem.rotary_pairs = narrow(table.width / 2);
-  problem.interleaved = op.interleaved;
-  plan::OperandT values = plan.at(node.inputs[1]);
+  const plan::OperandT cache = plan.kv_operand(node);
+  plan.bind(node.outputs[0], cache);
+  if (plan.writes_kv_in_product(node)) return;
+  const KvOutputs kv = plan.kv_outputs(node);
+  const KvWrite::Problem problem{kv.kv_heads, kv.head_dim,     kv.page_tokens, plan.dtype_of(node.inputs[0]),
+                                 kv.cache,    kv.rotary_pairs, kv.interleaved, kv.pages};
   if (plan.dtype_of(node.inputs[1]) != problem.input)
     throw not_decoder(node.name + " has keys and values of different types");
-  const plan::OperandT cache = plan.cache_operand(op.layer, op.window, problem.geometry());
-  plan.bind(node.outputs[0], cache);
-  plan.add_step(node.name, to_text(problem), plan::Axis::tokens, {plan.at(node.inputs[0]), values, cache, table}, {});
+  plan.add_step(node.name, to_text(problem), plan::Axis::tokens,
+                {plan.at(node.inputs[0]), plan.at(node.inputs[1]), cache, plan.optional_operand(node, 3)}, {});
 }
 
 void attention(Lowering& plan, const Node& node, const ops::Attention& op) {

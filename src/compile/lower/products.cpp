@@ -36,8 +36,7 @@ void embedding(Lowering& plan, const Node& node, const ops::Embedding& op) {
     const auto [value, format] = *tied;
     PackedEmbedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), format, op.scale};
     plan.add_step(node.name, to_text(problem), plan.axis_of(out),
-                  {plan.at(node.inputs[0]), plan.packed_weight({.values = value}, format, false)},
-                  {plan.new_buffer(out)});
+                  {plan.at(node.inputs[0]), plan.packed_weight({.values = value}, format)}, {plan.new_buffer(out)});
     return;
   }
   Embedding::Problem problem{narrow(table->shape()[0]), narrow(table->shape()[1]), table->dtype(), DType::f32,
@@ -53,8 +52,15 @@ void product(Lowering& plan, const Node& node, const Linear::Problem& problem, s
   inputs.push_back(added);
   // Tiles read the input's rows when others have written their results.
   const bool is_input = rows.space == added.space && rows.index == added.index;
-  const plan::OperandT output = plan.in_place_or_new(out, is_input ? none : residual);
-  plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {output});
+  std::vector<plan::OperandT> outputs;
+  if (const Node* write = plan.kv_write_in(out)) {
+    inputs.push_back(plan.kv_operand(*write));
+    inputs.push_back(plan.early_operand(*write, 3));
+    if (problem.output_width() > 0) outputs.push_back(plan.new_buffer(out, problem.output_width()));
+  } else {
+    outputs.push_back(plan.in_place_or_new(out, is_input ? none : residual));
+  }
+  plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), std::move(outputs));
 }
 
 /// What the products with and without codes have in common: all but the weight's format.
@@ -68,6 +74,7 @@ Linear::Problem product_problem(const Lowering& plan, const Node& node, Activati
   problem.output = plan.dtype_of(node.outputs[0]);
   problem.bias = bias != none;
   problem.residual = residual != none;
+  if (const Node* write = plan.kv_write_in(node.outputs[0])) problem.kv = plan.kv_outputs(*write);
   return problem;
 }
 
@@ -77,7 +84,7 @@ void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
   problem.format = format_for(problem.input, plan.dtype_of(weight));
   product(plan, node, problem,
           {plan.ensure_whole(node.inputs[0], node.name),
-           plan.packed_weight({.values = weight, .bias = bias}, problem.format, is_gated(problem.activation))},
+           plan.packed_weight({.values = weight, .bias = bias}, problem.format, problem.weight().pairs)},
           residual);
 }
 
@@ -88,7 +95,7 @@ void quantized_linear(Lowering& plan, const Node& node, const ops::QuantizedLine
   std::vector<plan::OperandT> inputs{plan.ensure_whole(node.inputs[0], node.name)};
   if (node.inputs[1] != none) inputs.push_back(plan.at(node.inputs[1]));
   inputs.push_back(plan.packed_weight({weight, node.inputs[3], optional_input(node, 6), bias}, problem.format,
-                                      is_gated(problem.activation)));
+                                      problem.weight().pairs));
   product(plan, node, problem, std::move(inputs), residual);
 }
 
@@ -120,7 +127,7 @@ void experts_product(Lowering& plan, const Node& node, int64_t top_k, Activation
   std::vector<plan::OperandT> inputs{plan.at(x)};
   if (scales != none) inputs.push_back(plan.at(scales));
   inputs.push_back(plan.at(experts));
-  inputs.push_back(plan.packed_weight(weight, problem.format, is_gated(problem.activation)));
+  inputs.push_back(plan.packed_weight(weight, problem.format, problem.weight().pairs));
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), {plan.new_buffer(out)});
 }
 

@@ -104,6 +104,8 @@ void soft_cap(Lowering& plan, const Node& node, const ops::SoftCap& op) {
 void xielu(Lowering& plan, const Node& node, const ops::Xielu&) { columnwise(plan, node, ElementwiseOp::xielu); }
 
 void slice_columns(Lowering& plan, const Node& node, const ops::SliceColumns& op) {
+  const Node* write = plan.kv_write_in(node.inputs[0]);
+  if (write != nullptr && (node.outputs[0] == write->inputs[0] || node.outputs[0] == write->inputs[1])) return;
   plan::OperandT view = plan.at(node.inputs[0]);
   INCIPIT_ASSERT(view.space == plan::Space::buffer);
   view.column += unsigned32(op.first);

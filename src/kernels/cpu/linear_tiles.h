@@ -49,7 +49,7 @@ bool accepts_linear(const Linear::Problem& problem) {
   const bool quantizes = problem.quantizes() && (problem.input == DType::f32 || problem.input == DType::bf16);
   return problem.format == format && (problem.input == format.activation || quantizes) &&
          (problem.output == DType::f32 || problem.output == DType::bf16) && problem.n > 0 && problem.k > 0 &&
-         (!is_gated(problem.activation) || problem.n % 2 == 0);
+         (!is_gated(problem.activation) || problem.n % 2 == 0) && !problem.kv.any();
 }
 
 /// What all of the processor's products read.

@@ -13,6 +13,7 @@
 #endif
 
 #include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/fragment_turns.cuh"
 #include "kernels/cuda/linear_params.h"
 #include "kernels/cuda/prelude.cuh"
 
@@ -90,6 +91,21 @@ inline void finish_one(const LinearFinish& finish, int32_t row, float row_scale,
   *output_at(finish, row, column) = from_float<OUTPUT>(value);
 }
 
+#ifdef CACHE
+inline void finish_page_pair(const LinearFinish&, int32_t row, float row_scale, int32_t packed, LinearSum, LinearSum);
+#endif
+
+/// Finishes what packed row `packed` and the one 8 behind it are: one output with a gate, else two.
+inline void finish_two(const LinearFinish& finish, int32_t row, float row_scale, int32_t packed, LinearSum first,
+                       LinearSum second) {
+#ifdef CACHE
+  finish_page_pair(finish, row, row_scale, packed, first, second);
+#else
+  finish_one(finish, row, row_scale, packed, first, second);
+  if constexpr (!linear_gated) finish_one(finish, row, row_scale, packed + 8, second, LinearSum{});
+#endif
+}
+
 /// Zeros behind the width of rows [first, end): by all threads of the block that has the last columns, or by some.
 inline void store_pads(const LinearFinish& finish, int32_t first, int32_t end, unsigned thread = threadIdx.x,
                        unsigned threads = blockDim.x) {
@@ -101,7 +117,6 @@ inline void store_pads(const LinearFinish& finish, int32_t first, int32_t end, u
 
 // ---- fragments, as mma and wgmma leave them: of each group of eight columns a lane has columns 2·(lane % 4) + {0, 1}
 // of rows lane / 4 and lane / 4 + 8, in this order
-inline int32_t lane_of_warp() { return static_cast<int32_t>(threadIdx.x % warp_size); }
 
 /// Where a warp's fragments begin, and how many rows of activations there are. Fragments are `step` rows apart: rows of
 /// activations, or packed rows when swapped.
@@ -110,21 +125,6 @@ struct FragmentPlace {
   int32_t rows;
   int32_t step = 16;
 };
-
-/// Four words that each lane of a quad has of four groups become the four of one group: of the lane's number.
-inline void transpose_quad(uint32_t (&words)[4]) {
-  const bool odd = lane_of_warp() & 1, high = lane_of_warp() & 2;
-  for (int i = 0; i < 4; i += 2) {
-    const uint32_t got = __shfl_xor_sync(all_lanes, odd ? words[i] : words[i + 1], 1);
-    words[i] = odd ? got : words[i];
-    words[i + 1] = odd ? words[i + 1] : got;
-  }
-  for (int i = 0; i < 2; ++i) {
-    const uint32_t got = __shfl_xor_sync(all_lanes, high ? words[i] : words[i + 2], 2);
-    words[i] = high ? got : words[i];
-    words[i + 2] = high ? words[i + 2] : got;
-  }
-}
 
 /// Rows of activations on the fragments' rows, packed rows on their columns: `groups` of eight (an even number, of
 /// which the first is even, with a gate). One element after the other: for a tile that hangs over an edge.
@@ -284,9 +284,21 @@ inline void finish_wide_fragment_rows(const LinearFinish& finish, const LinearSu
   }
 }
 
+}  // namespace incipit
+
+#ifdef CACHE
+#include "kernels/cuda/epilogue_pages.cuh"
+#endif
+
+namespace incipit {
+
 template <int fragments, int groups>
 inline void finish_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                              const FragmentPlace& place, const RowScales& scales) {
+#ifdef CACHE
+  const WarpPages<fragments * 16> pages(finish, place, place.step, place.packed + groups * 8);
+  return finish_page_fragments<fragments, groups>(finish, sums, place, scales, pages);
+#endif
   constexpr int outputs = linear_gated ? groups / 2 : groups;
   const bool whole = finish.vectors && column_of_packed(place.packed) + outputs * 8 <= finish.width;
   if constexpr (linear_narrow) {
@@ -304,6 +316,9 @@ struct SwappedOperands {
   static constexpr int halves = linear_gated ? 1 : 2;  // of a fragment's rows, which are outputs of their own
   PackedFactors factors[2];
   float residual[groups][2][halves];
+#ifdef CACHE
+  SwappedPages<groups> pages;
+#endif
 };
 
 template <int groups>
@@ -313,6 +328,9 @@ inline void load_factors(SwappedOperands<groups>& operands, const LinearFinish& 
 
 template <int groups>
 inline void load_residual(SwappedOperands<groups>& operands, const LinearFinish& finish, const FragmentPlace& place) {
+#ifdef CACHE
+  load_pages(operands.pages, finish, place);
+#endif
   if constexpr (!RESIDUAL) return;
   const int32_t column = column_of_packed(place.packed + lane_of_warp() / 4);
 #pragma unroll
@@ -333,6 +351,9 @@ template <int groups>
 inline void finish_swapped_fragment(const LinearFinish& finish, const LinearSum (&sums)[groups * 4],
                                     const SwappedOperands<groups>& operands, const FragmentPlace& place,
                                     const RowScales& scales) {
+#ifdef CACHE
+  return finish_swapped_pages<groups>(finish, sums, operands.factors, operands.pages, place, scales);
+#endif
   const int32_t column = column_of_packed(place.packed + lane_of_warp() / 4);
 #pragma unroll
   for (int g = 0; g < groups; ++g) {
@@ -352,13 +373,6 @@ inline void finish_swapped_fragment(const LinearFinish& finish, const LinearSum 
       }
     }
   }
-}
-
-/// Each lane of a warp has two neighbours of a row of eight by eight elements: two of a column afterwards.
-inline uint32_t transpose_eight(uint32_t two) {
-  uint32_t columns;
-  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(columns) : "r"(two));
-  return columns;
 }
 
 /// The same of whole bf16 columns: they are turned, so that each lane stores 16 bytes of a row.
@@ -455,6 +469,10 @@ inline void finish_swapped_elements(const LinearFinish& finish, const LinearSum 
 template <int fragments, int groups>
 inline void finish_swapped_fragments(const LinearFinish& finish, const LinearSum (&sums)[fragments][groups * 4],
                                      const FragmentPlace& place, const RowScales& scales) {
+#ifdef CACHE
+  const WarpPages<groups * 8> pages(finish, place, 16, place.packed + (fragments - 1) * place.step + 16);
+  return finish_swapped_page_fragments<fragments, groups>(finish, sums, place, scales, pages);
+#endif
   constexpr int most = groups > 24               ? 2
                        : fragments * groups > 34 ? 1
                        : fragments * groups > 24 ? 4

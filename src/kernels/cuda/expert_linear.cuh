@@ -130,8 +130,7 @@ struct SlotFinish {
   }
   /// Of packed rows that are eight apart: one output with a gate, else two.
   void pair(int32_t packed, LinearSum first, LinearSum second) const {
-    finish_one(finish, 0, scale, packed, first, second);
-    if constexpr (!linear_gated) finish_one(finish, 0, scale, packed + 8, second, LinearSum{});
+    finish_two(finish, 0, scale, packed, first, second);
   }
 };
 

@@ -104,10 +104,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_gemv_fma(const _
         if (lane == r) own[h] = sum;
       }
     }
-    if (lane < ROWS && first_row + lane < rows) {
-      finish_one(finish, first_row + lane, 1, packed, own[0], own[1]);
-      if constexpr (!linear_gated) finish_one(finish, first_row + lane, 1, packed + 8, own[1], 0);
-    }
+    if (lane < ROWS && first_row + lane < rows) finish_two(finish, first_row + lane, 1, packed, own[0], own[1]);
   }
   if (blockIdx.x == gridDim.x - 1) store_pads(finish, 0, rows);
 }

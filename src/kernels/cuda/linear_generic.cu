@@ -195,10 +195,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __
     for (int p = 0; p < half_packed; ++p) {
       const int32_t place = packed_thread * half_packed + p;
       const int32_t packed = first_packed + place / 8 * 16 + place % 8;
-      finish_one(params.finish, row, row_scale, packed, sums[r][p], sums[r][half_packed + p]);
-      if constexpr (!linear_gated) {
-        finish_one(params.finish, row, row_scale, packed + 8, sums[r][half_packed + p], LinearSum{});
-      }
+      finish_two(params.finish, row, row_scale, packed, sums[r][p], sums[r][half_packed + p]);
     }
   }
   if (first_packed + TILE_PACKED >= params.finish.packed_rows) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/error.h"
 #include "kernels/cuda/describe.h"
 #include "kernels/cuda/linear_params.h"
 #include "kernels/cuda/row_launch.h"
@@ -18,13 +19,42 @@ inline bool is_cuda_linear(const Linear::Problem& problem) {
                      format == WeightFormat::i8;
   const bool quantizes = problem.quantizes() && is_float_row(problem.input);
   return known && (problem.input == format.activation || quantizes) && is_float_row(problem.output) && problem.n > 0 &&
-         problem.k > 0 && (!is_gated(problem.activation) || problem.n % 2 == 0);
+         problem.k > 0 && (!is_gated(problem.activation) || problem.n % 2 == 0) && problem.fits_kv();
 }
 
 inline std::string linear_defines(const Linear::Problem& problem) {
+  const KvOutputs& kv = problem.kv;
+  const std::string pages =
+      kv.any() ? define("CACHE", name_of(kv.cache)) + define("INTERLEAVED", kv.interleaved ? 1 : 0) : std::string();
   return define("INPUT", name_of(problem.input)) + define("WEIGHT", name_of(problem.format.codes)) +
          define("OUTPUT", name_of(problem.output)) + define("BIAS", problem.bias ? 1 : 0) +
-         define("RESIDUAL", problem.residual ? 1 : 0) + define("ACTIVATION", name_of(problem.activation));
+         define("RESIDUAL", problem.residual ? 1 : 0) + define("ACTIVATION", name_of(problem.activation)) + pages;
+}
+
+/// Rows of a plan's buffers and pages are aligned for its kernels' vectors.
+inline LinearPages linear_pages(const Linear::Problem& problem, const Linear::Args& args, const LaunchCounts& counts) {
+  const KvOutputs& kv = problem.kv;
+  if (!kv.any()) return {};
+  const KvGeometry geometry = kv.geometry();
+  const auto width = static_cast<int32_t>(kv.width());
+  INCIPIT_ASSERT(aligned_rows(args.output, args.output_stride, size_of(problem.output)) &&
+                 aligned_rows(args.kv.cache.pool, args.kv.cache.page_bytes, 1) &&
+                 args.kv.cache.layer_offset % 16 == 0 &&
+                 (kv.rotary_pairs == 0 || aligned_rows(args.kv.table, args.kv.table_stride, sizeof(float))));
+  return {counts.counts,
+          args.kv.sequences,
+          args.kv.spans,
+          args.kv.cache,
+          args.kv.table,
+          args.kv.table_stride,
+          static_cast<int32_t>(geometry.head_bytes()),
+          static_cast<int32_t>(geometry.half_bytes()),
+          kv.head_dim,
+          kv.page_tokens,
+          kv.rotary_pairs,
+          problem.n - 2 * width,
+          problem.n - width,
+          ((1U << 31) + static_cast<uint32_t>(kv.head_dim / 16) - 1) / static_cast<uint32_t>(kv.head_dim / 16)};
 }
 
 inline LinearParams linear_params(const Linear::Problem& problem, const Linear::Args& args,
@@ -33,16 +63,16 @@ inline LinearParams linear_params(const Linear::Problem& problem, const Linear::
   const int32_t width = problem.output_width();
   const bool vectors = aligned_rows(args.output, args.output_stride, size_of(problem.output)) &&
                        (!problem.residual || aligned_rows(args.residual, args.residual_stride, sizeof(float)));
-  return {
-      counts,
-      args.input,
-      args.input_stride,
-      args.input_scales,
-      args.weight.codes,
-      shape.padded_k,
-      problem.k,
-      {args.weight.f32_scales(), args.bias, args.residual, args.residual_stride, args.output, args.output_stride,
-       static_cast<int32_t>(shape.panels), width, padded_width(width, args.output_stride, args.pad_output), vectors}};
+  return {counts,
+          args.input,
+          args.input_stride,
+          args.input_scales,
+          args.weight.codes,
+          shape.padded_k,
+          problem.k,
+          {args.weight.f32_scales(), args.bias, args.residual, args.residual_stride, args.output, args.output_stride,
+           static_cast<int32_t>(shape.panels), width, padded_width(width, args.output_stride, args.pad_output), vectors,
+           linear_pages(problem, args, counts)}};
 }
 
 /// Of a kernel that reads rows of k as they are packed.

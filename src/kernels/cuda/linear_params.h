@@ -7,6 +7,25 @@
 
 namespace incipit {
 
+/// Where a product's last outputs go with CACHE (epilogue_pages.cuh).
+struct LinearPages {
+  const StepCounts* counts;
+  int32_t sequences;  // without counts
+  const SequenceSpan* spans;
+  PagedCache cache;
+  const float* table;  // of cosines and sines; its rows begin at multiples of 8 bytes
+  int64_t table_stride;
+  int32_t head_bytes, half_bytes;  // KvGeometry's
+  int32_t head_dim, page_tokens, rotary_pairs;
+  int32_t first_key, first_value;  // packed rows
+  uint32_t reciprocal;             // of a head's blocks of 16 rows, times 2^31, rounded up
+
+  /// The head of a packed row among those of keys, or values. Exact: there are fewer blocks than 2^27.
+  int32_t head_of(int32_t row) const {
+    return static_cast<int32_t>(uint64_t{static_cast<uint32_t>(row / 16)} * reciprocal >> 31);
+  }
+};
+
 /// From sums to outputs (epilogue.cuh).
 struct LinearFinish {
   const float* weight_scales;  // of packed rows, where the format has them
@@ -18,6 +37,7 @@ struct LinearFinish {
   int32_t packed_rows;          // of the weight
   int32_t width, padded_width;  // columns that are written: zeros from `width` on
   bool vectors;                 // rows of output and residual begin at multiples of 16 bytes
+  LinearPages pages = {};       // with CACHE
 };
 
 struct LinearParams {

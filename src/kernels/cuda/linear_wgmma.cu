@@ -123,7 +123,13 @@ void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& wo
 }
 
 /// Registers of a thread that loads, and of one that multiplies: 65,536 for all.
-constexpr int producer_registers = CONSUMERS == 3 ? 32 : 40, consumer_registers = CONSUMERS == 3 ? 160 : 232;
+#ifdef CACHE
+constexpr bool crowded = linear_codes;  // its epilogue
+#else
+constexpr bool crowded = false;
+#endif
+constexpr int producer_registers = crowded ? 24 : CONSUMERS == 3 ? 32 : 40;
+constexpr int consumer_registers = CONSUMERS == 3 ? 160 : crowded ? 240 : 232;
 
 /// A warp has read a stage.
 void give_back(const Ring& ring, int stage) {
@@ -172,11 +178,30 @@ FragmentPlace place_of(const Work& work, int tile, int first_row, int first_colu
           work.first_packed(tile) + (SWAPPED ? warp_row : first_column), work.rows, 64};
 }
 
+/// What the rows of a tile need to be finished, found before its sums are there.
+struct TileRows {
+#ifdef CACHE
+  // Swapped, of the columns that the block finishes.
+  WarpPages<SWAPPED ? TILE_N / SPLIT : 16 * FRAGMENTS> pages;
+#endif
+  TileRows(const LinearWgmmaParams& params, const Work& work, int tile, int first_row) {
+#ifdef CACHE
+    const int first_column = SWAPPED && SPLIT > 1 ? static_cast<int>(block_in_cluster()) * (TILE_N / SPLIT) : 0;
+    pages = {params.finish, place_of(work, tile, first_row, first_column), SWAPPED ? 16 : 64,
+             work.first_packed(tile) + weight_rows};
+#endif
+  }
+};
+
 template <int groups>
-void finish(const LinearWgmmaParams& params, const Work& work, int tile, int first_row, int first_column,
+void finish(const LinearWgmmaParams& params, const FragmentPlace& place, const TileRows& rows,
             const LinearSum (&sums)[FRAGMENTS][groups * 4]) {
-  const FragmentPlace place = place_of(work, tile, first_row, first_column);
   const RowScales scales{params.input_scales, 0};
+#if defined(CACHE) && SWAPPED
+  finish_swapped_page_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales, rows.pages);
+#elif defined(CACHE)
+  finish_page_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales, rows.pages);
+#else
   if constexpr (SWAPPED) {
     finish_swapped_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   } else if constexpr (stages_residual) {  // finish_staged() does all others
@@ -184,6 +209,7 @@ void finish(const LinearWgmmaParams& params, const Work& work, int tile, int fir
   } else {
     finish_fragments<FRAGMENTS, groups>(params.finish, sums, place, scales);
   }
+#endif
 }
 
 /// A lane's share of a residual in the ring.
@@ -215,7 +241,8 @@ void finish_staged(const LinearWgmmaParams& params, const Ring& ring, RingPlace<
 
 /// The blocks of a cluster have sums of a tile over a part of k each. They meet in the order of k: each block finishes
 /// a share of the columns.
-void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer, const Sums& sums) {
+void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work& work, int consumer,
+                  const TileRows& rows, const Sums& sums) {
   constexpr int values = FRAGMENTS * TILE_N / 2, share = TILE_N / 2 / SPLIT;
   const uint32_t mine = ring.base + (consumer * values * 128 + static_cast<int>(threadIdx.x) % 128) * 4;
   sync_threads(1, 128 * CONSUMERS);  // all have read the ring
@@ -246,7 +273,7 @@ void finish_split(const LinearWgmmaParams& params, const Ring& ring, const Work&
     }
   }
   sync_cluster();  // the others have read mine
-  finish<share / 4>(params, work, work.first_tile, consumer * group_rows, part * share * 2, met);
+  finish<share / 4>(params, place_of(work, work.first_tile, consumer * group_rows, part * share * 2), rows, met);
 }
 
 /// A warpgroup that multiplies.
@@ -256,6 +283,7 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
   if (TURNS) place.advance(consumer * work.k_count);
   for (int tile = work.first_tile + (TURNS ? consumer * work.step : 0); tile < work.tiles;
        tile += (TURNS ? 2 : 1) * work.step) {
+    const TileRows rows(params, work, tile, first_row);
     // A phase can be told from the next one's only: each waits for the other's stages to have come.
     if (TURNS && tile != work.first_tile) sync_threads(2 + consumer, 256);
     if (!TURNS && !SWAPPED && SPLIT == 1 && work.first_row(tile) + first_row >= work.rows) {
@@ -276,9 +304,9 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
       }
     }
     if constexpr (SPLIT > 1) {
-      finish_split(params, ring, work, consumer, sums);
+      finish_split(params, ring, work, consumer, rows, sums);
     } else {
-      finish<TILE_N / 8>(params, work, tile, first_row, 0, sums);
+      finish<TILE_N / 8>(params, place_of(work, tile, first_row, 0), rows, sums);
     }
   }
 }

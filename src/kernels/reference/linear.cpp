@@ -22,6 +22,30 @@ void quantized_reference(Linear::Problem problem, Linear::Args args, const Weigh
   Linear::reference(problem, args, layout);
 }
 
+/// The outputs that are keys and values, as they are before they are rounded.
+class KvRows {
+ public:
+  KvRows(const Linear::Problem& problem, int32_t rows)
+      : first_(problem.output_width()), width_(2 * problem.kv.width()), values_(static_cast<size_t>(rows * width_)) {}
+
+  float* at(int64_t row, int64_t column) {
+    return column < first_ ? nullptr : values_.data() + row * width_ + column - first_;
+  }
+  void write(const KvOutputs& kv, const KvOutputs::Args& args) const {
+    if (!kv.any()) return;
+    KvWrite::Problem problem{kv.kv_heads, kv.head_dim,     kv.page_tokens, DType::f32,
+                             kv.cache,    kv.rotary_pairs, kv.interleaved, kv.pages};
+    const auto* keys = reinterpret_cast<const std::byte*>(values_.data());
+    const auto* values = reinterpret_cast<const std::byte*>(values_.data() + kv.width());
+    KvWrite::reference(
+        problem, {args.sequences, args.spans, args.cache, keys, width_, values, width_, args.table, args.table_stride});
+  }
+
+ private:
+  int64_t first_, width_;
+  std::vector<float> values_;
+};
+
 }  // namespace
 
 void Linear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
@@ -45,7 +69,8 @@ void Linear::reference(const Problem& problem, const Args& args, const WeightLay
     }
   };
   std::vector<double> sums(static_cast<size_t>(args.rows)), up(sums);
-  for (int64_t column = 0; column < width; ++column) {
+  KvRows kv(problem, args.rows);
+  for (int64_t column = 0; column < width + 2 * problem.kv.width(); ++column) {
     sum_outputs(column, sums);
     if (has_gate) sum_outputs(width + column, up);
     for (int64_t row = 0; row < args.rows; ++row) {
@@ -53,9 +78,14 @@ void Linear::reference(const Problem& problem, const Args& args, const WeightLay
       double value = has_gate ? gated(problem.activation, first, up[static_cast<size_t>(row)])
                               : activate(problem.activation, first);
       if (problem.residual) value += args.residual[row * args.residual_stride + column];
-      store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
+      if (float* const kept = kv.at(row, column)) {
+        *kept = static_cast<float>(value);
+      } else {
+        store_element(problem.output, args.output, row * args.output_stride + column, static_cast<float>(value));
+      }
     }
   }
+  kv.write(problem.kv, args.kv);
   for (int64_t row = 0; args.pad_output && row < args.rows; ++row) {
     pad_row(args.output, row, width, args.output_stride, size_of(problem.output));
   }

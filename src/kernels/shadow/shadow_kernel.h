@@ -36,6 +36,10 @@ bool shadow_computes(const typename Family::Problem& wanted) {
     if (!has_accelerator_pages(problem)) return false;
     problem.pages = PageLayout::vnni;
   }
+  if constexpr (requires { problem.kv; }) {
+    if (problem.kv.any() && !(problem.fits_kv() && has_accelerator_pages(problem.kv))) return false;
+    problem.kv = {};
+  }
   // What a sound problem is, the processor's kernels know.
   return std::ranges::any_of(Family::kernels(), [&](const Kernel<Family>& kernel) {
     return kernel.needs.backend == Backend::cpu && kernel.accepts(problem);

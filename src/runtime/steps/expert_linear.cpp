@@ -14,8 +14,7 @@ class ExpertLinearBinding {
     }
     expert_ = operands.input("experts", DType::i32, problem.top_k);
     operands.require(problem.experts > 0, "has no experts");
-    weight_ =
-        operands.packed_input("weight", problem.weight(), is_gated(problem.activation), problem.bias, problem.experts);
+    weight_ = operands.packed_input("weight", problem.weight(), problem.bias, problem.experts);
     output_ = operands.output("output", problem.output, problem.slots_width());
   }
 

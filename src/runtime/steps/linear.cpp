@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "kernels/families.h"
 #include "runtime/steps/family_step.h"
 #include "runtime/steps/resolvers.h"
@@ -8,14 +10,21 @@ namespace {
 class LinearBinding {
  public:
   LinearBinding(const Linear::Problem& problem, StepOperands& operands) {
+    operands.require(problem.fits_kv(), "has keys and values that no product writes");
     input_ = operands.whole_input("input", problem.input, problem.k);
     if (problem.input == DType::i8) scales_ = operands.whole_input("input scales", DType::f32, 1);
-    const PackedView packed =
-        operands.packed_input("weight", problem.weight(), is_gated(problem.activation), problem.bias);
+    const PackedView packed = operands.packed_input("weight", problem.weight(), problem.bias);
     weight_ = packed.weight;
     bias_ = packed.bias;
     residual_ = operands.input_if(problem.residual, "residual", DType::f32, problem.output_width());
-    output_ = operands.output("output", problem.output, problem.output_width());
+    if (problem.kv.any()) {
+      operands.require_axis(plan::Axis::tokens);
+      cache_ = operands.cache_input("cache", problem.kv.geometry());
+      table_ = operands.rotary_table_input(problem.kv.rotary_pairs, problem.kv.head_dim);
+    }
+    output_ = operands.output_if(problem.output_width() > 0, "output", problem.output, problem.output_width());
+    const bool is_aligned = output_.first_byte % 16 == 0 && table_.first_byte % 16 == 0;
+    operands.require(is_aligned || !cache_, "writes keys and values beside columns that are not aligned");
   }
 
   void bind(const StepView& view, Linear::Args& args) const {
@@ -29,10 +38,16 @@ class LinearBinding {
     args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
+    if (!cache_) return;
+    args.kv.spans = view.spans;
+    args.kv.cache = cache_->cache(view);
+    args.kv.table = table_.data_as<float>(view);
+    args.kv.table_stride = table_.stride;
   }
 
  private:
-  BufferView input_, scales_, residual_, output_;
+  BufferView input_, scales_, residual_, output_, table_;
+  std::optional<CacheView> cache_;
   PackedWeight weight_;
   const float* bias_;
 };

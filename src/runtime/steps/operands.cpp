@@ -8,6 +8,23 @@
 
 namespace incipit {
 
+namespace {
+
+/// Which rows a weight's layout has paired.
+RowPairs pairs_of(const plan::Weight& weight) {
+  switch (weight.pairing()) {
+    case plan::Pairing::none: return {};
+    case plan::Pairing::gate_up: return gate_and_up(weight.rows(), true);
+    case plan::Pairing::rotary_halves:
+    case plan::Pairing::rotary_neighbours: break;
+  }
+  const int64_t half = weight.pair_half(), rows = weight.pair_rows();
+  return {weight.paired_rows() / rows, half, weight.first_paired(), rows - 2 * half,
+          weight.pairing() == plan::Pairing::rotary_neighbours};
+}
+
+}  // namespace
+
 void StepOperands::fail(std::string_view fault) const {
   throw Error(source_.engine,
               fmt::format("step '{}' ({}) {}", text(source_.step.name()), text(source_.step.problem()), fault),
@@ -106,12 +123,10 @@ const std::byte* StepOperands::dense_input_if(bool expected, std::string_view ro
   return plane(role, weight, plan::PlaneRole::values, dtype, values * static_cast<int64_t>(size_of(dtype)));
 }
 
-PackedView StepOperands::packed_input(std::string_view role, const WeightShape& shape, bool gated, bool bias,
-                                      int64_t experts) {
-  const plan::Pairing pairing = gated ? plan::Pairing::gate_up : plan::Pairing::none;
+PackedView StepOperands::packed_input(std::string_view role, const WeightShape& shape, bool bias, int64_t experts) {
   const plan::Weight& weight = weight_input(role);
   layout_ = find_weight_layout(text(weight.layout()));
-  if (layout_ == nullptr || text(weight.format()) != to_text(shape.format) || weight.pairing() != pairing ||
+  if (layout_ == nullptr || text(weight.format()) != to_text(shape.format) || pairs_of(weight) != shape.pairs ||
       weight.rows() != shape.n || weight.columns() != shape.k || weight.experts() != experts) {
     fail(fmt::format(
         "has an operand '{}' that is {}[{}, {}] {} {}{}", role,

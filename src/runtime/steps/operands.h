@@ -3,7 +3,8 @@
 //   family            inputs                                                  outputs
 //   embedding         ids, positions or row_positions; table (dense)          buffer
 //   packed_embedding  ids, table (packed)                                     buffer
-//   linear            buffer [, scales when i8], weight (packed) , residual?  buffer
+//   linear            buffer [, scales when i8], weight (packed) , residual?  buffer, unless all go to the cache
+//                       [, cache, table? when it writes keys and values]
 //   rms_norm          buffer, addend?, gain (dense)?                          norm [, scales when i8] [, sum]
 //   layer_norm        buffer, gain (dense)?, bias (dense)?                    norm [, scales when i8]
 //   quantize_rows     buffer                                                  codes, scales
@@ -94,7 +95,7 @@ class StepOperands {
     return reinterpret_cast<const float*>(dense_input_if(expected, role, DType::f32, values));
   }
   /// Without `bias` the view has none. Several experts lie one after the other in every plane.
-  PackedView packed_input(std::string_view role, const WeightShape& shape, bool gated, bool bias, int64_t experts = 1);
+  PackedView packed_input(std::string_view role, const WeightShape& shape, bool bias, int64_t experts = 1);
   /// Of the packed weight that was read; null: there was none.
   const WeightLayout* weight_layout() const { return layout_; }
   /// A layer of a group of this geometry.

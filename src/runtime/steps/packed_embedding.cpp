@@ -11,7 +11,7 @@ class PackedEmbeddingBinding {
     operands.require_axis(plan::Axis::tokens);
     operands.require_vocabulary(problem.vocabulary);
     operands.input_space("ids", plan::Space::ids);
-    table_ = operands.packed_input("table", problem.weight(), false, false).weight;
+    table_ = operands.packed_input("table", problem.weight(), false).weight;
     output_ = operands.output("rows", DType::f32, problem.width);
   }
 
