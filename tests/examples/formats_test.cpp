@@ -80,9 +80,10 @@ TEST_P(AddedFormats, IsBuiltAndComputesWhatItsGraphDoes) {
   driver.start(0);
   const std::vector<float> found = driver.logits({{0, tokens, {}}});
   // Caches are bf16, and a softmax's weights may be: a few roundings are the engine's own. Where rows are bf16 too,
-  // sums in another order round some of them to the next number, 2^-8 away, some dozens of times. What is wrong is off
-  // by a logit.
-  const double own_rounding = format.format.activation == DType::bf16 ? 3e-2 : 8e-3;
+  // sums in another order round some of them to the next number, 2^-8 away, some dozens of times; and where a product
+  // writes its keys and values itself, they are rounded once and not twice. What is wrong is off by a logit.
+  const bool rounds_otherwise = format.format.activation == DType::bf16 || engine->target().backend == Backend::shadow;
+  const double own_rounding = rounds_otherwise ? 4e-2 : 8e-3;
   EXPECT_LT(relative_distance(found, interpreted_logits(checkpoint, precision, tokens)), own_rounding);
   EXPECT_LT(relative_distance(found, wanted.as<float>().first(found.size())), format.tolerance);
 }
