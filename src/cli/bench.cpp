@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/readable.h"
 #include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/readable.h"
 #include "base/target.h"
 #include "base/utf8.h"
 #include "cli/arguments.h"

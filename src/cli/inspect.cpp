@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/readable.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"

@@ -10,13 +10,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/readable.h"
 #include "engine/engine.h"
 
 namespace incipit::cli {
@@ -59,13 +59,6 @@ std::vector<int32_t> parse_integers(std::string_view text, std::string_view opti
     if (part.size() == text.size()) return values;
     text.remove_prefix(part.size() + 1);
   }
-}
-
-std::string readable_bytes(double bytes) {
-  constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB"};
-  size_t unit = 0;
-  while (bytes >= 1000 && unit + 1 < std::size(units)) bytes /= 1000, ++unit;
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
 }
 
 std::string readable_seconds(double seconds) {

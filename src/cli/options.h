@@ -19,8 +19,6 @@ int64_t parse_size(std::string_view text, std::string_view option);
 /// "1,2,3". Throws Error naming `option` when a part is no integer of [least, 2^31).
 std::vector<int32_t> parse_integers(std::string_view text, std::string_view option, int32_t least);
 
-/// "31.4 MB": decimal units.
-std::string readable_bytes(double bytes);
 /// "412 ms", "3.2 s", "2 min 5 s".
 std::string readable_seconds(double seconds);
 

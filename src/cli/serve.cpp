@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/machine_memory.h"
 #include "base/progress.h"
+#include "base/readable.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"

@@ -3,21 +3,13 @@
 #include <iterator>
 #include <string>
 
+#include "base/readable.h"
 #include "engine/describe_plain_graph.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
 
 namespace incipit {
 namespace {
-
-/// "4.2 MiB".
-std::string readable_bytes(uint64_t bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(units)) value /= 1024, ++unit;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
-}
 
 class PlanText {
  public:
@@ -56,14 +48,15 @@ class PlanText {
     std::string ends;
     for (int32_t id : items(plan_.end_ids())) ends += (ends.empty() ? "" : ",") + std::to_string(id);
     line("tokens begin={} end={}", plan_.begin_id(), ends.empty() ? "none" : ends);
-    line("memory limit={}", plan_.memory_limit() == 0 ? "none" : readable_bytes(plan_.memory_limit()));
+    line("memory limit={}",
+         plan_.memory_limit() == 0 ? "none" : readable_bytes(static_cast<double>(plan_.memory_limit())));
   }
 
   void describe_buckets() {
     line("buckets {}", count(plan_.buckets()));
     for (const plan::Bucket* bucket : items(plan_.buckets())) {
       line("  tokens<={} rows<={} sequences<={} arena={}", bucket->tokens(), bucket->rows(), bucket->sequences(),
-           readable_bytes(bucket->arena_bytes()));
+           readable_bytes(static_cast<double>(bucket->arena_bytes())));
     }
   }
 
@@ -78,7 +71,7 @@ class PlanText {
       }
       line("  layers={} window={} kind={}{} layout={} page={} tokens, {}", count(group->layers()), group->window(),
            plan::EnumNameCacheKind(group->kind()), planes, text(group->layout()), group->page_tokens(),
-           readable_bytes(group->page_bytes()));
+           readable_bytes(static_cast<double>(group->page_bytes())));
     }
   }
 
@@ -87,7 +80,7 @@ class PlanText {
     for (const plan::Weight* weight : items(plan_.weights())) {
       for (const plan::Plane* plane : items(weight->planes())) total += plane->bytes();
     }
-    line("weights {}, {}", count(plan_.weights()), readable_bytes(total));
+    line("weights {}, {}", count(plan_.weights()), readable_bytes(static_cast<double>(total)));
     for (uint32_t i = 0; i < count(plan_.weights()); ++i) {
       const plan::Weight& weight = *plan_.weights()->Get(i);
       std::string planes;

@@ -5,13 +5,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/readable.h"
 
 namespace incipit {
-namespace {
-
-constexpr double megabyte = 1e6;
-
-}  // namespace
 
 std::vector<int64_t> share_memory(std::span<const MemoryNeed> needs, int64_t for_caches, int64_t machine) {
   int64_t fixed = 0, wanted = 0, least = 0, wanted_here = 0;
@@ -22,19 +18,19 @@ std::vector<int64_t> share_memory(std::span<const MemoryNeed> needs, int64_t for
     fixed += need.fixed;
     wanted_here += need.cache;
   }
-  const auto megabytes = [](int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / megabyte); };
+  const auto readable = [](int64_t bytes) { return readable_bytes(static_cast<double>(bytes)); };
   int64_t budget = std::min(wanted, for_caches);
   if (for_caches == 0) {
     budget = wanted_here + fixed <= machine ? wanted : std::max(least, wanted - (wanted_here + fixed - machine));
   } else if (for_caches < least) {
     throw Error("--memory",
                 fmt::format("{} do not hold one sequence of each engine at full context, which take {}",
-                            megabytes(for_caches), megabytes(least)),
+                            readable(for_caches), readable(least)),
                 "give more, or serve fewer engines");
   } else if (fixed + std::min(budget, wanted_here) > machine) {
     throw Error("--memory",
-                fmt::format("{} of caches beside {} of engines are more than the {} of this machine", megabytes(budget),
-                            megabytes(fixed), megabytes(machine)),
+                fmt::format("{} of caches beside {} of engines are more than the {} of this machine", readable(budget),
+                            readable(fixed), readable(machine)),
                 "give less, or serve fewer engines");
   }
   std::vector<int64_t> shares;

@@ -40,6 +40,7 @@ TEST(MemoryShares, WhatThereIsIsSharedByWhatEachCouldUse) {
 TEST(MemoryShares, RefusesWhatDoesNotFit) {
   const MemoryNeed needs[] = {{100 * mb, 80 * mb, 10 * mb}, {10 * mb, 8 * mb, 1 * mb}};
   EXPECT_THAT(fault_of(needs, 5 * mb, 1000 * mb), HasSubstr("5.0 MB do not hold one sequence of each engine"));
+  EXPECT_THAT(fault_of(needs, 1024, 1000 * mb), HasSubstr("1.0 kB do not hold"));
   EXPECT_THAT(fault_of(needs, 44 * mb, 120 * mb),
               HasSubstr("44.0 MB of caches beside 110.0 MB of engines are more than the 120.0 MB of this machine"));
   const MemoryNeed elsewhere[] = {{100 * mb, 80 * mb, 10 * mb, false}};
