@@ -60,8 +60,18 @@ struct FirstToken {
   int32_t cached_tokens = 0;  // of the prompt
 };
 
+/// Does nothing, but ends where the user wants an end.
+void rest(std::chrono::milliseconds pause) {
+  constexpr auto patience = std::chrono::milliseconds(50);
+  const auto end = Clock::now() + pause;
+  for (auto now = Clock::now(); now < end; now = Clock::now()) {
+    std::this_thread::sleep_for(std::min<Clock::duration>(patience, end - now));
+    check_interrupt();
+  }
+}
+
 FirstToken time_first_token(Gateway& gateway, Request request, std::chrono::milliseconds pause) {
-  std::this_thread::sleep_for(pause);
+  rest(pause);
   const auto start = Clock::now();
   TokenStream stream(gateway, std::move(request));
   const StreamUpdate all = read_to_end(gateway, stream);
