@@ -138,9 +138,14 @@ Baseline measure_baseline(const BuildOptions& options, const CompileReport& repo
 }
 
 /// What the first server would measure; engines that are large too.
-void measure_step_costs(const BuildOptions& options, std::unique_ptr<Gateway> gateway, Progress& progress) {
+void measure_step_costs(const BuildOptions& options, bool is_decoder, std::unique_ptr<Gateway> gateway,
+                        Progress& progress) {
   const Target target = named_target(options.to_compile.target);
-  if (!runs_here(target) || target.backend == Backend::shadow) return;
+  if (!is_decoder || !runs_here(target) || target.backend == Backend::shadow) {
+    log_warning("{}: its steps are not measured: {}", options.output.string(),
+                is_decoder ? "it is not for this machine" : "it is no decoder");
+    return;
+  }
   if (!gateway) gateway = open_gateway(options.output, options.to_compile.threads, GatewayUse::measure);
   StepCostsKeeper keeper(*gateway);
   progress.stage("measuring steps", 0);
@@ -206,9 +211,7 @@ int build(const BuildOptions& options) {
   } catch (const Error&) {
     not_kept = std::current_exception();
   }
-  if (options.step_costs && report.plain.empty()) {
-    measure_step_costs(options, std::move(baseline.gateway), progress);
-  }
+  if (options.step_costs) measure_step_costs(options, report.plain.empty(), std::move(baseline.gateway), progress);
   print_result(options, lines + "\n");
   if (not_kept) std::rethrow_exception(not_kept);
   return 0;

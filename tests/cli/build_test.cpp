@@ -53,6 +53,8 @@ TEST(Build, MeasuresWhatStepsTakeWhereItIsAsked) {
   ASSERT_EQ(run_program(arguments).status, 0);
   EXPECT_THAT(read_text_file(engine + ".costs"), HasSubstr(" tokens=1 sequences=1 context=0 us="));
   EXPECT_EQ(read_text_file(engine), bytes);
+  arguments.insert(arguments.end(), {"--target", "shadow"});
+  EXPECT_THAT(run_program(arguments).err, HasSubstr("its steps are not measured: it is not for this machine"));
 }
 
 TEST(Build, IsReproducible) {
