@@ -20,6 +20,7 @@ aside=
 aside() {
   rm -f build/log/aside.sum
   (
+    trap - INT
     terminal='' passed=0 failed=0 skipped=0 skips=() reasons=() failures=()
     "$@"
     {
@@ -52,8 +53,11 @@ run_tests() {
   start=$SECONDS
   rm -f "$junit"
   [[ $terminal ]] || say "test $preset …"
-  "$@" ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit "$junit" \
-    --test-output-size-passed 100000000 --test-output-size-failed 100000000 >"$log" 2>&1 </dev/null &
+  (
+    trap - INT
+    "$@" ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit "$junit" \
+      --test-output-size-passed 100000000 --test-output-size-failed 100000000
+  ) >"$log" 2>&1 </dev/null &
   child=$!
   while kill -0 $child 2>/dev/null; do
     [[ $terminal ]] && rewrite "test $preset … $((SECONDS - start)) s $(tail -n 1 "$log")"
