@@ -67,7 +67,7 @@ run_proxy() {
   curl -sk --http2 -o /dev/null -w 'HTTP/%{http_version}\n' "https://127.0.0.1:$own/health" || status=$?
   NODE_EXTRA_CA_CERTS=$folder/certificate.pem timeout 60 node tests/clients/openai_client.mjs "https://127.0.0.1:$own/v1" \
     build/clients/node_modules $client_key || status=$?
-  kill $proxy
+  kill $proxy || status=$?
   wait $proxy || true
   stop_server || status=$?
   return $status

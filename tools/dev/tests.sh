@@ -5,8 +5,16 @@ skips=() reasons=() failures=()
 
 # check LABEL LOG COMMAND…: a check of the source, counted as one test.
 check() {
-  local label=$1 log=$2
-  if (quietly "$@"); then
+  local label=$1 log=$2 status
+  # As a condition it would go on behind a command of its that fails.
+  set +e
+  (
+    set -e
+    quietly "$@"
+  )
+  status=$?
+  set -e
+  if ((status == 0)); then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
