@@ -84,7 +84,7 @@ check_tidy() {
   ((${#units[@]})) || return 0
   export -f tidy_unit
   printf '%s\n' "${units[@]}" | awk '{print NF, $0}' | sort -rn | cut -d' ' -f3- |
-    xargs -P "$(job_count)" -I{} bash -c "tidy_unit $how $end {}"
+    with_large_pages xargs -P "$(job_count)" -I{} bash -c "tidy_unit $how $end {}"
 }
 
 # clang-tidy cannot read GCC's precompiled headers: this preset has none, and only its generated headers are made.
