@@ -292,6 +292,35 @@ TEST(PrefixCaching, GoesOnBehindAnEarlierAnswer) {
   EXPECT_EQ(run_one(simulator, 2, chat, 20), 11) << "all but the last sample, which was never fed";
 }
 
+/// Pages ask for a title and for tags behind each turn of a chat: other instructions, then all of the chat. With pages
+/// for the three of them the chat is found whole however many turns it has.
+TEST(PrefixCaching, ATitleAndTagsLeaveTheChatInPlace) {
+  constexpr int32_t turns = 12, asked = 5, answered = 6, instruction = 9;
+  constexpr int32_t most = turns * (asked + answered) + instruction + answered;
+  SchedulerLimits limits = caching_limits();
+  limits.groups = {{4, 0, 3 * (most / 4 + 1)}};
+  Simulator simulator(limits);
+  std::vector<int32_t> chat;
+  SequenceId next = 1;
+  for (int32_t turn = 0; turn < turns; ++turn) {
+    const auto before = static_cast<int32_t>(chat.size());
+    for (int32_t i = 0; i < asked; ++i) chat.push_back(100 + turn * asked + i);
+    const int64_t cached = simulator.cached_tokens();
+    ASSERT_TRUE(simulator.add(next, chat, before + asked + answered));
+    while (!simulator.complete(next)) simulator.step();
+    simulator.step();
+    EXPECT_EQ(simulator.cached_tokens() - cached, std::max(0, before - 1))
+        << "all but the last sample, in turn " << turn;
+    chat = simulator.tokens(next);
+    simulator.remove(next++);
+    for (const int32_t kind : {2000, 3000}) {
+      std::vector<int32_t> aside(instruction, kind + turn);  // differs from turn to turn
+      aside.insert(aside.end(), chat.begin(), chat.end());
+      run_one(simulator, next++, aside, static_cast<int32_t>(aside.size()) + answered);
+    }
+  }
+}
+
 TEST(PrefixCaching, KeepsSaltsApart) {
   Simulator simulator(caching_limits());
   run_one(simulator, 1, count_up(16), 18, 1);
