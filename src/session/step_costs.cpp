@@ -8,17 +8,20 @@
 namespace incipit {
 namespace {
 
-constexpr int32_t middle_context = 1024;
 // Where nothing is measured: reading the weights takes as long as computing so many tokens.
 constexpr int64_t tokens_of_weights = 32;
-constexpr int64_t slowness = 8;                            // an error's eighth is corrected at once
-constexpr int64_t measured_bound = 4, guessed_bound = 16;  // of a factor, and of its inverse
+constexpr int64_t pace_slowness = 8, cell_slowness = 16;   // an error's eighth is corrected at once
+constexpr int64_t measured_bound = 4, guessed_bound = 16;  // of what predictions are multiplied by, and of its inverse
 
 }  // namespace
 
 StepCosts::StepCosts(std::vector<int32_t> tokens, int32_t most_sequences, int32_t most_context)
     : tokens_(std::move(tokens)), contexts_{0}, most_sequences_(most_sequences), most_context_(most_context) {
   INCIPIT_ASSERT(!tokens_.empty() && tokens_[0] >= 1 && most_sequences >= 1 && most_context >= 1);
+  // Sequences that decode together read a context each. So many tokens are the most that are as many sequences: between
+  // fewer and more, steps with a token of each would be taken for steps with fewer contexts.
+  const auto place = std::ranges::lower_bound(tokens_, most_sequences);
+  if (place != tokens_.end() && *place != most_sequences) tokens_.insert(place, most_sequences);
   if (most_context > middle_context) contexts_.push_back(middle_context);
   contexts_.push_back(most_context);
   nodes_.resize(tokens_.size() * 2 * contexts_.size());
@@ -69,6 +72,7 @@ bool StepCosts::set(const Cell& cell, int64_t us) {
 
 /// The values of all nodes, measured or not.
 void StepCosts::estimate() {
+  pace_ = one;
   for (Node& node : nodes_) {
     node.value = 0;
     node.factor = one;
@@ -119,7 +123,7 @@ void StepCosts::estimate_attention(size_t token, size_t sequence, size_t context
     }
   }
   if (value < 0 && sequence == 1) {
-    const int64_t alone = std::max<int64_t>(0, added(0, 0));
+    const int64_t alone = nodes_[index(0, 0, context)].value;
     value = std::max(nodes_[index(token, 0, context)].value, alone * sequences_of(token, 1));
   }
   if (value < 0 && context > 1) {
@@ -169,6 +173,12 @@ std::vector<StepCosts::Share> StepCosts::shares_of(const StepWork& work) const {
   return shares;
 }
 
+int64_t StepCosts::bound() const { return one * (any_measured_ ? measured_bound : guessed_bound); }
+
+int64_t StepCosts::corrected(const Node& node) const {
+  return node.value * std::clamp(node.factor * pace_ / one, one * one / bound(), bound()) / one;
+}
+
 int64_t StepCosts::predict(const StepWork& work) const {
   if (work.tokens() == 0 || !known()) return 0;
   int64_t us = 0;
@@ -201,15 +211,17 @@ void StepCosts::correct(const StepWork& work, int64_t us) {
   const int64_t predicted = predict(work);
   // One step that was held up must not make all that follow look slow.
   const int64_t seen = std::clamp(us, predicted / 2, predicted * 2);
-  const int64_t bound = any_measured_ ? measured_bound : guessed_bound;
+  const int64_t least = seen > predicted ? 1 : seen < predicted ? -1 : 0;
+  const auto moved = [&](int64_t factor, int64_t step) {
+    return std::clamp(factor + (step == 0 ? least : step), one * one / bound(), bound());
+  };
   for (const Share& share : shares_of(work)) {
     Node& node = nodes_[share.node];
     const int64_t part = std::max<int64_t>(1, corrected(node) * share.weight / one);
-    const int64_t step = node.factor * (seen - predicted) / predicted * part / predicted / slowness;
-    const int64_t least = seen > predicted ? 1 : seen < predicted ? -1 : 0;
-    node.factor =
-        std::clamp(node.factor + (step == 0 && part * 4 > predicted ? least : step), one / bound, one * bound);
+    const int64_t step = node.factor * (seen - predicted) / predicted * part / predicted / cell_slowness;
+    if (step != 0 || part * 4 > predicted) node.factor = moved(node.factor, step);
   }
+  pace_ = moved(pace_, pace_ * (seen - predicted) / predicted / pace_slowness);
 }
 
 }  // namespace incipit

@@ -35,6 +35,8 @@ struct StepWork {
 
 class StepCosts {
  public:
+  static constexpr int32_t middle_context = 1024;
+
   /// Of steps of no engine: every prediction is 0 until a step was seen.
   StepCosts() : StepCosts({1}, 1, 1) {}
   /// `tokens`: at which numbers of rows a step is measured, ascending; the last is the most.
@@ -57,8 +59,9 @@ class StepCosts {
   int64_t predict(const StepWork& work) const;
   /// A prompt of its own, in steps of the most tokens, behind `cached` tokens.
   int64_t predict_prompt(int32_t tokens, int32_t cached = 0) const;
-  /// A step took so long. Of what is not measured the first step says how long all take; then, and of what is, each
-  /// prediction's share in an error moves the cells that it came from, within bounds.
+  /// A step took so long. Of what is not measured the first step says how long all take. Then, and of what is, an error
+  /// is first the machine's, whose pace all predictions follow: others may use it. A smaller part is that of the cells
+  /// that the prediction came from. Both have bounds.
   void correct(const StepWork& work, int64_t us);
 
  private:
@@ -85,13 +88,15 @@ class StepCosts {
   void estimate();
   void estimate_rows();
   void estimate_attention(size_t token, size_t sequence, size_t context);
-  int64_t corrected(const Node& node) const { return node.value * node.factor / one; }
+  int64_t bound() const;
+  int64_t corrected(const Node& node) const;
 
   std::vector<int32_t> tokens_, contexts_;  // contexts_[0] is 0
   int32_t most_sequences_, most_context_;
   std::vector<Node> nodes_;
   bool any_measured_ = false;
-  int64_t unit_ = 0;  // ns a token, where nothing is measured
+  int64_t unit_ = 0;    // ns a token, where nothing is measured
+  int64_t pace_ = one;  // how many times as long all steps take at present
 };
 
 }  // namespace incipit

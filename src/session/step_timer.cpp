@@ -8,9 +8,10 @@
 namespace incipit {
 namespace {
 
-/// Pages that are read are as many as no cache of a processor holds, and no more: those that nobody has touched yet
-/// take no memory, and should not begin to for this.
-constexpr int64_t most_read_bytes = int64_t{64} << 20;
+/// Of a step on the host, unless it is of one sequence behind no more than the middle context. Pages that nobody has
+/// touched yet take no memory, and should not begin to for this. Fewer pages in their place, each read several times,
+/// would be in a cache: attention to longer contexts follows from that to a shorter one.
+constexpr int64_t most_read_bytes = int64_t{128} << 20;
 
 int32_t pages_for(int32_t tokens, int32_t page_tokens) { return (tokens + page_tokens - 1) / page_tokens; }
 
@@ -31,9 +32,13 @@ bool StepTimer::lay_out(const Scheduler& scheduler, size_t group, const std::vec
   size_t own = 0;
   for (const int32_t end : ends) own += static_cast<size_t>(pages_for(end, limits.page_tokens)) - shared;
   if (unused.size() < own + (shared > 0 ? 1 : 0)) return false;
-  std::span<const int32_t> read = unused.subspan(own);
-  read =
-      read.first(std::min(read.size(), static_cast<size_t>(std::max<int64_t>(1, most_read_bytes / limits.page_bytes))));
+  const std::span<const int32_t> read = unused.subspan(own);
+  if (executor_.device().target().backend != Backend::cuda) {
+    const size_t wanted = shared * ends.size();
+    const bool is_middle = ends.size() == 1 && context <= StepCosts::middle_context;
+    const int64_t bytes = static_cast<int64_t>(wanted) * limits.page_bytes;
+    if (read.size() < wanted || (bytes > most_read_bytes && !is_middle)) return false;
+  }
   size_t next_own = 0, next_read = 0;
   into.tables.assign(ends.size(), {});
   for (size_t s = 0; s < ends.size(); ++s) {
