@@ -202,7 +202,7 @@ int64_t Scheduler::step_limit(const StepWork& streams, int64_t prompts) const {
   const int64_t gap = policy_.max_gap_us;
   if (streams.decodes == 0) return gap * (prompts > 1 ? without_streams : alone);
   const int64_t own = costs_.predict(streams);
-  return std::max(gap, own + std::min(gap, own * 5 / 4));
+  return std::max(gap, own + std::min(gap, 2 * own));
 }
 
 /// Tokens that a prompt gets of the step; 0: it has to wait for the next.

@@ -3,12 +3,14 @@
 //
 // Continuous batching with chunked prefill: every running sequence that is decoding gets its one token in every step;
 // what is left of the step goes to prompts, in chunks. While streams run, a step takes no longer than max_gap, or than
-// these and the least chunk. Where the streams alone would take most of that, prompts have a quarter more than their
-// time (at most max_gap): then a prompt takes less than twice its time alone, and the step no longer than max_gap and
-// the streams. That is the longest a stream waits. Without streams a step takes twice as long, and eight times where
-// there is one prompt alone, so that newcomers need not wait long for their turn. A step with prompts takes one of them
-// further by the least chunk or more: that bounds a first token's wait. The last seventeenth of the token budget is for
-// prompts that end within the step: a step reads all weights, so that few tokens should not get one of their own.
+// these and the least chunk. Where the streams alone would take more than a third of that, prompts have twice their
+// time (at most max_gap): a prompt is predicted to take one and a half times its time alone, which leaves room for the
+// step that it waits for and for what is not foreseen until twice that time, and the step takes no longer than max_gap
+// and the streams. That is the longest a stream waits. Without streams a step takes twice as long, and eight times
+// where there is one prompt alone, so that newcomers need not wait long for their turn. A step with prompts takes one
+// of them further by the least chunk or more: that bounds a first token's wait. The last seventeenth of the token
+// budget is for prompts that end within the step: a step reads all weights, so that few tokens should not get one of
+// their own.
 //
 // Prompts are in order of rank: the latest moment at which one could start and meet its deadline (shortest slack
 // first). A rank never changes, and those of newcomers grow with the time, so that nobody waits for ever. Without a

@@ -31,7 +31,9 @@ inline SchedulerLimits roomy_limits() {
 class Machine {
  public:
   explicit Machine(const SchedulerPolicy& policy, const SchedulerLimits& limits = roomy_limits())
-      : scheduler(limits, policy, exact_costs(limits.max_tokens, limits.slots)) {}
+      : Machine(policy, limits, exact_costs(limits.max_tokens, limits.slots)) {}
+  Machine(const SchedulerPolicy& policy, const SchedulerLimits& limits, const StepCosts& costs)
+      : scheduler(limits, policy, costs), truth(costs) {}
 
   SequenceId add(int32_t prompt, int32_t new_tokens, SequenceTerms terms = {}) {
     terms.arrival_us = now;
@@ -51,7 +53,7 @@ class Machine {
       if (entry.samples) samples.push_back(entry.id);
     }
     if (tokens.empty()) return tokens;
-    last_us = scheduler.costs().predict(scheduler.work());
+    last_us = slowness * truth.predict(scheduler.work());
     now += last_us;
     scheduler.ran(last_us);
     for (const SequenceId id : samples) {
@@ -68,6 +70,8 @@ class Machine {
   }
 
   Scheduler scheduler;
+  StepCosts truth;       // what the scheduler was told at first
+  int64_t slowness = 1;  // how many times as long steps take
   int64_t now = 1'000'000, last_us = 0;
   std::map<SequenceId, int64_t> first_tokens;  // after the arrival
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <map>
+#include <random>
+#include <vector>
 
 #include "exact_machine.h"
 
@@ -39,6 +41,101 @@ TEST(SchedulerPolicy, StreamsThatFillTheGapLeaveAPromptAsMuchTimeAsTheyTake) {
     EXPECT_LE(machine.last_us, 10'000 + own);
   }
   EXPECT_LE(machine.first_tokens.at(prompt), 2 * (step_us + 300 * token_us));
+}
+
+/// A machine of random costs, with streams that were begun, and a prompt beside them.
+struct RandomLoad {
+  int64_t gap_us;
+  StepCosts costs;
+  int32_t streams, prompt;
+  std::vector<int32_t> contexts;
+
+  explicit RandomLoad(std::mt19937& random) : costs({1, 16, 64, 256, 512}, 16, 4096) {
+    const auto pick = [&](int32_t low, int32_t high) {
+      return low + static_cast<int32_t>(random() % static_cast<uint32_t>(high - low + 1));
+    };
+    gap_us = pick(10'000, 80'000);
+    const int64_t weights_us = pick(200, 20'000), row_us = pick(5, 400), context_ns = pick(0, 2'000);
+    for (const StepCosts::Cell& cell : costs.cells()) {
+      const int64_t before = cell.context + cell.tokens / cell.sequences / 2;
+      costs.set(cell, weights_us + row_us * cell.tokens + context_ns * cell.tokens * before / 1000);
+    }
+    streams = pick(1, 15);
+    prompt = pick(64, 3000);
+    for (int32_t i = 0; i < streams; ++i) contexts.push_back(pick(4, 1000));
+  }
+  SchedulerLimits limits() const {
+    SchedulerLimits limits = roomy_limits();
+    limits.slots = limits.max_rows = limits.max_sequences = 16;
+    limits.groups[0].pages = 1 << 16;
+    return limits;
+  }
+  void begin_streams(Machine& machine) const {
+    for (const int32_t context : contexts) machine.add(context, 3000);
+    while (machine.first_tokens.size() < contexts.size()) machine.step();
+  }
+};
+
+/// What the streams of a machine's last step take without its prompts.
+StepWork streams_of(const StepWork& step) {
+  StepWork streams;
+  streams.decodes = step.decodes;
+  streams.decode_context = step.decode_context;
+  return streams;
+}
+
+TEST(SchedulerPolicy, BoundsHoldBothWaysWhateverStepsCost) {
+  int32_t bound_both_ways = 0;
+  for (uint32_t seed = 1; seed <= 300; ++seed) {
+    std::mt19937 random(seed);
+    const RandomLoad load(random);
+    Machine machine({.max_gap_us = load.gap_us}, load.limits(), load.costs);
+    load.begin_streams(machine);
+    const SequenceId prompt = machine.add(load.prompt, 4);
+    int64_t most_own = 0, longest = 0;
+    while (!machine.first_tokens.contains(prompt)) {
+      ASSERT_EQ(machine.step().size(), load.contexts.size() + 1) << "every stream and the prompt have a share";
+      StepWork least = streams_of(machine.scheduler.work());
+      const int64_t own = load.costs.predict(least);
+      least.add_chunk(load.prompt, Scheduler::least_chunk);
+      EXPECT_LE(machine.last_us, std::max(load.gap_us + own, load.costs.predict(least))) << "seed " << seed;
+      most_own = std::max(most_own, own);
+      longest = std::max(longest, machine.last_us);
+    }
+    // Streams that take more than that of the gap leave no room for a prompt's bound.
+    if (5 * most_own > 4 * load.gap_us) continue;
+    ++bound_both_ways;
+    const int64_t alone = load.costs.predict_prompt(load.prompt);
+    EXPECT_LE(machine.first_tokens.at(prompt), 2 * alone + longest) << "seed " << seed;
+  }
+  EXPECT_GT(bound_both_ways, 100);
+}
+
+TEST(SchedulerPolicy, BoundsHoldOnAMachineThatHasBecomeSlower) {
+  for (uint32_t seed = 1; seed <= 100; ++seed) {
+    std::mt19937 random(seed);
+    const RandomLoad load(random);
+    Machine machine({.max_gap_us = load.gap_us}, load.limits(), load.costs);
+    load.begin_streams(machine);
+    machine.slowness = 2;
+    for (int i = 0; i < 30; ++i) machine.step();
+    const SequenceId prompt = machine.add(load.prompt, 4);
+    int64_t most_own = 0, longest = 0;
+    while (!machine.first_tokens.contains(prompt)) {
+      machine.step();
+      StepWork least = streams_of(machine.scheduler.work());
+      const int64_t own = machine.slowness * load.costs.predict(least);
+      least.add_chunk(load.prompt, Scheduler::least_chunk);
+      const int64_t bound = std::max(load.gap_us + own, machine.slowness * load.costs.predict(least));
+      // Of what slowed streams down their own cells took a third: a prompt's are 2^(1/3) times as slow as predicted.
+      EXPECT_LE(machine.last_us, bound * 4 / 3) << "seed " << seed;
+      most_own = std::max(most_own, own);
+      longest = std::max(longest, machine.last_us);
+    }
+    if (3 * most_own > 2 * load.gap_us) continue;
+    const int64_t alone = machine.slowness * load.costs.predict_prompt(load.prompt);
+    EXPECT_LE(machine.first_tokens.at(prompt), 2 * alone + longest) << "seed " << seed;
+  }
 }
 
 TEST(SchedulerPolicy, AGapThatNoStepKeepsGivesAPromptTheLeastChunk) {
