@@ -94,8 +94,20 @@ StepCostsKeeper::~StepCostsKeeper() {
   if (unsaved_) save();
 }
 
-void StepCostsKeeper::measure_step() {
-  if (complete()) return;
+std::chrono::microseconds StepCostsKeeper::predict_next() const {
+  const StepCosts::Cell& cell = missing_[next_];
+  StepWork work;
+  const int32_t sequences = cell.sequences;
+  for (int32_t s = 0; s < sequences; ++s) work.add_chunk(cell.context, cell.tokens / sequences);
+  return std::chrono::microseconds(costs_.predict(work));
+}
+
+void StepCostsKeeper::measure_step(std::chrono::microseconds longest) {
+  while (!complete() && predict_next() > longest) ++next_;
+  if (complete()) {
+    if (unsaved_) save();
+    return;
+  }
   try {
     time_next();
   } catch (const Error& error) {
@@ -130,11 +142,7 @@ void StepCostsKeeper::measure_for(std::chrono::microseconds longest) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + longest;
   while (!complete() && Clock::now() < end) {
-    const StepCosts::Cell& cell = missing_[next_];
-    StepWork work;
-    const int32_t sequences = cell.sequences;
-    for (int32_t s = 0; s < sequences; ++s) work.add_chunk(cell.context, cell.tokens / sequences);
-    if (Clock::now() + std::chrono::microseconds(costs_.predict(work)) >= end) return;
+    if (Clock::now() + predict_next() >= end) return;
     measure_step();
   }
 }
