@@ -87,6 +87,9 @@ class Device {
   // ---- memory (not within a step)
   /// 64-byte aligned, zeroed. Throws Error naming the device and the bytes when there is not enough.
   virtual DeviceAddress allocate(size_t bytes, std::string_view what) = 0;
+  /// It will be written before long, its first bytes first: a device that gets memory at the first touch gets it beside
+  /// its work. Takes what allocate() returned, and its bytes.
+  virtual void expect_use(DeviceAddress, size_t) {}
   /// Takes what allocate() or adopt() returned.
   virtual void release(DeviceAddress address) = 0;
   /// Makes read-only host bytes available: in place where the device can read them, as a copy otherwise.

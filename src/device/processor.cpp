@@ -8,6 +8,7 @@
 #include "device/device.h"
 #include "device/host_memory.h"
 #include "device/kernel_runner.h"
+#include "device/memory_ahead.h"
 
 namespace incipit {
 namespace {
@@ -34,7 +35,11 @@ class CpuDevice final : public Device {
     allocations_.emplace(address.value, std::move(memory));
     return address;
   }
-  void release(DeviceAddress address) override { allocations_.erase(address.value); }
+  void expect_use(DeviceAddress address, size_t bytes) override { ahead_.add(pointer_of(address), bytes); }
+  void release(DeviceAddress address) override {
+    ahead_.remove(pointer_of(address));
+    allocations_.erase(address.value);
+  }
   DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view) override {
     INCIPIT_ASSERT(reinterpret_cast<uint64_t>(data) % 64 == 0);
     if (bytes > 0) will_need(data, bytes);
@@ -74,6 +79,7 @@ class CpuDevice final : public Device {
  private:
   KernelRunner runner_;
   std::map<uint64_t, HostMemory> allocations_;
+  MemoryAhead ahead_;  // the last: it uses the others
 };
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "engine/weight_check.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -11,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/background.h"
 #include "base/error.h"
 
 namespace incipit {
@@ -19,8 +17,7 @@ struct WeightCheck::State {
   explicit State(std::shared_ptr<const Engine> from) : engine(std::move(from)), thread([this] { run(); }) {}
 
   void run() {
-    const sched_param none{};
-    pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);  // a refusal costs speed only
+    give_way_to_others();
     for (uint64_t slab = 0; slab < engine->weight_slabs(); ++slab) {
       const auto start = std::chrono::steady_clock::now();
       try {

@@ -191,11 +191,13 @@ struct Executor::State {
     arena = DeviceBlock(*device, arena_bytes(plan), "activations");
     ids = DeviceBlock(*device, int64_t{4} * limits.max_tokens, "token ids");
     for (const ExecutorLimits::Group& group : limits.groups) {
-      pools.emplace_back(*device, group.pages * group.page_bytes, "cache pages");
+      const int64_t bytes = group.pages * group.page_bytes;
+      pools.emplace_back(*device, bytes, "cache pages");
+      device->expect_use(pools.back().address(), static_cast<size_t>(bytes));
       for (Flight& flight : flights) {
         flight.groups.push_back({pools.back().kernel_pointer(), group.page_bytes, nullptr, 0, group.pages});
       }
-      memory.pages += group.pages * group.page_bytes;
+      memory.pages += bytes;
     }
     memory.weights = static_cast<int64_t>(engine->weights().size());
     memory.arena = arena_bytes(plan);
