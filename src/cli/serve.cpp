@@ -215,11 +215,9 @@ int serve(const ServeOptions& options) {
     if (!interrupted()) throw;
   }
   constexpr auto patience = std::chrono::milliseconds(50);  // between looks for a signal
-  // Of a step that is only measured: a request that comes then waits for its end.
-  constexpr auto unasked_step = std::chrono::milliseconds(100);
   for (; !interrupted(); std::this_thread::sleep_for(patience)) {
     if (server.log && take_hangup()) server.log->reopen();
-    for (const OpenedEngine& engine : engines) engine.costs->measure_step(unasked_step);
+    for (const OpenedEngine& engine : engines) engine.costs->measure_step();
     models->free_unused();
   }
   tell("stopping: what was begun is answered; once more ends it at once");

@@ -94,20 +94,8 @@ StepCostsKeeper::~StepCostsKeeper() {
   if (unsaved_) save();
 }
 
-std::chrono::microseconds StepCostsKeeper::predict_next() const {
-  const StepCosts::Cell& cell = missing_[next_];
-  StepWork work;
-  const int32_t sequences = cell.sequences;
-  for (int32_t s = 0; s < sequences; ++s) work.add_chunk(cell.context, cell.tokens / sequences);
-  return std::chrono::microseconds(costs_.predict(work));
-}
-
-void StepCostsKeeper::measure_step(std::chrono::microseconds longest) {
-  while (!complete() && predict_next() > longest) ++next_;
-  if (complete()) {
-    if (unsaved_) save();
-    return;
-  }
+void StepCostsKeeper::measure_step() {
+  if (complete()) return;
   try {
     time_next();
   } catch (const Error& error) {
@@ -142,7 +130,11 @@ void StepCostsKeeper::measure_for(std::chrono::microseconds longest) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + longest;
   while (!complete() && Clock::now() < end) {
-    if (Clock::now() + predict_next() >= end) return;
+    const StepCosts::Cell& cell = missing_[next_];
+    StepWork work;
+    const int32_t sequences = cell.sequences;
+    for (int32_t s = 0; s < sequences; ++s) work.add_chunk(cell.context, cell.tokens / sequences);
+    if (Clock::now() + std::chrono::microseconds(costs_.predict(work)) >= end) return;
     measure_step();
   }
 }

@@ -1,7 +1,6 @@
 // What an engine's steps take, measured once and kept: for the scheduler of whoever serves it.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -26,13 +25,10 @@ class StepCostsKeeper {
   StepCostsKeeper(const StepCostsKeeper&) = delete;
   StepCostsKeeper& operator=(const StepCostsKeeper&) = delete;
 
-  static constexpr auto no_bound = std::chrono::microseconds::max();
-
   /// Whether all is measured that can be.
   bool complete() const { return next_ == missing_.size(); }
   /// Runs one step, if no request runs; each shape is timed twice, and the faster counts. What is complete is kept.
-  /// Shapes that are likely to take more than `longest`, for which a request would have to wait, are left out.
-  void measure_step(std::chrono::microseconds longest = no_bound);
+  void measure_step();
   /// Runs steps until all is measured or the next is likely to end behind `longest`.
   void measure_for(std::chrono::microseconds longest);
 
@@ -42,7 +38,6 @@ class StepCostsKeeper {
 
  private:
   void time_next();
-  std::chrono::microseconds predict_next() const;
   void save();
 
   Gateway& gateway_;

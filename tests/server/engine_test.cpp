@@ -131,18 +131,6 @@ TEST(EngineServer, KeepsWhatStepsTakeBesideTheEngine) {
   EXPECT_FALSE(StepCostsKeeper(*anew.gateway).complete()) << "it is measured again";
 }
 
-TEST(EngineServer, MeasuresNoStepThatARequestWouldWaitForTooLong) {
-  std::filesystem::remove(StepCostsKeeper::places(*reference_engine("llama-mha")).front());
-  const EngineServer served;
-  StepCostsKeeper keeper(*served.gateway);
-  while (!keeper.complete()) keeper.measure_step(std::chrono::microseconds(0));
-  const std::vector<StepCosts::Cell> cells = keeper.costs().cells();
-  EXPECT_TRUE(keeper.costs().measured(cells.front())) << "nothing was known of it";
-  const auto measured = std::ranges::count_if(
-      cells, [&](const StepCosts::Cell& cell) { return keeper.costs().measured(cell).has_value(); });
-  EXPECT_EQ(measured, 1);
-}
-
 TEST(EngineServer, ExplainsWhyNoMoreOfAPromptWasCached) {
   const TemporaryDirectory directory;
   const auto cache_of = [](const EngineServer& server, const array& prompt, const char* salt) {
