@@ -34,7 +34,7 @@ inline PageBlock page_block(const LinearFinish& finish, int32_t packed) {
 
 /// Where a row's first key is in its page; null: it is no sequence's.
 inline std::byte* page_row(const LinearPages& pages, int32_t row) {
-  const int32_t sequences = pages.counts == nullptr ? pages.sequences : pages.counts->sequences;
+  const int32_t sequences = pages.step_sequences();
   // The last sequence that begins at the row or before it. Each has a token at least, and as a rule one.
   int32_t low = 0, high = min(row, sequences - 1);
   for (int32_t probe = high; low < high; probe = (low + high + 1) / 2) {

@@ -37,7 +37,12 @@ struct KvItem {
 
 extern "C" __global__ void kv_write(const __grid_constant__ KvWriteParams params) {
   const auto row = static_cast<int32_t>(blockIdx.x);
-  if (!starts_row(params.counts, row)) return;
+  const int32_t sequences = params.counts.counts == nullptr ? params.sequences : params.counts.counts->sequences;
+  const bool is_there = row < rows_of(params.counts);
+  let_attention_start(sequences);
+  wait_for_predecessors();
+  let_successor_start();
+  if (!is_there) return;
 
   // What is written is fetched before the place for it is looked up.
   RotationItem items[kv_items_of_thread];
@@ -53,7 +58,6 @@ extern "C" __global__ void kv_write(const __grid_constant__ KvWriteParams params
                                   params.head_dim, place.is_key ? params.rotary_pairs : 0, place.item, params.aligned);
   }
 
-  const int32_t sequences = params.counts.counts == nullptr ? params.sequences : params.counts.counts->sequences;
   const int32_t sequence = sequence_of(params.spans, sequences, row);
   if (sequence < 0) return;
   const SequenceSpan& span = params.spans[sequence];

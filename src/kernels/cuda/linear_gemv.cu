@@ -192,7 +192,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
   const int32_t lane = lane_of_warp(), quad = lane % 4 * 16;
   const int32_t blocks = (finish.packed_rows + UNITS * unit_rows - 1) / (UNITS * unit_rows);
   const auto first_block = static_cast<int32_t>(blockIdx.x);
-  let_successor_start();
+  let_attention_start(finish.pages.step_sequences());
 
   // No launch of a step changes its counts.
   const int32_t rows = rows_of(params.counts), pass_rows = quantizes ? own.kept_rows : GROUPS * group_rows;

@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_gemv_fma(const _
     from_weight[h] = static_cast<const WEIGHT*>(params.weight) +
                      min(packed + 8 * h, finish.packed_rows - 1) * params.weight_stride + lane * vector;
   }
-  let_successor_start();
+  let_attention_start(finish.pages.step_sequences());
   uint4 weights[step_vectors][2];
   const auto load_weights = [&](int32_t first) {
 #pragma unroll

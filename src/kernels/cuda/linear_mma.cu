@@ -134,7 +134,7 @@ extern "C" __global__ void __launch_bounds__(threads, blocks_at_once)
   const int32_t rows = rows_of(params.counts);
   const auto first_row = static_cast<int32_t>(blockIdx.x) * input_rows;
   const auto first_packed = static_cast<int32_t>(blockIdx.y) * weight_rows;
-  let_successor_start();
+  let_attention_start(finish.pages.step_sequences());
   if (first_row >= rows) return wait_for_predecessors();
 
   const int64_t weight_stride = params.weight_stride * static_cast<int64_t>(sizeof(WEIGHT));

@@ -20,6 +20,8 @@ struct LinearPages {
   int32_t first_key, first_value;  // packed rows
   uint32_t reciprocal;             // of a head's blocks of 16 rows, times 2^31, rounded up
 
+  /// Of the step whose keys and values are written; none are where there are no pages.
+  int32_t step_sequences() const { return counts == nullptr ? sequences : counts->sequences; }
   /// The head of a packed row among those of keys, or values. Exact: there are fewer blocks than 2^27.
   int32_t head_of(int32_t row) const {
     return static_cast<int32_t>(uint64_t{static_cast<uint32_t>(row / 16)} * reciprocal >> 31);

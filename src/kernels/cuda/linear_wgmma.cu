@@ -317,7 +317,7 @@ extern "C" __global__ void __launch_bounds__(128 * (1 + CONSUMERS), 1)
     linear_wgmma(const __grid_constant__ LinearWgmmaParams params) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const Ring ring{shared_address(shared)};
-  let_successor_start();
+  let_attention_start(params.finish.pages.step_sequences());
   const Work work(params);
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < STAGES; ++stage) {
