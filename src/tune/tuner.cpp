@@ -9,6 +9,7 @@
 
 #include "base/cuda_driver.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "device/launch.h"
 #include "kernels/cuda/linear_estimate.h"
 #include "kernels/family_list.h"
@@ -202,6 +203,10 @@ struct Tuner::State {
       round(rows);
     }
     std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.best < b.best; });
+    for (const Candidate<Family>& candidate : list) {
+      log_debug("{:8.2f} us  {} {}: {} rows={}", candidate.best * 1e6, candidate.kernel->name, candidate.config->name,
+                to_text(problem), rows);
+    }
   }
 
   template <typename Family>
