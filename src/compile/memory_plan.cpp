@@ -35,13 +35,20 @@ std::vector<Lifetime> lifetimes(const plan::PlanT& plan) {
 
 }  // namespace
 
-uint64_t buffer_bytes(const plan::BufferT& buffer, const plan::BucketT& bucket) {
-  const int64_t rows = buffer.axis == plan::Axis::tokens ? bucket.tokens : bucket.rows;
+namespace {
+
+uint64_t bytes_of_rows(const plan::BufferT& buffer, int64_t rows) {
   const int64_t bytes = rows * row_stride(buffer.width) * static_cast<int64_t>(size_of(dtype_from_name(buffer.dtype)));
   return static_cast<uint64_t>(round_up(bytes, 64));
 }
 
-void place_buffers(const plan::PlanT& plan, plan::BucketT& bucket) {
+}  // namespace
+
+uint64_t buffer_bytes(const plan::BufferT& buffer, const plan::BucketT& bucket) {
+  return bytes_of_rows(buffer, buffer.axis == plan::Axis::tokens ? bucket.tokens : bucket.rows);
+}
+
+void place_buffers(const plan::PlanT& plan, plan::BucketT& bucket, int64_t rows_behind) {
   const std::vector<Lifetime> lives = lifetimes(plan);
   std::vector<uint64_t> sizes;
   for (const plan::BufferT& buffer : plan.buffers) sizes.push_back(buffer_bytes(buffer, bucket));
@@ -62,7 +69,8 @@ void place_buffers(const plan::PlanT& plan, plan::BucketT& bucket) {
       offset = std::max(offset, offsets[other] + sizes[other]);
     }
     offsets[candidate] = offset;
-    bucket.arena_bytes = std::max(bucket.arena_bytes, offset + sizes[candidate]);
+    const uint64_t behind = bytes_of_rows(plan.buffers[candidate], rows_behind);
+    bucket.arena_bytes = std::max(bucket.arena_bytes, offset + sizes[candidate] + behind);
     const auto position = std::upper_bound(placed.begin(), placed.end(), offset,
                                            [&](uint64_t value, size_t other) { return value < offsets[other]; });
     placed.insert(position, candidate);

@@ -130,7 +130,7 @@ Planned plan_decoder(Rewritten rewritten, const CompileOptions& options, const T
   describe_model(planned.model, plan);
   set_bounds(planned, options);
   add_frame(plan);
-  for (plan::BucketT& bucket : plan.buckets) place_buffers(plan, bucket);
+  for (plan::BucketT& bucket : plan.buckets) place_buffers(plan, bucket, rows_behind(target.backend));
   planned.report.steps = static_cast<int32_t>(plan.steps.size());
   choose_layouts(planned.draft, target);
   planned.report.weight_bytes = weight_bytes(planned.draft);

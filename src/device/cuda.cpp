@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <set>
 #include <thread>
 #include <vector>
 
@@ -63,7 +62,7 @@ class CudaDevice final : public Device {
         busy_work_(reserve(busy_work_bytes, "timing")) {}
   ~CudaDevice() override {
     cuda_driver().finish_stream(stream_.get());
-    for (const uint64_t address : allocations_) cuda_driver().release(address);
+    for (const auto& [address, bytes] : memory_) cuda_driver().release(address);
   }
 
   Target target() const override { return this_machine(Backend::cuda); }
@@ -77,7 +76,7 @@ class CudaDevice final : public Device {
     return address;
   }
   void release(DeviceAddress address) override {
-    if (allocations_.erase(address.value) > 0) cuda_driver().release(address.value);  // waits for work that may use it
+    if (memory_.erase(address.value) > 0) cuda_driver().release(address.value);  // waits for work that may use it
   }
   DeviceAddress adopt(const std::byte* data, size_t bytes, std::string_view what) override {
     const DeviceAddress address = reserve(bytes, what);
@@ -100,7 +99,7 @@ class CudaDevice final : public Device {
 
   void load_code(std::span<const std::byte> code) override { functions_.load(code); }
   std::unique_ptr<PreparedLaunch> prepare(const LaunchRequest& request) override {
-    return prepare_cuda_launch(request, functions_, limits_);
+    return prepare_cuda_launch(request, functions_, memory_, limits_);
   }
   std::unique_ptr<Program> record(std::span<const PreparedLaunch* const> launches) override {
     return record_cuda_program(launches, stream_.get());
@@ -187,7 +186,7 @@ class CudaDevice final : public Device {
                   "end what else uses it, or build the engine with a smaller --max-context, --max-batch or --memory");
     }
     driver.check(result, fmt::format("taking {} bytes for {}", bytes, what));
-    allocations_.insert(address);
+    memory_.emplace(address, bytes);
     return {address};
   }
 
@@ -196,7 +195,7 @@ class CudaDevice final : public Device {
   CudaEvent start_, stop_;
   CudaEvents events_;
   CudaFunctions functions_;
-  std::set<uint64_t> allocations_;
+  CudaMemory memory_;
   DeviceAddress busy_work_;  // behind the set that it stands in
   std::vector<CudaHostMemory> host_blocks_;
 };

@@ -38,13 +38,22 @@ cuda::MapType map_type(DType dtype) {
   }
 }
 
+/// Of the device's memory, from an address on; none where there is none.
+size_t bytes_from(const CudaMemory& memory, const std::byte* address) {
+  const auto value = reinterpret_cast<uint64_t>(address);
+  const auto found = memory.upper_bound(value);
+  if (found == memory.begin()) return 0;
+  const auto& [first, bytes] = *std::prev(found);
+  return bytes - std::min<size_t>(value - first, bytes);
+}
+
 /// Writes the form that kernels load boxes by.
-void encode_map(const TensorMap& map, std::byte* place) {
+void encode_map(const TensorMap& map, const CudaMemory& memory, std::byte* place) {
   const auto refuse = [&](const std::string& fault) {
     throw Error(fmt::format("operand '{}'", map.operand), fault,
                 "build the engine again with this incipit, or for another --target");
   };
-  if (const std::string fault = fault_of(map); !fault.empty()) refuse(fault);
+  if (const std::string fault = fault_of(map, bytes_from(memory, map.base)); !fault.empty()) refuse(fault);
   std::array<uint64_t, TensorMap::max_rank> extents{}, strides{};
   std::array<uint32_t, TensorMap::max_rank> box{}, element_strides{};
   for (size_t i = 0; i < static_cast<size_t>(map.rank); ++i) {
@@ -105,7 +114,7 @@ const CudaFunctions::Loaded& CudaFunctions::find(const DeviceFunction& function)
 }
 
 std::unique_ptr<CudaPreparedLaunch> prepare_cuda_launch(const LaunchRequest& request, const CudaFunctions& functions,
-                                                        const CudaLimits& limits) {
+                                                        const CudaMemory& memory, const CudaLimits& limits) {
   const cuda::Driver& driver = cuda_driver();
   const CudaLaunch launch = request.code->cuda(request.arguments.data(), request.counts, request.rows, limits);
   auto prepared = std::make_unique<CudaPreparedLaunch>();
@@ -128,7 +137,7 @@ std::unique_ptr<CudaPreparedLaunch> prepare_cuda_launch(const LaunchRequest& req
   }
   for (const CudaLaunch::Map& map : launch.maps) {
     INCIPIT_ASSERT(map.offset + sizeof(cuda::EncodedMap) <= launch.parameter_bytes);
-    encode_map(map.map, prepared->parameters.data() + map.offset);
+    encode_map(map.map, memory, prepared->parameters.data() + map.offset);
   }
   int allowed = 0;
   constexpr auto shared = cuda::FunctionAttribute::dynamic_shared_bytes;

@@ -43,9 +43,12 @@ struct CudaPreparedLaunch final : PreparedLaunch {
   alignas(64) std::array<std::byte, CudaLaunch::max_parameter_bytes> parameters{};
 };
 
+/// What was taken of the device's memory: bytes, by the first address.
+using CudaMemory = std::map<uint64_t, size_t>;
+
 /// Throws Error naming the operand that cannot be loaded as the kernel asks, and for a function that is not there.
 std::unique_ptr<CudaPreparedLaunch> prepare_cuda_launch(const LaunchRequest& request, const CudaFunctions& functions,
-                                                        const CudaLimits& limits);
+                                                        const CudaMemory& memory, const CudaLimits& limits);
 
 /// Launches that are run in one go: a graph where launching each would take longer than running it, else a list.
 struct CudaProgram final : Program {

@@ -2,6 +2,7 @@
 // queue runs behind the host's back, and it refuses what an accelerator refuses. It computes with references.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -35,6 +36,14 @@ class AddressSpace {
     std::byte* const memory = find(address.value);
     INCIPIT_ASSERT(memory != nullptr);
     return memory;
+  }
+  /// From an address on; none where no memory is.
+  size_t bytes_from(const std::byte* address) const {
+    const auto value = reinterpret_cast<uint64_t>(address);
+    const auto found = ranges_.upper_bound(value);
+    if (found == ranges_.begin()) return 0;
+    const auto& [first, range] = *std::prev(found);
+    return range.memory.size() - std::min<size_t>(value - first, range.memory.size());
   }
   /// Of what add() returned.
   size_t size_of(DeviceAddress address) const { return ranges_.at(address.value).memory.size(); }
@@ -184,7 +193,7 @@ class ShadowDevice final : public Device {
                   "build the engine again with this incipit");
     }
     for (const TensorMap& map : request.code->tensor_maps(request.arguments.data(), request.rows)) {
-      if (const std::string fault = fault_of(map); !fault.empty()) {
+      if (const std::string fault = fault_of(map, memory_.bytes_from(map.base)); !fault.empty()) {
         throw Error(fmt::format("operand '{}'", map.operand), fault,
                     "build the engine again with this incipit, or for another --target");
       }

@@ -107,12 +107,12 @@ struct Linear {
   };
   struct Args {
     int32_t rows;
-    const std::byte* input;  // rows padded with zeros to 64 elements (layout.h)
+    const std::byte* input;  // rows padded with zeros to 64 elements, and rows_behind() them (layout.h)
     int64_t input_stride;
     const float* input_scales;  // [rows], i8 input only
     PackedWeight weight;
     const float* bias;
-    const float* residual;
+    const float* residual;  // and rows_behind() them
     int64_t residual_stride;
     std::byte* output;
     int64_t output_stride;

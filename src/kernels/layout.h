@@ -22,6 +22,11 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + mu
 
 constexpr int64_t row_stride(int64_t width) { return round_up(width, 64); }
 
+/// Rows of readable memory behind the last one of a launch's operands. An accelerator's kernels load boxes of rows
+/// (tensor_map.h), and a box that ends behind its map costs time: maps reach to the last box's end. Whatever lies
+/// there, NaNs too, reaches no result.
+constexpr int64_t rows_behind(Backend backend) { return backend == Backend::cpu ? 0 : 255; }
+
 // ---- KV pages --------------------------------------------------------------------------------------------
 // A page holds `tokens` consecutive positions of one sequence for every layer of a cache group:
 //

@@ -24,7 +24,7 @@ TensorMap rows_map(std::string_view operand, const std::byte* base, DType dtype,
   return map;
 }
 
-std::string fault_of(const TensorMap& map) {
+std::string fault_of(const TensorMap& map, uint64_t bytes) {
   if (map.rank < 1 || map.rank > TensorMap::max_rank) return fmt::format("has {} dimensions", map.rank);
   if (reinterpret_cast<uint64_t>(map.base) % alignment != 0) return "does not begin at a multiple of 16 bytes";
   const auto size = static_cast<int64_t>(size_of(map.dtype));
@@ -45,6 +45,13 @@ std::string fault_of(const TensorMap& map) {
   if (row % alignment != 0 || row > swizzle_bytes) {
     return fmt::format("is loaded {} bytes of a row at a time, and a multiple of 16 up to 128 can be", row);
   }
+  // Below 2^75, and a double says exactly enough of whether it fits.
+  double end = static_cast<double>(size);
+  for (size_t i = 0; i < static_cast<size_t>(map.rank); ++i) {
+    end += static_cast<double>(map.extents[i] - 1) * static_cast<double>(map.strides[i]);
+  }
+  if (end > static_cast<double>(bytes))
+    return fmt::format("takes {:.0f} bytes from its base on, and there are {}", end, bytes);
   return {};
 }
 

@@ -31,6 +31,7 @@ TensorMap rows_map(std::string_view operand, const std::byte* base, DType dtype,
                    int64_t stride);
 
 /// What is wrong with a map, as CUDA's cuTensorMapEncodeTiled would find with the 128-byte swizzle; empty: nothing.
-std::string fault_of(const TensorMap& map);
+/// `bytes`: of the device's memory from its base on, which no driver looks at.
+std::string fault_of(const TensorMap& map, uint64_t bytes);
 
 }  // namespace incipit

@@ -130,11 +130,11 @@ LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, c
       copies_(copies_of(device, evicts_, rows, packed_shape(*layout, problem.weight()).bytes())),
       operands_(device),
       weight_(weights_of(device, *layout, problem.weight(), copies_, to_text(problem), kept)) {
-  const int64_t width = problem.output_width();
-  input_ = filled(problem.input, {rows, row_stride(problem.k)}, 1);
+  const int64_t width = problem.output_width(), read_rows = rows + rows_behind(device.target().backend);
+  input_ = filled(problem.input, {read_rows, row_stride(problem.k)}, 1);
   input_scales_ = scales(DType::f32, {rows}, 2);
   bias_ = filled(DType::f32, {OutputOrder(*layout, problem.n, problem.weight().pairs).packed_rows()}, 5);
-  residual_ = filled(DType::f32, {rows, row_stride(width)}, 6);
+  residual_ = filled(DType::f32, {read_rows, row_stride(width)}, 6);
   args_.input = operands_.input(input_);
   args_.input_stride = row_stride(problem.k);
   args_.input_scales = operands_.input_as<float>(input_scales_);

@@ -235,6 +235,9 @@ TEST(ShadowDevice, RefusesOperandsThatItCannotLoadInBoxes) {
   EXPECT_NE(refusal_of(rows_map("weight", base + 8, DType::bf16, 100, 60, 64)).find("operand 'weight'"),
             std::string::npos);
   EXPECT_NE(refusal_of(rows_map("weight", base, DType::bf16, 100, 60, 60)), "");
+  EXPECT_EQ(refusal_of(rows_map("weight", base, DType::bf16, 512, 64, 64)), "");
+  EXPECT_NE(refusal_of(rows_map("weight", base, DType::bf16, 513, 64, 64)), "");
+  EXPECT_NE(refusal_of(rows_map("weight", base - 64, DType::bf16, 1, 32, 64)), "");
   device->release(address);
 }
 

@@ -54,7 +54,9 @@ class GpuBench {
     return benches->try_emplace(to_string(target), target).first->second;
   }
   explicit GpuBench(const Target& target)
-      : device_(make_cuda_device()), memory_(device_->allocate(capacity, "operands")), compiler_(target, {}, 0) {}
+      : device_(make_cuda_device()),
+        memory_(device_->allocate(capacity + bytes_behind, "operands")),
+        compiler_(target, {}, 0) {}
   void load(const std::set<DeviceFunction>& functions) { device_->load_code(compiler_.code_of(functions)); }
   Device& device() { return *device_; }
 
@@ -97,6 +99,7 @@ class GpuBench {
   }
 
   static constexpr size_t capacity = size_t{512} << 20;
+  static constexpr size_t bytes_behind = size_t{32} << 20;  // of rows_behind()
   static constexpr int64_t alignment = 256;
   struct Mirror {
     DeviceAddress address;

@@ -11,6 +11,9 @@ using ::testing::HasSubstr;
 
 const std::byte* address(uint64_t value) { return reinterpret_cast<const std::byte*>(value); }
 
+/// In memory without an end.
+std::string fault_of(const TensorMap& map) { return fault_of(map, ~uint64_t{0}); }
+
 TensorMap good() { return rows_map("weight", address(1 << 20), DType::bf16, 100, 96, 128); }
 
 TEST(TensorMaps, OfRowsTakeBoxesOfTheSwizzle) {
@@ -51,6 +54,13 @@ TEST(TensorMaps, HaveOneToFiveDimensionsThatAreNotEmpty) {
     map.extents[1] = extent;
     EXPECT_THAT(fault_of(map), HasSubstr("dimension 1")) << extent;
   }
+}
+
+TEST(TensorMaps, EndWhereTheirMemoryDoes) {
+  constexpr uint64_t bytes = (99 * 128 + 96) * 2;
+  EXPECT_EQ(fault_of(good(), bytes), "");
+  EXPECT_THAT(fault_of(good(), bytes - 1), HasSubstr("takes 25536 bytes"));
+  EXPECT_THAT(fault_of(good(), 0), HasSubstr("there are 0"));
 }
 
 TEST(TensorMaps, HaveBoxesThatSharedMemoryTakes) {

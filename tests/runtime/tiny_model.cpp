@@ -347,11 +347,14 @@ plan::PlanT TinyModel::plan() const {
   result.sample =
       std::make_unique<plan::StepT>(builder.make("sample", Sample::Problem{vocabulary}, Axis::rows, {}, {}));
   for (plan::BucketT& bucket : result.buckets) {
+    int64_t widest = 0;
     for (const plan::BufferT& buffer : result.buffers) {
       const int64_t rows = buffer.axis == Axis::tokens ? bucket.tokens : bucket.rows;
       bucket.offsets.push_back(bucket.arena_bytes);
       bucket.arena_bytes += static_cast<uint64_t>(rows * row_stride(buffer.width) * 4);
+      widest = std::max(widest, row_stride(buffer.width));
     }
+    bucket.arena_bytes += static_cast<uint64_t>(rows_behind(target_.backend) * widest * 4);
   }
   return result;
 }

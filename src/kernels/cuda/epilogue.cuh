@@ -475,7 +475,7 @@ inline void finish_swapped_fragments(const LinearFinish& finish, const LinearSum
 #endif
   constexpr int most = groups > 24               ? 2
                        : fragments * groups > 34 ? 1
-                       : fragments * groups > 24 ? 4
+                       : fragments * groups > 20 ? 4
                                                  : 8;  // as registers are left
   constexpr int batch = most < EPILOGUE_BATCH ? most : EPILOGUE_BATCH;
 #pragma unroll

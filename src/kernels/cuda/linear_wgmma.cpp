@@ -43,6 +43,8 @@ constexpr KernelConfig between_configs[] = {
     {"w128x192_k2", {192, 1, swapped, 2}},
     {"w128x112", {112, 1, swapped, 1}},
     {"w128x144", {144, 1, swapped, 1}},
+    {"w128x160", {160, 1, swapped, 1}},
+    {"w128x176", {176, 1, swapped, 1}},
     {"w128x224", {224, 1, swapped, 1}},
     {"w192x144", {144, 1, swapped_by_three, 1}},
     {"w192x160", {160, 1, swapped_by_three, 1}},
@@ -119,14 +121,15 @@ CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, cons
   const int64_t k_bytes = problem.k * static_cast<int64_t>(size_of(dtype));
   launch.set_parameters(LinearWgmmaParams{
       {}, {}, {}, counts, finish, static_cast<int32_t>(blocks_of(k_bytes, row_bytes)), params.input_scales});
+  const int64_t mapped_rows = round_up(counts.rows, tile.input_rows());  // rows_behind()
   launch.maps = {
-      {map_of("input", args.input, dtype, counts.rows, problem.k, args.input_stride, tile.input_rows()),
+      {map_of("input", args.input, dtype, mapped_rows, problem.k, args.input_stride, tile.input_rows()),
        offsetof(LinearWgmmaParams, input_map)},
       {map_of("weight", params.weight, dtype, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows()),
        offsetof(LinearWgmmaParams, weight_map)}};
   if (stages_residual(problem, tile) && finish.vectors) {
     TensorMap map =
-        map_of("residual", args.residual, DType::f32, counts.rows, finish.width, finish.residual_stride, tile.rows);
+        map_of("residual", args.residual, DType::f32, mapped_rows, finish.width, finish.residual_stride, tile.rows);
     map.box[0] = 16;
     launch.maps.push_back({map, offsetof(LinearWgmmaParams, residual_map)});
   }
@@ -146,7 +149,7 @@ const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
 Kernel<Linear> wgmma_kernel(std::string_view name, bool (*accepts)(const Linear::Problem&),
                             std::span<const KernelConfig> own) {
   Kernel<Linear> kernel = cuda_kernel<Linear>(name, hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, own);
-  kernel.abi = 3;
+  kernel.abi = 4;
   kernel.layout = &k_major8;
   return kernel;
 }

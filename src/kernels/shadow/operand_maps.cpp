@@ -24,8 +24,9 @@ TensorMap pages_map(std::string_view operand, const KvGeometry& geometry, const 
 }  // namespace
 
 std::vector<TensorMap> operand_maps(const Linear::Problem& problem, const Linear::Args& args, int32_t rows) {
-  return {rows_map("input", args.input, problem.input, rows, problem.k, args.input_stride),
-          weight_map(problem.weight(), args.weight, 1)};
+  return {
+      rows_map("input", args.input, problem.input, rows + rows_behind(Backend::shadow), problem.k, args.input_stride),
+      weight_map(problem.weight(), args.weight, 1)};
 }
 
 std::vector<TensorMap> operand_maps(const ExpertLinear::Problem& problem, const ExpertLinear::Args& args, int32_t) {
