@@ -3,7 +3,7 @@
 
 #include "graph/text_form.h"
 #include "random_graph.h"
-#include "same_op.h"
+#include "support/same_op.h"
 
 namespace incipit {
 namespace {

@@ -11,6 +11,7 @@
 #include "import/onnx/import_onnx.h"
 #include "one_house.h"
 #include "passes/pass.h"
+#include "support/sanitized.h"
 
 namespace incipit {
 namespace {
@@ -192,12 +193,15 @@ TEST(PackTokens, LeavesGraphsWithOtherInputsAlone) {
   EXPECT_EQ(to_text(graph), text);
 }
 
+/// Under sanitizers each model has one of its three exports.
 std::vector<Export> all_exports() {
   std::vector<Export> exports;
+  size_t turn = 0;
   for (const char* model : {"gemma2", "gpt-neox", "gpt2", "llama-gqa-tied", "llama-mha", "llama3-rope",
                             "mistral-window", "phi3", "qwen2", "qwen3"}) {
+    ++turn;
     for (const char* file : {"plain_torchscript.onnx", "plain_dynamo.onnx", "past_torchscript.onnx"}) {
-      exports.push_back({model, file});
+      if (!sanitized || turn++ % 3 == 0) exports.push_back({model, file});
     }
   }
   return exports;

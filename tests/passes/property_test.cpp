@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 
+#include "acting_passes.h"
 #include "graph/ops/embedding.h"
 #include "graph/ops/linear.h"
 #include "graph/summary.h"
@@ -90,12 +91,15 @@ TEST(Passes, ChangeNoResultInAnyCombination) {
     const double allowed = tolerance(g, expected);
     ASSERT_GT(largest(expected), 0);
     ASSERT_LT(allowed, 0.01 * largest(expected));  // else the test would say nothing
+    EXPECT_LE(largest_difference(run(graph, prompt, 4), expected), allowed);
+    const std::set<std::string> acting = acting_passes(graph);
     const auto check = [&](std::vector<std::string> without, const std::string& what) {
       SCOPED_TRACE(what);
       Graph changed = graph.clone();
       PassOptions options;
       options.without = std::move(without);
       run_passes(changed, options);
+      if (same_graph(changed, graph)) return;
       EXPECT_LE(largest_difference(run(changed, prompt), expected), allowed);
       EXPECT_LE(largest_difference(run(changed, prompt, 4), expected), allowed);
     };
@@ -103,7 +107,7 @@ TEST(Passes, ChangeNoResultInAnyCombination) {
     size_t turn = static_cast<size_t>(g.seed);
     for (const std::string& name : pass_names()) {
       if (sanitized && ++turn % 6 != 0) continue;
-      check({name}, name + " off");
+      if (acting.contains(name)) check({name}, name + " off");
       check(all_but(name), name + " alone");
     }
     // Random subsets.
