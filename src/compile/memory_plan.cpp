@@ -33,10 +33,6 @@ std::vector<Lifetime> lifetimes(const plan::PlanT& plan) {
   return result;
 }
 
-}  // namespace
-
-namespace {
-
 uint64_t bytes_of_rows(const plan::BufferT& buffer, int64_t rows) {
   const int64_t bytes = rows * row_stride(buffer.width) * static_cast<int64_t>(size_of(dtype_from_name(buffer.dtype)));
   return static_cast<uint64_t>(round_up(bytes, 64));
