@@ -187,6 +187,7 @@ int bench(const BenchOptions& options) {
     trace.emplace(*options.trace);  // which fails before anything is measured
   }
   Progress progress = Progress::for_long_work();
+  wait_for_memory(*gateway, progress);  // beside which the ceilings would be lower
   // On both sides of what they judge: the machine may be slower for a while.
   MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads, progress);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);

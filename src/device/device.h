@@ -2,6 +2,7 @@
 // executor, the tuner, plain graphs, tests and benchmarks.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -87,9 +88,11 @@ class Device {
   // ---- memory (not within a step)
   /// 64-byte aligned, zeroed. Throws Error naming the device and the bytes when there is not enough.
   virtual DeviceAddress allocate(size_t bytes, std::string_view what) = 0;
-  /// It will be written before long, its first bytes first: a device that gets memory at the first touch gets it beside
-  /// its work. Takes what allocate() returned, and its bytes.
+  /// It will be written before long, its first bytes first: a device that gets memory at the first touch gets it while
+  /// it has no work. Takes what allocate() returned, and its bytes.
   virtual void expect_use(DeviceAddress, size_t) {}
+  /// Waits until that memory is there, for who measures what comes then; false when it takes longer.
+  virtual bool wait_for_memory(std::chrono::nanoseconds) { return true; }
   /// Takes what allocate() or adopt() returned.
   virtual void release(DeviceAddress address) = 0;
   /// Makes read-only host bytes available: in place where the device can read them, as a copy otherwise.

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -15,7 +16,11 @@
 namespace incipit {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr size_t bytes_at_once = size_t{2} << 20;
+/// Longer than from one step of a sequence to its next.
+constexpr auto rest_behind_work = std::chrono::milliseconds(5);
 
 }  // namespace
 
@@ -25,12 +30,21 @@ struct MemoryAhead::State {
     size_t bytes, done;
   };
 
+  bool must_rest() const {
+    return at_work.load(std::memory_order_acquire) ||
+           steady_clock::now().time_since_epoch().count() < rest_until.load(std::memory_order_relaxed);
+  }
+
   void run() {
     give_way_to_others();
     std::unique_lock guard(mutex);
     while (true) {
       changed.wait(guard, [&] { return stopping || !ranges.empty(); });
       if (stopping) return;
+      if (must_rest()) {
+        changed.wait_for(guard, rest_behind_work);  // nobody who works has to wake it
+        continue;
+      }
       const Range range = ranges.front();
       const size_t bytes = std::min(bytes_at_once, range.bytes - range.done);
       busy = range.data;
@@ -54,6 +68,8 @@ struct MemoryAhead::State {
   const std::byte* busy = nullptr;
   size_t left = static_cast<size_t>(machine_memory()) / 4;
   bool stopping = false;
+  std::atomic<bool> at_work = false;
+  std::atomic<steady_clock::rep> rest_until = 0;  // in the clock's ticks
   std::thread thread;
 };
 
@@ -90,9 +106,17 @@ void MemoryAhead::remove(const std::byte* data) {
   state_->changed.wait(guard, [&] { return state_->busy == nullptr || state_->busy != data; });
 }
 
-void MemoryAhead::wait() {
+void MemoryAhead::begin_work() { state_->at_work.store(true, std::memory_order_relaxed); }
+
+void MemoryAhead::end_work() {
+  state_->rest_until.store((steady_clock::now() + rest_behind_work).time_since_epoch().count(),
+                           std::memory_order_relaxed);
+  state_->at_work.store(false, std::memory_order_release);
+}
+
+bool MemoryAhead::wait(std::chrono::nanoseconds timeout) {
   std::unique_lock guard(state_->mutex);
-  state_->changed.wait(guard, [&] { return state_->ranges.empty() && state_->busy == nullptr; });
+  return state_->changed.wait_for(guard, timeout, [&] { return state_->ranges.empty() && state_->busy == nullptr; });
 }
 
 }  // namespace incipit

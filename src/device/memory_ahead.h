@@ -1,6 +1,7 @@
 // Memory that the system gives before somebody writes there.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 
@@ -22,8 +23,12 @@ class MemoryAhead {
   /// To be called before a range goes back to the system, whether it was added or not. Waits for the piece that is
   /// asked for.
   void remove(const std::byte* data);
-  /// Waits until all that was added is there, or the system has refused a piece.
-  void wait();
+  /// Work begins and ends, from one thread: between them, and for some milliseconds behind them, nothing is asked for.
+  void begin_work();
+  void end_work();
+  /// Waits until all that was added is there, or the system has refused a piece; false when that takes longer. Not
+  /// while there is work.
+  bool wait(std::chrono::nanoseconds timeout);
 
  private:
   struct State;

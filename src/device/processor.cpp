@@ -36,6 +36,7 @@ class CpuDevice final : public Device {
     return address;
   }
   void expect_use(DeviceAddress address, size_t bytes) override { ahead_.add(pointer_of(address), bytes); }
+  bool wait_for_memory(std::chrono::nanoseconds timeout) override { return ahead_.wait(timeout); }
   void release(DeviceAddress address) override {
     ahead_.remove(pointer_of(address));
     allocations_.erase(address.value);
@@ -66,9 +67,15 @@ class CpuDevice final : public Device {
   void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) override {
     std::memmove(pointer_of(target), pointer_of(source), bytes);
   }
-  void launch(const PreparedLaunch& launch) override { runner_.run(static_cast<const ProcessorLaunch&>(launch)); }
+  void launch(const PreparedLaunch& launch) override {
+    ahead_.begin_work();
+    runner_.run(static_cast<const ProcessorLaunch&>(launch));
+    ahead_.end_work();
+  }
   void replay(const Program& program) override {
+    ahead_.begin_work();
     for (const ProcessorLaunch* launch : static_cast<const ProcessorProgram&>(program).launches) runner_.run(*launch);
+    ahead_.end_work();
   }
   Event record_event() override { return {}; }
   void wait(Event) override {}

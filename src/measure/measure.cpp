@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/version.h"
+#include "device/device.h"
 #include "engine/engine.h"
 
 namespace incipit {
@@ -198,8 +199,23 @@ void check_measurable(const Gateway& gateway, const MeasureOptions& options) {
   }
 }
 
+void wait_for_memory(Gateway& gateway, Progress& progress) {
+  constexpr auto between_looks = std::chrono::milliseconds(50);
+  gateway.run_alone([&](Session& session) {
+    Device& device = session.executor().device();
+    if (device.wait_for_memory(std::chrono::milliseconds(0))) return;
+    progress.stage("memory", 0);
+    while (!device.wait_for_memory(between_looks)) {
+      check_interrupt();
+      progress.advance(0);
+    }
+    progress.finish();
+  });
+}
+
 std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress) {
   check_measurable(gateway, options);
+  wait_for_memory(gateway, progress);
   const auto is_cached = [&](int32_t tokens) { return options.cached > 0 && tokens > options.cached; };
   const int64_t results_wanted =
       std::ssize(options.prompts) + std::ranges::count_if(options.prompts, is_cached) + (options.decode > 0 ? 1 : 0);

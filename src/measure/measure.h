@@ -39,8 +39,11 @@ struct Measurement {
 /// Throws Error for what the engine's context and batch do not hold.
 void check_measurable(const Gateway& gateway, const MeasureOptions& options);
 
-/// Alone at the gateway, greedy, after one run that is not counted. The options must be measurable, and the gateway's
-/// session must keep prefixes where some are to be cached. Ctrl-C throws.
+/// Waits for the memory that keys and values will take: a server has it by its second prompt or so. Ctrl-C throws.
+void wait_for_memory(Gateway& gateway, Progress& progress);
+
+/// Alone at the gateway, greedy, with its memory there, after one run that is not counted. The options must be
+/// measurable, and the gateway's session must keep prefixes where some are to be cached. Ctrl-C throws.
 std::vector<Measurement> measure(Gateway& gateway, const MeasureOptions& options, Progress& progress);
 
 /// What is timed: a prompt of ids spread over the vocabulary, always the same, greedy, for that many tokens. It has a

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "device/host_memory.h"
@@ -25,6 +26,8 @@ bool is_asked() {
   return ::madvise(page.data(), page.size(), MADV_POPULATE_WRITE) == 0;
 }
 
+constexpr auto long_enough = std::chrono::minutes(5);
+
 TEST(MemoryAhead, IsThereBeforeItIsTouched) {
   if (!is_asked()) GTEST_SKIP() << "this system has no MADV_POPULATE_WRITE";
   HostMemory one(size_t{9} << 20, "a test"), other(123456, "a test");
@@ -33,11 +36,24 @@ TEST(MemoryAhead, IsThereBeforeItIsTouched) {
   MemoryAhead ahead;
   ahead.add(one.data(), one.size());
   ahead.add(other.data(), other.size());
-  ahead.wait();
+  EXPECT_TRUE(ahead.wait(long_enough));
   EXPECT_EQ(resident_pages(one), (size_t{9} << 20) / 4096);
   EXPECT_EQ(resident_pages(other), (123456u + 4095) / 4096);
   EXPECT_EQ(one.data()[5], std::byte{7});
   EXPECT_EQ(one.data()[6], std::byte{0});
+}
+
+TEST(MemoryAhead, RestsWhileThereIsWork) {
+  if (!is_asked()) GTEST_SKIP() << "this system has no MADV_POPULATE_WRITE";
+  const HostMemory memory(size_t{9} << 20, "a test");
+  MemoryAhead ahead;
+  ahead.begin_work();
+  ahead.add(memory.data(), memory.size());
+  EXPECT_FALSE(ahead.wait(std::chrono::milliseconds(50)));
+  EXPECT_EQ(resident_pages(memory), 0u);
+  ahead.end_work();
+  EXPECT_TRUE(ahead.wait(long_enough));
+  EXPECT_EQ(resident_pages(memory), memory.size() / 4096);
 }
 
 TEST(MemoryAhead, LetsGoOfWhatGoesBack) {
@@ -48,18 +64,18 @@ TEST(MemoryAhead, LetsGoOfWhatGoesBack) {
     ahead.remove(memory.data());
   }
   ahead.remove(nullptr);
-  ahead.wait();
+  EXPECT_TRUE(ahead.wait(long_enough));
 }
 
 TEST(MemoryAhead, AsksForAQuarterOfTheMachineAtMost) {
   MemoryAhead ahead;
   const HostMemory memory = HostMemory::inaccessible(4096);  // what is asked for there is refused
   ahead.add(memory.data(), memory.size());
-  ahead.wait();
+  EXPECT_TRUE(ahead.wait(long_enough));
   ahead.add(memory.data(), size_t{1} << 60);
   ahead.remove(memory.data());
   ahead.add(memory.data(), 4096);  // beyond the quarter: nothing
-  ahead.wait();
+  EXPECT_TRUE(ahead.wait(long_enough));
 }
 
 }  // namespace
