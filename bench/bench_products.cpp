@@ -133,8 +133,8 @@ int run(int argc, char** argv) {
   const int tokens = argc == 3 ? std::atoi(argv[2]) : 1024;
   if (tokens < 1) throw Error("TOKENS", "it is not a positive number");
   ThreadPool pool;
-  const Tensor memory = memory_to_read();
-  const Ceilings ceilings = measure_ceilings(pool, {memory.data(), memory.bytes()});
+  const HostMemory memory = memory_to_read();
+  const Ceilings ceilings = measure_ceilings(pool, {memory.data(), memory.size()});
   const std::unique_ptr<Device> device = make_cpu_device(pool.threads());
   fmt::print("{} · {} threads · f32 {:.0f}, bf16 {:.0f}, int8 {:.0f} Gop/s · {:.1f} GB/s\n\n", machine_fingerprint(),
              pool.threads(), ceilings.f32 / 1e9, ceilings.bf16 / 1e9, ceilings.i8 / 1e9, ceilings.bandwidth / 1e9);

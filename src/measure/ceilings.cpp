@@ -353,7 +353,11 @@ double Ceilings::of(DType operands) const {
   return rate > 0 ? rate : std::max({f32, f16, bf16, i8});
 }
 
-Tensor memory_to_read() { return {DType::i8, {int64_t{512} << 20}}; }
+HostMemory memory_to_read() {
+  HostMemory memory(size_t{512} << 20, "memory to measure");
+  std::memset(memory.data(), 1, memory.size());  // what was never written is one page of zeros
+  return memory;
+}
 
 Ceilings measure_ceilings(ThreadPool& pool, std::span<const std::byte> memory) {
   Ceilings ceilings;

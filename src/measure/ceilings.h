@@ -5,8 +5,8 @@
 #include <span>
 
 #include "base/dtype.h"
-#include "base/tensor.h"
 #include "base/thread_pool.h"
+#include "device/host_memory.h"
 
 namespace incipit {
 
@@ -24,7 +24,7 @@ struct Ceilings {
 
 /// Memory to read, more than any cache here holds. Its pages take longer to get than to read: measure several times on
 /// it.
-Tensor memory_to_read();
+HostMemory memory_to_read();
 
 /// Runs loops that touch registers (or one tile) only, with the widest instruction there is for each type (a type
 /// without one of its own goes at f32's speed), and reads all of `memory`, at whose size the bandwidth is. Best of

@@ -35,12 +35,10 @@ Ceilings effective(const MachineCeilings& ceilings) {
   return result;
 }
 
-std::span<const std::byte> bytes_of(const Tensor& memory) { return {memory.data(), memory.bytes()}; }
-
-void measure_processor(MachineCeilings& ceilings, const Tensor& memory, Progress& progress) {
+void measure_processor(MachineCeilings& ceilings, const HostMemory& memory, Progress& progress) {
   constexpr int attempts = 4;
   constexpr double together = 0.8;  // of what the threads do one by one: else they did not all have a core
-  const std::span<const std::byte> large = bytes_of(memory);
+  const std::span<const std::byte> large(memory.data(), memory.size());
   const auto working_set = static_cast<size_t>(std::max<int64_t>(ceilings.working_set_bytes, 1 << 16));
   Ceilings& all = ceilings.all_threads;
   ThreadPool pool(ceilings.threads);
@@ -80,8 +78,8 @@ MachineCeilings measure_machine(int threads, int64_t working_set_bytes, Progress
   ceilings.working_set_bytes = working_set_bytes;
   ThreadPool one(1);
   progress.stage("measuring one core", 0);
-  const Tensor memory = memory_to_read();
-  ceilings.one_core = measure_ceilings(one, bytes_of(memory));
+  const HostMemory memory = memory_to_read();
+  ceilings.one_core = measure_ceilings(one, {memory.data(), memory.size()});
   measure_processor(ceilings, memory, progress);
   return ceilings;
 }

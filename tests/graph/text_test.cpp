@@ -4,6 +4,7 @@
 #include "graph/text_form.h"
 #include "random_graph.h"
 #include "support/same_op.h"
+#include "support/sanitized.h"
 
 namespace incipit {
 namespace {
@@ -195,7 +196,7 @@ TEST(Text, MutatedTextsNeverCrash) {
       "-1",       "T*T*T", "1e39", "nan", "true", "const ", "->", "\\x",   "zeros",     "|",
       "| then:\n"};
   int accepted = 0;
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < (sanitized ? 5000 : 20000); ++i) {
     std::string text = texts[below(texts.size())];
     for (size_t edits = 1 + below(3); edits > 0; --edits) {
       const size_t at = below(text.size());

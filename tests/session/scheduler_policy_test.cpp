@@ -87,7 +87,7 @@ StepWork streams_of(const StepWork& step) {
 
 TEST(SchedulerPolicy, BoundsHoldBothWaysWhateverStepsCost) {
   int32_t bound_both_ways = 0;
-  for (uint32_t seed = 1; seed <= (sanitized ? 30u : 300u); ++seed) {
+  for (uint32_t seed = 1; seed <= (sanitized ? 10u : 300u); ++seed) {
     std::mt19937 random(seed);
     const RandomLoad load(random);
     Machine machine({.max_gap_us = load.gap_us}, load.limits(), load.costs);
@@ -109,11 +109,11 @@ TEST(SchedulerPolicy, BoundsHoldBothWaysWhateverStepsCost) {
     const int64_t alone = load.costs.predict_prompt(load.prompt);
     EXPECT_LE(machine.first_tokens.at(prompt), 2 * alone + longest) << "seed " << seed;
   }
-  EXPECT_GT(bound_both_ways, sanitized ? 5 : 100);
+  EXPECT_GT(bound_both_ways, sanitized ? 2 : 100);
 }
 
 TEST(SchedulerPolicy, BoundsHoldOnAMachineThatHasBecomeSlower) {
-  for (uint32_t seed = 1; seed <= (sanitized ? 10u : 100u); ++seed) {
+  for (uint32_t seed = 1; seed <= (sanitized ? 4u : 100u); ++seed) {
     std::mt19937 random(seed);
     const RandomLoad load(random);
     Machine machine({.max_gap_us = load.gap_us}, load.limits(), load.costs);

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "base/file.h"
@@ -144,6 +145,14 @@ class PublishedTokenizer : public testing::Test {
     if (!std::filesystem::exists(shared_)) GTEST_SKIP() << "../shared/tokenizers is absent: published tokenizers";
   }
 
+  /// Compiled once.
+  std::shared_ptr<const Tokenizer> published(const std::string& name) {
+    static std::map<std::string, std::shared_ptr<const Tokenizer>> compiled;
+    std::shared_ptr<const Tokenizer>& tokenizer = compiled[name];
+    if (!tokenizer) tokenizer = open_tables(compile_tokenizer(shared_ / name));
+    return tokenizer;
+  }
+
   /// A folder with only some of a published tokenizer's files.
   std::shared_ptr<const Tokenizer> with_files(const std::string& name, const std::vector<std::string>& files) {
     const TemporaryDirectory directory;
@@ -176,12 +185,12 @@ class PublishedTokenizer : public testing::Test {
 };
 
 TEST_F(PublishedTokenizer, Gpt2) { check_cases(*with_files("gpt2", {"vocab.json", "merges.txt"}), "gpt-2"); }
-TEST_F(PublishedTokenizer, Llama3) { check_cases(*open_tables(compile_tokenizer(shared_ / "llama-3")), "llama-bpe"); }
-TEST_F(PublishedTokenizer, Qwen2) { check_cases(*open_tables(compile_tokenizer(shared_ / "qwen2")), "qwen2"); }
-TEST_F(PublishedTokenizer, Phi3) { check_cases(*open_tables(compile_tokenizer(shared_ / "phi-3")), "phi-3"); }
+TEST_F(PublishedTokenizer, Llama3) { check_cases(*published("llama-3"), "llama-bpe"); }
+TEST_F(PublishedTokenizer, Qwen2) { check_cases(*published("qwen2"), "qwen2"); }
+TEST_F(PublishedTokenizer, Phi3) { check_cases(*published("phi-3"), "phi-3"); }
 
 TEST_F(PublishedTokenizer, Llama2) {
-  const auto tokenizer = open_tables(compile_tokenizer(shared_ / "llama-2"));
+  const auto tokenizer = published("llama-2");
   check_cases(*tokenizer, "llama-spm");
   EXPECT_THAT(tokenizer->encode("Hello"), ElementsAre(1, 15043));
   EXPECT_EQ(tokenizer->bos_id(), 1);
@@ -194,7 +203,7 @@ TEST_F(PublishedTokenizer, Llama2FromItsSentencePieceModel) {
   EXPECT_EQ(tokenizer->bos_id(), 1);
   EXPECT_THAT(tokenizer->eos_ids(), ElementsAre(2));
   // Phi-3's tokenizer.json holds the same vocabulary.
-  const auto other = open_tables(compile_tokenizer(shared_ / "phi-3"));
+  const auto other = published("phi-3");
   std::mt19937 random(1);
   for (int i = 0; i < 500; ++i) {
     const std::string text = random_bytes(random, random() % 80);
@@ -204,7 +213,7 @@ TEST_F(PublishedTokenizer, Llama2FromItsSentencePieceModel) {
 }
 
 TEST_F(PublishedTokenizer, Phi3SpecialTokens) {
-  const auto tokenizer = open_tables(compile_tokenizer(shared_ / "phi-3"));
+  const auto tokenizer = published("phi-3");
   // <|user|> takes in the white space behind it.
   const std::vector<int32_t> ids = tokenizer->encode("<|user|>\n Hello<|end|>\n<|assistant|>");
   EXPECT_THAT(ids, ElementsAre(32010, 15043, 32007, 32001));
@@ -214,9 +223,9 @@ TEST_F(PublishedTokenizer, Phi3SpecialTokens) {
 }
 
 TEST_F(PublishedTokenizer, RunsOfSpacesAreAddedTokens) {
-  const auto gpt2 = open_tables(compile_tokenizer(shared_ / "gpt2"));
+  const auto gpt2 = published("gpt2");
   EXPECT_THAT(gpt2->encode("Hello world<|endoftext|>   x"), ElementsAre(15496, 995, 50256, 50285, 87));
-  const auto neox = open_tables(compile_tokenizer(shared_ / "gpt-neox"));
+  const auto neox = published("gpt-neox");
   EXPECT_THAT(neox->encode("Hello world<|endoftext|>   x"), ElementsAre(12092, 1533, 0, 50275, 89));
   const boost::json::value document = boost::json::parse(read_text_file(shared_ / "gpt-neox" / "tokenizer.json"));
   for (const boost::json::value& added : document.at("added_tokens").as_array()) {
@@ -231,7 +240,7 @@ TEST_F(PublishedTokenizer, RunsOfSpacesAreAddedTokens) {
 TEST_F(PublishedTokenizer, RandomTextsComeBack) {
   std::mt19937 random(7);
   for (const char* name : {"gpt2", "gpt-neox", "llama-3", "qwen2", "llama-2", "phi-3"}) {
-    const auto tokenizer = open_tables(compile_tokenizer(shared_ / name));
+    const auto tokenizer = published(name);
     const bool composes = name == std::string("gpt-neox") || name == std::string("qwen2");
     for (int i = 0; i < 300; ++i) {
       std::string text = random_text(random, random() % 60);
