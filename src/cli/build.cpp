@@ -220,7 +220,7 @@ int build(const BuildOptions& options) {
 }  // namespace
 
 void add_build(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("build", "Compile a model into an engine for one kind of processor");
+  CLI::App* command = app.add_subcommand("build", "Compile a model into an engine for one kind of processor or GPU");
   const auto options = std::make_shared<BuildOptions>();
   CLI::Option* model =
       add_input(*command, "MODEL", options->model,

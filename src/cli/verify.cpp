@@ -218,9 +218,8 @@ void add_verify(CLI::App& app, Action& action) {
   add_input(*command, "--golden", options->golden, "safetensors with input_ids, logits and greedy, or a golden.json")
       ->required();
   command
-      ->add_option(
-          "--tolerance", options->tolerance,
-          "Largest logit error, relative to the largest logit (default: f32 1e-4, bf16 2e-2, fp16 2.5e-3, int8 0.15)")
+      ->add_option("--tolerance", options->tolerance,
+                   "Largest logit error, relative to the largest logit (default: what the weights' format allows)")
       ->transform(number_in(0, 1e9, "0 to 1e9"));
   add_threads(*command, options->threads);
   command->add_flag("--json", options->json, "One JSON object");

@@ -158,8 +158,6 @@ class Scheduler {
   void set_costs(StepCosts costs) { costs_ = std::move(costs); }
   /// What the last schedule()'s step holds.
   const StepWork& work() const { return work_; }
-  /// The longest that the last step was meant to take; INT64_MAX: no bound.
-  int64_t step_bound() const { return bound_; }
   const Tenants& tenants() const { return tenants_; }
   /// What a sequence's rank is made of.
   int64_t latest_start(SequenceId id) const { return sequences_.at(id).rank.latest_start; }

@@ -91,13 +91,6 @@ struct SampledLogits {
   }
 };
 
-inline uint64_t warp_largest(uint64_t x) {
-  for (int distance = 16; distance > 0; distance /= 2) {
-    const uint64_t other = __shfl_xor_sync(all_lanes, x, distance);
-    x = other > x ? other : x;
-  }
-  return x;
-}
 /// The sum of `x` up to and with this lane.
 inline uint64_t warp_running_sum(uint64_t x) {
   const int lane = static_cast<int>(threadIdx.x % warp_size);
