@@ -1,7 +1,7 @@
 // Every product of an engine's plan, at one number of prompt tokens, beside oneDNN's matmul on the same shape: run in
 // turn, in one process, on the same cores. Usage: bench_products ENGINE [TOKENS]. Medians; `limit` is what this
-// machine's measured arithmetic and bandwidth allow. oneDNN computes the bare product (u8 × s8 → s32 for int8, its
-// fastest form); ours includes scales, bias, residual and gate, as the step does.
+// machine's measured arithmetic and bandwidth allow. oneDNN computes the bare product (u8 × s8 → s32 for int8
+// and int4, its fastest form); ours includes scales, bias, residual and gate, as the step does.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,7 +49,7 @@ class OneDnnProduct {
  public:
   OneDnnProduct(const Linear::Problem& problem, int32_t rows) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     using dnnl::memory;
-    const bool codes = problem.format == WeightFormat::i8;
+    const bool codes = problem.format.multiplies_codes();
     // oneDNN 2.6 multiplies f16 on no CPU: fp16 stands beside its f32.
     const auto real = problem.format == WeightFormat::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
     const memory::dim m = rows, n = problem.n, k = problem.k;

@@ -11,7 +11,7 @@ import { geometryOf } from './geometries.mjs';
 import { median } from './measure.mjs';
 
 const decode = 64, repeat = 3;
-const names = ['incipit-bf16', 'incipit-int8', 'llama-bf16', 'llama-q8_0', 'llama-q4_0', 'onnxruntime-fp32'];
+const names = ['incipit-bf16', 'incipit-int8', 'incipit-int4', 'llama-bf16', 'llama-q8_0', 'llama-q4_0', 'onnxruntime-fp32'];
 
 function readOptions() {
   const { values } = parseArgs({
@@ -107,9 +107,10 @@ function table(results) {
     const best = columns.map((_, i) => Math.min(...ours.map((name) => times[name][i])));
     for (const name of peers) lines.push(row(`${name} / best of incipit`, times[name].map((ms, i) => `${(ms / best[i]).toFixed(2)}×`)));
   }
-  if (times['incipit-int8'] && times['llama-q8_0']) {
-    const ratio = times['llama-q8_0'].at(-1) / times['incipit-int8'].at(-1);
-    lines.push(row('llama-q8_0 / incipit-int8', [...options.prompts.map(() => ''), `${ratio.toFixed(2)}×`]));
+  for (const [theirs, our] of [['llama-q8_0', 'incipit-int8'], ['llama-q4_0', 'incipit-int4']]) {
+    if (!times[our] || !times[theirs]) continue;
+    const ratio = times[theirs].at(-1) / times[our].at(-1);
+    lines.push(row(`${theirs} / ${our}`, [...options.prompts.map(() => ''), `${ratio.toFixed(2)}×`]));
   }
   return lines.join('\n');
 }

@@ -35,7 +35,8 @@ std::string to_text(const WeightFormat& format) {
   for (const auto& [name, known] : short_names) {
     if (*known == format) return std::string(name);
   }
-  std::string text = std::string(name_of(format.codes)) + ':' + std::string(name_of(format.activation));
+  const std::string_view codes = !format.four_bits ? name_of(format.codes) : format.codes == DType::i8 ? "i4" : "u4";
+  std::string text = std::string(codes) + ':' + std::string(name_of(format.activation));
   if (!format.scales) return text;
   text += ':' + std::to_string(format.block_n) + 'x' + std::to_string(format.block_k);
   text += ':' + std::string(name_of(*format.scales));
@@ -54,11 +55,14 @@ std::optional<WeightFormat> weight_format_from_text(std::string_view text) {
     begin = end + 1;
   }
   if (parts.size() != 2 && parts.size() != 4 && parts.size() != 5) return std::nullopt;
-  const auto codes = dtype_among(parts[0], {DType::f32, DType::bf16, DType::f16, DType::i8, DType::u8});
+  const bool four_bits = parts[0] == "i4" || parts[0] == "u4";
+  const auto codes = four_bits ? std::optional(parts[0] == "i4" ? DType::i8 : DType::u8)
+                               : dtype_among(parts[0], {DType::f32, DType::bf16, DType::f16, DType::i8, DType::u8});
   const auto activation = dtype_among(parts[1], {DType::f32, DType::bf16, DType::i8});
   if (!codes || !activation) return std::nullopt;
   WeightFormat format;
   format.codes = *codes;
+  format.four_bits = four_bits;
   format.activation = *activation;
   if (parts.size() > 2) {
     const size_t by = std::min(parts[2].find('x'), parts[2].size());

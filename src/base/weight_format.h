@@ -20,8 +20,16 @@ struct WeightFormat {
   int32_t block_n = 1, block_k = 0;
   std::optional<DType> scales;       // none: the codes are the weight
   std::optional<DType> zero_points;  // weight ≈ (code − zero point) · scale; none: 0
+  /// Codes are −8…7 (i8) or 0…15 (u8): two of them share a byte where a weight is packed.
+  bool four_bits = false;
 
   static const WeightFormat f32, bf16, f16, i8;
+  /// Codes of four bits for groups of `inputs` inputs of an output, with a bf16 scale each, and zero points if wanted.
+  /// Products are sums of codes with codes.
+  static constexpr WeightFormat i4(int32_t inputs) { return {DType::i8, DType::i8, 1, inputs, DType::bf16, {}, true}; }
+  static constexpr WeightFormat u4(int32_t inputs) {
+    return {DType::u8, DType::i8, 1, inputs, DType::bf16, DType::u8, true};
+  }
 
   auto operator<=>(const WeightFormat&) const = default;
 
@@ -31,6 +39,10 @@ struct WeightFormat {
   int64_t blocks_of_k(int64_t k) const { return blocks(k, block_k); }
   /// Inputs of a block, of k.
   int64_t inputs_a_block(int64_t k) const { return block_k == 0 ? k : block_k; }
+  /// Bytes of `count` codes side by side in a packed weight.
+  int64_t bytes_of(int64_t count) const {
+    return four_bits ? (count + 1) / 2 : count * static_cast<int64_t>(size_of(codes));
+  }
 
  private:
   static int64_t blocks(int64_t extent, int32_t block) { return block == 0 ? 1 : (extent + block - 1) / block; }
@@ -42,8 +54,12 @@ inline constexpr WeightFormat WeightFormat::bf16{DType::bf16, DType::bf16, 1, 0,
 inline constexpr WeightFormat WeightFormat::f16{DType::f16, DType::f32, 1, 0, {}, {}};
 inline constexpr WeightFormat WeightFormat::i8{DType::i8, DType::i8, 1, 0, DType::f32, {}};
 
+/// An i8 code of four bits is packed this much higher: as 0…15.
+constexpr int32_t four_bits_offset = 8;
+
 /// "f32", "bf16", "fp16" and "int8" for the four above. Others in full: codes, activation, and with scales their block
-/// and dtypes, as in "i8:f32:1x32:bf16" or, with zero points, "u8:f32:1x32:f16:u8"; an extent of 0 means all.
+/// and dtypes, as in "i8:f32:1x32:bf16" or, with zero points, "u8:f32:1x32:f16:u8"; an extent of 0 means all. Codes of
+/// four bits are "i4" and "u4".
 std::string to_text(const WeightFormat& format);
 /// The inverse; none for a text that is no format's.
 std::optional<WeightFormat> weight_format_from_text(std::string_view text);

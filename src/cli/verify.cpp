@@ -162,11 +162,22 @@ GreedyAgreement compare_greedy(Gateway& gateway, const GoldenFile& golden) {
   return agreement;
 }
 
+/// Of the coarsest format of its weights.
+double tolerance_of(const plan::Plan& plan) {
+  double tolerance = weight_format(text(plan.precision())).tolerance;
+  for (const plan::Weight* weight : items(plan.weights())) {
+    for (const NamedWeightFormat& named : weight_formats()) {
+      if (to_text(named.format) == text(weight->format())) tolerance = std::max(tolerance, named.tolerance);
+    }
+  }
+  return tolerance;
+}
+
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
   const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   const std::string precision(text(gateway->engine().plan().precision()));
-  const double tolerance = options.tolerance ? *options.tolerance : weight_format(precision).tolerance;
+  const double tolerance = options.tolerance ? *options.tolerance : tolerance_of(gateway->engine().plan());
   if (golden.vocabulary != gateway->limits().vocabulary) {
     throw Error(
         options.golden.string(),

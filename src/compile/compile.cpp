@@ -15,10 +15,12 @@ namespace incipit {
 namespace {
 
 void check_precision(const CompileOptions& options) {
-  if (options.precision != "f32" && std::ranges::find(options.without, "quantize") != options.without.end()) {
-    throw Error("--without quantize", fmt::format("nothing would be stored as {}", options.precision),
-                "give --precision f32 with it");
-  }
+  if (std::ranges::find(options.without, "quantize") == options.without.end()) return;
+  if (options.precision == "f32" && options.kept.empty()) return;
+  throw Error("--without quantize",
+              fmt::format("nothing would be stored as {}",
+                          options.precision == "f32" ? options.kept.front().precision : options.precision),
+              "give --precision f32 with it, and no --keep");
 }
 
 Target target_of(const CompileOptions& options) {
@@ -39,6 +41,7 @@ std::unique_ptr<CudaCompiler> compiler_for(const Target& target, const CompileOp
 Rewritten rewrite(Model model, const CompileOptions& options, const Target& target) {
   PassOptions passes;
   passes.precision = options.precision;
+  passes.kept = options.kept;
   passes.without = options.without;
   // A GPU's copy engine loads codes as they are: a row is made into them once, and not in every tile of a product.
   if (target.backend == Backend::cuda) passes.without.emplace_back("fuse_quantization");

@@ -16,7 +16,8 @@ namespace incipit {
 constexpr int32_t largest_batch = 1024;
 
 struct CompileOptions {
-  std::string precision = "bf16";  // f32, bf16, fp16, int8
+  std::string precision = "bf16";  // a name of weight_formats()
+  std::vector<KeptFormat> kept;    // products of other formats
   std::string target = "native";   // base/target.h
   int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
   int32_t max_batch = 8;           // sequences at once, up to largest_batch

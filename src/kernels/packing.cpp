@@ -33,12 +33,29 @@ void copy_tiles(const std::byte* rows, int64_t panel, int64_t row_bytes, int64_t
   }
 }
 
+/// A panel's rows of k codes, a byte each, as halves of bytes that are zero.
+void pack_halves(const std::byte* rows, const WeightLayout& layout, const WeightShape& weight, std::byte* out) {
+  const int64_t apart = layout.halves_apart(weight.format);
+  const int offset = weight.format.codes == DType::i8 ? four_bits_offset : 0;
+  for (int64_t row = 0; row < layout.panel; ++row) {
+    std::byte* pair = out + row * apart;
+    for (int64_t first = 0; first < weight.k; first += 2 * apart, pair += layout.panel * apart) {
+      for (int64_t i = 0; i < std::min(2 * apart, weight.k - first); ++i) {
+        const int code = static_cast<int8_t>(rows[row * weight.k + first + i]) + offset;
+        INCIPIT_ASSERT(code >= 0 && code < 16);
+        pair[i % apart] |= static_cast<std::byte>(code << i / apart * 4);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void WeightPacker::pack_panel(const std::byte* rows, std::byte* out, int32_t* code_sums) const {
   const WeightFormat& format = weight_.format;
   const auto element = static_cast<int64_t>(size_of(format.codes));
   std::memset(out, 0, static_cast<size_t>(shape_.panel_bytes));
+  if (format.four_bits) return pack_halves(rows, layout_, weight_, out);
   copy_tiles(rows, layout_.panel, weight_.k * element, layout_.tile(format, shape_.padded_k) * element, out);
   if (sums_a_panel() == 0) return;
   INCIPIT_ASSERT(format.codes == DType::i8);
@@ -72,16 +89,23 @@ std::vector<std::byte> WeightPacker::pack_plane(PlaneRole role, DType dtype, std
 
 WeightReader::WeightReader(const WeightLayout& layout, const WeightShape& weight, const PackedWeight& packed)
     : layout_(layout), weight_(weight), packed_(packed), order_(layout, weight.n, weight.pairs) {
-  padded_k_ = packed_shape(layout, weight).padded_k;
-  tile_ = layout.tile(weight.format, padded_k_);
+  const PackedShape shape = packed_shape(layout, weight);
+  padded_k_ = shape.padded_k;
+  panel_bytes_ = shape.panel_bytes;
 }
 
 double WeightReader::Row::code(int64_t input) const {
-  const int64_t panel = reader_.layout_.panel, tile = reader_.tile_;
-  const int64_t tiles = packed_row_ / panel * (reader_.padded_k_ / tile) + input / tile;
+  const int64_t panel = reader_.layout_.panel;
   const WeightFormat& format = reader_.weight_.format;
-  const double code =
-      load_element(format.codes, reader_.packed_.codes, (tiles * panel + packed_row_ % panel) * tile + input % tile);
+  const CodePlace place = place_of_code(reader_.layout_, format, reader_.padded_k_, packed_row_ % panel, input);
+  const std::byte* const codes = reader_.packed_.codes + packed_row_ / panel * reader_.panel_bytes_;
+  double code = 0;
+  if (format.four_bits) {
+    code = std::to_integer<int>(codes[place.element] >> place.shift & std::byte{15});
+    if (format.codes == DType::i8) code -= four_bits_offset;
+  } else {
+    code = load_element(format.codes, codes, place.element);
+  }
   if (!format.zero_points) return code;
   const int64_t block = index_of_block(input / format.inputs_a_block(reader_.weight_.k));
   return code - load_element(*format.zero_points, reader_.packed_.zero_points, block);

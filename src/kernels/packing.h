@@ -23,8 +23,9 @@ class WeightPacker {
   const OutputOrder& order() const { return order_; }
   const PackedShape& shape() const { return shape_; }
 
-  /// `rows` [panel][k] holds the codes of the panel's rows in packed order, zeros for a pad; `out` takes
-  /// shape().panel_bytes. `code_sums` takes the panel's part of that plane, where the layout has it.
+  /// `rows` [panel][k] holds the codes of the panel's rows in packed order, zeros for a pad, those of four bits in
+  /// bytes of their own; `out` takes shape().panel_bytes. `code_sums` takes the panel's part of that plane, where the
+  /// layout has it.
   void pack_panel(const std::byte* rows, std::byte* out, int32_t* code_sums) const;
   /// The panel's values of code_sums.
   int64_t sums_a_panel() const { return layout_.has_sums(weight_.format) ? layout_.panel * columns() : 0; }
@@ -72,7 +73,7 @@ class WeightReader {
   WeightShape weight_;
   PackedWeight packed_;
   OutputOrder order_;
-  int64_t padded_k_, tile_;
+  int64_t padded_k_, panel_bytes_;
 };
 
 }  // namespace incipit

@@ -10,6 +10,17 @@ int64_t WeightLayout::tile(const WeightFormat& format, int64_t padded_k) const {
   return tile_bytes == 0 ? padded_k : tile_bytes / static_cast<int64_t>(size_of(format.activation));
 }
 
+CodePlace place_of_code(const WeightLayout& layout, const WeightFormat& format, int64_t padded_k, int64_t output,
+                        int64_t input) {
+  if (!format.four_bits) {
+    const int64_t tile = layout.tile(format, padded_k);
+    return {(input / tile * layout.panel + output) * tile + input % tile};
+  }
+  const int64_t apart = layout.halves_apart(format);
+  return {(input / (2 * apart) * layout.panel + output) * apart + input % apart,
+          static_cast<int32_t>(input / apart % 2 * 4)};
+}
+
 std::span<const WeightLayout* const> weight_layouts() {
   static constexpr std::array layouts{&panel16, &k_major8};
   return layouts;
@@ -58,10 +69,12 @@ int64_t OutputOrder::packed_row(int64_t source) const {
 }
 
 PackedShape packed_shape(const WeightLayout& layout, const WeightShape& weight) {
-  const auto element = static_cast<int64_t>(size_of(weight.format.codes));
   const int64_t rows = OutputOrder(layout, weight.n, weight.pairs).packed_rows();
-  const int64_t row_bytes = round_up(round_up(weight.k, layout.k_multiple) * element, layout.row_alignment);
-  return {rows / layout.panel, row_bytes / element, layout.panel * row_bytes};
+  const int64_t row_bytes =
+      round_up(weight.format.bytes_of(round_up(weight.k, layout.k_multiple)), layout.row_alignment);
+  const int64_t padded_k =
+      weight.format.four_bits ? 2 * row_bytes : row_bytes / static_cast<int64_t>(size_of(weight.format.codes));
+  return {rows / layout.panel, padded_k, layout.panel * row_bytes};
 }
 
 PlaneList planes_of(const WeightLayout& layout, const WeightShape& weight, bool bias) {
@@ -71,7 +84,9 @@ PlaneList planes_of(const WeightLayout& layout, const WeightShape& weight, bool 
   const int64_t columns = format.blocks_of_k(weight.k);
   const int64_t blocks = (format.block_n == 1 ? rows : format.blocks_of_n(weight.n)) * columns;
   PlaneList planes;
-  planes.add({format.scales ? PlaneRole::codes : PlaneRole::values, format.codes, rows * shape.padded_k});
+  const DType bytes_or_codes = format.four_bits ? DType::u8 : format.codes;
+  planes.add({format.scales ? PlaneRole::codes : PlaneRole::values, bytes_or_codes,
+              shape.bytes() / static_cast<int64_t>(size_of(bytes_or_codes))});
   if (format.scales) planes.add({PlaneRole::scales, *format.scales, blocks});
   if (format.zero_points) planes.add({PlaneRole::zero_points, *format.zero_points, blocks});
   if (layout.has_sums(format)) planes.add({PlaneRole::code_sums, DType::i32, rows * columns});

@@ -13,6 +13,10 @@
 //   k_major8   panels of one output whose tile is all of k: rows of k, 128-byte aligned, as tensor maps, asynchronous
 //              copies and vector products read them alike.
 //
+// Codes of four bits share bytes by two: input i has the lower half and input i + d the upper one, of every 2·d inputs.
+// In panel16 d is a tile: a 512-bit register of bytes is two rows of a panel, which a mask and a shift take apart. In
+// k_major8 d is 1.
+//
 // Outputs that belong together alternate by blocks: gate and up rows (`activation=silu_gate`…, W then holds gate rows
 // and up rows, n = 2·ff), or what rotates together in a head. In panel16 packed panel 2j holds gate rows 16j…16j+15 and
 // panel 2j+1 the up rows of the same numbers; in k_major8 they alternate by 8. Each half is padded with zero outputs to
@@ -46,8 +50,21 @@ struct WeightLayout {
 
   /// Inputs of a tile of `format`, of k when padded.
   int64_t tile(const WeightFormat& format, int64_t padded_k) const;
-  bool has_sums(const WeightFormat& format) const { return sums_codes && format.multiplies_codes(); }
+  /// Inputs between two codes of four bits that share a byte.
+  int64_t halves_apart(const WeightFormat& format) const { return tile_bytes == 0 ? 1 : tile(format, 0); }
+  /// Kernels of four bits offset the weight's codes instead, and sum up their inputs.
+  bool has_sums(const WeightFormat& format) const {
+    return sums_codes && format.multiplies_codes() && !format.four_bits;
+  }
 };
+
+/// Of a code within its panel. Codes of four bits: the byte that it shares, and how far up in it.
+struct CodePlace {
+  int64_t element;
+  int32_t shift = 0;
+};
+CodePlace place_of_code(const WeightLayout& layout, const WeightFormat& format, int64_t padded_k, int64_t output,
+                        int64_t input);
 
 constexpr int32_t panel_width = 16;
 inline constexpr WeightLayout panel16{"panel16", panel_width, 4, 64, 1, panel_width, true};

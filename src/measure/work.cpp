@@ -19,7 +19,7 @@ double weight_bytes(const WeightShape& weight) {
   for (const std::optional<DType>& plane : {format.scales, format.zero_points}) {
     if (plane) a_block += static_cast<double>(size_of(*plane));
   }
-  return static_cast<double>(weight.n * weight.k) * static_cast<double>(size_of(format.codes)) + blocks * a_block;
+  return static_cast<double>(weight.n * format.bytes_of(weight.k)) + blocks * a_block;
 }
 
 Work linear_work(const Linear::Problem& problem, int64_t rows) {

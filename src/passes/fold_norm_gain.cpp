@@ -4,8 +4,10 @@
 #include "graph/ops/expert_linear.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/rms_norm.h"
+#include "passes/pass.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "quant/format.h"
 
 namespace incipit {
 namespace {
@@ -31,7 +33,8 @@ ConstantPtr times_gain(const ConstantPtr& weight, const ConstantPtr& gain) {
 }  // namespace
 
 // (n · gain)·Wᵀ = n·(W · diag(gain))ᵀ
-void fold_norm_gain(Graph& graph, const PassContext&) {
+void fold_norm_gain(Graph& graph, const PassContext& context) {
+  if (context.format.keeps_gains) return;
   for (const NodeId n : graph.order()) {
     if (!graph.op_as<ops::RmsNorm>(n) || graph.node(n).outputs.size() != 1) continue;
     const ValueId normed = graph.node(n).outputs[0], gain = input_of(graph, n, 1);

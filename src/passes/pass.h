@@ -14,10 +14,19 @@ namespace incipit {
 class Graph;
 struct NamedWeightFormat;
 
+/// Products that have a format of their own.
+struct KeptFormat {
+  /// Of their names, or what stands behind a dot in them, as in "layers.0.*": * stands for anything. A product has the
+  /// name of its weight ("model.layers.0.mlp.gate_up_proj"), and its own ("lm_head").
+  std::string pattern;
+  std::string precision;  // a name of weight_formats()
+};
+
 /// What passes may depend on.
 struct PassContext {
-  const NamedWeightFormat& format;  // of the weights: --precision
-  std::string& note;                // what whoever builds should know of what the pass could not do
+  const NamedWeightFormat& format;        // of the weights: --precision
+  std::string& note;                      // what whoever builds should know of what the pass could not do
+  std::span<const KeptFormat> kept = {};  // later ones come first
 };
 
 struct Pass {
@@ -31,6 +40,7 @@ std::span<const Pass> passes();
 
 struct PassOptions {
   std::string precision = "f32";     // a name of weight_formats()
+  std::vector<KeptFormat> kept;      // products of other formats; throws Error for a pattern that fits none
   std::vector<std::string> without;  // passes that are switched off
   /// Called after each pass that ran (`inspect --graph --after PASS`).
   std::function<void(std::string_view pass, const Graph& graph)> after;

@@ -31,7 +31,7 @@ void remove_unused(Graph& graph, const PassContext& context);
 /// the weights of products.
 void fold_scale(Graph& graph, const PassContext& context);
 /// The gain of a norm is multiplied into the columns of the weights behind it, where all its uses are products whose
-/// weights have no other use (a tied head keeps its norm's gain).
+/// weights have no other use (a tied head keeps its norm's gain). In four bits gains stay.
 void fold_norm_gain(Graph& graph, const PassContext& context);
 /// GatherRows moves up through row-wise ops, so that in the last layer only the sampled rows have a query, attention
 /// output and MLP.

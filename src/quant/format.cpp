@@ -6,10 +6,8 @@
 namespace incipit {
 std::span<const NamedWeightFormat> weight_formats() {
   static const NamedWeightFormat formats[] = {
-      f32_format,
-      bf16_format,
-      f16_format,
-      int8_format,
+      f32_format,  bf16_format,      f16_format,           int8_format,      int4_g32_format,
+      int4_format, int4_g128_format, int4_zero_g32_format, int4_zero_format, int4_zero_g128_format,
   };
   return formats;
 }

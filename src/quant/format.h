@@ -25,13 +25,18 @@ struct QuantizedConstant {
 };
 
 struct NamedWeightFormat {
-  std::string_view name;  // the value of --precision: "f32", "bf16", "fp16", "int8"
+  std::string_view name;  // the value of --precision: "f32", "int4", "int4-zero-g32" …
   WeightFormat format;
   /// Planes of a floating weight [n, k] (f32, f16 or bf16). Reading the planes throws Error for a weight that is not
   /// finite where the format cannot hold it.
   QuantizedConstant (*quantize)(ConstantPtr weight);
   /// The largest error of a model's logits, relative to the largest of them, that its rounding explains.
   double tolerance;
+  /// What sensitive products take: the one whose result is the model's, and those that make queries, keys and values.
+  /// Empty: this format.
+  std::string_view sensitive = {};
+  /// Norms keep their gains: a column that one stretched would coarsen those that share its scale.
+  bool keeps_gains = false;
 };
 
 /// All of them, widest first.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <span>
 
 #include "kernels/kv_pages.h"
 #include "kernels/problem.h"
@@ -25,8 +26,8 @@ void fill(Tensor& tensor, uint32_t seed) {
   std::vector<float> pattern(4099);  // a prime, so that no row repeats another
   for (float& value : pattern) value = values(random);
   const auto count = static_cast<size_t>(tensor.elements());
-  if (tensor.dtype() == DType::i8) {
-    const auto codes = tensor.as<int8_t>();
+  if (size_of(tensor.dtype()) == 1) {  // codes, or bytes of two of them
+    const auto codes = std::span(reinterpret_cast<int8_t*>(tensor.data()), count);
     for (size_t i = 0; i < count; ++i) codes[i] = static_cast<int8_t>(pattern[i % pattern.size()] * 127);
     return;
   }

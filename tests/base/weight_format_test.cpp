@@ -18,6 +18,9 @@ TEST(WeightFormat, HasOneText) {
       {{DType::i8, DType::i8, 128, 128, DType::f32, {}}, "i8:i8:128x128:f32"},
       {{DType::u8, DType::bf16, 1, 64, DType::f16, DType::u8}, "u8:bf16:1x64:f16:u8"},
       {{DType::i8, DType::f32, 0, 0, DType::f32, {}}, "i8:f32:0x0:f32"},
+      {WeightFormat::i4(64), "i4:i8:1x64:bf16"},
+      {WeightFormat::u4(128), "u4:i8:1x128:bf16:u8"},
+      {{DType::u8, DType::bf16, 1, 32, DType::f16, {}, true}, "u4:bf16:1x32:f16"},
   };
   for (const auto& [format, text] : texts) {
     EXPECT_EQ(to_text(format), text);
@@ -52,6 +55,13 @@ TEST(WeightFormat, RefusesOtherTexts) {
                            "i8:i8:1x0:f32"}) {
     EXPECT_FALSE(weight_format_from_text(text)) << text;
   }
+}
+
+TEST(WeightFormat, CountsBytes) {
+  EXPECT_EQ(WeightFormat::bf16.bytes_of(7), 14);
+  EXPECT_EQ(WeightFormat::i8.bytes_of(7), 7);
+  EXPECT_EQ(WeightFormat::i4(64).bytes_of(8), 4);
+  EXPECT_EQ(WeightFormat::i4(64).bytes_of(7), 4);
 }
 
 TEST(WeightFormat, CountsBlocks) {

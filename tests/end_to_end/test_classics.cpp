@@ -188,7 +188,7 @@ TEST(Classics, HasThePerplexityOfTransformersInF32AndLosesLittleInOtherPrecision
   const auto loss = [](const Perplexity& of) { return std::log(of.value) * static_cast<double>(of.tokens_scored); };
   EXPECT_NEAR(std::exp((loss(quarter) + loss(rest)) / tokens_scored), transformers_perplexity, 0.03);
   for (const auto& [precision, bound] :
-       {std::pair<const char*, double>{"bf16", 0.005}, {"fp16", 0.001}, {"int8", 0.015}}) {
+       {std::pair<const char*, double>{"bf16", 0.005}, {"fp16", 0.001}, {"int8", 0.015}, {"int4", 0.04}}) {
     EXPECT_LE(std::fabs(perplexity(precision, "native", 0, 1).value / quarter.value - 1), bound) << precision;
   }
 }

@@ -24,7 +24,7 @@ std::string_view unit_of(std::string_view target, std::string_view problem) {
   if (target == "cpu-generic") return "generic";
   const auto has = [&](std::string_view format) { return problem.find(format) != std::string_view::npos; };
   if (target == "cpu-avx2") return "avx2";
-  if (target == "cpu-avx-vnni") return has("format=int8") ? "avx_vnni" : "avx2";
+  if (target == "cpu-avx-vnni") return has("format=int8") || has("format=i4:") ? "avx_vnni" : "avx2";
   return target == "cpu-amx" && (has("format=bf16") || has("format=int8")) ? "amx" : "avx512";
 }
 
@@ -33,7 +33,7 @@ TEST_P(Targets, ComputeTheModelWithTheirOwnKernels) {
     INCIPIT_SKIP_WITHOUT_SHARED("reference/" + GetParam());
   const TemporaryDirectory directory;
   for (const std::string& target : all_targets) {
-    for (const std::string precision : {"f32", "bf16", "fp16", "int8"}) {
+    for (const std::string precision : {"f32", "bf16", "fp16", "int8", "int4"}) {
       CompileOptions options;
       options.target = target;
       options.precision = precision;
@@ -61,7 +61,7 @@ std::string model_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-// Twenty engines a model.
+// Twenty-five engines a model.
 INSTANTIATE_TEST_SUITE_P(All, Targets,
                          testing::ValuesIn(sanitized ? std::vector<std::string>{"mixtral"} : reference_models),
                          model_name);

@@ -114,6 +114,9 @@ class RandomExperts {
         if (plane.role == PlaneRole::values || plane.role == PlaneRole::codes)
           std::memcpy(codes_.data() + e * plane.bytes(), one.codes, plane.bytes());
         if (plane.role == PlaneRole::scales) scales_.insert(scales_.end(), one.scales, one.scales + plane.bytes());
+        if (plane.role == PlaneRole::zero_points) {
+          zero_points_.insert(zero_points_.end(), one.zero_points, one.zero_points + plane.bytes());
+        }
         if (plane.role == PlaneRole::code_sums) {
           code_sums_.insert(code_sums_.end(), one.code_sums, one.code_sums + plane.elements);
         }
@@ -128,7 +131,7 @@ class RandomExperts {
       }
     }
   }
-  PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), nullptr}; }
+  PackedWeight packed() { return {codes_.data(), scales_.data(), code_sums_.data(), zero_points_.data()}; }
   const PackedShape& shape() const { return shape_; }
   const float* packed_bias() const { return packed_bias_.empty() ? nullptr : packed_bias_.data(); }
   float bias(int64_t output) const { return bias_.empty() ? 0 : bias_[static_cast<size_t>(output)]; }
@@ -139,7 +142,7 @@ class RandomExperts {
   PackedShape shape_;
   std::vector<RandomWeight> experts_;
   GuardedBytes codes_;
-  std::vector<std::byte> scales_;
+  std::vector<std::byte> scales_, zero_points_;
   std::vector<float> bias_, packed_bias_;
   std::vector<int32_t> code_sums_;
 };
@@ -183,7 +186,7 @@ class KernelCase<ExpertLinear> {
           // Of uniformly chosen experts.
           const double experts = 128 * (1 - std::pow(1 - 8.0 / 128, rows));
           steps.push_back({problem, rows, 2.0 * rows * 8 * weights,
-                           experts * weights * static_cast<double>(size_of(format.codes))});
+                           experts * static_cast<double>(problem.n * format.bytes_of(problem.k))});
         }
       }
     }
@@ -256,7 +259,7 @@ class KernelCase<ExpertLinear> {
         const auto sum = [&](int64_t output) {
           const auto expert = static_cast<int32_t>(expert_.get(row, slot));
           return bound_product(
-              problem_.input, problem_.k,
+              problem_.format, problem_.input, problem_.k,
               problem_.input == DType::i8 ? scales_.get(row, problem_.slot_scales ? slot : 0) : 1,
               [&](int64_t k) { return input_.get(row, input_slot * problem_.k + k); },
               experts_.rows(expert).data() + output * problem_.k, experts_.bias(int64_t{expert} * problem_.n + output));

@@ -11,10 +11,9 @@
 
 namespace incipit {
 
-inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {{WeightFormat::f32, DType::f32},
-                                                                    {WeightFormat::bf16, DType::bf16},
-                                                                    {WeightFormat::f16, DType::f32},
-                                                                    {WeightFormat::i8, DType::i8}};
+inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {
+    {WeightFormat::f32, DType::f32}, {WeightFormat::bf16, DType::bf16}, {WeightFormat::f16, DType::f32},
+    {WeightFormat::i8, DType::i8},   {WeightFormat::i4(64), DType::i8}, {WeightFormat::u4(32), DType::i8}};
 
 /// A product quantises its own rows too.
 inline constexpr std::pair<WeightFormat, DType> linear_inputs[] = {linear_formats[0],
@@ -22,25 +21,35 @@ inline constexpr std::pair<WeightFormat, DType> linear_inputs[] = {linear_format
                                                                    linear_formats[2],
                                                                    linear_formats[3],
                                                                    {WeightFormat::i8, DType::f32},
-                                                                   {WeightFormat::i8, DType::bf16}};
+                                                                   {WeightFormat::i8, DType::bf16},
+                                                                   linear_formats[4],
+                                                                   {WeightFormat::i4(32), DType::bf16},
+                                                                   {WeightFormat::i4(128), DType::f32},
+                                                                   linear_formats[5],
+                                                                   {WeightFormat::u4(64), DType::f32},
+                                                                   {WeightFormat::u4(128), DType::bf16}};
 
 struct BoundedSum {
   double value, error;
 };
 
-/// Σ scale·input(k)·w[k] + bias with the error of any order of f32 sums: (k + 8)·u·Σ|in·w|; an i8 sum is exact and
-/// rounds a few times as it becomes a float. bf16 units flush denormal products: k·2^-126 more.
+/// Σ scale·input(k)·w[k] + bias with the error of any order of f32 sums: (k + 8)·u·Σ|in·w|; a sum of codes is exact
+/// over all of k, or over 32 inputs of a group, and rounds a few times as it becomes a float and, scaled, is added to
+/// the others. bf16 units flush denormal products: k·2^-126 more.
 template <typename Input>
-BoundedSum bound_product(DType dtype, int64_t count, double scale, Input input, const float* w, double bias) {
+BoundedSum bound_product(const WeightFormat& format, DType dtype, int64_t count, double scale, Input input,
+                         const float* w, double bias) {
+  const bool coded = dtype == DType::i8;
+  const int64_t exact = !coded ? 1 : format.block_k == 0 ? count : std::min(format.block_k, 32);
   double value = 0, magnitude = 0;
-  for (int64_t k = 0; k < count; ++k) {
-    const double product = scale * input(k) * w[k];
-    value += product;
-    magnitude += std::abs(product);
+  for (int64_t first = 0; first < count; first += exact) {
+    double sum = 0;
+    for (int64_t k = first; k < std::min(count, first + exact); ++k) sum += scale * input(k) * w[k];
+    value += sum;
+    magnitude += std::abs(sum);
   }
-  const double terms = dtype == DType::i8 ? 8 : static_cast<double>(count) + 8;
-  const double summed = dtype == DType::i8 ? std::abs(value) : magnitude;
-  return {value + bias, terms * half_ulp_f32 * (summed + std::abs(bias)) + static_cast<double>(count) * 0x1p-126};
+  const double terms = static_cast<double>((count + exact - 1) / exact) + 8;
+  return {value + bias, terms * half_ulp_f32 * (magnitude + std::abs(bias)) + static_cast<double>(count) * 0x1p-126};
 }
 
 /// What may lie between a product's output and the reference's, `expected`. `up` gives the second sum when gated.
@@ -123,7 +132,7 @@ class KernelCase<Linear> {
       const auto add = [&](const Linear::Problem& problem, int32_t rows) {
         const double weights = static_cast<double>(problem.n) * problem.k;
         steps.push_back(
-            {problem, rows, 2.0 * rows * weights, weights * static_cast<double>(size_of(problem.format.codes))});
+            {problem, rows, 2.0 * rows * weights, static_cast<double>(problem.n * problem.format.bytes_of(problem.k))});
       };
       for (const int32_t rows : {1, 8, 128, 1024}) {
         if (!down.quantizes()) add(gate_up, rows);
@@ -334,7 +343,7 @@ class KernelCase<Linear> {
     const bool coded = problem_.format.multiplies_codes();
     Rows& input = problem_.quantizes() ? codes_ : input_;
     return bound_product(
-        input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,
+        problem_.format, input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,
         [&](int64_t k) { return input.get(row, k); }, weight_.rows().data() + output * problem_.k,
         problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
   }

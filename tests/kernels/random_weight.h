@@ -23,12 +23,14 @@ class RandomWeight {
     for (int32_t row = 0; row < scales.rows; ++row) {
       for (int64_t column = 0; column < block_columns; ++column) {
         scales.set(row, column, format.scales ? 0.001f * (1.5f + real(random)) : 1);
-        zero_points.set(row, column, format.zero_points ? std::nearbyint(100 * std::abs(real(random))) : 0);
+        const float largest = format.four_bits ? 15 : 100;
+        zero_points.set(row, column, format.zero_points ? std::nearbyint(largest * std::abs(real(random))) : 0);
       }
     }
     Rows codes = Rows::view(format.codes, static_cast<int32_t>(weight.n), weight.k, weight.k, 0);
-    std::uniform_int_distribution<int> code(format.codes == DType::u8 ? 0 : -127,
-                                            format.codes == DType::u8 ? 255 : 127);
+    const bool is_unsigned = format.codes == DType::u8;
+    const int least = is_unsigned ? 0 : format.four_bits ? -8 : -127;
+    std::uniform_int_distribution<int> code(least, format.four_bits ? least + 15 : is_unsigned ? 255 : 127);
     const bool is_real = size_of(format.codes) > 1;
     for (int32_t row = 0; row < codes.rows; ++row) {
       for (int64_t i = 0; i < weight.k; ++i) {

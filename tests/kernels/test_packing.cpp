@@ -139,6 +139,31 @@ TEST(Packing, PanelsHoldGroupsOfInputsSideBySide) {
   }
 }
 
+TEST(Packing, CodesOfFourBitsShareBytes) {
+  constexpr int64_t n = 16, k = 70;
+  std::vector<int8_t> codes(n * k);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i * 5 % 16 - 8);
+  const WeightShape weight = weight_shape(WeightFormat::i4(32), n, k, false);
+  EXPECT_EQ(packed_shape(panel16, weight).panel_bytes, 16 * 128 / 2);
+  EXPECT_EQ(packed_shape(panel16, weight).padded_k, 128);
+  EXPECT_EQ(packed_shape(k_major8, weight).panel_bytes, 128);
+  std::vector<std::byte> panel(16 * 128 / 2), rows(n * 128);
+  const auto bytes = std::as_bytes(std::span(codes));
+  EXPECT_TRUE(pack_codes(panel16, weight, bytes.data(), panel.data()).empty());
+  pack_codes(k_major8, weight, bytes.data(), rows.data());
+  const auto half = [](std::byte both, int64_t upper) {
+    return std::to_integer<int>(upper == 1 ? both >> 4 : both & std::byte{15}) - 8;
+  };
+  for (int64_t r = 0; r < n; ++r) {
+    for (int64_t i = 0; i < k; ++i) {
+      const int code = codes[static_cast<size_t>(r * k + i)];
+      // Of eight inputs the first four have the lower halves of four bytes, and the others the upper ones.
+      EXPECT_EQ(half(panel[static_cast<size_t>(i / 8 * 64 + r * 4 + i % 4)], i / 4 % 2), code);
+      EXPECT_EQ(half(rows[static_cast<size_t>(r * 128 + i / 2)], i % 2), code);
+    }
+  }
+}
+
 TEST(Packing, RowsOfKAreAligned) {
   constexpr int64_t n = 2 * 20, k = 70;
   std::vector<int8_t> codes(n * k);
@@ -206,7 +231,12 @@ std::vector<WeightFormat> all_kinds() {
           {DType::i8, DType::i8, 1, 32, DType::f16, {}},
           {DType::u8, DType::f32, 1, 16, DType::f16, DType::u8},
           {DType::i8, DType::bf16, 4, 32, DType::f32, {}},
-          {DType::u8, DType::f32, 0, 0, DType::f32, DType::i8}};
+          {DType::u8, DType::f32, 0, 0, DType::f32, DType::i8},
+          WeightFormat::i4(64),
+          WeightFormat::i4(32),
+          WeightFormat::u4(32),
+          {DType::i8, DType::bf16, 1, 16, DType::f16, {}, true},
+          {DType::u8, DType::f32, 1, 0, DType::f32, DType::u8, true}};
 }
 
 TEST(WeightFormats, AreReadBackFromEveryLayout) {
@@ -260,7 +290,7 @@ TEST(WeightFormats, GiveTheSameProductsFromEveryLayout) {
           const double scale = format.multiplies_codes() ? scales[static_cast<size_t>(row)] : 1;
           for (int32_t j = 0; j < n; ++j) {
             const BoundedSum wanted = bound_product(
-                DType::f32, k, scale, [&](int64_t i) { return input.get(row, i); },
+                format, DType::f32, k, scale, [&](int64_t i) { return input.get(row, i); },
                 weight.rows().data() + static_cast<size_t>(j) * k, bias[static_cast<size_t>(j)]);
             EXPECT_NEAR(output.get(row, j), wanted.value, wanted.error) << to_text(format) << ' ' << layout->name;
           }

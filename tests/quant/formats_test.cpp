@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -33,6 +35,20 @@ std::vector<float> dequantised(const QuantizedConstant& planes) {
   return values;
 }
 
+/// Of a format in groups.
+std::vector<float> dequantised(const WeightFormat& format, const QuantizedConstant& planes) {
+  std::vector<float> values = floats(*planes.codes);
+  const std::vector<float> scales = floats(*planes.scales);
+  std::vector<float> zero_points(scales.size(), 0.0F);
+  if (planes.zero_points != nullptr) zero_points = floats(*planes.zero_points);
+  const int64_t width = planes.codes->row_elements(), blocks = format.blocks_of_k(width);
+  for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
+    const auto at = static_cast<size_t>(i / width * blocks + i % width / format.block_k);
+    values[static_cast<size_t>(i)] = (values[static_cast<size_t>(i)] - zero_points[at]) * scales[at];
+  }
+  return values;
+}
+
 /// The bytes of all rows, read `step` rows at a time.
 std::vector<std::byte> bytes_in_slabs(const Constant& constant, int64_t step) {
   const size_t row = static_cast<size_t>(constant.row_elements()) * size_of(constant.dtype());
@@ -49,7 +65,8 @@ TEST(WeightFormats, ListHasOneOfEachName) {
     names.push_back(format.name);
     EXPECT_EQ(&weight_format(format.name), &format);
   }
-  EXPECT_THAT(names, testing::ElementsAre("f32", "bf16", "fp16", "int8"));
+  EXPECT_THAT(names, testing::ElementsAre("f32", "bf16", "fp16", "int8", "int4-g32", "int4", "int4-g128",
+                                          "int4-zero-g32", "int4-zero", "int4-zero-g128"));
 }
 
 TEST(WeightFormats, UnknownNameIsRefusedByName) {
@@ -57,7 +74,9 @@ TEST(WeightFormats, UnknownNameIsRefusedByName) {
     weight_format("int3");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "precision int3: unknown weight format; use one of f32, bf16, fp16, int8");
+    EXPECT_STREQ(error.what(),
+                 "precision int3: unknown weight format; use one of f32, bf16, fp16, int8, int4-g32, int4, int4-g128, "
+                 "int4-zero-g32, int4-zero, int4-zero-g128");
   }
 }
 
@@ -192,6 +211,146 @@ TEST(Int8Format, RefusesWhatIsNotFinite) {
     EXPECT_THROW(planes.codes->materialise(), Error);
     EXPECT_THROW(planes.scales->materialise(), Error);
   }
+}
+
+class EveryGroupFormat : public testing::TestWithParam<const char*> {
+ protected:
+  const NamedWeightFormat& named() const { return weight_format(GetParam()); }
+  const WeightFormat& format() const { return named().format; }
+  int most() const { return format().zero_points ? 15 : 7; }
+};
+
+TEST_P(EveryGroupFormat, PlanesAreWhatTheFormatSays) {
+  const int64_t group = format().block_k;
+  const QuantizedConstant planes = named().quantize(matrix(DType::bf16, 7, 2 * group + 5, 1));
+  EXPECT_EQ(planes.codes->dtype(), format().codes);
+  EXPECT_EQ(planes.codes->shape(), (Shape{7, 2 * group + 5}));
+  EXPECT_EQ(planes.scales->dtype(), DType::bf16);
+  EXPECT_EQ(planes.scales->shape(), (Shape{7, 3}));
+  ASSERT_EQ(planes.zero_points != nullptr, format().zero_points.has_value());
+  if (planes.zero_points != nullptr) {
+    EXPECT_EQ(planes.zero_points->dtype(), DType::u8);
+    EXPECT_EQ(planes.zero_points->shape(), (Shape{7, 3}));
+  }
+}
+
+TEST_P(EveryGroupFormat, SlabsAgreeWithTheWhole) {
+  const QuantizedConstant planes = named().quantize(matrix(DType::f16, 301, 1025, 2));
+  for (const ConstantPtr& plane : {planes.codes, planes.scales, planes.zero_points}) {
+    if (plane == nullptr) continue;
+    const std::vector<std::byte> whole = bytes_in_slabs(*plane, plane->rows());
+    EXPECT_EQ(bytes_in_slabs(*plane, 1), whole);
+    EXPECT_EQ(bytes_in_slabs(*plane, 97), whole);
+  }
+}
+
+/// Of numbers as codes over all of their range, to the nearest: what the simplest rule leaves.
+double squared_error_of_whole_range(std::span<const float> values, bool has_zero_point) {
+  double least = 0, largest = 0;
+  for (const float x : values) {
+    least = std::min<double>(least, x);
+    largest = std::max<double>(largest, x);
+  }
+  const double exact = has_zero_point ? (largest - least) / 15 : std::max(-least, largest) / 7;
+  const double scale = to_float(to_bf16(static_cast<float>(exact)));
+  const double zero_point = has_zero_point ? std::nearbyint(-least / scale) : 0;
+  double sum = 0;
+  for (const float x : values) {
+    const double code =
+        std::clamp(std::nearbyint(x / scale) + zero_point, has_zero_point ? 0.0 : -7.0, has_zero_point ? 15.0 : 7.0);
+    const double error = x - (code - zero_point) * scale;
+    sum += error * error;
+  }
+  return sum;
+}
+
+TEST_P(EveryGroupFormat, LeavesNoLargerErrorsThanCodesOfTheWholeRange) {
+  for (const float deviation : {1e-34F, 1e-6F, 0.02F, 3.0F, 1e30F}) {
+    const ConstantPtr weight = matrix(DType::f32, 32, 257, 8, deviation);
+    const QuantizedConstant planes = named().quantize(weight);
+    const std::vector<float> exact = floats(*weight), found = dequantised(format(), planes);
+    const auto group = static_cast<size_t>(format().block_k);
+    double all = 0, all_of_whole_range = 0;
+    for (size_t row = 0; row < 32; ++row) {
+      for (size_t first = 0; first < 257; first += group) {
+        const size_t count = std::min(group, 257 - first);
+        const auto values = std::span(exact).subspan(row * 257 + first, count);
+        double error = 0, squares = 0;
+        for (size_t i = 0; i < count; ++i) {
+          const double x = values[i], difference = x - found[row * 257 + first + i];
+          error += difference * difference;
+          squares += x * x;
+        }
+        const double of_whole_range = squared_error_of_whole_range(values, format().zero_points.has_value());
+        // A bf16 scale is off by 2^-9 at most, and by another amount than that rule's.
+        EXPECT_LE(error, of_whole_range + 0x1p-16 * squares) << deviation << ' ' << row << ' ' << first;
+        all += error;
+        all_of_whole_range += of_whole_range;
+      }
+    }
+    EXPECT_LT(all, all_of_whole_range);
+    for (const float code : floats(*planes.codes)) {
+      EXPECT_GE(code, format().zero_points ? 0 : -8);
+      EXPECT_LE(code, most());
+    }
+  }
+}
+
+TEST_P(EveryGroupFormat, GroupsAreApart) {
+  const int64_t group = format().block_k;
+  std::vector<float> values(static_cast<size_t>(2 * group), 0.0F);
+  values[0] = 1e6F;
+  values[static_cast<size_t>(group)] = 1e-6F;
+  values[static_cast<size_t>(group) + 1] = -6e-7F;
+  const QuantizedConstant planes = named().quantize(make_constant(Tensor::of({1, 2 * group}, values)));
+  const std::vector<float> found = dequantised(format(), planes);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(found[i], values[i], std::abs(values[i]) / 8) << i;
+}
+
+TEST_P(EveryGroupFormat, ZerosStayZerosAndVanishWithScaleOne) {
+  std::vector<float> values(2 * 256, 0.0F);
+  values[256] = 1e-44F;
+  const QuantizedConstant planes = named().quantize(make_constant(Tensor::of({2, 256}, values)));
+  for (const float value : dequantised(format(), planes)) EXPECT_EQ(value, 0);
+  for (const float scale : floats(*planes.scales)) EXPECT_EQ(scale, 1);
+}
+
+TEST_P(EveryGroupFormat, RefusesWhatIsNotFinite) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const QuantizedConstant planes = named().quantize(make_constant(Tensor::of({1, 3}, std::vector<float>{1, bad, 3})));
+    for (const ConstantPtr& plane : {planes.codes, planes.scales, planes.zero_points}) {
+      if (plane == nullptr) continue;
+      EXPECT_THROW(plane->materialise(), Error);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, EveryGroupFormat,
+                         testing::Values("int4-g32", "int4", "int4-g128", "int4-zero-g32", "int4-zero",
+                                         "int4-zero-g128"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(Int4Format, TheLargestMagnitudeMayHaveTheCodeThatIsOneFurther) {
+  const std::vector<float> rows{8, -7, 3, 0, -16, 14, 6, 2};  // −8 stands for either: scales of both signs
+  const QuantizedConstant planes = weight_format("int4").quantize(make_constant(Tensor::of({2, 4}, rows)));
+  EXPECT_THAT(floats(*planes.scales), testing::ElementsAre(-1.0F, 2.0F));
+  EXPECT_THAT(floats(*planes.codes), testing::ElementsAre(-8, 7, -3, 0, -8, 7, 3, 1));
+}
+
+TEST(Int4Format, AZeroPointUsesTheWholeRange) {
+  const std::vector<float> row{-2, 13, 0, 5.4F};  // scale 1, from −2 to 13
+  const QuantizedConstant planes = weight_format("int4-zero").quantize(make_constant(Tensor::of({1, 4}, row)));
+  EXPECT_THAT(floats(*planes.scales), testing::ElementsAre(1.0F));
+  EXPECT_THAT(floats(*planes.zero_points), testing::ElementsAre(2.0F));
+  EXPECT_THAT(floats(*planes.codes), testing::ElementsAre(0, 15, 2, 7));
+  const std::vector<float> above{4, 30};  // zero is a code though nothing is below it
+  const QuantizedConstant positive = weight_format("int4-zero").quantize(make_constant(Tensor::of({1, 2}, above)));
+  EXPECT_THAT(floats(*positive.zero_points), testing::ElementsAre(0.0F));
+  EXPECT_THAT(floats(*positive.codes), testing::ElementsAre(2, 15));
 }
 
 TEST(WeightFormats, AreExactOrWithinHalfAStep) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "kernels/cpu/linear_tiles.h"
@@ -121,10 +122,15 @@ inline void run_expert_tile(const Kernel<Linear>& linear, const ExpertLinear::Pr
   product.output_stride = scratch.output_stride;
   product.weight = expert_weight(args.weight, panel16, problem.weight(), share.expert);
   product.weight.codes += share.first_panel * shape.panel_bytes;
+  const int64_t first_block = share.first_panel * panel_width * problem.format.blocks_of_k(problem.k);
+  const auto move_to_block = [&](const std::byte*& plane, const std::optional<DType>& dtype) {
+    if (plane != nullptr && dtype) plane += first_block * static_cast<int64_t>(size_of(*dtype));
+  };
+  move_to_block(product.weight.scales, problem.format.scales);
+  move_to_block(product.weight.zero_points, problem.format.zero_points);
+  if (product.weight.code_sums != nullptr) product.weight.code_sums += first_block;
   product.bias = expert_bias(args.bias, panel16, problem.weight(), share.expert);
   if (product.bias != nullptr) product.bias += share.first_panel * panel_width;
-  if (product.weight.scales != nullptr) product.weight.scales += share.first_panel * panel_width * sizeof(float);
-  if (product.weight.code_sums != nullptr) product.weight.code_sums += share.first_panel * panel_width;
 
   const auto multiply = [&] {
     begin_step(memory + scratch.product, scratch_memory_bytes);

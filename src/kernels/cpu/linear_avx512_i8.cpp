@@ -1,4 +1,4 @@
-// int8 products with VPDPBUSD.
+// Products of codes of eight and of four bits with VPDPBUSD.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -28,6 +28,22 @@ struct UnitI8 : Avx512Unit {
   static __m512i multiply_add(__m512i sum, __m512i x, __m512i w) { return _mm512_dpbusd_epi32(sum, x, w); }
 };
 
+/// Of four bits the weights are what is unsigned.
+struct UnitI4 : Avx512Unit {
+  using Vector = __m512i;
+  static constexpr int32_t largest_run = 128;
+  static __m512i load(const std::byte* from) { return _mm512_loadu_si512(from); }
+  static __m512i low(__m512i bytes) { return _mm512_and_si512(bytes, _mm512_set1_epi8(15)); }
+  static __m512i high(__m512i bytes) { return low(_mm512_srli_epi16(bytes, 4)); }
+  static __m512i multiply_add(__m512i sum, __m512i w, __m512i x) { return _mm512_dpbusd_epi32(sum, w, x); }
+  static __m512i begin(int32_t offset) { return _mm512_set1_epi32(offset); }
+  static Ints total(__m512i sum, int32_t) { return reinterpret_cast<Ints>(sum); }
+  static Ints times(Ints z, int32_t sum) {
+    return reinterpret_cast<Ints>(
+        _mm512_madd_epi16(reinterpret_cast<__m512i>(z), _mm512_set1_epi32(static_cast<uint16_t>(sum))));
+  }
+};
+
 }  // namespace
 }  // namespace incipit
 INCIPIT_END_TARGET
@@ -41,6 +57,15 @@ Kernel<Linear> linear_avx512_i8() {
                        accepts_linear<WeightFormat::i8>,
                        configs,
                        {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}});
+}
+
+Kernel<Linear> linear_avx512_i4() {
+  return reads_panels({"linear/avx512_i4",
+                       1,
+                       avx512.with(CpuFeature::avx512_vnni),
+                       accepts_groups,
+                       configs,
+                       {group_scratch<UnitI4::largest_run>, linear_tiles, run_groups<UnitI4>}});
 }
 
 }  // namespace incipit

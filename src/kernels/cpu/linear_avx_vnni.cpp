@@ -1,4 +1,4 @@
-// int8 products with the VPDPBUSD of processors that have no AVX-512 (AVX-VNNI).
+// Products of codes of eight and of four bits with the VPDPBUSD of processors that have no AVX-512 (AVX-VNNI).
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -27,6 +27,13 @@ struct UnitI8 : Avx2Unit {
   static __m256i multiply_add(__m256i sum, __m256i x, __m256i w) { return _mm256_dpbusd_avx_epi32(sum, x, w); }
 };
 
+struct UnitI4 : Avx2GroupUnit {
+  static constexpr int32_t largest_run = 128;
+  static __m256i multiply_add(__m256i sum, __m256i w, __m256i x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
+  static __m256i begin(int32_t offset) { return _mm256_set1_epi32(offset); }
+  static Ints total(__m256i sum, int32_t) { return reinterpret_cast<Ints>(sum); }
+};
+
 }  // namespace
 }  // namespace incipit
 INCIPIT_END_TARGET
@@ -40,6 +47,15 @@ Kernel<Linear> linear_avx_vnni_i8() {
                        accepts_linear<WeightFormat::i8>,
                        configs,
                        {unsigned_code_scratch, linear_tiles, run_codes<Micro<UnitI8>, 0x80>}});
+}
+
+Kernel<Linear> linear_avx_vnni_i4() {
+  return reads_panels({"linear/avx_vnni_i4",
+                       1,
+                       avx2.with(CpuFeature::avx_vnni),
+                       accepts_groups,
+                       configs,
+                       {group_scratch<UnitI4::largest_run>, linear_tiles, run_groups<UnitI4>}});
 }
 
 }  // namespace incipit

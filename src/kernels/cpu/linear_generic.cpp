@@ -26,6 +26,8 @@ constexpr int vectors = panel_width / lanes;
 
 #include "kernels/cpu/linear_blocks.inc"
 
+#include "kernels/cpu/linear_groups.inc"
+
 [[gnu::always_inline]] inline Floats load_floats(const float* from) { return load<Floats>(from); }
 [[gnu::always_inline]] inline Floats load_floats(const f16* from) { return from_f16_lanes(load<Halves>(from)); }
 
@@ -125,6 +127,32 @@ struct MicroI8 {
   }
 };
 
+struct UnitI4 {
+  /// A lane's four inputs as numbers of 16 bits.
+  struct Inputs {
+    Shorts even, odd;
+  };
+  using Vector = Ints;
+  static constexpr int vectors = incipit::vectors;
+  static constexpr int32_t largest_run = 128;
+  static constexpr int block_rows = 2;
+  static constexpr int block_panels(int) { return 1; }
+  static Words load(const std::byte* from) { return incipit::load<Words>(from); }
+  static Words low(Words bytes) { return bytes & 0x0f0f0f0fu; }
+  static Words high(Words bytes) { return bytes >> 4 & 0x0f0f0f0fu; }
+  static Inputs broadcast(int32_t group) {
+    const Shorts codes = reinterpret_cast<Shorts>(group + Ints{});
+    return {(codes << 8) >> 8, codes >> 8};
+  }
+  static Ints multiply_add(Ints sum, Words w, const Inputs& x) {
+    const auto codes = reinterpret_cast<Shorts>(w);  // two products of 15 · 127 fit 16 bits
+    return sum + MicroI8::halves((codes & int16_t{0xff}) * x.even + (codes >> 8) * x.odd);
+  }
+  static Ints begin(int32_t offset) { return offset + Ints{}; }
+  static Ints total(Ints sum, int32_t) { return sum; }
+  static Ints times(Ints z, int32_t sum) { return z * sum; }
+};
+
 constexpr KernelConfig configs[] = {{"rows16_panels8", {16, 8}}, {"rows64_panels16", {64, 16}}};
 
 }  // namespace
@@ -160,6 +188,14 @@ Kernel<Linear> linear_generic_i8() {
                        accepts_linear<WeightFormat::i8>,
                        configs,
                        {code_scratch, linear_tiles, run_codes<MicroI8, 0>}});
+}
+Kernel<Linear> linear_generic_i4() {
+  return reads_panels({"linear/generic_i4",
+                       1,
+                       {},
+                       accepts_groups,
+                       configs,
+                       {group_scratch<UnitI4::largest_run>, linear_tiles, run_groups<UnitI4>}});
 }
 
 }  // namespace incipit

@@ -8,7 +8,12 @@ namespace {
 /// The weights of `count` products, one after the other.
 TensorMap weight_map(const WeightShape& weight, const PackedWeight& planes, int64_t count) {
   const PackedShape shape = packed_shape(k_major8, weight);
-  return rows_map("weight", planes.codes, weight.format.codes, count * shape.panels, weight.k, shape.padded_k);
+  const WeightFormat& format = weight.format;
+  if (format.four_bits) {
+    return rows_map("weight", planes.codes, DType::u8, count * shape.panels, format.bytes_of(weight.k),
+                    shape.panel_bytes);
+  }
+  return rows_map("weight", planes.codes, format.codes, count * shape.panels, weight.k, shape.padded_k);
 }
 
 /// Keys, or values, of one layer: [page][head][token][dim].

@@ -20,13 +20,13 @@ Kernel<Linear> scalar_product(std::string_view name, bool (*accepts)(const Linea
 
 Kernel<Linear> linear_scalar_groups() {
   return scalar_product<panel16>("linear/scalar_groups", [](const Linear::Problem& problem) {
-    return problem.format.codes == DType::i8 && problem.format.block_k > 1;
+    return problem.format.codes == DType::i8 && !problem.format.four_bits && problem.format.block_k > 1;
   });
 }
 
 Kernel<Linear> linear_scalar_zero_points() {
   return scalar_product<k_major8>("linear/scalar_zero_points", [](const Linear::Problem& problem) {
-    return problem.format.zero_points.has_value();
+    return problem.format.zero_points.has_value() && !problem.format.four_bits;
   });
 }
 
