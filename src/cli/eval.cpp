@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "base/utf8.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -27,34 +26,23 @@ struct EvalOptions {
 };
 
 int eval(const EvalOptions& options) {
-  const std::string text = read_text(options.text);
-  const std::string name = is_standard(options.text) ? "standard input" : options.text.string();
-  check_utf8(text, name);
+  const std::string text = read_utf8_text(options.text);
   const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   if (const auto context = static_cast<int32_t>(gateway->engine().plan().max_context()); options.window > context) {
     throw Error("--window", fmt::format("{} tokens are more than the engine's context of {}", options.window, context),
                 fmt::format("give {} or less", context));
   }
-  EncodeOptions encode;
-  encode.add_special_tokens = false;
-  encode.name = name;
-  std::vector<int32_t> tokens = tokenizer_of(*gateway).encode(text, encode);
-  if (options.max_tokens > 0 && tokens.size() > static_cast<size_t>(options.max_tokens)) {
-    tokens.resize(static_cast<size_t>(options.max_tokens));
-  }
+  const std::vector<int32_t> tokens = tokens_of_text(text, options.text, *gateway, options.max_tokens);
   Progress progress;
   progress.stage("evaluating", static_cast<int64_t>(tokens.size()) / options.window * options.window, "tokens");
   const auto start = std::chrono::steady_clock::now();
   Perplexity perplexity;
-  try {
+  of_text(options.text, [&] {
     gateway->run_alone([&](Session& session) {
       perplexity = evaluate_perplexity(session.executor(), tokens, options.window,
                                        [&](int64_t count) { progress.advance(count); });
     });
-  } catch (const Error& error) {
-    if (error.thing() == "text") throw Error(name, error.fault(), error.remedy());
-    throw;
-  }
+  });
   progress.finish();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.json) {

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/readable.h"
+#include "base/utf8.h"
 #include "engine/engine.h"
 
 namespace incipit::cli {
@@ -104,6 +105,26 @@ const Tokenizer& tokenizer_of(const Gateway& gateway) {
   if (gateway.tokenizer() != nullptr) return *gateway.tokenizer();
   throw Error(gateway.engine().path().string(), "the engine has no tokenizer",
               "give token ids with --ids where the command takes them");
+}
+
+std::string name_of_text(const std::filesystem::path& path) {
+  return is_standard(path) ? "standard input" : path.string();
+}
+
+std::string read_utf8_text(const std::filesystem::path& path) {
+  std::string text = read_text(path);
+  check_utf8(text, name_of_text(path));
+  return text;
+}
+
+std::vector<int32_t> tokens_of_text(std::string_view text, const std::filesystem::path& path, const Gateway& gateway,
+                                    int32_t most) {
+  EncodeOptions encode;
+  encode.add_special_tokens = false;
+  encode.name = name_of_text(path);
+  std::vector<int32_t> tokens = tokenizer_of(gateway).encode(text, encode);
+  if (most > 0 && tokens.size() > static_cast<size_t>(most)) tokens.resize(static_cast<size_t>(most));
+  return tokens;
 }
 
 std::string stream_fault(std::string_view done) {

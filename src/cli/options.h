@@ -37,6 +37,25 @@ void finish_check(Gateway& gateway);
 /// The engine's tokenizer; throws Error naming the engine when it has none.
 const Tokenizer& tokenizer_of(const Gateway& gateway);
 
+/// As messages name it.
+std::string name_of_text(const std::filesystem::path& path);
+/// read_text of what must be UTF-8; throws Error where it is not.
+std::string read_utf8_text(const std::filesystem::path& path);
+/// The ids of that text without special tokens, the first `most` of them (0: all). Throws Error for an engine without
+/// tokenizer.
+std::vector<int32_t> tokens_of_text(std::string_view text, const std::filesystem::path& path, const Gateway& gateway,
+                                    int32_t most = 0);
+/// What `work` throws of "text" is said of this one.
+template <typename F>
+auto of_text(const std::filesystem::path& text, F&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.thing() == "text") throw Error(name_of_text(text), error.fault(), error.remedy());
+    throw;
+  }
+}
+
 /// What errno says of a standard stream that could not be "read" or "written".
 std::string stream_fault(std::string_view done);
 /// "-": standard input or output where a file is named.

@@ -26,25 +26,28 @@ struct Reader {
   std::vector<PageTable> pages;
 };
 
+}  // namespace
+
 /// Texts in order, as many at a time as slots and pages hold; each step takes as many tokens as it can sample.
-class LogitsRun {
+struct LogitsSteps::State {
  public:
-  LogitsRun(Executor& executor, std::span<const std::vector<int32_t>> texts, const LogitsVisitor& visit)
-      : executor_(executor), limits_(executor.limits()), texts_(texts), visit_(visit) {
+  State(Executor& executor, std::span<const std::vector<int32_t>> texts, int32_t most_rows)
+      : executor_(executor), limits_(executor.limits()), texts_(texts) {
     for (const ExecutorLimits::Group& group : limits_.groups) pools_.emplace_back(group.pages);
     reserved_.resize(pools_.size());
     for (int32_t slot = std::min(limits_.slots, limits_.max_sequences); slot-- > 0;) free_slots_.push_back(slot);
-    rows_.resize(static_cast<size_t>(std::min(limits_.max_rows, limits_.max_tokens)));
+    rows_.resize(static_cast<size_t>(std::min({limits_.max_rows, limits_.max_tokens, most_rows})));
     std::iota(rows_.begin(), rows_.end(), 0);
     for (const std::vector<int32_t>& text : texts) check(text);
+    admit();
   }
 
-  void run() {
-    while (next_ < texts_.size() || !readers_.empty()) {
-      check_interrupt();
-      admit();
-      step();
-    }
+  bool done() const { return readers_.empty(); }
+
+  void step(const LogitsVisitor& visit) {
+    check_interrupt();
+    run_step(visit);
+    admit();
   }
 
  private:
@@ -93,7 +96,7 @@ class LogitsRun {
     }
   }
 
-  void step() {
+  void run_step(const LogitsVisitor& visit) {
     std::vector<BatchEntry> entries;
     std::vector<std::vector<std::span<const int32_t>>> tables(readers_.size());
     size_t room = rows_.size();
@@ -111,13 +114,12 @@ class LogitsRun {
       room -= entry.tokens.size();
       entries.push_back(entry);
     }
-    if (entries.empty()) return;  // only empty texts were left
     Batch batch;
     batch.entries = entries;
     batch.want_logits = true;
     const Ticket ticket = executor_.submit(batch);
     executor_.collect(ticket);
-    deliver(entries, executor_.logits(ticket));
+    deliver(entries, executor_.logits(ticket), visit);
     std::erase_if(readers_, [&](Reader& reader) { return release_if_done(reader); });
   }
 
@@ -130,13 +132,13 @@ class LogitsRun {
     }
   }
 
-  void deliver(const std::vector<BatchEntry>& entries, std::span<const float> logits) {
+  void deliver(const std::vector<BatchEntry>& entries, std::span<const float> logits, const LogitsVisitor& visit) {
     const auto vocabulary = static_cast<size_t>(limits_.vocabulary);
     size_t row = 0;
     for (size_t i = 0; i < entries.size(); ++i) {
       for (size_t token = 0; token < entries[i].tokens.size(); ++token, ++row) {
-        visit_(readers_[i].text, static_cast<size_t>(readers_[i].done) + token,
-               logits.subspan(row * vocabulary, vocabulary));
+        visit(readers_[i].text, static_cast<size_t>(readers_[i].done) + token,
+              logits.subspan(row * vocabulary, vocabulary));
       }
       readers_[i].done += static_cast<int32_t>(entries[i].tokens.size());
     }
@@ -155,7 +157,6 @@ class LogitsRun {
   Executor& executor_;
   const ExecutorLimits& limits_;
   std::span<const std::vector<int32_t>> texts_;
-  const LogitsVisitor& visit_;
   std::vector<PagePool> pools_;
   std::vector<int32_t> reserved_;  // pages that readers may hold, a group
   std::vector<int32_t> free_slots_;
@@ -164,14 +165,18 @@ class LogitsRun {
   size_t next_ = 0;
 };
 
-}  // namespace
+LogitsSteps::LogitsSteps(Executor& executor, std::span<const std::vector<int32_t>> texts, int32_t most_rows)
+    : state_(std::make_unique<State>(executor, texts, most_rows)) {}
+LogitsSteps::~LogitsSteps() = default;
+bool LogitsSteps::done() const { return state_->done(); }
+void LogitsSteps::step(const LogitsVisitor& visit) { state_->step(visit); }
 
 void visit_logits(Executor& executor, std::span<const std::vector<int32_t>> texts, const LogitsVisitor& visit) {
-  LogitsRun(executor, texts, visit).run();
+  LogitsSteps steps(executor, texts);
+  while (!steps.done()) steps.step(visit);
 }
 
-Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> tokens, int32_t window,
-                               const std::function<void(int64_t)>& advance) {
+std::vector<std::vector<int32_t>> windows_of(std::span<const int32_t> tokens, int32_t window) {
   if (window < 2) throw Error("--window", fmt::format("{} leaves nothing to score", window), "give 2 or more");
   const auto width = static_cast<size_t>(window);
   std::vector<std::vector<int32_t>> windows;
@@ -183,18 +188,37 @@ Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> toke
     throw Error("text", fmt::format("its {} tokens do not fill a window of {}", tokens.size(), window),
                 "give a longer text or a smaller --window");
   }
+  return windows;
+}
+
+double surprise_at(std::span<const float> logits, int32_t token, size_t text, size_t position) {
+  const double surprise = log_sum_exp<float>(logits.data(), std::ssize(logits)) - logits[static_cast<size_t>(token)];
+  if (std::isfinite(surprise)) return surprise;
+  throw Error("logits", fmt::format("behind token {} of window {} they are NaN or infinite", position, text),
+              "build the engine with --precision f32; if they still are, the model is at fault");
+}
+
+double divergence(std::span<const float> p, std::span<const float> q) {
+  INCIPIT_ASSERT(p.size() == q.size() && !p.empty());
+  const double p_total = log_sum_exp<double>(p.data(), std::ssize(p));
+  const double q_total = log_sum_exp<double>(q.data(), std::ssize(q));
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    const double of_p = p[i] - p_total, of_q = q[i] - q_total;
+    sum += std::exp(of_p) * (of_p - of_q);
+  }
+  return sum;
+}
+
+Perplexity evaluate_perplexity(Executor& executor, std::span<const int32_t> tokens, int32_t window,
+                               const std::function<void(int64_t)>& advance) {
+  const std::vector<std::vector<int32_t>> windows = windows_of(tokens, window);
   double loss = 0;
   Perplexity result;
   visit_logits(executor, windows, [&](size_t text, size_t position, std::span<const float> logits) {
     advance(1);
-    if (position + 1 == width) return;
-    const double surprise = log_sum_exp<float>(logits.data(), std::ssize(logits)) -
-                            logits[static_cast<size_t>(windows[text][position + 1])];
-    if (!std::isfinite(surprise)) {
-      throw Error("logits", fmt::format("behind token {} of window {} they are NaN or infinite", position, text),
-                  "build the engine with --precision f32; if they still are, the model is at fault");
-    }
-    loss += surprise;
+    if (position + 1 == windows[text].size()) return;
+    loss += surprise_at(logits, windows[text][position + 1], text, position);
     ++result.tokens_scored;
   });
   result.value = std::exp(loss / static_cast<double>(result.tokens_scored));
@@ -207,13 +231,8 @@ double LogitsComparison::relative_error() const {
 }
 
 void LogitsComparison::add(std::span<const float> found, std::span<const float> expected) {
-  INCIPIT_ASSERT(found.size() == expected.size() && !found.empty());
-  const double found_total = log_sum_exp<double>(found.data(), std::ssize(found));
-  const double expected_total = log_sum_exp<double>(expected.data(), std::ssize(expected));
-  double kl = 0;
+  const double kl = divergence(expected, found);
   for (size_t i = 0; i < found.size(); ++i) {
-    const double p = expected[i] - expected_total, q = found[i] - found_total;
-    kl += std::exp(p) * (p - q);
     largest_expected = std::max(largest_expected, std::fabs(static_cast<double>(expected[i])));
     const double error = std::fabs(static_cast<double>(found[i]) - expected[i]);
     largest_error = std::max(largest_error, std::isnan(error) ? std::numeric_limits<double>::infinity() : error);
