@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -16,6 +17,7 @@
 #include "base/target.h"
 #include "base/utf8.h"
 #include "cli/arguments.h"
+#include "cli/certify.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
@@ -29,6 +31,7 @@
 #include "measure/measure.h"
 #include "measure/step_costs_keeper.h"
 #include "quant/format.h"
+#include "tokenizer_compile/compile_tokenizer.h"
 
 namespace incipit::cli {
 namespace {
@@ -37,10 +40,25 @@ struct BuildOptions {
   std::filesystem::path model, tokenizer, output;
   std::optional<std::string> tuning_cache;
   std::string geometry, memory = "0";
+  std::vector<std::string> keep;
+  std::string accuracy;
+  std::filesystem::path certify;
   uint64_t seed = 0;
   CompileOptions to_compile;
   bool no_tune = false, no_baseline = false, step_costs = false;
 };
+
+/// "layers.0.*=bf16".
+KeptFormat parse_kept_format(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error("--keep '" + text + "'", "is no name of products with a precision", "give one as in 'layers.0.*=bf16'");
+  }
+  KeptFormat kept{text.substr(0, equals), text.substr(equals + 1)};
+  check_utf8(kept.pattern, "--keep");  // the manifest is JSON
+  weight_format(kept.precision);
+  return kept;
+}
 
 bool is_engine(std::string_view beginning) {
   return beginning.starts_with(std::string_view(engine_magic.data(), engine_magic.size()));
@@ -54,7 +72,7 @@ void check_files(const BuildOptions& options) {
     throw Error(options.model.string(), "is an engine already", "give the model that it was built from");
   }
   check_output({options.output, "--output", "engine", is_engine},
-               {options.model, options.tokenizer, options.tuning_cache.value_or("")});
+               {options.model, options.tokenizer, options.tuning_cache.value_or(""), options.certify});
   if (options.tuning_cache) {
     check_output({*options.tuning_cache, "--tuning-cache", "tuning cache"}, {options.model, options.tokenizer});
   }
@@ -175,32 +193,73 @@ void print_result(const BuildOptions& options, std::string_view lines) {
   }
 }
 
+/// What an engine is held against before it gets its name; what can be wrong with it is told before anything is built.
+std::optional<CertifyOptions> certify_options(const BuildOptions& options) {
+  if (options.accuracy.empty()) return std::nullopt;
+  CertifyOptions certified;
+  certified.bound = AccuracyBound::parse(options.accuracy);
+  if (!runs_here(named_target(options.to_compile.target))) {
+    throw Error("--accuracy",
+                fmt::format("this machine is no {}, and cannot run the engine", options.to_compile.target),
+                "build on such a machine");
+  }
+  certified.path = options.certify;
+  certified.text = read_utf8_text(options.certify);
+  return certified;
+}
+
+/// Compiles, and certifies where that is wanted.
+CompileReport compile_engine(const BuildOptions& options, const std::function<Model()>& make_model,
+                             const CompileOptions& compiled, Progress& progress) {
+  const std::optional<CertifyOptions> certified = certify_options(options);
+  Model model = make_model();
+  check_template(model);
+  if (!certified) return compile(std::move(model), compiled, options.output, progress);
+  if (!has_tokenizer(model.directory)) {
+    throw Error("--accuracy", "the model has no tokenizer, and cannot be held against a text",
+                "give one with --tokenizer, or leave it out");
+  }
+  const FolderBeside folder(options.output);
+  const std::filesystem::path engine = folder / "engine";
+  CompileReport report = compile(std::move(model), compiled, engine, progress);
+  if (!report.plain.empty()) {
+    throw Error("--accuracy", "the model is no decoder, and has no perplexity", "leave it out");
+  }
+  certify(engine, options.output, folder, make_model, compiled, *certified, progress);
+  folder.publish(engine);
+  return report;
+}
+
 int build(const BuildOptions& options) {
   check_files(options);
   CompileOptions compiled = options.to_compile;
   compiled.memory = parse_size(options.memory, "--memory");
   compiled.tuning_cache = options.tuning_cache.value_or("");
   compiled.tune = !options.no_tune;
+  for (const std::string& kept : options.keep) compiled.kept.push_back(parse_kept_format(kept));
   check_utf8(compiled.version_tag, "--tag");  // the manifest is JSON
   warn_of_foreign_target(options);
   const auto start = std::chrono::steady_clock::now();
   Progress progress = Progress::for_long_work();
-  progress.stage("reading the model", 0);
-  Model model = options.geometry.empty()
-                    ? import_from(options.model, options.tokenizer,
-                                  {options.to_compile.max_context, options.to_compile.allow_non_finite})
-                    : import_geometry(options.geometry, options.seed);
-  progress.finish();
-  check_template(model);
-  const CompileReport report = compile(std::move(model), compiled, options.output, progress);
+  const auto make_model = [&] {
+    progress.stage("reading the model", 0);
+    Model model = options.geometry.empty()
+                      ? import_from(options.model, options.tokenizer,
+                                    {options.to_compile.max_context, options.to_compile.allow_non_finite})
+                      : import_geometry(options.geometry, options.seed);
+    progress.finish();
+    return model;
+  };
+  const CompileReport report = compile_engine(options, make_model, compiled, progress);
   Baseline baseline;
   if (!options.no_baseline && report.plain.empty()) baseline = measure_baseline(options, report, progress);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string lines = report.plain.empty() ? "" : plain_graph_line(options, report);
-  lines += fmt::format("{}: {}, {:.1f} M parameters in {}, {} of {} kernels measured, built in {}",
+  lines += fmt::format("{}: {}, {:.1f} M parameters in {}, {}, {} of {} kernels measured, built in {}",
                        options.output.string(), readable_bytes(static_cast<double>(report.engine_bytes)),
-                       static_cast<double>(report.parameters) / 1e6, compiled.precision, report.measured_problems,
-                       report.tuned_problems, readable_seconds(seconds));
+                       static_cast<double>(report.parameters) / 1e6, compiled.precision,
+                       options.accuracy.empty() ? "not certified" : "certified, " + options.accuracy,
+                       report.measured_problems, report.tuned_problems, readable_seconds(seconds));
   for (const Measurement& result : baseline.results) {
     if (result.kind == "ttft")
       lines += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
@@ -231,6 +290,18 @@ void add_build(CLI::App& app, Action& action) {
   command->add_option("--precision", options->to_compile.precision, "How weights are stored and products computed")
       ->check(CLI::IsMember(weight_format_names()))
       ->capture_default_str();
+  command
+      ->add_option("--keep", options->keep,
+                   "Products of another precision, as in 'layers.0.*=bf16': names of weights, or what stands behind a "
+                   "dot in them, with * for anything; the last that fits holds (lm_head is int8 in int4)")
+      ->expected(1, most_repeats)
+      ->allow_extra_args(false);
+  CLI::Option* accuracy = command->add_option(
+      "--accuracy", options->accuracy,
+      "How far the engine may be from its model in f32, as in 'perplexity<=1%': it is measured, kept in the engine "
+      "(inspect --accuracy), and where it does not hold there is no engine");
+  add_input(*command, "--certify", options->certify, "The text for --accuracy")->needs(accuracy);
+  accuracy->needs(command->get_option("--certify"));
   command
       ->add_option("--target", options->to_compile.target,
                    "The processor or GPU the engine is for; cuda: the GPU of this machine")

@@ -6,7 +6,9 @@
 #include <boost/json.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -21,6 +23,7 @@
 #include "graph/text_form.h"
 #include "import/import.h"
 #include "kernels/cuda/device_code.h"
+#include "measure/certificate.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 
@@ -29,7 +32,7 @@ namespace {
 
 struct InspectOptions {
   std::filesystem::path path;
-  bool plan = false, manifest = false, trailer = false, check = false;
+  bool plan = false, manifest = false, trailer = false, check = false, accuracy = false;
   bool graph = false, passes = false;
   std::string after, precision = "f32";
 };
@@ -150,8 +153,9 @@ void print_summary(const Engine& engine) {
          fmt::format("{}, {} parameters, {} layers, hidden {}, vocabulary {}", json_text(manifest, "architecture"),
                      json_text(manifest, "parameters"), plan.layers(), plan.hidden(), plan.vocabulary()));
   }
-  line("precision", fmt::format("{}, weights {}", text(plan.precision()),
-                                readable_bytes(static_cast<double>(engine.weights().size()))));
+  line("precision",
+       fmt::format("{}, weights {}, {}", text(plan.precision()),
+                   readable_bytes(static_cast<double>(engine.weights().size())), certified_or_not(engine)));
   const boost::json::value* flags = manifest.if_contains("flags");
   const bool deterministic =
       flags != nullptr && flags->is_object() && json_text(flags->get_object(), "deterministic") == "true";
@@ -189,6 +193,60 @@ void print_trailer(const Engine& engine) {
   for (const TrailerRecord& record : engine.trailer()) print(fmt::format("{} {}\n", name_of(record.kind), record.json));
 }
 
+/// A product's name, as --keep takes it.
+std::string_view product_of(std::string_view weight) {
+  for (const std::string_view ending : {".codes", ".weight"}) {
+    if (weight.ends_with(ending)) weight.remove_suffix(ending.size());
+  }
+  return weight;
+}
+
+/// With * for the numbers that stand between dots: a layer's.
+std::string name_in_all_layers(std::string_view product) {
+  std::string name;
+  for (size_t i = 0; i < product.size(); ++i) {
+    const size_t digits = std::min(product.find_first_not_of("0123456789", i), product.size()) - i;
+    const bool is_number =
+        digits > 0 && (i == 0 || product[i - 1] == '.') && (i + digits == product.size() || product[i + digits] == '.');
+    name += is_number ? '*' : product[i];
+    if (is_number) i += digits - 1;
+  }
+  return name;
+}
+
+/// Which products are in which format.
+std::string describe_products(const Engine& engine) {
+  std::map<std::string_view, std::map<std::string, std::vector<std::string_view>>> formats;
+  for (const plan::Weight* weight : items(engine.plan().weights())) {
+    if (text(weight->layout()) == "dense") continue;
+    const std::string_view product = product_of(text(weight->name()));
+    formats[text(weight->format())][name_in_all_layers(product)].push_back(product);
+  }
+  std::string lines;
+  for (const auto& [format, products] : formats) {
+    std::string names;
+    for (const auto& [name, layers] : products) {
+      names += names.empty() ? "" : ", ";
+      names += layers.size() == 1 ? std::string(layers[0]) : fmt::format("{} ({})", name, layers.size());
+    }
+    lines += fmt::format("{:<14} {}: {}\n", "products", format, names);
+  }
+  return lines;
+}
+
+void print_accuracy(const Engine& engine) {
+  const std::optional<Certificate> certificate = certificate_of(engine);
+  std::string lines =
+      fmt::format("{:<14} {}, {}\n", "precision", text(engine.plan().precision()), certified_or_not(engine));
+  if (certificate) {
+    lines += fmt::format("{:<14} {}\n", "measured", certificate->figures());
+    lines += fmt::format("{:<14} {}, {} bytes, digest {}, in windows of {}\n", "text", certificate->text_name,
+                         certificate->text_bytes, certificate->text_digest, certificate->window);
+    lines += fmt::format("{:<14} incipit {} on {}\n", "by", certificate->version, certificate->machine);
+  }
+  print(lines + describe_products(engine));
+}
+
 int inspect_engine(const InspectOptions& options) {
   Engine::OpenOptions open;
   open.check_target = false;
@@ -196,6 +254,7 @@ int inspect_engine(const InspectOptions& options) {
   if (options.graph || options.passes || !options.after.empty()) {
     throw Error(options.path.string(), "is an engine, whose graph is gone", "give the model directory");
   }
+  if (options.accuracy) print_accuracy(*engine);
   if (options.plan) print(describe_plan(engine->plan()));
   if (options.manifest) print(std::string(engine->manifest()) + "\n");
   if (options.trailer) print_trailer(*engine);
@@ -203,7 +262,9 @@ int inspect_engine(const InspectOptions& options) {
     check_weights(*engine);
     print(fmt::format("{}: every byte of its body is as it was built\n", options.path.string()));
   }
-  if (!options.plan && !options.manifest && !options.trailer && !options.check) print_summary(*engine);
+  if (!options.plan && !options.manifest && !options.trailer && !options.check && !options.accuracy) {
+    print_summary(*engine);
+  }
   return 0;
 }
 
@@ -226,7 +287,7 @@ void print_model_summary(const std::filesystem::path& path, const Model& model) 
 }
 
 int inspect_model(const InspectOptions& options) {
-  if (options.plan || options.manifest || options.trailer || options.check) {
+  if (options.plan || options.manifest || options.trailer || options.check || options.accuracy) {
     throw Error(options.path.string(), "is a model, and no engine", "give an engine file");
   }
   Model model = import_from(options.path, {}, {.allow_non_finite = true});
@@ -266,6 +327,8 @@ void add_inspect(CLI::App& app, Action& action) {
   command->add_flag("--plan", options->plan, "The engine's plan: buffers, weights, steps and their kernels");
   command->add_flag("--manifest", options->manifest, "Where the engine came from, as JSON");
   command->add_flag("--trailer", options->trailer, "What was measured of the engine");
+  command->add_flag("--accuracy", options->accuracy,
+                    "How far it was found from its model in f32, and the formats of its products");
   command->add_flag("--check", options->check, "Read all weights and compare their digest");
   command->add_flag("--graph", options->graph, "The model's graph, as it was read or --after a pass");
   command->add_option("--after", options->after, "The graph after this pass (the last time it ran)");
