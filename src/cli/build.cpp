@@ -293,7 +293,8 @@ void add_build(CLI::App& app, Action& action) {
   command
       ->add_option("--keep", options->keep,
                    "Products of another precision, as in 'layers.0.*=bf16': names of weights, or what stands behind a "
-                   "dot in them, with * for anything; the last that fits holds (lm_head is int8 in int4)")
+                   "dot in them, with * for anything; the last that fits holds (in int4 the head and what makes "
+                   "queries, keys and values are int8)")
       ->expected(1, most_repeats)
       ->allow_extra_args(false);
   CLI::Option* accuracy = command->add_option(

@@ -28,9 +28,12 @@ struct UnitI8 : Avx512Unit {
   static __m512i multiply_add(__m512i sum, __m512i x, __m512i w) { return _mm512_dpbusd_epi32(sum, x, w); }
 };
 
-/// Of four bits the weights are what is unsigned.
+/// Of four bits the weights are what is unsigned. Twelve sums of a run and as many of all runs leave registers for the
+/// rest.
 struct UnitI4 : Avx512Unit {
   using Vector = __m512i;
+  static constexpr int kept_sums = 12;
+  static constexpr int block_panels(int rows) { return rows > 2 ? 2 : 4; }
   static constexpr int32_t largest_run = 128;
   static __m512i load(const std::byte* from) { return _mm512_loadu_si512(from); }
   static __m512i low(__m512i bytes) { return _mm512_and_si512(bytes, _mm512_set1_epi8(15)); }

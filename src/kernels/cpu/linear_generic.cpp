@@ -135,6 +135,7 @@ struct UnitI4 {
   using Vector = Ints;
   static constexpr int vectors = incipit::vectors;
   static constexpr int32_t largest_run = 128;
+  static constexpr int kept_sums = 4;
   static constexpr int block_rows = 2;
   static constexpr int block_panels(int) { return 1; }
   static Words load(const std::byte* from) { return incipit::load<Words>(from); }
