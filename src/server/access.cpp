@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "server/http.h"
 
 namespace incipit {
 namespace {
@@ -27,14 +28,22 @@ bool is_same_secret(std::string_view given, std::string_view key) {
 /// Never 0.
 uint64_t number_of_text(std::string_view text) { return digest_of(std::as_bytes(std::span(text))).low_bits() | 1; }
 
-/// "localhost" of "localhost:8000", "::1" of "[::1]:8000".
+/// "localhost" of "LOCALHOST:8000", "::1" of "[::1]:8000"; empty where what follows is no port.
 std::string name_of_host(std::string_view host) {
-  if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
-  return std::string(host.substr(0, host.rfind(':')));
+  const bool is_bracketed = host.starts_with('[');
+  if (is_bracketed && host.find(']') == std::string_view::npos) return {};
+  const size_t end = std::min(is_bracketed ? host.find(']') : host.rfind(':'), host.size());
+  const std::string_view name = is_bracketed ? host.substr(1, end - 1) : host.substr(0, end);
+  const std::string_view rest = host.substr(std::min(host.size(), end + (is_bracketed ? 1 : 0)));
+  const bool has_port =
+      rest.empty() ||
+      (rest.starts_with(':') && std::ranges::all_of(rest.substr(1), [](char c) { return c >= '0' && c <= '9'; }));
+  return has_port ? lower_case(name) : std::string();
 }
 
 bool is_given(std::string_view name, const std::vector<std::string>& allowed) {
-  return std::ranges::any_of(allowed, [&](const std::string& one) { return one == "*" || one == name; });
+  return std::ranges::any_of(allowed,
+                             [&](const std::string& one) { return one == "*" || lower_case(one) == lower_case(name); });
 }
 
 }  // namespace
@@ -60,6 +69,9 @@ ApiKeys::ApiKeys(const std::vector<std::string>& lines) {
     std::string name, weight, more;
     Key& key = keys_.emplace_back();
     words >> key.secret >> name >> weight >> more;
+    if (std::ranges::count(keys_, key.secret, &Key::secret) > 1) {
+      throw Error(fmt::format("a key of '{}'", name), "stands there twice", "give each key once");
+    }
     key.caller.key = number_of_text(key.secret);
     key.caller.tenant = name.empty() ? key.caller.key : number_of_text(name);
     if (weight.empty()) continue;

@@ -48,8 +48,9 @@ void Call::respond(const boost::json::value& body, std::vector<HttpHeader> more)
   respond_with({200, std::move(more), boost::json::serialize(body)});
 }
 
-void Call::fail(const ApiError& error) {
-  HttpResponse response{error.status, {{"content-type", "application/json"}}, boost::json::serialize(body_of(error))};
+void Call::fail(const ApiError& error, std::vector<HttpHeader> more) {
+  more.push_back({"content-type", "application/json"});
+  HttpResponse response{error.status, std::move(more), boost::json::serialize(body_of(error))};
   // What clients of the API obey, the most exact one first.
   if (error.retry_ms > 0) {
     constexpr int64_t longest = 60;  // seconds: what clients obey

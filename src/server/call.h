@@ -52,7 +52,7 @@ class Call {
   void respond(const boost::json::value& body, std::vector<HttpHeader> more = {});
   /// An answer that is no JSON.
   void respond_with(HttpResponse response);
-  void fail(const ApiError& error);
+  void fail(const ApiError& error, std::vector<HttpHeader> more = {});
   /// Server-sent events.
   void stream(std::shared_ptr<BodySource> source, std::vector<HttpHeader> more = {});
 

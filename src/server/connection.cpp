@@ -24,21 +24,6 @@ using boost::system::error_code;
 
 constexpr size_t bytes_of_a_read = size_t{16} << 10;
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
-  return lower;
-}
-
-/// "/v1/models" of "/v1/models?x=1" and of "http://host/v1/models".
-std::string path_of(std::string_view target) {
-  if (const size_t scheme = target.find("://"); scheme != std::string_view::npos && !target.starts_with('/')) {
-    const size_t slash = target.find('/', scheme + 3);
-    target = slash == std::string_view::npos ? "/" : target.substr(slash);
-  }
-  return percent_decoded(target.substr(0, target.find('?')));
-}
-
 /// The time as HTTP writes it, made once a second.
 const std::string& http_date() {
   static thread_local std::time_t made = -1;
@@ -230,12 +215,20 @@ bool Connection::parse() {
     parser_->header_limit(static_cast<uint32_t>(server_.limits.header_bytes));
     parser_->body_limit(server_.limits.body_bytes);
     header_seen_ = false;
+    taken_ = 0;
   }
   while (!parser_->is_done()) {
     if (input_.empty()) return false;
     error_code error;
     const size_t used = parser_->put(asio::buffer(input_), error);
     input_.erase(0, used);
+    taken_ += used;
+    // The parser's own limits are looked at where it waits for more, and count no frames of chunks.
+    if (!error || error == http::error::need_more) {
+      const HttpLimits& limits = server_.limits;
+      if (!header_seen_ && taken_ > limits.header_bytes) error = http::error::header_limit;
+      if (taken_ > limits.header_bytes + limits.body_bytes) error = http::error::body_limit;
+    }
     if (error == http::error::need_more) return false;
     if (error) {
       const RequestFault fault = fault_of(error, server_.limits);
@@ -284,8 +277,14 @@ void Connection::on_header() {
     refuse_request(400, "the request has no Host, or several");
     return;
   }
-  if (message.count(http::field::transfer_encoding) != 0 && !parser_->chunked()) {
+  if (message.count(http::field::transfer_encoding) != 0 &&
+      lower_case(message[http::field::transfer_encoding]) != "chunked") {
     refuse_request(501, "the request's Transfer-Encoding is not 'chunked'");
+    return;
+  }
+  const std::string encoding = lower_case(message[http::field::content_encoding]);
+  if (!encoding.empty() && encoding != "identity") {
+    refuse_request(415, "the request's Content-Encoding is not 'identity'");
     return;
   }
   if (parser_->is_done()) return;
@@ -306,6 +305,9 @@ void Connection::dispatch() {
   request.path = path_of(message.target());
   for (const auto& field : message) {
     request.headers.push_back({lower_case(field.name_string()), std::string(field.value())});
+    // A target that names a host means that one.
+    const std::string_view host = host_of(message.target());
+    if (!host.empty() && field.name() == http::field::host) request.headers.back().value = host;
   }
   request.body = std::move(message.body());
   request.begun = *begun_;

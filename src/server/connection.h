@@ -98,6 +98,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool moving_ = false;  // as soon as its read has ended
   std::optional<Parser> parser_;
   bool header_seen_ = false;
+  size_t taken_ = 0;                        // bytes of the request that is being read
   std::optional<Clock::time_point> begun_;  // the request that is being read
   Clock::time_point idle_since_;
 

@@ -69,5 +69,11 @@ using HttpHandler = std::function<void(const std::shared_ptr<Exchange>&)>;
 
 /// "%2F" as "/"; what is no such code stays.
 std::string percent_decoded(std::string_view text);
+/// ASCII alone.
+std::string lower_case(std::string_view text);
+/// "/v1/models" of "/v1/models?x=1" and of "http://host/v1/models".
+std::string path_of(std::string_view target);
+/// "host:80" of "http://host:80/v1/models", empty of "/v1/models".
+std::string_view host_of(std::string_view target);
 
 }  // namespace incipit

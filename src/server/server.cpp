@@ -99,8 +99,8 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
       exchange,
       given_id != nullptr && is_request_id(*given_id) ? *given_id : fmt::format("req-{:016x}", services_->random()),
       headers, options_.log);
-  const auto refuse = [&](int status, std::string message, std::string code) {
-    call->fail({status, std::move(message), "invalid_request_error", "", std::move(code)});
+  const auto refuse = [&](int status, std::string message, std::string code, std::vector<HttpHeader> more = {}) {
+    call->fail({status, std::move(message), "invalid_request_error", "", std::move(code)}, std::move(more));
   };
   if (!is_allowed_host(host_name, options_.hosts)) {
     refuse(403, fmt::format("the host '{}' is not served; --allow-host names those that are", host_name), "host");
@@ -116,14 +116,16 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
                                      {"access-control-max-age", "600"}},
                                     {}});
   } else if (found.route == nullptr) {
-    refuse(405, fmt::format("'{}' takes {}", request.path, found.methods), "method_not_allowed");
+    refuse(405, fmt::format("'{}' takes {}", request.path, found.methods), "method_not_allowed",
+           {{"allow", found.methods}});
   } else if (const bool open = found.route->guard == Guard::open || options_.keys.empty(); open) {
     found.route->endpoint({services_, call, found.rest});
   } else if (const auto key = options_.keys.accept(authorization == nullptr ? "" : *authorization); key) {
     call->set_caller(*key);
     found.route->endpoint({services_, call, found.rest});
   } else {
-    refuse(401, "a valid API key is needed: 'Authorization: Bearer KEY'", "invalid_api_key");
+    refuse(401, "a valid API key is needed: 'Authorization: Bearer KEY'", "invalid_api_key",
+           {{"www-authenticate", "Bearer"}});
   }
 }
 

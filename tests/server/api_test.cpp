@@ -460,6 +460,7 @@ TEST(Api, Tokenises) {
             value(classics_tokenizer().decode(ids, false)));
   EXPECT_EQ(served.ask("POST", "/tokenize", "{}").error_parameter(), "prompt");
   EXPECT_EQ(served.ask("POST", "/detokenize", "{}").error_parameter(), "tokens");
+  EXPECT_EQ(served.ask("POST", "/detokenize", R"({"tokens": [1000000]})").error_parameter(), "tokens");
 }
 
 TEST(Api, ServesAnEngineWithoutATokenizerById) {

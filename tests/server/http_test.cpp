@@ -39,6 +39,7 @@ TEST(Http, AnswersByPathAndMethod) {
   const RawResponse refused = served.ask("GET", "/v1/completions");
   EXPECT_EQ(refused.status, 405);
   EXPECT_EQ(refused.error_code(), "method_not_allowed");
+  EXPECT_EQ(refused.headers.at("allow"), "POST");
   RawClient client = served.connect();
   client.send("HEAD /version HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_GT(std::stoi(client.read_head().headers.at("content-length")), 0);
@@ -97,6 +98,9 @@ TEST(Http, RefusesWhatIsNoRequestAndCloses) {
     limits.body_bytes = 3000;
   }));
   const std::string post = "POST /tokenize HTTP/1.1\r\nHost: localhost\r\n";
+  std::string empty_fields, trailers;
+  for (int i = 0; i < 600; ++i) empty_fields += "X:\r\n";
+  for (int i = 0; i < 600; ++i) trailers += "X: 12345\r\n";
   const std::pair<std::string, int> cases[] = {
       {"\x16\x03\x01\x02\r\n\r\n", 400},
       {"GET /version\r\n\r\n", 400},
@@ -104,6 +108,7 @@ TEST(Http, RefusesWhatIsNoRequestAndCloses) {
       {"GET /version HTTP/1.1\r\n\r\n", 400},
       {"GET /version HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
       {"GET /version HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(3000, 'x') + "\r\n\r\n", 431},
+      {"GET /version HTTP/1.1\r\nHost: localhost\r\n" + empty_fields + "\r\n", 431},
       {post + "Content-Length: 3001\r\n\r\n" + std::string(3001, 'x'), 413},
       {post + "Content-Length: 99999999999\r\n\r\n", 413},
       {post + "Content-Length: 18446744073709551617\r\n\r\n", 400},
@@ -111,6 +116,10 @@ TEST(Http, RefusesWhatIsNoRequestAndCloses) {
       {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
       {post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {post + "Transfer-Encoding: gzip\r\n\r\n", 501},
+      {post + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
+      {post + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 415},
+      {post + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n" + trailers + "\r\n", 413},
+      {post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(6000, 'x') + "\r\nx\r\n0\r\n\r\n", 413},
       {post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
       {post + "Transfer-Encoding: chunked\r\n\r\n" + "fff\r\n" + std::string(4095, 'x') + "\r\n0\r\n\r\n", 413},
   };
@@ -347,6 +356,22 @@ TEST(Http, ListensAtASocketOfTheFileSystem) {
   EXPECT_THAT(message_of([&] { ScriptedServer{options}; }), HasSubstr("exists and is no socket"));
 }
 
+TEST(Http, KnowsItsHosts) {
+  const std::vector<std::string> allowed{"Models.example"};
+  for (const char* host : {"localhost", "LOCALHOST:80", "127.0.0.1:8000", "[::1]:8000", "models.EXAMPLE"}) {
+    EXPECT_TRUE(is_allowed_host(host, allowed)) << host;
+  }
+  for (const char* host : {"", "localhost:abc", "evil.example", "localhost.evil.example", "[::1]x", "[::1", ":80"}) {
+    EXPECT_FALSE(is_allowed_host(host, allowed)) << host;
+  }
+  const ScriptedServer served;
+  EXPECT_EQ(served.ask("GET", "http://evil.example/health").status, 403);
+}
+
+TEST(ApiKeys, StandThereOnce) {
+  EXPECT_THAT(message_of([] { ApiKeys({"key a", "other b", "key c 2"}); }), HasSubstr("stands there twice"));
+}
+
 TEST(Http, SaysWhoMayAsk) {
   ServerOptions options;
   options.keys = ApiKeys({"first-key", "second"});
@@ -359,6 +384,7 @@ TEST(Http, SaysWhoMayAsk) {
     const RawResponse response = served.ask("GET", "/v1/models", {}, wrong);
     EXPECT_EQ(response.status, 401) << wrong;
     EXPECT_EQ(response.error_code(), "invalid_api_key");
+    EXPECT_EQ(response.headers.at("www-authenticate"), "Bearer");
   }
   const std::string key = "Authorization: Bearer second\r\n";
   EXPECT_EQ(served.ask("GET", "/v1/models", {}, key).status, 200);

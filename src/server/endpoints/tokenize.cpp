@@ -45,7 +45,15 @@ object tokenize(const ServedModel& model, const object& body) {
 object detokenize(const ServedModel& model, const object& body) {
   const boost::json::value* tokens = fields::given(body, "tokens");
   if (tokens == nullptr) throw BadRequest("tokens", "'tokens' is missing");
-  return {{"prompt", tokenizer_of(model).decode(fields::ids_of(*tokens, "tokens"), false)}};
+  const Tokenizer& tokenizer = tokenizer_of(model);
+  const std::vector<int32_t> ids = fields::ids_of(*tokens, "tokens");
+  for (const int32_t id : ids) {
+    if (static_cast<size_t>(id) >= tokenizer.vocab_size()) {
+      throw BadRequest("tokens",
+                       fmt::format("the vocabulary has {} tokens, and none is {}", tokenizer.vocab_size(), id));
+    }
+  }
+  return {{"prompt", tokenizer.decode(ids, false)}};
 }
 
 /// Reads a body on a work thread and answers with what `make` makes of it.
