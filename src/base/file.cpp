@@ -188,6 +188,18 @@ void MappedFile::read(size_t offset, std::span<std::byte> out) const {
   }
 }
 
+void MappedFile::keep_from(size_t offset) const {
+  const size_t begin = offset / page_size() * page_size();
+  if (begin >= size_) return;
+  std::byte* const own = const_cast<std::byte*>(data_) + begin;
+  if (::mmap(own, size_ - begin, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+      MAP_FAILED) {
+    cannot("map", path_, errno);
+  }
+  read(begin, {own, size_ - begin});
+  ::mprotect(own, size_ - begin, PROT_READ);
+}
+
 // Both are hints: a range outside the file is cut, and a refusal of the system changes nothing.
 void MappedFile::will_need(size_t offset, size_t size) const {
   if (offset >= size_ || size == 0) return;

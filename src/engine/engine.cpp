@@ -101,6 +101,9 @@ struct Engine::State {
   void open(const OpenOptions& options) {
     read_header();
     check_sections();
+    // What is checked now is followed later: it must not change when somebody writes into the file. Weights are
+    // numbers.
+    if (file) file->keep_from(weights().offset + weights().bytes);
     check_digests();
     plan = &read_plan(section(SectionKind::plan), name);
     const auto weights = section(SectionKind::weights);

@@ -89,6 +89,16 @@ TEST_F(EngineTest, WeightsMayBeWrittenInPieces) {
   EXPECT_NO_THROW(Engine::open(directory / "pieces")->check_weights());
 }
 
+TEST_F(EngineTest, WhatWasCheckedStaysWhateverIsWrittenIntoTheFile) {
+  const auto engine = Engine::open(path);
+  const std::string zeros(bytes().size(), '\0');
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary) << zeros;
+  EXPECT_EQ(read_text_file(path), zeros);
+  EXPECT_EQ(engine->manifest(), small_manifest);
+  EXPECT_EQ(text_of(engine->tokenizer()), small_tokenizer);
+  EXPECT_EQ(engine->plan().steps()->Get(0)->name()->string_view(), "embed");
+}
+
 TEST_F(EngineTest, NothingIsLeftWithoutCommit) {
   { EngineWriter writer(directory / "half.engine", {}); }
   EXPECT_FALSE(std::filesystem::exists(directory / "half.engine"));
