@@ -116,6 +116,7 @@ int parse_and_run(int argc, char** argv) {
   add_verify(app, action);
   add_eval(app, action);
   add_compare(app, action);
+  add_diff(app, action);
   add_tokenize(app, action);
   add_detokenize(app, action);
   add_render(app, action);
