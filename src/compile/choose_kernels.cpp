@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -10,6 +11,9 @@
 #include "base/log.h"
 #include "compile/buckets.h"
 #include "compile/stages.h"
+#include "kernels/families.h"
+#include "kernels/kernel.h"
+#include "kernels/problem.h"
 #include "tune/tuner.h"
 
 namespace incipit {
@@ -90,6 +94,46 @@ class KernelChooser {
   std::map<std::tuple<std::string, int32_t, const WeightLayout*>, KernelChoice> chosen_;
 };
 
+/// Whether a step's kernel for so many rows reads what `buffer` is the norm of in its place.
+bool normalizes(const plan::StepT& step, uint32_t rows, uint32_t buffer) {
+  if (family_of(step.problem) != Linear::Problem::family) return false;
+  for (size_t i = 1; i < step.inputs.size(); ++i) {
+    if (step.inputs[i].space == plan::Space::buffer && step.inputs[i].index == buffer) return false;
+  }
+  const auto use = std::ranges::find_if(step.kernels, [&](const plan::KernelUseT& of) { return of.rows >= rows; });
+  return problem_from_text<Linear::Problem>(step.problem).norm.any && find_kernel<Linear>(use->kernel)->normalizes;
+}
+
+/// Takes the kernels from a norm's step for as many rows as all who read its result do without.
+void leave_out_norm(const plan::PlanT& plan, plan::StepT& norm) {
+  if (family_of(norm.problem) != RmsNorm::Problem::family || norm.outputs.size() != 1) return;
+  const uint32_t buffer = norm.outputs.front().index;
+  std::vector<const plan::StepT*> readers;
+  for (const plan::StepT* step = &norm + 1; step != plan.steps.data() + plan.steps.size(); ++step) {
+    const auto is_buffer = [&](const plan::OperandT& operand) {
+      return operand.space == plan::Space::buffer && operand.index == buffer;
+    };
+    if (std::ranges::any_of(step->inputs, is_buffer)) readers.push_back(step);
+  }
+  if (readers.empty()) return;
+  std::set<uint32_t> edges;
+  for (const plan::StepT* reader : readers) {
+    for (const plan::KernelUseT& use : reader->kernels) edges.insert(use.rows);
+  }
+  for (const plan::KernelUseT& use : norm.kernels) edges.insert(use.rows);
+  std::vector<plan::KernelUseT> uses;
+  for (const uint32_t rows : edges) {
+    const bool left_out =
+        std::ranges::all_of(readers, [&](const plan::StepT* reader) { return normalizes(*reader, rows, buffer); });
+    plan::KernelUseT use = *std::ranges::find_if(norm.kernels, [&](const auto& of) { return of.rows >= rows; });
+    if (left_out) use = {};
+    use.rows = rows;
+    if (!uses.empty() && uses.back().kernel == use.kernel && uses.back().config == use.config) uses.pop_back();
+    uses.push_back(std::move(use));
+  }
+  norm.kernels = std::move(uses);
+}
+
 void note_portable_fallbacks(const std::string& problem, const std::vector<KernelChoice>& choices, const Target& target,
                              std::vector<PortableFallback>& list) {
   for (const KernelChoice& choice : choices) {
@@ -140,6 +184,7 @@ Tuned choose_kernels(Planned planned, const CompileOptions& options, const Targe
   for (plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) {
     if (step != nullptr) choose(*step);
   }
+  for (plan::StepT& step : plan.steps) leave_out_norm(plan, step);
   progress.finish();
   kept.save_if_possible();
   tell_portable_fallbacks(fallbacks, target);

@@ -23,7 +23,9 @@ std::set<DeviceFunction> functions_of(const plan::PlanT& plan, const Target& tar
                                      first_function<TruncateSlot>(target, {vocabulary}),
                                      first_function<Publish>(target, {})};
   const auto add = [&](const plan::StepT& step) {
-    for (const plan::KernelUseT& use : step.kernels) functions.insert({use.function, use.abi});
+    for (const plan::KernelUseT& use : step.kernels) {
+      if (!use.kernel.empty()) functions.insert({use.function, use.abi});
+    }
   };
   for (const plan::StepT& step : plan.steps) add(step);
   for (const plan::StepT* step : {plan.resolve_tokens.get(), plan.sample.get()}) add(*step);

@@ -2,6 +2,9 @@
 // where the kernel allows it.
 #pragma once
 
+#include <optional>
+
+#include "base/target.h"
 #include "compile/plan_draft.h"
 #include "graph/model.h"
 
@@ -9,6 +12,8 @@ namespace incipit {
 
 struct LowerOptions {
   PageFormat pages;
+  /// Products may make the norms that are their inputs (InputNorm), where this target has a kernel that does.
+  std::optional<Target> norms_in_products = std::nullopt;
 };
 
 /// Throws Error naming the node when an op has no kernel family (the graph must be in decoder form).

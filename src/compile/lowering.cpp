@@ -5,7 +5,9 @@
 
 #include "graph/ops/kv_write.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/rms_norm.h"
 #include "graph/ops/slice_columns.h"
+#include "kernels/kernel.h"
 #include "kernels/problem.h"
 
 namespace incipit {
@@ -119,15 +121,24 @@ bool Lowering::range_used_later(ValueId value, int64_t first, int64_t count) con
       if (range_used_later(graph_.node(node).outputs[0], begin - slice->first, end - begin)) return true;
     } else if (step_of_node_.at(node) > now_) {
       return true;
+    } else if (graph_.op_as<ops::RmsNorm>(node) != nullptr &&
+               norm_in_products(graph_.node(node).outputs[0]) != nullptr) {
+      // Products that make the norm read what it is of.
+      if (range_used_later(graph_.node(node).outputs[0], begin, end - begin)) return true;
     }
   }
   return false;
 }
 
+bool Lowering::is_whole(const plan::OperandT& operand) const {
+  return operand.space == plan::Space::buffer && operand.column == 0 &&
+         draft_.plan.buffers[operand.index].width == operand.width;
+}
+
 plan::OperandT Lowering::ensure_whole(ValueId value, const std::string& name) {
   const plan::OperandT operand = at(value);
   INCIPIT_ASSERT(operand.space == plan::Space::buffer);
-  if (operand.column == 0 && draft_.plan.buffers[operand.index].width == operand.width) return operand;
+  if (is_whole(operand)) return operand;
   Elementwise::Problem copy;
   copy.op = ElementwiseOp::copy;
   copy.width = narrow(operand.width);
@@ -242,6 +253,26 @@ bool Lowering::writes_kv_in_product(const Node& write) const {
   if (!static_cast<const ops::KvWrite&>(*write.op).by_product) return false;
   const ValueId product = graph_.node(graph_.value(write.inputs[0]).producer).inputs[0];
   return kv_outputs(write).fits_blocks(width_of(product));
+}
+
+const Node* Lowering::norm_in_products(ValueId input) const {
+  const NodeId producer = graph_.value(input).producer;
+  if (!options_.norms_in_products || producer == none || graph_.is_output(input)) return nullptr;
+  const auto* norm = graph_.op_as<ops::RmsNorm>(producer);
+  const Node& node = graph_.node(producer);
+  const bool is_plain = norm != nullptr && norm->groups == 1 && optional_input(node, 1) == none &&
+                        node.outputs.size() == 1 && dtype_of(node.inputs[0]) == DType::f32;
+  if (!is_plain) return nullptr;
+  for (const auto& [reader, index] : graph_.uses(input)) {
+    if (graph_.op_as<ops::Linear>(reader) == nullptr || index != 0) return nullptr;
+  }
+  return &node;
+}
+
+bool Lowering::can_make_norm(const Linear::Problem& problem) const {
+  return std::ranges::any_of(kernels_for<Linear>(*options_.norms_in_products), [&](const Kernel<Linear>* kernel) {
+    return kernel->normalizes && kernel->accepts(problem);
+  });
 }
 
 const Node* Lowering::kv_write_in(ValueId product) const {

@@ -75,6 +75,7 @@ class Lowering {
   plan::OperandT add_buffer(std::string name, DType dtype, plan::Axis axis, int64_t width);
   /// Puts `value` into the memory of `input` when nothing reads that memory after this node; else into a new buffer.
   plan::OperandT in_place_or_new(ValueId value, ValueId input);
+  bool is_whole(const plan::OperandT& operand) const;
   /// An operand that is a whole, zero-padded buffer, as inputs of products must be: a column view is copied.
   plan::OperandT ensure_whole(ValueId value, const std::string& name);
 
@@ -95,6 +96,10 @@ class Lowering {
   KvOutputs kv_outputs(const Node& write) const;
   /// Whether the product that makes them writes them: kernels can, on accelerators.
   bool writes_kv_in_product(const Node& write) const;
+  /// The RmsNorm that makes a product's input and that all who read it may make themselves; null: there is none.
+  const Node* norm_in_products(ValueId input) const;
+  /// Whether the target has a kernel of this product that makes the norm.
+  bool can_make_norm(const Linear::Problem& problem) const;
   /// The KvWrite that a product does; null: none.
   const Node* kv_write_in(ValueId product) const;
   /// Where it writes.

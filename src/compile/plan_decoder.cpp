@@ -125,7 +125,7 @@ std::vector<std::byte> tokenizer_of(const Model& model) {
 Planned plan_decoder(Rewritten rewritten, const CompileOptions& options, const Target& target) {
   Planned planned(std::move(rewritten));
   if (planned.model.layers == 0) complete_from_graph(planned.model, options);
-  planned.draft = lower(planned.model, LowerOptions{page_format(target.backend)});
+  planned.draft = lower(planned.model, LowerOptions{page_format(target.backend), target});
   plan::PlanT& plan = planned.draft.plan;
   describe_model(planned.model, plan);
   set_bounds(planned, options);

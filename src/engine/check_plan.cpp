@@ -274,6 +274,9 @@ class PlanChecker : PlanFaults {
     for (const plan::KernelUse* use : items(step->kernels())) {
       if (use->rows() <= rows) fail("{} has a kernel for {} rows behind one for {}", what, use->rows(), rows);
       rows = use->rows();
+      // Of a norm's step the products that read it may do the work.
+      const bool is_norm = text(step->problem()).starts_with("rms_norm ");
+      if (is_norm && plan_.graph() == nullptr && text(use->kernel()).empty()) continue;
       check_text(what + " kernel", use->kernel());
       check_text(what + " kernel config", use->config());
     }

@@ -169,6 +169,10 @@ class PlanText {
     line("  {} {} ({}) -> ({})  {}", number < 0 ? "*" : fmt::format("s{}", number), text(step.name()),
          operands_text(step.inputs()), operands_text(step.outputs()), text(step.problem()));
     for (const plan::KernelUse* use : items(step.kernels())) {
+      if (text(use->kernel()).empty()) {
+        line("     up to {} {}: nothing, as readers make it", use->rows(), axis_name(step.axis()));
+        continue;
+      }
       line("     up to {} {}: {} abi {} {}{}", use->rows(), axis_name(step.axis()), text(use->kernel()), use->abi(),
            text(use->config()), text(use->function()).empty() ? "" : fmt::format(" {}", text(use->function())));
     }

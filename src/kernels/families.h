@@ -74,6 +74,17 @@ struct PackedEmbedding {
   static std::span<const Kernel<PackedEmbedding>> kernels();
 };
 
+/// That a product's input is the RMS norm of f32 rows, without gain and groups, which a kernel may read in its place
+/// (Kernel::normalizes).
+struct InputNorm {
+  bool any = false;
+  float epsilon = 0;
+  template <typename V>
+  void fields(V& v) {
+    v("norm", any), v("epsilon", epsilon);
+  }
+};
+
 /// out[r, j] = activation(Σ_k in[r, k] · W[j, k] + bias[j]) + residual[r, j].
 /// The input is what the format says; i8 rows have a scale each (product = code·code·scale·scale, sums exact in i32).
 /// A format of i8 rows also takes f32 or bf16 ones, which the kernel quantises as QuantizeRows does it, to the same
@@ -90,6 +101,7 @@ struct Linear {
     bool residual = false;      // f32 rows, added last; may alias the output
     Activation activation = Activation::none;
     KvOutputs kv = {};
+    InputNorm norm = {};  // of an input of f32 or bf16
     int32_t output_width() const { return is_gated(activation) ? n / 2 : n - 2 * static_cast<int32_t>(kv.width()); }
     /// An accelerator's kernels write such keys and values, or there are none.
     bool fits_kv() const { return !kv.any() || (activation == Activation::none && !residual && kv.fits_blocks(n)); }
@@ -100,9 +112,11 @@ struct Linear {
     void fields(V& v) {
       v("n", n), v("k", k), v("format", format), v("input", input), v("output", output), v("bias", bias),
           v("residual", residual), v("activation", activation);
-      bool has_kv = kv.any();
+      bool has_kv = kv.any(), has_norm = norm.any;
       if constexpr (requires { v.is_next("kv_heads"); }) has_kv = v.is_next("kv_heads");
       if (has_kv) kv.fields(v);
+      if constexpr (requires { v.is_next("norm"); }) has_norm = v.is_next("norm");
+      if (has_norm) norm.fields(v);
     }
   };
   struct Args {
@@ -119,6 +133,8 @@ struct Linear {
     /// The output is a whole buffer: write zeros up to row_stride(output_width) (or the stride, if less).
     bool pad_output;
     KvOutputs::Args kv = {};
+    const float* unnormed = nullptr;  // with a norm: the rows that it is of
+    int64_t unnormed_stride = 0;
   };
   static void reference(const Problem&, const Args&, const WeightLayout& layout = panel16);
   static std::span<const Kernel<Linear>> kernels();

@@ -80,6 +80,8 @@ struct Kernel {
   /// The setting for launches of up to `rows` rows where none is measured; null: another kernel of the table is the
   /// better guess. No such function: the first setting.
   const KernelConfig* (*guess)(const Problem&, int32_t rows) = nullptr;
+  /// It reads the rows whose norm its input is, where the problem has a norm, and not the input.
+  bool normalizes = false;
   /// How a GPU runs it; in place of the processor's entry.
   CudaEntry<Family> cuda{};
 };

@@ -40,10 +40,12 @@ std::span<const Kernel<Linear>> Linear::kernels() {
       linear_generic_i4(),
       linear_wgmma_cuda(),
       linear_wgmma_between_cuda(),
+      linear_stream_cuda(),
       linear_mma_cuda(),
       linear_gemv_cuda(),
       linear_gemv_fma_cuda(),
       linear_generic_cuda(),
+      shadow_few_rows(),
       shadow_kernel<Linear>(),
   };
   return table;

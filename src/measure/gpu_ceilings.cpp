@@ -100,6 +100,9 @@ std::vector<Yardstick> yardsticks_of(const plan::Plan& plan) {
       const Kernel<Linear>* kernel = find_kernel<Linear>(text(use->kernel()));
       const KernelConfig* config = kernel == nullptr ? nullptr : find_config(*kernel, text(use->config()));
       if (config == nullptr) continue;  // the engine does not run here
+      Linear::Problem large = problem;
+      large.n = large.k = YardstickSizes{}.extent;
+      if (!kernel->accepts(large)) continue;  // its functions are of the model's size
       // Functions of a processor have no names, and what is not n and k makes them what they are.
       std::string function(text(use->function()));
       if (function.empty()) {

@@ -156,7 +156,7 @@ struct Executor::State {
     HostBlock results;
     std::vector<GroupView> groups;
     std::vector<std::unique_ptr<PreparedLaunch>> prepared;
-    /// By size: the steps' launches in order, then Publish; and all of them as one program.
+    /// By size: the steps' launches in order, null where a step has none, then Publish; and all of them as one program.
     std::vector<std::vector<const PreparedLaunch*>> launches;
     std::vector<std::unique_ptr<Program>> programs;
 
@@ -260,12 +260,14 @@ struct Executor::State {
         launches.push_back(launch);
       }
       launches.push_back(published);
-      flight.programs.push_back(device->record(launches));
+      std::vector<const PreparedLaunch*> recorded = launches;
+      std::erase(recorded, nullptr);
+      flight.programs.push_back(device->record(recorded));
     }
   }
 
   static const PreparedLaunch* keep(Flight& flight, std::unique_ptr<PreparedLaunch> launch) {
-    return flight.prepared.emplace_back(std::move(launch)).get();
+    return launch == nullptr ? nullptr : flight.prepared.emplace_back(std::move(launch)).get();
   }
 
   /// The first that fits.
@@ -283,6 +285,7 @@ struct Executor::State {
     }
     const auto& launches = flight.launches[size];
     for (size_t i = 0; i < steps.size(); ++i) {
+      if (launches[i] == nullptr) continue;
       const double seconds = device->time(*launches[i]);
       if (options.profile) milliseconds[i * sizes.size() + size] += seconds * 1e3;
       if (options.observe) show_results(*steps[i].planned, flight.staging.counts(), sizes[size].bucket);

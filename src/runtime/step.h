@@ -21,8 +21,8 @@ struct Step;
 class Step {
  public:
   virtual ~Step() = default;
-  /// The step's launch, for batches of up to the view's rows, by the kernel that the plan has for so many. It holds
-  /// what it needs of the step.
+  /// The step's launch, for batches of up to the view's rows, by the kernel that the plan has for so many; null where
+  /// it has none. It holds what it needs of the step.
   virtual std::unique_ptr<PreparedLaunch> prepare(const StepView& view, Device& device) const = 0;
   /// What the workers of a launch share (StepView::workspace), whatever its rows.
   virtual size_t workspace_bytes() const = 0;

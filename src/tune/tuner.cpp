@@ -61,6 +61,37 @@ void keep_promising(std::vector<Candidate<Linear>>& list, const Linear::Problem&
   });
 }
 
+/// Whether some of them make the norm of their input. The others then need a launch that does, whose time counts as
+/// theirs.
+template <typename Family>
+bool some_make_norms(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem) {
+  if constexpr (std::is_same_v<Family, Linear>) {
+    return problem.norm.any &&
+           std::ranges::any_of(list, [](const Candidate<Linear>& candidate) { return candidate.kernel->normalizes; });
+  }
+  return false;
+}
+template <typename Problem>
+RmsNorm::Problem norm_of(const Problem& problem) {
+  RmsNorm::Problem norm;
+  if constexpr (requires { problem.norm; }) {
+    norm.width = problem.k;
+    norm.epsilon = problem.norm.epsilon;
+    norm.output = problem.input;
+  }
+  return norm;
+}
+/// Into the rows that the product reads.
+RmsNorm::Args norm_args(const Linear::Args& product) {
+  RmsNorm::Args args{};
+  args.rows = product.rows;
+  args.input = product.unnormed;
+  args.input_stride = product.unnormed_stride;
+  args.output = const_cast<std::byte*>(product.input);
+  args.output_stride = product.input_stride;
+  return args;
+}
+
 Error no_kernel(std::string_view problem, const Target& target) {
   return {problem, fmt::format("no kernel computes this with {}", to_string(target)),
           "choose another --target or --precision"};
@@ -126,7 +157,8 @@ struct Tuner::State {
   bool measures(const std::vector<Candidate<Family>>& list) const {
     constexpr bool worth_it =
         std::is_same_v<Family, Linear> || std::is_same_v<Family, ExpertLinear> || std::is_same_v<Family, Attention>;
-    return worth_it && device != nullptr && list.size() > 1;
+    const bool is_emulated = options.target.backend == Backend::shadow;  // whose times say nothing
+    return worth_it && device != nullptr && !is_emulated && list.size() > 1;
   }
 
   /// The functions that choose() will run, or what it will take unmeasured.
@@ -144,12 +176,18 @@ struct Tuner::State {
     }
   }
 
+  const Kernel<RmsNorm>& norm_kernel() const { return *kernels_for<RmsNorm>(options.target).front(); }
+
   template <typename Family>
   void load_code(const std::vector<Candidate<Family>>& list, const typename Family::Problem& problem) {
     if (options.target.backend != Backend::cuda) return;
     std::set<DeviceFunction> functions;
     for (const Candidate<Family>& candidate : list) {
       functions.insert(incipit::function_of(*candidate.kernel, problem, *candidate.config));
+    }
+    if (some_make_norms(list, problem)) {
+      const Kernel<RmsNorm>& norm = norm_kernel();
+      functions.insert(incipit::function_of(norm, norm_of(problem), norm.configs.front()));
     }
     device->load_code(options.compiler->code_of(functions));
   }
@@ -168,22 +206,30 @@ struct Tuner::State {
         candidate.workspace = workspaces.output(candidate.workspace_bytes);
       }
     }
+    const bool with_norms = some_make_norms(list, problem);
     double spent = 0;
     const auto round = [&](int32_t of_rows) {
       for (Candidate<Family>& candidate : list) {
-        std::array<std::unique_ptr<PreparedLaunch>, launches_in_a_row> launches;
-        std::array<const PreparedLaunch*, launches_in_a_row> row{};
+        std::vector<std::unique_ptr<PreparedLaunch>> launches;
+        std::vector<const PreparedLaunch*> row;
         const size_t count = is_cpu ? 1 : launches_in_a_row;
         for (size_t i = 0; i < count; ++i) {
           typename Family::Args args = workload.next(of_rows);
+          if constexpr (std::is_same_v<Family, Linear>) {
+            if (with_norms && !candidate.kernel->normalizes) {
+              const Kernel<RmsNorm>& norm = norm_kernel();
+              launches.push_back(
+                  prepare(*device, norm, norm.configs.front(), norm_of(problem), norm_args(args), of_rows));
+            }
+          }
           if constexpr (requires { args.workspace; }) {
             args.workspace = candidate.workspace;
             args.workspace_bytes = static_cast<int64_t>(candidate.workspace_bytes);
           }
-          launches[i] = prepare(*device, *candidate.kernel, *candidate.config, problem, args, of_rows);
-          row[i] = launches[i].get();
+          launches.push_back(prepare(*device, *candidate.kernel, *candidate.config, problem, args, of_rows));
         }
-        const double seconds = device->time({row.data(), count});
+        for (const auto& launch : launches) row.push_back(launch.get());
+        const double seconds = device->time(row);
         candidate.best = std::min(candidate.best, seconds / static_cast<double>(count));
         spent += seconds;
       }

@@ -145,6 +145,11 @@ LinearWorkload::LinearWorkload(Device& device, const Linear::Problem& problem, c
   args_.output = operands_.output(static_cast<size_t>(rows * row_stride(width)) * size_of(problem.output));
   args_.output_stride = row_stride(width);
   args_.pad_output = true;
+  if (problem.norm.any) {
+    unnormed_ = filled(DType::f32, {rows, row_stride(problem.k)}, 8);
+    args_.unnormed = operands_.input_as<float>(unnormed_);
+    args_.unnormed_stride = row_stride(problem.k);
+  }
   if (!problem.kv.any()) return;
   table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.kv.rotary_pairs})}, 7);
   pages_.emplace(operands_, problem.kv.geometry(), rows);

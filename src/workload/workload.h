@@ -68,7 +68,7 @@ class LinearWorkload {
   int64_t copies_ = 1;
   DeviceOperands operands_;
   std::shared_ptr<const WeightWorkload> weight_;
-  Tensor input_, input_scales_, bias_, residual_, table_;
+  Tensor input_, input_scales_, bias_, residual_, table_, unnormed_;
   std::optional<PagedSequence> pages_;
   Linear::Args args_{};
   int64_t turn_ = 0;

@@ -41,6 +41,48 @@ TEST(Lower, AProductTakesItsResidualsPlaceUnlessItReadsItsRowsThere) {
   }
 }
 
+PlanDraft lowered_norm(const std::string& norm, const std::string& product, const std::optional<Target>& target) {
+  Model model;
+  model.graph = parse_graph(
+      "graph (ids: i32[T], position: i32[T], rows: i32[R]) -> (logits)\n"
+      "const table : f32[8, 16] = zeros\nconst w : f32[16, 16] = zeros\nconst gain : f32[16] = zeros\n"
+      "x : f32[T, 16] = Embedding(ids, table)\n"
+      "y : f32[T, 16] = " +
+      norm + "\nz : f32[T, 16] = " + product + "\nlogits : f32[R, 16] = GatherRows(z, rows)\n");
+  LowerOptions options;
+  options.norms_in_products = target;
+  return lower(model, options);
+}
+
+TEST(Lower, AProductReadsTheRowsWhoseNormItMayMake) {
+  const Target shadow(Backend::shadow, 0);
+  const PlanDraft separate = lowered_norm("RmsNorm(x)", "Linear(y, w)", std::nullopt);
+  EXPECT_EQ(step_of(separate, "z").inputs.size(), 3U);  // rows, weight, no residual
+  EXPECT_EQ(step_of(separate, "y").outputs[0].index, step_of(separate, "y").inputs[0].index);  // in place
+
+  const PlanDraft both = lowered_norm("RmsNorm(x)", "Linear(y, w)", shadow);
+  const plan::StepT &norm = step_of(both, "y"), &product = step_of(both, "z");
+  EXPECT_NE(norm.outputs[0].index, norm.inputs[0].index);  // the product reads it behind the norm
+  ASSERT_EQ(product.inputs.size(), 4U);
+  EXPECT_EQ(product.inputs[0].index, norm.outputs[0].index);
+  EXPECT_EQ(product.inputs[3].index, norm.inputs[0].index);
+  EXPECT_NE(product.problem.find(" norm=1 epsilon=1e-05"), std::string::npos) << product.problem;
+
+  // Its output may take the place of nothing that it reads.
+  const PlanDraft added = lowered_norm("RmsNorm(x)", "Linear(y, w, _, x)", shadow);
+  EXPECT_NE(step_of(added, "z").outputs[0].index, step_of(added, "z").inputs[3].index);
+}
+
+TEST(Lower, NormsThatNoKernelMakesOrOthersReadOrThatHaveAGainStayLaunchesAlone) {
+  const Target shadow(Backend::shadow, 0);
+  const PlanDraft with_gain = lowered_norm("RmsNorm(x, gain)", "Linear(y, w)", shadow);
+  EXPECT_EQ(step_of(with_gain, "z").inputs.size(), 3U);
+  const PlanDraft no_kernel = lowered_norm("RmsNorm(x)", "Linear(y, w)", Target(Backend::cuda, 80));
+  EXPECT_EQ(step_of(no_kernel, "z").inputs.size(), 3U);
+  const PlanDraft read = lowered_norm("RmsNorm(x)", "Linear(y, w, _, y)", shadow);
+  EXPECT_EQ(step_of(read, "z").inputs.size(), 3U);
+}
+
 /// Of two heads of keys: `by_product` as the pass fuse_kv_write leaves it.
 PlanDraft lowered_write(int head_dim, const std::string& by_product, Backend backend) {
   const std::string width = std::to_string(2 * head_dim), all = std::to_string(6 * head_dim);

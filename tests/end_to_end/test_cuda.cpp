@@ -60,6 +60,7 @@ TEST_F(CudaEngines, HoldTheFunctionsOfTheirPlan) {
   }
   for (const plan::Step* step : *engine->plan().steps()) {
     for (const plan::KernelUse* use : *step->kernels()) {
+      if (use->kernel() == nullptr) continue;  // readers make what the step would
       EXPECT_TRUE(names.contains(use->function()->str())) << use->function()->str();
     }
   }

@@ -116,6 +116,18 @@ class KernelCase<Linear> {
       add_kv(48, 64, DType::f32, false, {1, 80, 64, rows, DType::f16, 16});
       add_kv(16, 72, DType::bf16, false, {2, 48, 64, rows, DType::bf16, 8, true});
       add_kv(80, 64, DType::bf16, true, {1, 16, 64, rows, DType::f16, 0});
+      // Inputs that are norms, which some kernels make.
+      if (format != WeightFormat::bf16) continue;
+      const auto add_normed = [&](Linear::Problem problem) {
+        problem.norm = {true, 1e-5F};
+        problems.push_back(problem);
+      };
+      add_normed({37, 100, format, input, DType::f32, true, true, A::none});
+      add_normed({2 * 40, 203, format, input, DType::bf16, false, false, A::silu_gate});
+      add_normed({2 * 40, 200, format, input, DType::bf16, false, false, A::silu_gate});
+      add_normed({200, 1104, format, input, DType::f32, true, true, A::none});
+      add_normed(
+          {192 + 2 * 192, 136, format, input, DType::bf16, false, false, A::none, {3, 64, 64, rows, DType::bf16, 32}});
     }
     return problems;
   }
@@ -157,6 +169,7 @@ class KernelCase<Linear> {
     output_ = view ? Rows::view(problem.output, rows, width, row_stride(width + 70), 32)
                    : Rows::whole(problem.output, rows, width);
     input_.fill_random(random_);
+    if (problem.norm.any) make_norm();
     std::uniform_real_distribution<float> real(-1, 1);
     for (int32_t r = 0; r < rows; ++r) input_scales_.push_back(0.01f * (1.5f + real(random_)));
     if (problem.quantizes()) {
@@ -194,6 +207,10 @@ class KernelCase<Linear> {
     if (batch_) {
       args_.kv = {static_cast<int32_t>(batch_->spans().size()), batch_->spans().data(), batch_->cache(),
                   reinterpret_cast<const float*>(table_.data()), table_.stride};
+    }
+    if (problem.norm.any) {
+      args_.unnormed = reinterpret_cast<const float*>(unnormed_.data());
+      args_.unnormed_stride = unnormed_.stride;
     }
     if (in_place_) {
       args_.residual = reinterpret_cast<const float*>(output_.data());
@@ -234,6 +251,24 @@ class KernelCase<Linear> {
   }
 
  private:
+  /// The input becomes the norm of other rows, whose sizes differ.
+  void make_norm() {
+    unnormed_ = Rows::whole(DType::f32, input_.rows, problem_.k);
+    unnormed_.fill_random(random_);
+    for (int32_t r = 0; r < input_.rows; ++r) {
+      for (int64_t k = 0; k < problem_.k; ++k) unnormed_.set(r, k, unnormed_.get(r, k) * static_cast<float>(1 + r % 5));
+    }
+    RmsNorm::Problem norm{problem_.k, problem_.norm.epsilon};
+    norm.output = problem_.input;
+    RmsNorm::Args args{};
+    args.rows = input_.rows;
+    args.input = reinterpret_cast<const float*>(unnormed_.data());
+    args.input_stride = unnormed_.stride;
+    args.output = input_.data();
+    args.output_stride = input_.stride;
+    RmsNorm::reference(norm, args);
+  }
+
   /// Calls visit(row, where the keys or values of its page's head are, the row's first element there, the first of the
   /// weight's outputs that it holds) for every row and head, first its keys, then its values.
   template <typename Visit>
@@ -342,10 +377,18 @@ class KernelCase<Linear> {
   BoundedSum sum(int64_t row, int64_t output) {
     const bool coded = problem_.format.multiplies_codes();
     Rows& input = problem_.quantizes() ? codes_ : input_;
-    return bound_product(
+    const float* const weights = weight_.rows().data() + output * problem_.k;
+    BoundedSum sum = bound_product(
         problem_.format, input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,
-        [&](int64_t k) { return input.get(row, k); }, weight_.rows().data() + output * problem_.k,
-        problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
+        [&](int64_t k) { return input.get(row, k); }, weights, problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
+    if (problem_.norm.any) {
+      // A kernel may round the rows and multiply sums by the norm's factor, which is some roundings exact, where the
+      // reference rounds what is normed.
+      double magnitude = 0;
+      for (int64_t k = 0; k < problem_.k; ++k) magnitude += std::abs(double{input.get(row, k)} * weights[k]);
+      sum.error += (2.1 * unit_roundoff(problem_.input) + (problem_.k + 16.0) * half_ulp_f32) * magnitude;
+    }
+    return sum;
   }
 
   double tolerance(int64_t row, int64_t column) {
@@ -358,7 +401,7 @@ class KernelCase<Linear> {
   const WeightLayout& layout_;
   std::mt19937_64 random_;
   RandomWeight weight_;
-  Rows input_, codes_, output_, residual_, expected_, table_;
+  Rows input_, codes_, output_, residual_, expected_, table_, unnormed_;
   std::optional<PagedBatch> batch_;
   std::vector<std::byte> expected_pool_;
   std::vector<double> kept_tolerance_;

@@ -78,6 +78,41 @@ TEST_F(AttentionOnAGpu, SeesAllOfAContextWhereverItsPartsEnd) {
   }
 }
 
+class LinearOnAGpu : public EveryKernelOnAGpu<Linear> {};
+
+TEST_F(LinearOnAGpu, PassesOverMoreWeightsThanARingHolds) {
+  const Kernel<Linear>* kernel = find_kernel<Linear>("linear/cuda_stream");
+  const Target target = this_machine(Backend::cuda);
+  if (!target.includes(kernel->needs)) GTEST_SKIP() << "no GPU that runs linear/cuda_stream";
+  const std::vector<Linear::Problem> problems{
+      {2 * 5600,
+       1024,
+       WeightFormat::bf16,
+       DType::bf16,
+       DType::bf16,
+       false,
+       false,
+       Activation::silu_gate,
+       {},
+       {true, 1e-5F}},
+      {8000, 1024, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
+      {600, 3072, WeightFormat::bf16, DType::bf16, DType::f32, false, true, Activation::none}};
+  GpuBench& bench = GpuBench::of(target);
+  load_kernels<Linear>(bench, {kernel, 1}, problems, target);
+  const LiveAllocations allocations;
+  for (const Linear::Problem& problem : problems) {
+    ASSERT_TRUE(kernel->accepts(problem));
+    for (const int32_t rows : {1, 8, 9}) {
+      const auto step = make_case(*kernel, problem, rows, 3);
+      for (const KernelConfig& config : kernel->configs) {
+        step->reset();
+        run_on_gpu<Linear>(bench, *kernel, config, problem, step->args(), rows, CountsFrom::step);
+        EXPECT_EQ(step->mismatch(), "") << config.name << ", rows " << rows << ": " << to_text(problem);
+      }
+    }
+  }
+}
+
 template <typename Family>
 class EveryCudaKernel : public ::testing::Test {};
 TYPED_TEST_SUITE(EveryCudaKernel, AllFamilies, FamilyNames);

@@ -5,6 +5,7 @@
 #include "graph/ops/linear.h"
 #include "graph/ops/quantized_expert_linear.h"
 #include "graph/ops/quantized_linear.h"
+#include "graph/ops/rms_norm.h"
 #include "graph/ops/router.h"
 #include "graph/ops/weighted_sum.h"
 #include "kernels/families.h"
@@ -50,8 +51,13 @@ void product(Lowering& plan, const Node& node, const Linear::Problem& problem, s
   const ValueId out = node.outputs[0];
   const plan::OperandT rows = inputs.front(), added = residual == none ? plan::OperandT{} : plan.at(residual);
   inputs.push_back(added);
+  const plan::OperandT unnormed =
+      problem.norm.any ? plan.at(plan.norm_in_products(node.inputs[0])->inputs[0]) : plan::OperandT{};
   // Tiles read the input's rows when others have written their results.
-  const bool is_input = rows.space == added.space && rows.index == added.index;
+  const auto is_added = [&](const plan::OperandT& read) {
+    return read.space == plan::Space::buffer && read.space == added.space && read.index == added.index;
+  };
+  const bool is_input = is_added(rows) || is_added(unnormed);
   std::vector<plan::OperandT> outputs;
   if (const Node* write = plan.kv_write_in(out)) {
     inputs.push_back(plan.kv_operand(*write));
@@ -60,6 +66,7 @@ void product(Lowering& plan, const Node& node, const Linear::Problem& problem, s
   } else {
     outputs.push_back(plan.in_place_or_new(out, is_input ? none : residual));
   }
+  if (problem.norm.any) inputs.push_back(unnormed);
   plan.add_step(node.name, to_text(problem), plan.axis_of(out), std::move(inputs), std::move(outputs));
 }
 
@@ -82,6 +89,11 @@ void linear(Lowering& plan, const Node& node, const ops::Linear& op) {
   const ValueId weight = node.inputs[1], bias = optional_input(node, 2), residual = optional_input(node, 3);
   Linear::Problem problem = product_problem(plan, node, op.activation, weight, bias, residual);
   problem.format = format_for(problem.input, plan.dtype_of(weight));
+  const Node* norm = plan.norm_in_products(node.inputs[0]);
+  if (norm != nullptr && plan.is_whole(plan.at(norm->inputs[0]))) {
+    problem.norm = {true, static_cast<const ops::RmsNorm&>(*norm->op).epsilon};
+    if (!plan.can_make_norm(problem)) problem.norm = {};
+  }
   product(plan, node, problem,
           {plan.ensure_whole(node.inputs[0], node.name),
            plan.packed_weight({.values = weight, .bias = bias}, problem.format, problem.weight().pairs)},

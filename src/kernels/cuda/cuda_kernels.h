@@ -26,6 +26,7 @@ Kernel<Linear> linear_wgmma_cuda();
 Kernel<Linear> linear_wgmma_between_cuda();
 Kernel<Linear> linear_gemv_cuda();
 Kernel<Linear> linear_gemv_fma_cuda();
+Kernel<Linear> linear_stream_cuda();
 Kernel<Linear> linear_generic_cuda();
 Kernel<Linear> linear_mma_cuda();
 Kernel<Attention> attention_wgmma_cuda();

@@ -22,6 +22,25 @@ void quantized_reference(Linear::Problem problem, Linear::Args args, const Weigh
   Linear::reference(problem, args, layout);
 }
 
+/// The product of a norm that the kernel makes.
+void normed_reference(Linear::Problem problem, Linear::Args args, const WeightLayout& layout) {
+  const int64_t stride = row_stride(problem.k);
+  std::vector<std::byte> rows(static_cast<size_t>(args.rows * stride) * size_of(problem.input));
+  RmsNorm::Problem norm{problem.k, problem.norm.epsilon};
+  norm.output = problem.input;
+  RmsNorm::Args norm_args{};
+  norm_args.rows = args.rows;
+  norm_args.input = args.unnormed;
+  norm_args.input_stride = args.unnormed_stride;
+  norm_args.output = rows.data();
+  norm_args.output_stride = stride;
+  RmsNorm::reference(norm, norm_args);
+  problem.norm = {};
+  args.input = rows.data();
+  args.input_stride = stride;
+  Linear::reference(problem, args, layout);
+}
+
 /// The outputs that are keys and values, as they are before they are rounded.
 class KvRows {
  public:
@@ -49,6 +68,7 @@ class KvRows {
 }  // namespace
 
 void Linear::reference(const Problem& problem, const Args& args, const WeightLayout& layout) {
+  if (problem.norm.any && args.unnormed != nullptr) return normed_reference(problem, args, layout);
   if (problem.quantizes()) return quantized_reference(problem, args, layout);
   const bool has_gate = is_gated(problem.activation);
   const int64_t width = problem.output_width();

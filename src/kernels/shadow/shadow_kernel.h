@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "kernels/families.h"
 #include "kernels/kernel.h"
@@ -55,7 +56,11 @@ Kernel<Family> shadow_kernel() {
   const auto no_scratch = [](const Problem&, const KernelConfig&, int32_t) { return size_t{0}; };
   const auto one_tile = [](const Problem&, const Args&, const KernelConfig&) { return int64_t{1}; };
   const auto run = [](const Problem& problem, const Args& args, const KernelConfig&, int64_t, std::byte*) {
-    if constexpr (reads_weight<Family>) {
+    if constexpr (std::is_same_v<Family, Linear>) {
+      Args of_input = args;
+      of_input.unnormed = nullptr;
+      Family::reference(problem, of_input, k_major8);
+    } else if constexpr (reads_weight<Family>) {
       Family::reference(problem, args, k_major8);
     } else {
       Family::reference(problem, args);
@@ -69,6 +74,20 @@ Kernel<Family> shadow_kernel() {
     };
   }
   if constexpr (reads_weight<Family>) kernel.layout = &k_major8;
+  return kernel;
+}
+
+/// A product of few rows that makes its input's norm itself, where there is one.
+inline Kernel<Linear> shadow_few_rows() {
+  Kernel<Linear> kernel = shadow_kernel<Linear>();
+  kernel.name = "linear/shadow_few_rows";
+  kernel.normalizes = true;
+  kernel.processor.run = [](const Linear::Problem& problem, const Linear::Args& args, const KernelConfig&, int64_t,
+                            std::byte*) { Linear::reference(problem, args, k_major8); };
+  kernel.guess = [](const Linear::Problem&, int32_t rows) {
+    static constexpr KernelConfig config{"plain", {}};
+    return rows <= 8 ? &config : nullptr;
+  };
   return kernel;
 }
 

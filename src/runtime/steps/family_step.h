@@ -73,6 +73,7 @@ class FamilyStep final : public Step {
 
   std::unique_ptr<PreparedLaunch> prepare(const StepView& view, Device& device) const override {
     const Use& use = use_of(view.rows);
+    if (use.code == nullptr) return nullptr;
     Args args{};
     binding_.bind(view, args);
     if (view.counts == nullptr) take_counts(args, {.tokens = view.rows, .rows = view.rows}, RowAxis::tokens);
@@ -83,8 +84,8 @@ class FamilyStep final : public Step {
 
  private:
   struct Use {
-    std::shared_ptr<const KernelCode<Family>> code;
-    int32_t rows;  // at most
+    std::shared_ptr<const KernelCode<Family>> code;  // null: nothing is launched
+    int32_t rows;                                    // at most
   };
 
   const Use& use_of(int32_t rows) const {
@@ -95,9 +96,13 @@ class FamilyStep final : public Step {
       : binding_(problem, operands) {
     operands.finish();
     for (const plan::KernelUse* use : items(source.step.kernels())) {
-      const uint32_t rows = std::min<uint32_t>(use->rows(), INT32_MAX);
-      uses_.push_back(
-          {resolve_kernel<Family>(source, problem, operands.weight_layout(), *use), static_cast<int32_t>(rows)});
+      const auto rows = static_cast<int32_t>(std::min<uint32_t>(use->rows(), INT32_MAX));
+      if (text(use->kernel()).empty()) {
+        operands.require(std::is_same_v<Family, RmsNorm>, "has no kernel, and nobody else makes its results");
+        uses_.push_back({nullptr, rows});
+        continue;
+      }
+      uses_.push_back({resolve_kernel<Family>(source, problem, operands.weight_layout(), *use), rows});
       const KernelCode<Family>& code = *uses_.back().code;
       if (code.kernel().workspace_bytes != nullptr) {
         const auto context = static_cast<int32_t>(source.plan.max_context());

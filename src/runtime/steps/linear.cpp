@@ -22,6 +22,7 @@ class LinearBinding {
       cache_ = operands.cache_input("cache", problem.kv.geometry());
       table_ = operands.rotary_table_input(problem.kv.rotary_pairs, problem.kv.head_dim);
     }
+    if (problem.norm.any) unnormed_ = operands.whole_input("input before its norm", DType::f32, problem.k);
     output_ = operands.output_if(problem.output_width() > 0, "output", problem.output, problem.output_width());
     const bool is_aligned = output_.first_byte % 16 == 0 && table_.first_byte % 16 == 0;
     operands.require(is_aligned || !cache_, "writes keys and values beside columns that are not aligned");
@@ -38,6 +39,8 @@ class LinearBinding {
     args.output = output_.data(view);
     args.output_stride = output_.stride;
     args.pad_output = output_.whole;
+    args.unnormed = unnormed_.data_as<float>(view);
+    args.unnormed_stride = unnormed_.stride;
     if (!cache_) return;
     args.kv.spans = view.spans;
     args.kv.cache = cache_->cache(view);
@@ -46,7 +49,7 @@ class LinearBinding {
   }
 
  private:
-  BufferView input_, scales_, residual_, output_, table_;
+  BufferView input_, scales_, residual_, output_, table_, unnormed_;
   std::optional<CacheView> cache_;
   PackedWeight weight_;
   const float* bias_;

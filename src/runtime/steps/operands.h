@@ -5,6 +5,7 @@
 //   packed_embedding  ids, table (packed)                                     buffer
 //   linear            buffer [, scales when i8], weight (packed) , residual?  buffer, unless all go to the cache
 //                       [, cache, table? when it writes keys and values]
+//                       [, buffer, when the first is a norm of it]
 //   rms_norm          buffer, addend?, gain (dense)?                          norm [, scales when i8] [, sum]
 //   layer_norm        buffer, gain (dense)?, bias (dense)?                    norm [, scales when i8]
 //   quantize_rows     buffer                                                  codes, scales
