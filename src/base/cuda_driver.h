@@ -105,10 +105,13 @@ enum class MapFill : int { zeros = 0 };
                                       entry(create_event, cuEventCreate, Result(Event*, unsigned)) entry(              \
                                           destroy_event, cuEventDestroy_v2,                                            \
                                           Result(Event)) entry(record_event, cuEventRecord, Result(Event, Stream))     \
-                                          entry(finish_event, cuEventSynchronize, Result(Event))                       \
-                                              entry(elapsed, cuEventElapsedTime, Result(float*, Event, Event)) entry(  \
-                                                  load_module, cuModuleLoadDataEx,                                     \
-                                                  Result(Module*, const void*, unsigned, JitOption*, void**))          \
+                                          entry(finish_event, cuEventSynchronize, Result(Event)) entry(                \
+                                              elapsed, cuEventElapsedTime,                                             \
+                                              Result(float*, Event,                                                    \
+                                                     Event)) entry(wait_event, cuStreamWaitEvent,                      \
+                                                                   Result(Stream, Event, unsigned))                    \
+                                              entry(load_module, cuModuleLoadDataEx,                                   \
+                                                    Result(Module*, const void*, unsigned, JitOption*, void**))        \
                                                   entry(unload_module, cuModuleUnload, Result(Module)) entry(          \
                                                       function,                                                        \
                                                       cuModuleGetFunction, Result(Function*, Module, const char*))     \

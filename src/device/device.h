@@ -117,6 +117,10 @@ class Device {
   // allocation.
   /// `source` must stay unchanged until an event recorded afterwards has passed.
   virtual void copy_to_device(DeviceAddress target, const void* source, size_t bytes) = 0;
+  /// The same into memory that nothing in the queue uses: it may run beside, and what is put behind it waits for it.
+  virtual void copy_ahead(DeviceAddress target, const void* source, size_t bytes) {
+    copy_to_device(target, source, bytes);
+  }
   virtual void copy_to_host(void* target, DeviceAddress source, size_t bytes) = 0;
   virtual void copy_on_device(DeviceAddress target, DeviceAddress source, size_t bytes) = 0;
   virtual void launch(const PreparedLaunch& launch) = 0;

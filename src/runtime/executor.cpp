@@ -408,7 +408,10 @@ Ticket Executor::submit(const Batch& batch) {
   flight.collected = false;
   flight.has_logits = batch.want_logits;
   flight.staging.fill(batch, number);
-  flight.staging.send(*state.device, flight.block.address());
+  // The block's last step is done. Where the queue is empty, a copy in it takes less.
+  const bool is_busy = std::ranges::any_of(
+      state.flights, [&](const State::Flight& other) { return &other != &flight && !other.collected; });
+  flight.staging.send(*state.device, flight.block.address(), is_busy);
   const size_t size = state.size_for(flight.staging.counts());
   state.run_steps(flight, size);
   if (flight.has_logits) state.fetch_logits(flight, state.sizes[size].bucket);

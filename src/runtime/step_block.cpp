@@ -136,13 +136,16 @@ void StepBlock::write_pages(const BatchEntry& entry, const SequenceSpan& span, i
   }
 }
 
-void StepBlock::send(Device& device, DeviceAddress block) const {
+void StepBlock::send(Device& device, DeviceAddress block, bool ahead) const {
   // In the order of the layout. What lies between two parts is copied with them where that takes less than another
   // copy.
   constexpr int64_t bridged = 16 * 1024;
   int64_t begin = 0, end = 0;
   const auto send_part = [&] {
-    device.copy_to_device(block + static_cast<uint64_t>(begin), block_.host + begin, static_cast<size_t>(end - begin));
+    const DeviceAddress target = block + static_cast<uint64_t>(begin);
+    const auto bytes = static_cast<size_t>(end - begin);
+    if (ahead) return device.copy_ahead(target, block_.host + begin, bytes);
+    device.copy_to_device(target, block_.host + begin, bytes);
   };
   const auto copy = [&](int64_t offset, int64_t bytes) {
     if (bytes == 0) return;

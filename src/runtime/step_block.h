@@ -35,7 +35,8 @@ class StepBlock {
   /// Writes a batch's arrays. Breaking a rule of BatchEntry asserts.
   void fill(const Batch& batch, uint64_t step);
   /// Copies what fill() wrote to the block's place in device memory.
-  void send(Device& device, DeviceAddress block) const;
+  /// `ahead`: beside what is in the queue (Device::copy_ahead).
+  void send(Device& device, DeviceAddress block, bool ahead) const;
   /// Points a view at the block's arrays where kernels see them. `groups` has one entry a cache group.
   void bind(const std::byte* block, StepView& view, GroupView* groups) const;
 
