@@ -19,7 +19,7 @@ make_tarball() {
 gpu_test_programs=(test_base test_kernels test_end_to_end)
 gpu_test_models=(
   apertus-tiny cohere-tiny exaone4-tiny glm4-tiny ministral3-tiny mistral3-wrapper-tiny nemotron-tiny phi-tiny
-  llama-gqa-tied qwen2
+  llama-gqa-tied
 )
 make_gpu_tarball() {
   local stage=build/dist/incipit-gpu-test model bytes
