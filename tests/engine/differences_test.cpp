@@ -27,7 +27,8 @@ std::vector<std::string> lines(const std::vector<Difference>& found) {
 
 struct Parts {
   plan::PlanT plan = small_plan();
-  std::string manifest = R"({"precision":"f32","flags":{"tuned":true},"sources":[{"name":"x","bytes":1,"digest":"d"}]})";
+  std::string manifest =
+      R"({"precision":"f32","flags":{"tuned":true},"sources":[{"name":"x","bytes":1,"digest":"d"}]})";
   std::string chat_template = "one\ntwo\nthree";
   std::byte weight{1};
 };
@@ -59,8 +60,8 @@ TEST_F(Differences, OfTheSamePartsAreNone) { EXPECT_THAT(between({}, {}), IsEmpt
 TEST_F(Differences, TellWhatTheModelWasMadeFromAndHow) {
   Parts other;
   other.manifest = R"({"precision":"f32","flags":{"tuned":false},"sources":[{"name":"x","bytes":2,"digest":"e"}]})";
-  EXPECT_THAT(between({}, other), ElementsAre("sources x: 1 bytes, digest d | 2 bytes, digest e",
-                                              "options tuned: true | false"));
+  EXPECT_THAT(between({}, other),
+              ElementsAre("sources x: 1 bytes, digest d | 2 bytes, digest e", "options tuned: true | false"));
 }
 
 TEST_F(Differences, TellTheFirstLineOfATemplate) {
@@ -72,8 +73,8 @@ TEST_F(Differences, TellTheFirstLineOfATemplate) {
 TEST_F(Differences, FindAWeightsOtherBytes) {
   Parts other;
   other.weight = std::byte{2};
-  EXPECT_THAT(between({}, other), ElementsAre(AllOf(HasSubstr("weights table: 5 × 5 in f32"),
-                                                             HasSubstr("other bytes in values"))));
+  EXPECT_THAT(between({}, other),
+              ElementsAre(AllOf(HasSubstr("weights table: 5 × 5 in f32"), HasSubstr("other bytes in values"))));
 }
 
 TEST_F(Differences, TellTheKernelsOfSteps) {

@@ -26,15 +26,14 @@ constexpr int value_rows = 2, value_vectors = 4;
 #include "kernels/cpu/attention_amx.inc"
 
 TEST(AttentionAmx, MatchesTheReferenceOnEmulatedTiles) {
-  const Kernel<Attention> table[] = {{"emulated/amx_bf16",
-                                      1,
-                                      {},
-                                      accepts_tiles,
-                                      tile_configs,
-                                      attention_scratch<bf16>,
-                                      attention_tiles,
-                                      run_attention<TileProducts<EmulatedTiles>>,
-                                      attention_workspace}};
+  const Kernel<Attention> table[] = {
+      {"emulated/amx_bf16",
+       1,
+       {},
+       accepts_tiles,
+       tile_configs,
+       {attention_scratch<bf16>, attention_tiles, run_attention<TileProducts<EmulatedTiles>>},
+       attention_workspace}};
   check_kernels<Attention>(table);
   if (sanitized) return;  // the other kernels run the rest of the code
   check_parts(table);

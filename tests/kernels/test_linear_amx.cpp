@@ -31,17 +31,13 @@ TEST(LinearAmx, MatchesTheReferenceOnEmulatedTiles) {
        {},
        accepts_linear<WeightFormat::bf16>,
        amx_configs,
-       amx_scratch,
-       amx_tiles,
-       run_amx<EmulatedTiles, DotBf16>},
+       {amx_scratch, amx_tiles, run_amx<EmulatedTiles, DotBf16>}},
       {"emulated/amx_i8",
        1,
        {},
        accepts_linear<WeightFormat::i8>,
        amx_configs,
-       amx_scratch,
-       amx_tiles,
-       run_amx<EmulatedTiles, DotI8>},
+       {amx_scratch, amx_tiles, run_amx<EmulatedTiles, DotI8>}},
   };
   check_kernels<Linear>(table);
   // Several passes over k: the standard problems fit in one.
