@@ -225,8 +225,11 @@ class Comparison {
     std::vector<std::pair<Change, std::vector<std::string>>> changes;
     const auto note = [&](const std::string& name, Change change) {
       auto same = std::ranges::find(changes, change, [](const auto& one) { return one.first; });
-      if (same == changes.end()) same = changes.insert(changes.end(), {std::move(change), {}});
-      same->second.push_back(name);
+      if (same == changes.end()) {
+        changes.push_back({std::move(change), {name}});
+      } else {
+        same->second.push_back(name);
+      }
     };
     for (const plan::Step* step : items(b_.plan().steps())) {
       const std::string name(text(step->name()));
