@@ -9,6 +9,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "base/background.h"
 #include "base/machine_memory.h"
@@ -27,7 +28,7 @@ constexpr auto rest_behind_work = std::chrono::milliseconds(5);
 struct MemoryAhead::State {
   struct Range {
     std::byte* data;
-    size_t bytes, done;
+    size_t bytes, asked;
   };
 
   bool must_rest() const {
@@ -43,29 +44,33 @@ struct MemoryAhead::State {
       if (stopping) return;
       if (must_rest()) {
         changed.wait_for(guard, rest_behind_work);  // nobody who works has to wake it
-        continue;
+      } else {
+        ask(guard);
       }
-      const Range range = ranges.front();
-      const size_t bytes = std::min(bytes_at_once, range.bytes - range.done);
-      busy = range.data;
-      guard.unlock();
-      const bool given = ::madvise(range.data + range.done, bytes, MADV_POPULATE_WRITE) == 0;
-      guard.lock();
-      busy = nullptr;
-      if (!given) {
-        ranges.clear();  // an older system, or no memory left: what is touched later comes then
-      } else if (!ranges.empty() && ranges.front().data == range.data) {
-        ranges.front().done += bytes;
-        if (ranges.front().done == range.bytes) ranges.pop_front();
-      }
-      changed.notify_all();
     }
+  }
+
+  /// For a piece of the first range, which the caller has found.
+  void ask(std::unique_lock<std::mutex>& guard) {
+    Range& range = ranges.front();
+    std::byte* const data = range.data;
+    std::byte* const piece = data + range.asked;
+    const size_t bytes = std::min(bytes_at_once, range.bytes - range.asked);
+    range.asked += bytes;
+    if (range.asked == range.bytes) ranges.pop_front();
+    busy.push_back(data);
+    guard.unlock();
+    const bool given = ::madvise(piece, bytes, MADV_POPULATE_WRITE) == 0;
+    guard.lock();
+    busy.erase(std::ranges::find(busy, data));
+    if (!given) ranges.clear();  // an older system, or no memory left: what is touched later comes then
+    changed.notify_all();
   }
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Range> ranges;  // not wholly there yet; the first is worked on
-  const std::byte* busy = nullptr;
+  std::deque<Range> ranges;            // not wholly asked for yet
+  std::vector<const std::byte*> busy;  // whose pieces are being asked for
   size_t left = static_cast<size_t>(machine_memory()) / 4;
   bool stopping = false;
   std::atomic<bool> at_work = false;
@@ -103,7 +108,7 @@ void MemoryAhead::add(std::byte* data, size_t bytes) {
 void MemoryAhead::remove(const std::byte* data) {
   std::unique_lock guard(state_->mutex);
   std::erase_if(state_->ranges, [&](const State::Range& range) { return range.data == data; });
-  state_->changed.wait(guard, [&] { return state_->busy == nullptr || state_->busy != data; });
+  state_->changed.wait(guard, [&] { return std::ranges::count(state_->busy, data) == 0; });
 }
 
 void MemoryAhead::begin_work() { state_->at_work.store(true, std::memory_order_relaxed); }
@@ -115,8 +120,17 @@ void MemoryAhead::end_work() {
 }
 
 bool MemoryAhead::wait(std::chrono::nanoseconds timeout) {
+  const auto end = steady_clock::now() + timeout;
   std::unique_lock guard(state_->mutex);
-  return state_->changed.wait_for(guard, timeout, [&] { return state_->ranges.empty() && state_->busy == nullptr; });
+  // On a busy machine a thread that gives way to all others may not come to it for minutes.
+  while (!state_->ranges.empty() && steady_clock::now() < end) {
+    if (state_->at_work.load(std::memory_order_acquire)) {
+      state_->changed.wait_for(guard, rest_behind_work);
+    } else {
+      state_->ask(guard);
+    }
+  }
+  return state_->changed.wait_until(guard, end, [&] { return state_->ranges.empty() && state_->busy.empty(); });
 }
 
 }  // namespace incipit

@@ -26,8 +26,8 @@ class MemoryAhead {
   /// Work begins and ends, from one thread: between them, and for some milliseconds behind them, nothing is asked for.
   void begin_work();
   void end_work();
-  /// Waits until all that was added is there, or the system has refused a piece; false when that takes longer. Not
-  /// while there is work.
+  /// Asks for the rest, but while there is work, and waits until all that was added is there or the system has refused
+  /// a piece; false when that takes longer.
   bool wait(std::chrono::nanoseconds timeout);
 
  private:
