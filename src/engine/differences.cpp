@@ -226,7 +226,7 @@ class Comparison {
     const auto note = [&](const std::string& name, Change change) {
       auto same = std::ranges::find(changes, change, [](const auto& one) { return one.first; });
       if (same == changes.end()) {
-        changes.push_back({std::move(change), {name}});
+        changes.emplace_back(std::move(change), std::vector<std::string>{name});
       } else {
         same->second.push_back(name);
       }

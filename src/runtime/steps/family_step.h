@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/error.h"
 #include "device/launch.h"
 #include "engine/plan_items.h"
+#include "kernels/families.h"
 #include "kernels/kernel.h"
 #include "kernels/problem.h"
 #include "runtime/step.h"
