@@ -26,7 +26,7 @@ class MappedFile {
   /// a fault maps as much around it as the system likes. Throws Error when the file cannot be read there any more.
   void read(size_t offset, std::span<std::byte> out) const;
   /// From `offset` on, or a little before, the mapping stays as the file is now, whatever is written to it later: those
-  /// bytes are copied. Throws Error as read().
+  /// bytes are copied, and done_with() would lose them. Throws Error as read().
   void keep_from(size_t offset) const;
   /// Tells the system that [offset, offset+size) will be wanted soon, or never again (drops it from residence).
   void will_need(size_t offset, size_t size) const;

@@ -147,8 +147,10 @@ std::optional<std::string> changed_plane(const Engine& a, const plan::Weight& le
 std::string kernels_of(const plan::Step& step) {
   std::string kernels;
   for (const plan::KernelUse* use : items(step.kernels())) {
-    kernels += fmt::format("{}{} {} up to {} rows", kernels.empty() ? "" : ", ", text(use->kernel()),
-                           text(use->config()), use->rows());
+    const std::string what = text(use->kernel()).empty()
+                                 ? "nothing, as readers make it,"
+                                 : fmt::format("{} {}", text(use->kernel()), text(use->config()));
+    kernels += fmt::format("{}{} up to {} rows", kernels.empty() ? "" : ", ", what, use->rows());
   }
   return kernels;
 }
