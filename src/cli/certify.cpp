@@ -1,12 +1,17 @@
 #include "cli/certify.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -17,23 +22,54 @@
 #include "measure/measure.h"
 
 namespace incipit::cli {
+namespace {
+
+constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+}  // namespace
 
 FolderBeside::FolderBeside(const std::filesystem::path& output) {
   std::error_code none;
   output_ = std::filesystem::weakly_canonical(output, none);  // a link stays: what it leads to is written
   if (none) output_ = output;
-  std::string name = (output_.parent_path() / ("." + output_.filename().string() + ".certified-XXXXXX")).string();
-  if (::mkdtemp(name.data()) == nullptr) {
+  const std::string beginning = "." + output_.filename().string() + ".certified-";
+  remove_abandoned(beginning);
+  const auto refuse = [&] {
     throw Error(output.string(),
                 fmt::format("cannot make a folder beside it: {}", std::generic_category().message(errno)),
                 "check its directory's permissions and the space left");
+  };
+  // Between the folder's making and its lock another program may take it for abandoned.
+  while (descriptor_ < 0) {
+    std::string name = (output_.parent_path() / (beginning + "XXXXXX")).string();
+    if (::mkdtemp(name.data()) == nullptr) refuse();
+    path_ = name;
+    descriptor_ = ::open(name.c_str(), folder_flags);
+    if (descriptor_ < 0 && errno != ENOENT) refuse();
+    if (descriptor_ < 0) continue;
+    ::flock(descriptor_, LOCK_EX);
+    if (!std::filesystem::exists(path_, none)) ::close(std::exchange(descriptor_, -1));
   }
-  path_ = name;
 }
 
 FolderBeside::~FolderBeside() {
   std::error_code none;
   std::filesystem::remove_all(path_, none);
+  ::close(descriptor_);
+}
+
+void FolderBeside::remove_abandoned(const std::string& beginning) const {
+  std::error_code none;
+  const std::filesystem::path beside = output_.has_parent_path() ? output_.parent_path() : ".";
+  for (std::filesystem::directory_iterator at(beside, none), end; !none && at != end; at.increment(none)) {
+    if (!at->path().filename().string().starts_with(beginning)) continue;
+    const int folder = ::open(at->path().c_str(), folder_flags);
+    struct stat status {};
+    const bool ours = folder >= 0 && ::fstat(folder, &status) == 0 && status.st_uid == ::geteuid();
+    std::error_code stays;
+    if (ours && ::flock(folder, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(at->path(), stays);
+    if (folder >= 0) ::close(folder);
+  }
 }
 
 void FolderBeside::publish(const std::filesystem::path& file) const {

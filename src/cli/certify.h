@@ -11,7 +11,8 @@
 
 namespace incipit::cli {
 
-/// A folder beside an output, which goes with what is left in it. A killed program leaves it.
+/// A folder beside an output, which goes with what is left in it. What a killed program has left of the same output
+/// goes when the next one comes; who lives holds a lock.
 class FolderBeside {
  public:
   /// Throws Error naming the output where there can be none.
@@ -25,7 +26,9 @@ class FolderBeside {
   void publish(const std::filesystem::path& file) const;
 
  private:
+  void remove_abandoned(const std::string& beginning) const;
   std::filesystem::path output_, path_;
+  int descriptor_ = -1;  // of the folder, locked
 };
 
 struct CertifyOptions {

@@ -1,4 +1,8 @@
 // incipit compare, and builds in four bits.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <fstream>
 #include <iterator>
@@ -163,9 +167,18 @@ TEST(Certify, ABoundThatDoesNotHoldLeavesNothing) {
   std::filesystem::create_directory(folder);
   const std::string engine = folder / "e.engine";
   const std::vector<std::string> coarse{"--keep", "*=int4-g128"};
+  // What a killed build has left goes; what one that lives has, stays.
+  std::filesystem::create_directory(folder / ".e.engine.certified-killed");
+  std::ofstream(folder / ".e.engine.certified-killed" / "reference") << "half";
+  const std::filesystem::path alive = folder / ".e.engine.certified-alive";
+  std::filesystem::create_directory(alive);
+  const int lock = ::open(alive.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(::flock(lock, LOCK_EX), 0);
   expect_refused_behind_work(build_certified(engine, "int4", "perplexity<=0%", coarse),
                              engine + ": is not built, as perplexity<=0% does not hold in int4: perplexity ");
-  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  EXPECT_TRUE(std::filesystem::exists(alive));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+  ::close(lock);
   std::filesystem::copy(short_engine(), engine);  // what is there stays
   const std::string before = read_text_file(engine);
   expect_refused_behind_work(build_certified(engine, "int4", "perplexity<=0%", coarse), "does not hold");
