@@ -117,9 +117,6 @@ std::filesystem::path directory_of(const std::filesystem::path& file) {
   return file.has_parent_path() ? file.parent_path() : ".";
 }
 
-/// Between a target's name, and a process and a number in it: the name of a file that is not yet whole.
-constexpr std::string_view temporary_mark = ".tmp-";
-
 /// Whether `name` is one that AtomicFile makes for `target`: TARGET.tmp-DIGITS-DIGITS.
 bool is_temporary_of(std::string_view name, std::string_view target) {
   if (!name.starts_with(target)) return false;
@@ -133,8 +130,15 @@ bool is_temporary_of(std::string_view name, std::string_view target) {
   return dash != std::string_view::npos && is_number(name.substr(0, dash)) && is_number(name.substr(dash + 1));
 }
 
-/// Removes what killed programs have left beside `target`. A program that lives holds a lock on its file; numbers of
-/// processes say nothing, as another process may have the same one by now, here or in another container.
+size_t page_size() {
+  static const auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+}  // namespace
+
+// A program that lives holds a lock on its file; numbers of processes say nothing, as another process may have the same
+// one by now, here or in another container.
 void remove_abandoned(const std::filesystem::path& target) {
   std::error_code ignored;
   const std::string name = target.filename().string();
@@ -148,13 +152,6 @@ void remove_abandoned(const std::filesystem::path& target) {
     if (ours && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
   }
 }
-
-size_t page_size() {
-  static const auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return size;
-}
-
-}  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   struct stat status {};

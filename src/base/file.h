@@ -64,6 +64,8 @@ class AtomicFile {
   /// Overwrites earlier bytes (a header whose digest is known last).
   void write_at(size_t offset, std::span<const std::byte> bytes);
   size_t size() const { return size_; }
+  /// Where it is until commit(), for who looks at it once more before.
+  const std::filesystem::path& temporary() const { return temporary_; }
   /// fsync and rename over the target.
   void commit();
 
@@ -75,6 +77,11 @@ class AtomicFile {
   size_t size_ = 0;
   bool committed_ = false;
 };
+
+/// Between a target's name, and a process and a number in it: the name of a file that is not yet whole.
+constexpr std::string_view temporary_mark = ".tmp-";
+/// Removes what killed programs have left of AtomicFiles for `target`; those of programs that live stay.
+void remove_abandoned(const std::filesystem::path& target);
 
 /// Programs that read a file, change it and replace it take turns: each holds the lock of the file's directory from the
 /// reading to the renaming. Where the file system has no locks, there is none.

@@ -44,7 +44,9 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::ranges::replace(message, '\n', ' ');
   const auto chosen = app.get_subcommands();
   if (chosen.empty() && !app.remaining().empty()) message = "no option is named " + app.remaining().front();
-  const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+  std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+  for (const CLI::App* below : chosen.empty() ? chosen : chosen.front()->get_subcommands())
+    command += below->get_name() + " ";
   if (!chosen.empty() && !chosen.front()->remaining().empty() && chosen.front()->remaining().front().starts_with('-')) {
     message += fmt::format("; no option, but a text that begins with a dash? incipit {}… -- TEXT", command);
   }
@@ -92,6 +94,7 @@ void add_log_level(CLI::App& app, std::string& level) {
 
 /// CLI11 would take --greedy=5 for --greedy, and --greedy=false for nothing.
 void refuse_values_of_flags(CLI::App& command) {
+  for (CLI::App* below : command.get_subcommands({})) refuse_values_of_flags(*below);
   for (CLI::Option* option : command.get_options()) {
     if (option->get_expected_max() > 0) continue;
     option->check([](const std::string& given) -> std::string {
@@ -109,6 +112,7 @@ int parse_and_run(int argc, char** argv) {
   add_run(app, action);
   add_serve(app, action);
   add_load(app, action);
+  add_store(app, action);
   add_simulate(app, action);
   add_run_graph(app, action);
   add_bench(app, action);
