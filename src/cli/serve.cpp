@@ -20,16 +20,17 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
-#include "measure/readiness.h"
-#include "measure/step_costs_keeper.h"
+#include "server/engine_host.h"
 #include "server/memory_shares.h"
 #include "server/server.h"
+#include "server/store_follower.h"
 
 namespace incipit::cli {
 namespace {
 
 struct ServeOptions {
   std::vector<std::string> engines;  // ENGINE or NAME=ENGINE
+  std::filesystem::path store;
   std::string host = "127.0.0.1";
   std::optional<int32_t> port;
   std::string socket;
@@ -43,6 +44,12 @@ struct ServeOptions {
   std::string on_regression = "warn";
   double regression = 1.5;
   int threads = 0;
+  // Of a store.
+  double canary_window_s = 60, canary_slower = 1.25;
+  int32_t canary_samples = 30;
+  std::string admin_socket, admin_host = "127.0.0.1";
+  std::optional<int32_t> admin_port;
+  std::filesystem::path admin_keys;
 };
 
 constexpr int32_t default_port = 8000;
@@ -62,14 +69,6 @@ NamedEngine named_engine(const std::string& argument) {
   if (named.name.empty()) throw Error(argument, "the engine's name is empty", "give NAME=ENGINE");
   return named;
 }
-
-/// An engine's model, the way to the engine, and what its steps take.
-struct OpenedEngine {
-  std::filesystem::path path;
-  std::shared_ptr<Gateway> gateway;
-  std::shared_ptr<const ServedModel> model;
-  std::unique_ptr<StepCostsKeeper> costs;  // goes before the gateway
-};
 
 /// Engines by their files, each once, and the names of each.
 struct EngineFiles {
@@ -111,47 +110,42 @@ std::vector<int64_t> share_caches(const ServeOptions& options, const std::vector
   return shares;
 }
 
-std::vector<OpenedEngine> open_models(const ServeOptions& options, ModelTable& models) {
-  constexpr auto before_ready = std::chrono::milliseconds(50);
-  const int64_t max_gap_us = int64_t{1000} * options.max_gap_ms;
+std::vector<HostedEngine> open_models(const ServeOptions& options, EngineHost& host, ModelTable& models) {
   const std::vector<EngineFiles> files = find_engines(options);
   const std::vector<int64_t> shares = share_caches(options, files);
-  std::map<Backend, std::shared_ptr<DeviceLease>> leases;
-  std::vector<OpenedEngine> engines;
+  std::vector<HostedEngine> engines;
   for (size_t i = 0; i < files.size(); ++i) {
-    GatewayOptions gateway_options;
-    gateway_options.session.policy = {.max_gap_us = max_gap_us};
-    gateway_options.session.executor.cache_bytes = shares[i];
-    gateway_options.most_first_token_us = int64_t{1000} * options.max_ttft_ms;
-    std::shared_ptr<DeviceLease>& lease = leases[files[i].engine->target().backend];
-    if (!lease) lease = std::make_shared<DeviceLease>(max_gap_us);
-    gateway_options.lease = lease;
-    std::shared_ptr<Gateway> gateway =
-        open_gateway(files[i].engine, options.threads, GatewayUse::serve, gateway_options);
-    OpenedEngine& opened =
-        engines.emplace_back(files[i].path, gateway, served_model(files[i].names.front(), gateway), nullptr);
-    opened.costs = std::make_unique<StepCostsKeeper>(*gateway);
-    opened.costs->measure_for(before_ready);
-    opened.model->health->ready = false;
-    for (const std::string& name : files[i].names) models.set(name, opened.model);
+    engines.push_back(host.open(files[i].engine, files[i].names.front(), shares[i]));
+    for (const std::string& name : files[i].names) models.set(name, engines.back().model);
   }
   return engines;
 }
 
-/// Throws Error where first tokens are late and that is to be refused.
-void make_ready(const ServeOptions& options, const OpenedEngine& engine) {
-  const std::vector<FirstTokenCheck> checks = warm(*engine.gateway, options.regression);
-  engine.model->health->baseline_missing = checks.empty();
-  for (const FirstTokenCheck& check : checks) {
-    if (!check.is_late(options.regression)) continue;
-    const Error late(engine.path.string(),
-                     fmt::format("the first token of {} takes {:.1f} ms, and took {:.1f} when it was measured",
-                                 check.tokens, check.ms, check.baseline_ms),
-                     "see what else runs here, or measure anew with incipit bench");
-    if (options.on_regression == "refuse") throw late;
-    log_warning("{}", late.what());
-  }
-  engine.model->health->ready = true;
+std::unique_ptr<StoreFollower> follow_store(const ServeOptions& options, EngineHost& host, ModelTable& models) {
+  if (options.store.empty()) return nullptr;
+  FollowOptions follow;
+  follow.cache_bytes = parse_size(options.memory, "--memory");
+  follow.canary.least_samples = static_cast<size_t>(options.canary_samples);
+  follow.canary.slower = options.canary_slower;
+  follow.canary_window = std::chrono::milliseconds(static_cast<int64_t>(1000 * options.canary_window_s));
+  auto follower = std::make_unique<StoreFollower>(Store::open(options.store), host, models, follow);
+  follower->open_live();
+  return follower;
+}
+
+/// Where versions are administered: a socket in the store, unless something else is said. Null without a store.
+std::unique_ptr<Server> serve_administration(const ServeOptions& options, StoreFollower* follower,
+                                             const std::shared_ptr<ModelTable>& models) {
+  if (follower == nullptr) return nullptr;
+  ServerOptions server;
+  server.http.host = options.admin_host;
+  server.http.port = options.admin_port.value_or(-1);
+  const bool by_default = options.admin_socket.empty() && !options.admin_port;
+  server.http.socket = by_default ? administration_socket(options.store).string() : options.admin_socket;
+  if (!options.admin_keys.empty()) server.keys = ApiKeys::read(options.admin_keys);
+  server.follower = follower;
+  server.administration = true;
+  return std::make_unique<Server>(server, models);
 }
 
 std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
@@ -168,13 +162,15 @@ std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
 
 /// What is served, where, with which limits.
 std::string describe(const ServeOptions& options, const ServerOptions& server, int port, const ModelTable& models,
-                     const std::vector<OpenedEngine>& engines) {
+                     const std::vector<HostedEngine>& engines) {
   std::string names, caches;
-  for (const OpenedEngine& engine : engines) {
+  for (const HostedEngine& engine : engines) {
     caches += fmt::format("{}{} {}", caches.empty() ? "" : ", ", engine.model->name,
                           readable_bytes(static_cast<double>(engine.gateway->memory().pages)));
   }
+  if (!options.store.empty()) caches += fmt::format("{}as {} says", caches.empty() ? "" : ", ", options.store.string());
   for (const ModelTable::Entry& entry : models.entries()) {
+    if (entry.model->version != 0 && entry.name != entry.model->name) continue;  // every version has such a name
     names += fmt::format("{}{} (context {})", names.empty() ? "" : ", ", entry.name, entry.model->max_context);
   }
   const bool six = options.host.find(':') != std::string::npos;
@@ -204,25 +200,70 @@ int serve(const ServeOptions& options) {
   Progress progress;
   progress.stage("loading", 0);
   const auto models = std::make_shared<ModelTable>();
-  std::vector<OpenedEngine> engines = open_models(options, *models);
+  EngineHost host({options.threads, options.max_gap_ms, options.max_ttft_ms, options.regression,
+                   options.on_regression == "refuse"});
+  const std::vector<HostedEngine> engines =
+      options.engines.empty() ? std::vector<HostedEngine>() : open_models(options, host, *models);
+  const std::unique_ptr<StoreFollower> follower = follow_store(options, host, *models);
   progress.finish();
   server.log = open_log(options);
+  server.follower = follower.get();
   Server running(server, models);
+  const std::unique_ptr<Server> administration = serve_administration(options, follower.get(), models);
   tell(describe(options, server, running.port(), *models, engines));
   try {
-    for (const OpenedEngine& engine : engines) make_ready(options, engine);
+    for (const HostedEngine& engine : engines) host.make_ready(engine);
+    if (follower) follower->make_ready();
   } catch (const Error&) {
     if (!interrupted()) throw;
   }
   constexpr auto patience = std::chrono::milliseconds(50);  // between looks for a signal
   for (; !interrupted(); std::this_thread::sleep_for(patience)) {
     if (server.log && take_hangup()) server.log->reopen();
-    for (const OpenedEngine& engine : engines) engine.costs->measure_step();
+    for (const HostedEngine& engine : engines) engine.costs->measure_step();
+    if (follower) follower->poll();
     models->free_unused();
   }
   tell("stopping: what was begun is answered; once more ends it at once");
+  if (follower) follower->events()->close();
   running.drain(std::chrono::seconds(options.drain_seconds));
   return 0;
+}
+
+/// What is said of a store of versions.
+void add_store_options(CLI::App& command, const std::shared_ptr<ServeOptions>& options) {
+  CLI::Option* store = command.add_option("--store", options->store,
+                                          "A store of versions (incipit store), which is followed as it changes");
+  command
+      .add_option("--canary-window", options->canary_window_s,
+                  "Seconds after which a canary is compared with the live version, again and again")
+      ->transform(number_in(0.1, 86400, "0.1 to 86400"))
+      ->needs(store)
+      ->capture_default_str();
+  command
+      .add_option("--canary-samples", options->canary_samples,
+                  "First tokens, or gaps, that both must have in a window to be compared")
+      ->transform(integer_from(1))
+      ->needs(store)
+      ->capture_default_str();
+  command
+      .add_option("--canary-slower", options->canary_slower,
+                  "So many times the live version's time is bad; three bad windows roll the canary back")
+      ->transform(number_in(1, 1e6, "1 to 1e6"))
+      ->needs(store)
+      ->capture_default_str();
+  command
+      .add_option("--admin-socket", options->admin_socket,
+                  "The UNIX socket of the administration (default: admin.sock in the store, or none with --admin-port)")
+      ->needs(store);
+  command.add_option("--admin-port", options->admin_port, "A port for the administration; 0: any that is free")
+      ->transform(integer_in<int32_t>(0, 65535))
+      ->needs(store);
+  command.add_option("--admin-host", options->admin_host, "The address of that port")
+      ->needs(store)
+      ->capture_default_str();
+  command.add_option("--admin-keys", options->admin_keys, "A file of keys, one a line, for the administration")
+      ->needs(store);
 }
 
 }  // namespace
@@ -284,8 +325,9 @@ void add_serve(CLI::App& app, Action& action) {
       ->transform(number_in(1, 1e6, "1 to 1e6"))
       ->capture_default_str();
   add_threads(*command, options->threads);
+  add_store_options(*command, options);
   command->callback([options, &action] {
-    if (options->engines.empty()) throw CLI::RequiredError("ENGINE");  // here or in --config
+    if (options->engines.empty() && options->store.empty()) throw CLI::RequiredError("ENGINE");  // or in --config
     action = [options] { return serve(*options); };
   });
 }

@@ -100,6 +100,8 @@ class Device {
   /// What it holds is of no more use. A device may leave it as it is; the shadow fills it with NaNs, in the queue's
   /// order, so that a launch that reads what none has written is found. Takes what allocate() returned.
   virtual void discard(DeviceAddress address) = 0;
+  /// The same, and its memory may go to others until somebody writes there again.
+  virtual void give_memory_back(DeviceAddress address) { discard(address); }
   /// 64-byte aligned, zeroed; lives as long as the device. Throws Error as allocate().
   virtual HostBlock allocate_host(size_t bytes, std::string_view what) = 0;
 

@@ -23,6 +23,8 @@ HostMemory::HostMemory(size_t bytes, int protection, std::string_view what) : si
 
 HostMemory::HostMemory(size_t bytes, std::string_view what) : HostMemory(bytes, PROT_READ | PROT_WRITE, what) {}
 
+void HostMemory::give_back() { ::madvise(data_, size_, MADV_DONTNEED); }
+
 HostMemory HostMemory::inaccessible(size_t bytes) { return {bytes, PROT_NONE, "addresses"}; }
 
 HostMemory::~HostMemory() {

@@ -18,6 +18,9 @@ class HostMemory {
   HostMemory(HostMemory&& other) noexcept;
   HostMemory& operator=(HostMemory&& other) noexcept;
 
+  /// The system has the memory until somebody writes there again; it is zeroed.
+  void give_back();
+
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 

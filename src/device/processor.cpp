@@ -47,6 +47,10 @@ class CpuDevice final : public Device {
     return address_of(data);
   }
   void discard(DeviceAddress) override {}
+  void give_memory_back(DeviceAddress address) override {
+    ahead_.remove(pointer_of(address));
+    allocations_.at(address.value).give_back();
+  }
   HostBlock allocate_host(size_t bytes, std::string_view what) override {
     std::byte* const data = pointer_of(allocate(bytes, what));
     return {data, data};

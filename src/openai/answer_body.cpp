@@ -42,16 +42,19 @@ value text_or_null(std::string_view text) { return text.empty() ? value(nullptr)
 }  // namespace
 
 AnswerWriter::AnswerWriter(const RequestBody& body, const Tokenizer* tokenizer, std::string id, std::string model,
-                           int64_t created)
+                           int64_t created, std::string fingerprint)
     : body_(body),
       tokenizer_(tokenizer),
       id_(std::move(id)),
       model_(std::move(model)),
       created_(created),
+      fingerprint_(std::move(fingerprint)),
       told_(body.choices()) {}
 
 object AnswerWriter::head(std::string_view kind) const {
-  return {{"id", id_}, {"object", kind}, {"created", created_}, {"model", model_}};
+  object head{{"id", id_}, {"object", kind}, {"created", created_}, {"model", model_}};
+  if (!fingerprint_.empty()) head["system_fingerprint"] = fingerprint_;
+  return head;
 }
 
 std::string_view AnswerWriter::echo(const ChoiceOutput& output) const {

@@ -35,7 +35,9 @@ struct PromptProgress {
 /// Writes the answer to one body. `body` and `tokenizer` (null: none) outlive it.
 class AnswerWriter {
  public:
-  AnswerWriter(const RequestBody& body, const Tokenizer* tokenizer, std::string id, std::string model, int64_t created);
+  /// `fingerprint`: of what makes the answer (OpenAI's system_fingerprint); empty: it is not told.
+  AnswerWriter(const RequestBody& body, const Tokenizer* tokenizer, std::string id, std::string model, int64_t created,
+               std::string fingerprint = {});
 
   /// The answer as one object; `choices` are whole, and in order.
   boost::json::object whole(std::span<const ChoiceOutput> choices, const TokenUsage& usage);
@@ -65,6 +67,7 @@ class AnswerWriter {
   const Tokenizer* tokenizer_;
   std::string id_, model_;
   int64_t created_;
+  std::string fingerprint_;
   std::vector<Told> told_;  // a choice each
 };
 

@@ -384,6 +384,10 @@ void Executor::truncate(int32_t slot, int32_t length) {
   state_->slots.truncate(slot, length);
 }
 
+void Executor::give_pages_back() {
+  for (const DeviceBlock& pool : state_->pools) state_->device->give_memory_back(pool.address());
+}
+
 void Executor::copy_page(int32_t group, int32_t from, int32_t to) {
   INCIPIT_ASSERT(group >= 0 && static_cast<size_t>(group) < state_->pools.size());
   const ExecutorLimits::Group& limits = state_->limits.groups[static_cast<size_t>(group)];

@@ -103,6 +103,10 @@ class Executor {
   /// Copies a page within a group's pool (copy on write). Ordered with submissions.
   void copy_page(int32_t group, int32_t from, int32_t to);
 
+  /// Nothing in the pages is of use any more; their memory may go to others until they are written again. Not while a
+  /// ticket is in flight.
+  void give_pages_back();
+
   /// Runs a step. Entries must respect limits() and each sequence appears once; a broken rule asserts, as the scheduler
   /// is ours. At most two tickets may be in flight. Nothing is allocated, looked up by name or thrown.
   Ticket submit(const Batch& batch);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "openai/fields.h"
 #include "server/cache_explanation.h"
+#include "server/conversation.h"
 
 namespace incipit {
 namespace {
@@ -70,7 +71,7 @@ Generation::~Generation() {
   if (!model_) return;
   AccessRecord& record = call_->record();
   const TokenUsage sum = usage();
-  record.model = model_->name;
+  record.model = model_->full_name();
   record.finish = name_of(finish_);
   record.prompt_tokens = sum.prompt_tokens;
   record.cached_tokens = sum.cached_tokens;
@@ -117,7 +118,8 @@ void Generation::read_body() {
   times_.parsed = Clock::now();
   const boost::json::object& fields = fields::object_of(parsed, "body");
   const boost::json::value* name = fields::given(fields, "model");
-  model_ = require_model(services_->models(), name == nullptr ? "" : fields::text_of(*name, "model"));
+  model_ = require_model(services_->models(), name == nullptr ? "" : fields::text_of(*name, "model"),
+                         conversation_of(fields, call_->caller().key));
   BodyContext context = model_->context();
   context.seed = services_->random();
   body_ = read_request_body(fields, chat_, context);
@@ -135,7 +137,7 @@ void Generation::read_body() {
         "context_length_exceeded");
   }
   writer_.emplace(body_, model_->tokenizer, fmt::format("{}-{:016x}", chat_ ? "chatcmpl" : "cmpl", services_->random()),
-                  body_.model, std::time(nullptr));
+                  body_.model, std::time(nullptr), model_->fingerprint);
 }
 
 void Generation::submit() {
@@ -221,11 +223,14 @@ void Generation::count(const ChoiceTimes& before, const TokenEvent& event, Clock
   if (event.token.id >= 0) {
     if (before.last_token == Clock::time_point()) {
       metrics.first_token.add(seconds_since(received));
+      model_->window->add_first_token(event.prompt_tokens, event.cached_tokens, 1000 * seconds_since(received));
     } else {
       metrics.between_tokens.add(seconds_since(before.last_token));
+      model_->window->add_gap(1000 * seconds_since(before.last_token));
     }
   }
   if (event.finish == FinishReason::none) return;
+  model_->window->add_end(event.finish == FinishReason::failed);
   metrics.add_finished(event.finish, seconds_since(received), event.prompt_tokens, event.cached_tokens,
                        event.new_tokens);
 }

@@ -33,7 +33,11 @@ template <typename Write>
 void add_metric(std::string& text, std::span<const LabelledModel> models, std::string_view name, std::string_view type,
                 std::string_view help, Write write) {
   text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  for (const LabelledModel& one : models) write(*one.model, fmt::format("model_name=\"{}\"", escaped(one.label)));
+  for (const LabelledModel& one : models) {
+    std::string labels = fmt::format("model_name=\"{}\"", escaped(one.label));
+    if (one.model->version != 0) labels += fmt::format(",version=\"{}\"", one.model->version);
+    write(*one.model, labels);
+  }
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ struct ModelMetrics {
 struct ServedModel;
 
 struct LabelledModel {
-  std::string label;  // no other's
+  std::string label;  // no other's of the same version
   const ServedModel* model = nullptr;
 };
 

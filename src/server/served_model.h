@@ -16,6 +16,7 @@
 #include "jinja/jinja_template.h"
 #include "openai/request_body.h"
 #include "server/metrics.h"
+#include "server/version_window.h"
 #include "session/gateway.h"
 
 namespace incipit {
@@ -28,6 +29,8 @@ struct ModelHealth {
 
 struct ServedModel {
   std::string name;
+  int64_t version = 0;      // of a store; 0: of none
+  std::string fingerprint;  // of what made an answer, as answers say it; empty: they do not
   std::shared_ptr<TokenSource> source;
   const Tokenizer* tokenizer = nullptr;  // the source's; null when it has none
   std::optional<JinjaTemplate> chat;
@@ -38,13 +41,18 @@ struct ServedModel {
   int64_t created = 0;                 // seconds since 1970
   const std::unique_ptr<ModelMetrics> metrics = std::make_unique<ModelMetrics>();
   const std::unique_ptr<ModelHealth> health = std::make_unique<ModelHealth>();
+  const std::unique_ptr<VersionWindow> window = std::make_unique<VersionWindow>();
+
+  /// "chat@7" of a store's version, else the name.
+  std::string full_name() const;
 
   /// For reading bodies of requests to this model. Valid as long as it.
   BodyContext context() const;
 };
 
 /// Throws Error for a chat template that cannot be read.
-std::shared_ptr<const ServedModel> served_model(std::string name, std::shared_ptr<Gateway> gateway);
+std::shared_ptr<const ServedModel> served_model(std::string name, std::shared_ptr<Gateway> gateway,
+                                                int64_t version = 0);
 
 /// Names and what they stand for, for any thread; they may change while requests run, which end on the model they began
 /// on.
@@ -58,18 +66,29 @@ class ModelTable {
   /// Several names may stand for one model. Whoever had the name before ends what it has begun.
   void set(const std::string& name, std::shared_ptr<const ServedModel> model);
   void remove(std::string_view name);
+  /// Of the conversations that ask for `name`, `percent` get another model instead, always the same ones; null: none.
+  void set_canary(const std::string& name, std::shared_ptr<const ServedModel> model, double percent);
   /// Frees models that have neither a name nor a request any more, and says how many are left without a name. Waits for
   /// their engines: for a thread that nobody else waits for.
   size_t free_unused();
   /// Null for an unknown name. No name stands for the only model, if it is the only one.
   std::shared_ptr<const ServedModel> find(std::string_view name) const;
+  /// The same for a request of a conversation (conversation.h), which may be a canary's.
+  std::shared_ptr<const ServedModel> find(std::string_view name, uint64_t conversation) const;
   std::vector<Entry> entries() const;
 
  private:
+  struct Canary {
+    std::shared_ptr<const ServedModel> model;
+    double percent = 0;
+  };
   void retire(std::shared_ptr<const ServedModel> model);
+  std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>>::const_iterator find_entry(
+      std::string_view name) const;
 
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>> models_;
+  std::map<std::string, Canary, std::less<>> canaries_;
   // Without a name. They stay here, so that no request's end frees an engine in a thread that must not wait.
   std::vector<std::shared_ptr<const ServedModel>> retired_;
 };

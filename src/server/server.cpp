@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -34,13 +35,13 @@ struct Found {
 };
 
 bool is_probe(std::string_view path) {
-  return std::ranges::any_of(routes(), [&](const Route& route) { return route.is_probe && route.path == path; });
+  return std::ranges::any_of(client_routes(), [&](const Route& route) { return route.is_probe && route.path == path; });
 }
 
-Found find_route(const HttpRequest& request) {
+Found find_route(const HttpRequest& request, std::span<const Route> routes) {
   const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
   Found found;
-  for (const Route& route : routes()) {
+  for (const Route& route : routes) {
     const bool has_rest = route.path.ends_with('/');
     if (has_rest ? !request.path.starts_with(route.path) || request.path.size() == route.path.size()
                  : request.path != route.path) {
@@ -59,9 +60,12 @@ Found find_route(const HttpRequest& request) {
 Server::Server(const ServerOptions& options, std::shared_ptr<ModelTable> models)
     : options_(options),
       models_(std::move(models)),
-      services_(std::make_shared<Services>(*models_, options.most_requests, options.explain_cache)),
+      services_(std::make_shared<Services>(*models_, options.most_requests, options.explain_cache, options.follower)),
       http_(std::make_unique<HttpServer>(
-          options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); }, is_probe)) {}
+          options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); },
+          [administration = options.administration](std::string_view path) {
+            return !administration && is_probe(path);
+          })) {}
 
 Server::~Server() {
   http_.reset();
@@ -106,7 +110,9 @@ void Server::handle(const std::shared_ptr<Exchange>& exchange) {
     refuse(403, fmt::format("the host '{}' is not served; --allow-host names those that are", host_name), "host");
   } else if (!allowed_page) {
     refuse(403, fmt::format("pages of '{}' may not call; --allow-origin names those that may", *origin), "origin");
-  } else if (const Found found = find_route(request); found.methods.empty()) {
+  } else if (const Found found =
+                 find_route(request, options_.administration ? administration_routes() : client_routes());
+             found.methods.empty()) {
     refuse(404, fmt::format("there is no '{}'", request.path), "not_found");
   } else if (request.method == "OPTIONS") {
     call->respond_with(HttpResponse{204,

@@ -14,12 +14,15 @@
 
 namespace incipit {
 
+class StoreFollower;
+
 class Services {
  public:
-  /// `models` stay as long as the server.
-  Services(ModelTable& models, size_t most_requests, bool explain_cache);
+  /// `models` stay as long as the server, and so does `follower`, which is null where no store is served.
+  Services(ModelTable& models, size_t most_requests, bool explain_cache, StoreFollower* follower = nullptr);
 
   ModelTable& models() { return models_; }
+  StoreFollower* follower() { return follower_; }
   /// What takes longer than a health check may wait.
   WorkThreads& work() { return work_; }
   /// From any thread; of no use to who guards a secret.
@@ -36,6 +39,7 @@ class Services {
   ModelTable& models_;
   const size_t most_requests_;
   const bool explain_cache_;
+  StoreFollower* const follower_;
   std::shared_ptr<std::atomic<size_t>> requests_ = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<bool> draining_{false};
   std::mutex mutex_;
@@ -44,7 +48,10 @@ class Services {
   WorkThreads work_{3};
 };
 
-/// The model of that name. Throws ApiError (404).
+/// The model of that name, for a request of that conversation. Throws ApiError (404).
+std::shared_ptr<const ServedModel> require_model(const ModelTable& models, std::string_view name,
+                                                 uint64_t conversation);
+/// The same, but never a canary.
 std::shared_ptr<const ServedModel> require_model(const ModelTable& models, std::string_view name);
 
 }  // namespace incipit

@@ -30,7 +30,11 @@ struct AloneWork {
   bool only_if_idle;
   std::promise<bool>* done;  // whether it was carried out
 };
-using Command = std::variant<Submission, Cancellation, AloneWork>;
+struct Look {
+  const std::function<void(Session&)>* work;
+  std::promise<void>* done;
+};
+using Command = std::variant<Submission, Cancellation, AloneWork, Look>;
 
 }  // namespace
 
@@ -171,6 +175,15 @@ struct Gateway::State {
     failure ? alone.done->set_exception(failure) : alone.done->set_value(true);
   }
 
+  void carry_out(Look& look) {
+    try {
+      (*look.work)(*session);
+      look.done->set_value();
+    } catch (...) {
+      look.done->set_exception(std::current_exception());
+    }
+  }
+
   void forget(RequestId id) {
     running.erase(id);
     const std::lock_guard lock(mutex);
@@ -291,6 +304,12 @@ SessionLoad Gateway::load() const {
 void Gateway::run_alone(const std::function<void(Session&)>& work) {
   std::promise<bool> done;
   state_->push(AloneWork{&work, false, &done});
+  done.get_future().get();
+}
+
+void Gateway::look(const std::function<void(Session&)>& work) {
+  std::promise<void> done;
+  state_->push(Look{&work, &done});
   done.get_future().get();
 }
 

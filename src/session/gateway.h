@@ -51,6 +51,9 @@ class Gateway : public TokenSource {
   void run_alone(const std::function<void(Session&)>& work);
   /// The same, but only if nothing runs or waits as the engine's thread hears of it: false if something does.
   bool run_if_idle(const std::function<void(Session&)>& work);
+  /// Runs `work` on the engine's thread between two steps, whatever runs: to look at the session, and for no longer
+  /// than a stream may wait.
+  void look(const std::function<void(Session&)>& work);
 
   // ---- facts of the engine, which do not change
   const Engine& engine() const;

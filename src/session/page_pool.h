@@ -28,6 +28,8 @@ class PagePool {
   void drop(int32_t page);
   /// The page that has been idle for longest, or -1.
   int32_t oldest_idle() const { return idle_.empty() ? -1 : idle_.front(); }
+  /// Those that are idle, longest first.
+  const std::list<int32_t>& idle() const { return idle_; }
   /// Without the cache that keeps it.
   int32_t holders(int32_t page) const;
   bool kept(int32_t page) const;

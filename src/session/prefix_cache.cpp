@@ -1,6 +1,7 @@
 #include "session/prefix_cache.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "base/error.h"
@@ -129,6 +130,45 @@ bool PrefixCache::evict(size_t group) {
   lose(node, group);
   prune(node);
   return true;
+}
+
+void PrefixCache::clear() {
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    while (evict(g)) {
+    }
+  }
+}
+
+PrefixCache::Text PrefixCache::text_of(Node node) const {
+  std::vector<Node> path;
+  for (; at(node).parent != none; node = at(node).parent) path.push_back(node);
+  Text text{at(node).salt, {}};
+  for (const Node one : std::views::reverse(path)) {
+    text.tokens.insert(text.tokens.end(), at(one).self->first.begin(), at(one).self->first.end());
+  }
+  return text;
+}
+
+std::vector<PrefixCache::Text> PrefixCache::latest(size_t most_tokens) const {
+  std::vector<Text> texts;
+  if (pools_.empty()) return texts;
+  size_t told = 0;
+  const auto tell = [&](Node node) {
+    if (node == none || at(node).parent == none || !at(node).children.empty()) return true;
+    Text text = text_of(node);
+    if (told + text.tokens.size() > most_tokens) return false;
+    told += text.tokens.size();
+    texts.push_back(std::move(text));
+    return true;
+  };
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node].users > 0 && !tell(static_cast<Node>(node))) return texts;
+  }
+  for (const int32_t page : std::views::reverse(pools_.front().idle())) {
+    const Node node = owners_.front()[static_cast<size_t>(page)];
+    if (node != none && at(node).users == 0 && !tell(node)) break;
+  }
+  return texts;
 }
 
 /// Whether the node has the pages of all groups, or of those without a window.

@@ -61,6 +61,16 @@ class PrefixCache {
   void enter(Node node);
   void leave(Node node);
 
+  /// A text whose pages are known, and the salt that it is under.
+  struct Text {
+    uint64_t salt = 0;
+    std::vector<int32_t> tokens;
+  };
+  /// What sequences are at, and then what was let go last: texts of which none begins another, `most_tokens` in all.
+  std::vector<Text> latest(size_t most_tokens) const;
+  /// Drops all that nobody holds.
+  void clear();
+
   /// Gives the group's longest idle page back to its pool. False when there is none.
   bool evict(size_t group);
   size_t nodes() const { return nodes_.size() - unused_.size(); }
@@ -84,6 +94,7 @@ class PrefixCache {
   std::pair<Node, size_t> descend(Node root, std::span<const int32_t> tokens) const;
   Nearest nearest_below(Node root, std::span<const int32_t> tokens) const;
   uint64_t digest_of(Node node) const;
+  Text text_of(Node node) const;
   void remember_evicted(Node node);
   Entry& at(Node node) { return nodes_[static_cast<size_t>(node)]; }
   const Entry& at(Node node) const { return nodes_[static_cast<size_t>(node)]; }

@@ -147,6 +147,15 @@ class Scheduler {
   /// Of a running sequence whose terms want it: why it started where it first did.
   const std::optional<PrefixExplanation>& explanation(SequenceId id) const { return sequences_.at(id).explanation; }
 
+  /// PrefixCache::latest; none without a cache.
+  std::vector<PrefixCache::Text> latest_texts(size_t most_tokens) const {
+    return cache_ ? cache_->latest(most_tokens) : std::vector<PrefixCache::Text>();
+  }
+  /// Nobody finds what no sequence holds any more.
+  void drop_prefixes() {
+    if (cache_) cache_->clear();
+  }
+
   int32_t waiting() const { return waiting_count_; }
   int32_t running() const { return static_cast<int32_t>(running_.size()); }
   int64_t preemptions() const { return preemptions_; }

@@ -208,6 +208,19 @@ void Session::settle() {
   while (!state_->in_flight.empty()) state_->collect_oldest();
 }
 
+std::vector<PrefixCache::Text> Session::latest_texts(size_t most_tokens) const {
+  return state_->scheduler.latest_texts(most_tokens);
+}
+
+bool Session::drop_prefixes() {
+  State& state = *state_;
+  const std::lock_guard guard(state.scheduler_mutex);
+  if (!state.live.empty() || !state.in_flight.empty()) return false;
+  state.scheduler.drop_prefixes();
+  state.executor.give_pages_back();
+  return true;
+}
+
 SessionLoad Session::load() const {
   const Scheduler& scheduler = state_->scheduler;
   SessionLoad load{scheduler.waiting(), scheduler.running(), 0, scheduler.preemptions()};

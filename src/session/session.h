@@ -119,6 +119,12 @@ class Session {
   /// when there are not as many pages.
   std::optional<int64_t> time_step(const StepCosts::Cell& cell);
 
+  // ---- what prompts have left in the cache
+  /// The texts that are in use, and then those that were used last, `most_tokens` in all.
+  std::vector<PrefixCache::Text> latest_texts(size_t most_tokens) const;
+  /// Gives the memory of all pages back to the system; where something runs, it does nothing and says false.
+  bool drop_prefixes();
+
   /// Goes on with the check of the weights, if there is one, for no longer than that. Throws Error as step().
   void finish_check(std::chrono::milliseconds longest);
   /// Steps until nothing is left.

@@ -33,7 +33,9 @@ struct Route {
   bool is_probe = false;  // answered at once, by a thread that no other request occupies
 };
 
-std::span<const Route> routes();
+std::span<const Route> client_routes();
+/// Of a socket or port of their own.
+std::span<const Route> administration_routes();
 
 void answer_health(const Asked& asked);
 void answer_live(const Asked& asked);
@@ -46,5 +48,8 @@ void answer_completions(const Asked& asked);
 void answer_chat_completions(const Asked& asked);
 void answer_tokenize(const Asked& asked);
 void answer_detokenize(const Asked& asked);
+void answer_administered_models(const Asked& asked);
+void answer_administered_change(const Asked& asked);
+void answer_administered_events(const Asked& asked);
 
 }  // namespace incipit

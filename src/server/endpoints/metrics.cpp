@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/endpoints/endpoints.h"
+#include "server/store_follower.h"
 
 namespace incipit {
 
@@ -13,10 +14,14 @@ void answer_metrics(const Asked& asked) {
   std::vector<LabelledModel> models;
   for (const ModelTable::Entry& entry : entries) {
     if (std::ranges::find(models, entry.model.get(), &LabelledModel::model) != models.end()) continue;
-    const bool taken = std::ranges::find(models, entry.model->name, &LabelledModel::label) != models.end();
+    const bool taken = std::ranges::any_of(models, [&](const LabelledModel& other) {
+      return other.label == entry.model->name && other.model->version == entry.model->version;
+    });
     models.push_back({taken ? entry.name : entry.model->name, entry.model.get()});
   }
-  asked.call->respond_with({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_text(models)});
+  std::string text = metrics_text(models);
+  if (const StoreFollower* follower = asked.services->follower()) text += follower->metrics();
+  asked.call->respond_with({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, std::move(text)});
 }
 
 }  // namespace incipit

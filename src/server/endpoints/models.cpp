@@ -11,7 +11,7 @@ boost::json::object model_object(const std::string& name, const ServedModel& mod
           {"object", "model"},
           {"created", model.created},
           {"owned_by", "incipit"},
-          {"root", model.name},
+          {"root", model.full_name()},
           {"max_model_len", model.max_context}};
 }
 
