@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/golden.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "engine/engine.h"
@@ -192,6 +193,8 @@ int bench(const BenchOptions& options) {
   MachineCeilings ceilings = measure_machine(gateway->engine(), options.threads, progress);
   const std::vector<Measurement> results = measure(*gateway, measured, progress);
   ceilings.measure_again(progress);
+  std::optional<GoldenLogits> golden;  // where a build left them to whoever has the machine and the memory for it
+  if (!options.no_save && !golden_of(gateway->engine())) golden = record_golden(*gateway);
   std::vector<Profile> profiles;
   if (options.steps || trace) {
     progress.stage("timing steps", 0);
@@ -232,7 +235,10 @@ int bench(const BenchOptions& options) {
   } else {
     print_profiles(profiles);
   }
-  if (!options.no_save) keep_baseline(*gateway, results);
+  if (!options.no_save) {
+    if (golden) keep_golden(gateway->engine(), *golden);
+    keep_baseline(*gateway, results);
+  }
   if (wrong.empty()) return 0;
   throw Error("bench", "faster than the limit: " + wrong + "; the limit is WRONG",
               "do not quote these numbers; run again on a quiet machine, and report it if it stays");

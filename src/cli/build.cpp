@@ -19,6 +19,7 @@
 #include "cli/arguments.h"
 #include "cli/certify.h"
 #include "cli/commands.h"
+#include "cli/golden.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "compile/compile.h"
@@ -128,31 +129,59 @@ std::vector<int32_t> baseline_prompts(const Engine& engine) {
 /// of it and takes some for a sequence, which fits in there up to about this many bytes.
 constexpr uint64_t largest_measured = 1'000'000'000;
 
-struct Baseline {
-  std::unique_ptr<Gateway> gateway;  // null: nothing is measured
-  std::vector<Measurement> results;
-};
-
-/// The first baseline: what this engine does on this machine, alone. Not where its kernels cannot run, or are emulated.
-Baseline measure_baseline(const BuildOptions& options, const CompileReport& report, Progress& progress) {
-  const Target target = named_target(options.to_compile.target);
-  if (!runs_here(target) || target.backend == Backend::shadow) return {};
+/// A gateway for what is measured of the finished engine, alone, on this machine; null where its kernels cannot run,
+/// and where that would take much memory.
+std::unique_ptr<Gateway> open_finished(const BuildOptions& options, const CompileReport& report) {
+  const std::string output = options.output.string();
+  if (!report.plain.empty()) return nullptr;
+  if (!runs_here(named_target(options.to_compile.target))) {
+    log_info("{} has no golden logits, as it is not for this machine; incipit bench records them on one that it is for",
+             output);
+    return nullptr;
+  }
   if (report.engine_bytes > largest_measured) {
-    log_info("{} is not measured, to build it in little memory; incipit bench does", options.output.string());
-    return {};
+    log_info("{} is not measured, to build it in little memory; incipit bench does", output);
+    return nullptr;
   }
   auto gateway = open_gateway(options.output, options.to_compile.threads, GatewayUse::measure);
   if (gateway->engine().body_digest() != report.body_digest) {
-    throw Error(options.output.string(), "was replaced by another build before this one could measure its own engine",
+    throw Error(output, "was replaced by another build before this one could measure its own engine",
                 "give every build an output of its own");
   }
+  return gateway;
+}
+
+/// What the engine computes of a fixed text, held against the model where that is quick. An engine that is not what the
+/// model is goes.
+std::optional<GoldenLogits> golden_logits(const BuildOptions& options, Gateway& gateway,
+                                          const std::function<Model()>& make_model) {
+  GoldenLogits golden;
+  try {
+    golden = record_golden(gateway);
+  } catch (const Error& error) {
+    check_interrupt();
+    log_warning("{}", error.what());
+    return std::nullopt;
+  }
+  try {
+    hold_against_reference(golden, gateway.engine(), make_model);
+  } catch (const Error&) {
+    std::error_code stays;
+    std::filesystem::remove(options.output, stays);
+    throw;
+  }
+  return golden;
+}
+
+/// The first baseline: what this engine does on this machine, alone. Not where its kernels are emulated.
+std::vector<Measurement> measure_baseline(const BuildOptions& options, Gateway& gateway, Progress& progress) {
+  if (options.no_baseline || gateway.engine().target().backend == Backend::shadow) return {};
   MeasureOptions measured;
-  measured.prompts = baseline_prompts(gateway->engine());
-  measured.decode = gateway->engine().plan().max_context() > 1 ? 16 : 0;
+  measured.prompts = baseline_prompts(gateway.engine());
+  measured.decode = gateway.engine().plan().max_context() > 1 ? 16 : 0;
   measured.repeat = 3;
   measured.seconds = 2;
-  std::vector<Measurement> results = measure(*gateway, measured, progress);
-  return {std::move(gateway), std::move(results)};
+  return measure(gateway, measured, progress);
 }
 
 /// What the first server would measure; engines that are large too.
@@ -251,8 +280,13 @@ int build(const BuildOptions& options) {
     return model;
   };
   const CompileReport report = compile_engine(options, make_model, compiled, progress);
-  Baseline baseline;
-  if (!options.no_baseline && report.plain.empty()) baseline = measure_baseline(options, report, progress);
+  std::unique_ptr<Gateway> gateway = open_finished(options, report);
+  std::optional<GoldenLogits> golden;
+  std::vector<Measurement> baseline;
+  if (gateway) {
+    golden = golden_logits(options, *gateway, make_model);
+    baseline = measure_baseline(options, *gateway, progress);
+  }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string lines = report.plain.empty() ? "" : plain_graph_line(options, report);
   lines += fmt::format("{}: {}, {:.1f} M parameters in {}, {}, {} of {} kernels measured, built in {}",
@@ -260,17 +294,18 @@ int build(const BuildOptions& options) {
                        static_cast<double>(report.parameters) / 1e6, compiled.precision,
                        options.accuracy.empty() ? "not certified" : "certified, " + options.accuracy,
                        report.measured_problems, report.tuned_problems, readable_seconds(seconds));
-  for (const Measurement& result : baseline.results) {
+  for (const Measurement& result : baseline) {
     if (result.kind == "ttft")
       lines += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
   }
   std::exception_ptr not_kept;  // told behind what was measured
   try {
-    if (baseline.gateway) keep_baseline(*baseline.gateway, baseline.results);
+    if (golden) keep_golden(gateway->engine(), *golden);
+    if (!baseline.empty()) keep_baseline(*gateway, baseline);
   } catch (const Error&) {
     not_kept = std::current_exception();
   }
-  if (options.step_costs) measure_step_costs(options, report.plain.empty(), std::move(baseline.gateway), progress);
+  if (options.step_costs) measure_step_costs(options, report.plain.empty(), std::move(gateway), progress);
   print_result(options, lines + "\n");
   if (not_kept) std::rethrow_exception(not_kept);
   return 0;

@@ -24,6 +24,7 @@
 #include "import/import.h"
 #include "kernels/cuda/device_code.h"
 #include "measure/certificate.h"
+#include "measure/golden.h"
 #include "passes/pass.h"
 #include "quant/format.h"
 
@@ -47,6 +48,7 @@ std::string_view name_of(TrailerKind kind) {
   switch (kind) {
     case TrailerKind::baseline: return "baseline";
     case TrailerKind::accuracy: return "accuracy";
+    case TrailerKind::golden: return "golden";
   }
   return "unknown";
 }
@@ -129,6 +131,18 @@ void print_sections(const Engine& engine) {
   }
 }
 
+/// What of the engine can be computed again, and whether the model's own graph gave the same.
+std::string golden_line(const Engine& engine) {
+  const std::optional<GoldenLogits> golden = golden_of(engine);
+  if (!golden) return "none";
+  const std::string beside =
+      golden->reference ? fmt::format("{:.2g} off the model's own behind {} tokens (tolerance {:.2g})",
+                                      golden->reference->deviation, golden->reference->tokens,
+                                      golden->reference->tolerance)
+                        : "not held against the model: " + golden->no_reference;
+  return fmt::format("{} prompts of up to {} tokens, {}", golden->prompts.size(), golden->text.size(), beside);
+}
+
 void print_summary(const Engine& engine) {
   const plan::Plan& plan = engine.plan();
   const std::string name = engine.path().string();
@@ -183,6 +197,7 @@ void print_summary(const Engine& engine) {
        engine.tokenizer().empty() ? "none" : readable_bytes(static_cast<double>(engine.tokenizer().size())));
   line("chat template", engine.chat_template().empty() ? "none" : "yes");
   line("defaults", std::string(engine.generation_defaults()));
+  line("golden", golden_line(engine));
   line("trailer", fmt::format("{} records", engine.trailer().size()));
   for (const TrailerRecord& record : engine.trailer()) {
     if (record.kind == TrailerKind::baseline) print_baseline(parse_json(record.json, name + ": baseline"));

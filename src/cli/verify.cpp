@@ -14,10 +14,10 @@
 #include "base/safetensors.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/golden.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 #include "engine/plan_items.h"
-#include "quant/format.h"
 #include "session/evaluate.h"
 
 namespace incipit::cli {
@@ -162,22 +162,11 @@ GreedyAgreement compare_greedy(Gateway& gateway, const GoldenFile& golden) {
   return agreement;
 }
 
-/// Of the coarsest format of its weights.
-double tolerance_of(const plan::Plan& plan) {
-  double tolerance = weight_format(text(plan.precision())).tolerance;
-  for (const plan::Weight* weight : items(plan.weights())) {
-    for (const NamedWeightFormat& named : weight_formats()) {
-      if (to_text(named.format) == text(weight->format())) tolerance = std::max(tolerance, named.tolerance);
-    }
-  }
-  return tolerance;
-}
-
 int verify(const VerifyOptions& options) {
   const GoldenFile golden = read_golden(options.golden);
   const auto gateway = open_gateway(options.engine, options.threads, GatewayUse::evaluate);
   const std::string precision(text(gateway->engine().plan().precision()));
-  const double tolerance = options.tolerance ? *options.tolerance : tolerance_of(gateway->engine().plan());
+  const double tolerance = options.tolerance ? *options.tolerance : format_tolerance(gateway->engine().plan());
   if (golden.vocabulary != gateway->limits().vocabulary) {
     throw Error(
         options.golden.string(),

@@ -74,6 +74,10 @@ struct TrailerHeader {
 };
 static_assert(sizeof(TrailerHeader) == 56);
 
-enum class TrailerKind : uint32_t { baseline = 1, accuracy = 2 };
+enum class TrailerKind : uint32_t {
+  baseline = 1,  // times
+  accuracy = 2,  // beside the model in f32
+  golden = 3     // what the engine computed of a fixed text where it was built
+};
 
 }  // namespace incipit

@@ -118,7 +118,7 @@ std::vector<TrailerRecord> read_trailer(std::span<const std::byte> file, uint64_
     const auto payload = rest.subspan(sizeof header, header.payload_bytes);
     if (header.reserved != 0 || header.digest != record_digest(header, payload)) fail("has an altered record");
     const auto kind = static_cast<TrailerKind>(header.kind);
-    if (kind == TrailerKind::baseline || kind == TrailerKind::accuracy) {
+    if (kind == TrailerKind::baseline || kind == TrailerKind::accuracy || kind == TrailerKind::golden) {
       records.push_back({kind, std::string(reinterpret_cast<const char*>(payload.data()), payload.size())});
     }
     offset += sizeof header + payload.size();

@@ -137,9 +137,8 @@ TEST(Certify, AnEngineCarriesWhatWasMeasured) {
       AllOf(StartsWith("precision      int8, certified, perplexity<=5%\nmeasured       perplexity "),
             HasSubstr(" f32's "), HasSubstr("short.txt"), HasSubstr("\nproducts       int8: model.embed_tokens, ")));
   // The record says what compare finds.
-  const std::string trailer = run_program({"inspect", engine, "--trailer"}).out;
-  ASSERT_THAT(trailer, StartsWith("accuracy {"));
-  const auto record = object_of(trailer.substr(trailer.find('{')));
+  const auto record = trailer_record(engine, "accuracy");
+  ASSERT_FALSE(record.empty());
   const Ran compared =
       run_program({"compare", short_engine(), engine, "--text", short_text(), "--window", "256", "--json"});
   const auto found = object_of(compared.out);

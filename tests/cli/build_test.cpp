@@ -15,7 +15,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 
 TEST(Build, MakesAnEngineAndTellsItsSize) {
   const TemporaryDirectory directory;
@@ -26,9 +25,8 @@ TEST(Build, MakesAnEngineAndTellsItsSize) {
   EXPECT_THAT(ran.out, AllOf(HasSubstr(target), HasSubstr("f32"), HasSubstr("first token")));
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1);
   EXPECT_THAT(ran.err, Not(HasSubstr("weights"))) << "no progress where there is no terminal";
-  const Ran trailer = run_program({"inspect", target, "--trailer"});
-  ASSERT_THAT(trailer.out, StartsWith("baseline {"));
-  const auto baseline = object_of(trailer.out.substr(std::string("baseline ").size()));
+  const auto baseline = trailer_record(target, "baseline");
+  ASSERT_FALSE(baseline.empty());
   EXPECT_FALSE(baseline.at("machine").get_string().empty());
   EXPECT_EQ(baseline.at("threads").to_number<int>(), 2);
   EXPECT_GE(baseline.at("results").get_array().size(), 2U);

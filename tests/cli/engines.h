@@ -71,6 +71,15 @@ inline boost::json::object object_of(const std::string& text) {
   return value.is_object() ? value.get_object() : boost::json::object{};
 }
 
+/// The last record of that kind in an engine's trailer; empty where there is none.
+inline boost::json::object trailer_record(const std::string& engine, const std::string& kind) {
+  const std::string all = "\n" + run_program({"inspect", engine, "--trailer"}).out;
+  const size_t begin = all.rfind("\n" + kind + " {");
+  if (begin == std::string::npos) return {};
+  const size_t json = begin + kind.size() + 2;
+  return object_of(all.substr(json, all.find('\n', json) - json));
+}
+
 inline double number(const boost::json::value& value) { return value.to_number<double>(); }
 
 }  // namespace incipit
