@@ -57,12 +57,16 @@ std::optional<double> time_of(Gateway& gateway, const Task& task, std::chrono::s
   if (answer.finish == FinishReason::none || answer.finish == FinishReason::cancelled) return {};
   if (!answer.is_whole()) throw Error(gateway.engine().path().string(), answer.failure);
   if (task.new_tokens == 1) return in_ms(answer.times.front() - answer.begun);
-  return in_ms(answer.times.back() - answer.times.front()) / static_cast<double>(answer.times.size() - 1);
+  std::vector<double> gaps;
+  for (size_t i = 1; i < answer.times.size(); ++i) gaps.push_back(in_ms(answer.times[i] - answer.times[i - 1]));
+  return middle_of(std::move(gaps));
 }
 
 Pace probe_task(Gateway& older, Gateway& newer, const Task& task, const PairedOptions& options) {
   PairedTimes times;
   Pace pace;
+  // Who looks after every pair sees what is wanted more often than it is so.
+  int32_t next_look = options.least_pairs;
   const auto begun = Clock::now();
   for (bool counts = false;; counts = true) {
     const auto a = time_of(older, task, options.patience), b = time_of(newer, task, options.patience);
@@ -74,9 +78,10 @@ Pace probe_task(Gateway& older, Gateway& newer, const Task& task, const PairedOp
     times.newer.insert(times.newer.end(), {*b, *c});
     const auto pairs = static_cast<int32_t>(times.older.size());
     const bool late = in_ms(Clock::now() - begun) > options.seconds * 1e3;
-    if (pairs < fewest_pairs || (pairs < options.least_pairs && !late)) continue;
+    if (pairs < fewest_pairs || (pairs < next_look && !late)) continue;
     pace = judge(times, options.bound);
     if (pace.verdict != PaceVerdict::inconclusive || pairs >= options.most_pairs || late) return pace;
+    next_look = std::min(2 * next_look, options.most_pairs);
   }
 }
 

@@ -40,8 +40,8 @@ Pace judge(const PairedTimes& times, double bound);
 
 struct PairedOptions {
   double bound = 1.10;                 // of newer / older
-  int32_t least_pairs = 12;            // then as many more as it takes to tell, up to
-  int32_t most_pairs = 80;             //
+  int32_t least_pairs = 12;            // then twice as many, and so on, until it is told, up to
+  int32_t most_pairs = 96;             //
   double seconds = 30;                 // for one size, about; 8 pairs are measured always
   int32_t decode_tokens = 32;          // 0: decoding is not timed
   std::chrono::seconds patience{120};  // with a request that others do not let through; then it is inconclusive
