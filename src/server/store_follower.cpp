@@ -119,6 +119,8 @@ StoreFollower::Prepared StoreFollower::prepare(const std::string& model, const S
   try {
     Loaded loaded = open(model, version, cache_share);
     EngineHost::make_ready_beside_others(loaded.hosted);
+    const GateResult golden = golden_gate(*loaded.hosted.gateway);
+    if (golden.verdict == GateVerdict::failed) throw Error("golden logits", golden.line);
     if (old) warm_prefixes(*old, *loaded.hosted.gateway);
     prepared.loaded = std::move(loaded);
   } catch (const std::exception& error) {
@@ -273,9 +275,15 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
     if (live != followed.loaded.end()) live->second.hosted.model->window->watch(false);
     return;
   }
+  const auto begin_probe = [&](const std::shared_ptr<Gateway>& gateway) {
+    if (followed.probing.valid()) return;  // the last one is not at its end
+    followed.probing = std::async(std::launch::async, [gateway] { return golden_gate(*gateway); });
+  };
   VersionWindow &of_live = *live->second.hosted.model->window, &of_canary = *canary->second.hosted.model->window;
+  if (probe_canary(model, followed)) return;
   if (!followed.verdicts) {
     followed.verdicts.emplace(options_.canary.bad_windows);
+    begin_probe(canary->second.hosted.gateway);
     followed.window_begin = Clock::now();
     for (VersionWindow* window : {&of_live, &of_canary}) {
       window->watch(true);
@@ -284,6 +292,7 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
   }
   if (Clock::now() - followed.window_begin < options_.canary_window) return;
   followed.window_begin = Clock::now();
+  begin_probe(canary->second.hosted.gateway);
   WindowJudgement found = judge(of_live.take(), of_canary.take(), options_.canary);
   constexpr std::array<std::string_view, 3> verdict_names{"too few requests", "good", "bad"};
   FollowCounts& counts = *followed.counts;
@@ -298,6 +307,22 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
                 {"evidence", found.evidence}});
   if (followed.verdicts->add(found.verdict)) {
     roll_back(model, followed.canary, found.reason, std::move(found.evidence));
+  }
+}
+
+/// Whether its golden logits have been found wrong: then it is rolled back at once.
+bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
+  if (!followed.probing.valid() || followed.probing.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    return false;
+  }
+  try {
+    GateResult golden = followed.probing.get();
+    if (golden.verdict != GateVerdict::failed) return false;
+    roll_back(model, followed.canary, "golden logits: " + golden.line, std::move(golden.evidence));
+    return true;
+  } catch (const Error& error) {
+    if (!interrupted()) log_warning("{}'s golden logits: {}", version_name(model, followed.canary), error.what());
+    return false;
   }
 }
 

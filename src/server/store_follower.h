@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "measure/gates.h"
 #include "server/engine_host.h"
 #include "server/served_model.h"
 #include "server/version_events.h"
@@ -64,7 +65,8 @@ class StoreFollower {
   boost::json::array describe() const;
   /// Runs the gates of a version beside what is served, and keeps what they find in the store: {"record", "gates"}.
   /// Takes minutes. Throws Error for a version that is not there or cannot be opened.
-  boost::json::object verify(const std::string& model, int64_t version, const std::string& actor);
+  boost::json::object verify(const std::string& model, int64_t version, const GateOptions& options,
+                             const std::string& actor);
   /// For /metrics.
   std::string metrics() const;
 
@@ -84,6 +86,7 @@ class StoreFollower {
     int64_t serving = 0, canary = 0;        // versions whose names have been set
     std::optional<CanaryVerdicts> verdicts;
     std::chrono::steady_clock::time_point window_begin;
+    std::future<GateResult> probing;  // the canary's golden logits, once a window
     std::shared_ptr<FollowCounts> counts = std::make_shared<FollowCounts>();
   };
   struct Prepared {
@@ -105,6 +108,7 @@ class StoreFollower {
   void point_names(const std::string& model, Followed& followed);
   void unload_unwanted(const std::string& model, Followed& followed);
   void watch_canary(const std::string& model, Followed& followed);
+  bool probe_canary(const std::string& model, Followed& followed);
   void roll_back(const std::string& model, int64_t version, const std::string& reason,
                  boost::json::object evidence = {});
 
@@ -119,6 +123,7 @@ class StoreFollower {
   int64_t preparing_version_ = 0;
   std::atomic<int64_t> used_memory_{0};  // bytes of the processor's memory, of all that is loaded
 
+  std::mutex verifying_;
   mutable std::mutex mutex_;
   // Under the mutex: what other threads see.
   std::map<std::string, std::shared_ptr<FollowCounts>> counts_;

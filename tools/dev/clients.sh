@@ -13,10 +13,16 @@ have_clients() {
 
 # start_server OPTIONS…: with a socket and at a free port; sets server and port.
 start_server() {
-  local folder=build/clients tries
+  local folder=build/clients
   "$incipit" build models/classics-16m -o $folder/classics.engine --precision f32 --no-tune --no-baseline
   printf '%s\n' "$client_key" >$folder/keys
-  "$incipit" serve $folder/classics.engine --port 0 --api-keys $folder/keys "$@" 2>$folder/serve.log &
+  start_serving $folder/classics.engine --port 0 --api-keys $folder/keys "$@"
+}
+
+# start_serving ARGUMENTS…: of `incipit serve`; sets server and port.
+start_serving() {
+  local folder=build/clients tries
+  "$incipit" serve "$@" 2>$folder/serve.log &
   server=$!
   for tries in {1..100}; do
     port=$(sed -n 's|^serving .* at http://127.0.0.1:\([0-9]*\)/v1.*|\1|p' $folder/serve.log)
@@ -40,6 +46,25 @@ run_clients() {
   start_server
   timeout 60 node tests/clients/openai_client.mjs "http://127.0.0.1:$port/v1" $modules $client_key || status=$?
   timeout 60 node tests/clients/langchain_client.mjs "http://127.0.0.1:$port/v1" $modules $client_key || status=$?
+  stop_server || status=$?
+  return $status
+}
+
+# The openai client streams while versions of a store swap and roll back.
+run_swaps() {
+  local folder=build/clients/swaps modules=build/clients/node_modules server port status=0 precision
+  rm -rf $folder
+  mkdir -p $folder
+  for precision in int8 bf16; do
+    "$incipit" build models/classics-16m -o $folder/$precision.engine --precision $precision --no-tune --no-baseline \
+      --deterministic --max-context 256
+    "$incipit" store add $folder/store chat $folder/$precision.engine
+  done
+  "$incipit" store promote $folder/store chat 1 --unverified
+  printf '%s\n' "$client_key" >build/clients/keys
+  start_serving --store $folder/store --port 0 --api-keys build/clients/keys
+  timeout 120 node tests/clients/swap_client.mjs "http://127.0.0.1:$port/v1" $modules $client_key "$incipit" $folder/store "${1:-20}" ||
+    status=$?
   stop_server || status=$?
   return $status
 }
@@ -108,8 +133,10 @@ check_clients() {
   fi
   if [[ $reason ]]; then
     skip_clients tests/clients "$reason"
+    skip_clients 'versions that swap' "$reason"
   else
     check "npm's openai and LangChain against the server" build/log/clients.log run_clients
+    check "npm's openai while versions swap" build/log/swaps.log run_swaps
   fi
   for name in nginx haproxy; do
     if [[ $reason ]]; then

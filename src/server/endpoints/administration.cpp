@@ -56,6 +56,19 @@ std::string reason_of(const Change& change, std::string_view otherwise) {
   return reason == nullptr ? std::string(otherwise) : fields::text_of(*reason, "reason");
 }
 
+GateOptions gate_options(const Change& change) {
+  GateOptions options;
+  if (const boost::json::value* slower = fields::given(change.body, "slower")) {
+    options.slower = fields::number_of(*slower, "slower", 1, 1e6);
+  }
+  if (const boost::json::value* text = fields::given(change.body, "text"))
+    options.text = fields::text_of(*text, "text");
+  if (const boost::json::value* accuracy = fields::given(change.body, "accuracy")) {
+    options.accuracy = AccuracyBound::parse(fields::text_of(*accuracy, "accuracy"));
+  }
+  return options;
+}
+
 AuditRecord promote(const Store& store, const Change& change) {
   const boost::json::value* canary = fields::given(change.body, "canary");
   const double percent = canary == nullptr ? 0 : fields::number_of(*canary, "canary", 0.01, 99);
@@ -79,7 +92,7 @@ void carry_out(const Asked& asked) {
     const Change change = change_of(asked);
     StoreFollower& follower = *asked.services->follower();
     if (change.action == "verify") {
-      asked.call->respond(follower.verify(change.model, version_of(change), change.actor));
+      asked.call->respond(follower.verify(change.model, version_of(change), gate_options(change), change.actor));
       return;
     }
     const AuditRecord record =
