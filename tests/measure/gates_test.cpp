@@ -47,8 +47,10 @@ std::filesystem::path text_for_gates() {
 TEST(Gates, ASoundEnginePassesBesideItself) {
   const auto fresh = gateway_of(golden_engine("f32")), live = gateway_of(golden_engine("f32"));
   std::vector<std::string> begun;
+  GateOptions options;
+  options.seconds = 1;
   const std::vector<GateResult> results =
-      run_gates(*fresh, live.get(), {.seconds = 1}, [&](std::string_view gate) { begun.emplace_back(gate); });
+      run_gates(*fresh, live.get(), options, [&](std::string_view gate) { begun.emplace_back(gate); });
   EXPECT_THAT(begun, testing::ElementsAre("weights", "golden", "perplexity", "speed"));
   ASSERT_EQ(results.size(), 4U);
   const auto named = by_name(results);
