@@ -1,14 +1,13 @@
 // The access log: a line of JSON for each request.
 #pragma once
 
-#include <atomic>
 #include <boost/json/value.hpp>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
-#include "server/work_threads.h"
+#include "server/line_log.h"
 
 namespace incipit {
 
@@ -24,31 +23,17 @@ struct AccessRecord {
   boost::json::value cache;              // why no more of its prompt was cached; null: nobody asked
 };
 
-/// Lines are written by a thread of the log's own: a disk that is slow keeps no request waiting. Any thread may add.
 class AccessLog {
  public:
-  /// Appends to a file, which may have to be made, or to standard output ("-"). Throws Error naming what cannot be
-  /// opened.
+  /// As LineLog.
   explicit AccessLog(std::filesystem::path path);
-  ~AccessLog();
-  AccessLog(const AccessLog&) = delete;
-  AccessLog& operator=(const AccessLog&) = delete;
 
-  /// The request ends now. Where very many lines wait for the disk, this one is dropped, and counted.
+  /// The request ends now.
   void add(const AccessRecord& record);
-  /// Opens the file by its name anew: what rotates logs has moved the old one. A file that cannot be opened is told of,
-  /// and the old one goes on.
-  void reopen();
+  void reopen() { lines_.reopen(); }
 
  private:
-  void write(const std::string& line);
-
-  const std::filesystem::path path_;
-  std::atomic<int64_t> waiting_{0}, dropped_{0};
-  // The thread's.
-  int file_ = -1;
-  bool failing_ = false;
-  WorkThreads thread_{1};  // last: it uses all of the above
+  LineLog lines_;
 };
 
 }  // namespace incipit
