@@ -22,6 +22,7 @@
 #include "cli/outputs.h"
 #include "server/engine_host.h"
 #include "server/memory_shares.h"
+#include "server/recorder.h"
 #include "server/server.h"
 #include "server/store_follower.h"
 
@@ -40,6 +41,8 @@ struct ServeOptions {
   int32_t max_gap_ms = 50, max_ttft_ms = 0;
   std::string body_size = "4M", memory = "0";
   std::filesystem::path access_log;
+  std::filesystem::path record;
+  bool record_texts = false;
   bool explain_cache = false;
   std::string on_regression = "warn";
   double regression = 1.5;
@@ -95,24 +98,11 @@ std::vector<EngineFiles> find_engines(const ServeOptions& options) {
   return files;
 }
 
-/// Bytes of cache for each; 0: what it can use.
-std::vector<int64_t> share_caches(const ServeOptions& options, const std::vector<EngineFiles>& files) {
-  std::vector<MemoryNeed> needs;
-  for (const EngineFiles& file : files) {
-    const Executor::Needs engine = Executor::needs(*file.engine);
-    needs.push_back({engine.memory.weights + engine.memory.arena + engine.memory.state, engine.memory.pages,
-                     engine.least_pages, file.engine->target().backend != Backend::cuda});
-  }
-  std::vector<int64_t> shares = share_memory(needs, parse_size(options.memory, "--memory"), machine_memory());
-  for (size_t i = 0; i < shares.size(); ++i) {
-    if (shares[i] == needs[i].cache) shares[i] = 0;  // the engine's own limit is exact
-  }
-  return shares;
-}
-
 std::vector<HostedEngine> open_models(const ServeOptions& options, EngineHost& host, ModelTable& models) {
   const std::vector<EngineFiles> files = find_engines(options);
-  const std::vector<int64_t> shares = share_caches(options, files);
+  std::vector<std::shared_ptr<const Engine>> opened;
+  for (const EngineFiles& file : files) opened.push_back(file.engine);
+  const std::vector<int64_t> shares = share_caches(opened, parse_size(options.memory, "--memory"), machine_memory());
   std::vector<HostedEngine> engines;
   for (size_t i = 0; i < files.size(); ++i) {
     engines.push_back(host.open(files[i].engine, files[i].names.front(), shares[i]));
@@ -148,13 +138,26 @@ std::unique_ptr<Server> serve_administration(const ServeOptions& options, StoreF
   return std::make_unique<Server>(server, models);
 }
 
+std::vector<std::filesystem::path> inputs_of(const ServeOptions& options) {
+  std::vector<std::filesystem::path> inputs{options.keys};
+  for (const std::string& engine : options.engines) inputs.push_back(named_engine(engine).path);
+  return inputs;
+}
+
+std::shared_ptr<Recorder> open_record(const ServeOptions& options) {
+  if (options.record.empty()) return nullptr;
+  std::vector<std::filesystem::path> inputs = inputs_of(options);
+  if (!is_standard(options.access_log)) inputs.push_back(options.access_log);
+  check_output({options.record, "--record", "record of requests", is_record}, inputs);
+  keep_hangups();
+  return std::make_shared<Recorder>(options.record, options.record_texts);
+}
+
 std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
   if (options.access_log.empty()) return nullptr;
   if (!is_standard(options.access_log)) {
     const auto is_log = [](std::string_view beginning) { return beginning.starts_with(R"({"time":")"); };
-    std::vector<std::filesystem::path> inputs{options.keys};
-    for (const std::string& engine : options.engines) inputs.push_back(named_engine(engine).path);
-    check_output({options.access_log, "--access-log", "access log", is_log}, inputs);
+    check_output({options.access_log, "--access-log", "access log", is_log}, inputs_of(options));
     keep_hangups();
   }
   return std::make_shared<AccessLog>(options.access_log);
@@ -207,6 +210,7 @@ int serve(const ServeOptions& options) {
   const std::unique_ptr<StoreFollower> follower = follow_store(options, host, *models);
   progress.finish();
   server.log = open_log(options);
+  server.recorder = open_record(options);
   server.follower = follower.get();
   Server running(server, models);
   const std::unique_ptr<Server> administration = serve_administration(options, follower.get(), models);
@@ -219,7 +223,10 @@ int serve(const ServeOptions& options) {
   }
   constexpr auto patience = std::chrono::milliseconds(50);  // between looks for a signal
   for (; !interrupted(); std::this_thread::sleep_for(patience)) {
-    if (server.log && take_hangup()) server.log->reopen();
+    if (take_hangup()) {
+      if (server.log) server.log->reopen();
+      if (server.recorder) server.recorder->reopen();
+    }
     for (const HostedEngine& engine : engines) engine.costs->measure_step();
     if (follower) follower->poll();
     models->free_unused();
@@ -313,6 +320,11 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--access-log", options->access_log,
                       "A file that gets a line of JSON for each request, -: standard output; SIGHUP opens it anew");
+  CLI::Option* record = command->add_option(
+      "--record", options->record,
+      "A file, its owner's alone, that gets a line of JSON for each request for text, for incipit replay: prompts as "
+      "digests of their beginnings; SIGHUP opens it anew");
+  command->add_flag("--record-texts", options->record_texts, "Record prompts and answers as they are")->needs(record);
   command->add_flag("--explain-cache", options->explain_cache,
                     "Say of each request, in the access log and in timings, which token ends what its prompt has in "
                     "common with the nearest cached prefix, and why no more was reused");

@@ -191,10 +191,14 @@ uint64_t read_salt(const object& body) {
 
 }  // namespace
 
+uint64_t RequestBody::seed_of(size_t choice) const {
+  return request.sampling.seed + 0x9e3779b97f4a7c15u * (choice % static_cast<size_t>(n));
+}
+
 Request RequestBody::request_of(size_t choice) const {
   Request own = request;
   own.prompt = prompts.at(prompt_of(choice));
-  own.sampling.seed += 0x9e3779b97f4a7c15u * (choice % static_cast<size_t>(n));
+  own.sampling.seed = seed_of(choice);
   return own;
 }
 

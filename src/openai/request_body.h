@@ -42,7 +42,9 @@ struct RequestBody {
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(n); }
   size_t prompt_of(size_t choice) const { return choice / static_cast<size_t>(n); }
-  /// The session's request for a choice. The first choice of a prompt draws as it would alone.
+  /// What a choice draws by. The first choice of a prompt draws as it would alone.
+  uint64_t seed_of(size_t choice) const;
+  /// The session's request for a choice.
   Request request_of(size_t choice) const;
 };
 

@@ -15,6 +15,7 @@
 #include "openai/fields.h"
 #include "server/cache_explanation.h"
 #include "server/conversation.h"
+#include "server/recorder.h"
 
 namespace incipit {
 namespace {
@@ -81,6 +82,34 @@ Generation::~Generation() {
     record.cache = explanation_object(*choices_.front().explained, model_->tokenizer, ExplainedSalts::all);
   }
   if (left_ && !services_->draining()) call_->set_left();
+  const bool admitted = !recorded_.empty() && ids_.size() == recorded_.size();
+  if (admitted) record_request();
+}
+
+/// Nothing is done with the body any more.
+void Generation::record_request() {
+  RecordedRequest request;
+  request.id = call_->request_id();
+  request.endpoint = call_->request().path;
+  request.model = model_->full_name();
+  const TokenUsage sum = usage();
+  request.prompt_tokens = sum.prompt_tokens;
+  request.cached_tokens = sum.cached_tokens;
+  request.stream = body_.stream;
+  for (std::vector<int32_t>& ids : body_.prompts) {
+    const auto tokens = static_cast<int32_t>(ids.size());
+    request.prompts.push_back({tokens, std::move(ids), {}});
+  }
+  for (size_t i = 0; i < recorded_.size(); ++i) {
+    const ChoiceTimes& times = choices_[i];
+    recorded_[i].seed = body_.seed_of(i);
+    recorded_[i].new_tokens = times.new_tokens;
+    if (times.first_token == Clock::time_point()) continue;
+    recorded_[i].first_token_ms = std::chrono::duration<double, std::milli>(times.first_token - times_.begun).count();
+  }
+  request.choices = std::move(recorded_);
+  request.terms = std::move(body_.request);
+  services_->recorder()->add(std::move(request), times_.begun);
 }
 
 // ---- a work thread
@@ -145,6 +174,7 @@ void Generation::submit() {
   outputs_.resize(choices);
   choices_.resize(choices);
   finished_.resize(choices);
+  if (services_->recorder()) recorded_.resize(choices);
   for (size_t i = 0; i < choices; ++i) outputs_[i].choice = i;
   unfinished_ = choices;
   times_.render = body_.render_time;
@@ -199,6 +229,10 @@ void Generation::add(size_t choice, const TokenEvent& event) {
     output.text += event.text;
     if (event.token.id >= 0 && (body_.logprobs || body_.return_token_ids)) output.tokens.push_back(event.token);
     output.finish = event.finish;
+    if (!recorded_.empty()) {
+      if (services_->recorder()->with_texts()) recorded_[choice].text += event.text;
+      recorded_[choice].finish = event.finish;
+    }
     if (event.finish == FinishReason::failed) failure_ = event.failure;
     if (event.finish != FinishReason::none) {
       finish_ = event.finish;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "measure/request_record.h"
 #include "openai/answer_body.h"
 #include "server/call.h"
 #include "server/choice_times.h"
@@ -47,6 +48,7 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   void answer_whole();
   void leave();
   void cancel();
+  void record_request();
   ApiError fault_of(FinishReason finish, const std::string& failure) const;
   TokenUsage usage() const;
   PromptProgress progress() const;
@@ -74,6 +76,7 @@ class Generation : public BodySource, public std::enable_shared_from_this<Genera
   std::string failure_;
   size_t unfinished_ = 0;
   bool left_ = false;
+  std::vector<RecordedChoice> recorded_;  // of a choice each, where requests are recorded
 
   // The server's thread's.
   std::vector<bool> finished_;  // choices whose end was told

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/readable.h"
+#include "runtime/executor.h"
 
 namespace incipit {
 
@@ -38,6 +39,21 @@ std::vector<int64_t> share_memory(std::span<const MemoryNeed> needs, int64_t for
   for (const MemoryNeed& need : needs) {
     const double part = more > 0 ? static_cast<double>(need.cache - need.least_cache) / more : 0;
     shares.push_back(std::min(need.cache, need.least_cache + static_cast<int64_t>(room * part)));
+  }
+  return shares;
+}
+
+std::vector<int64_t> share_caches(std::span<const std::shared_ptr<const Engine>> engines, int64_t for_caches,
+                                  int64_t machine) {
+  std::vector<MemoryNeed> needs;
+  for (const std::shared_ptr<const Engine>& engine : engines) {
+    const Executor::Needs takes = Executor::needs(*engine);
+    needs.push_back({takes.memory.weights + takes.memory.arena + takes.memory.state, takes.memory.pages,
+                     takes.least_pages, engine->target().backend != Backend::cuda});
+  }
+  std::vector<int64_t> shares = share_memory(needs, for_caches, machine);
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i] == needs[i].cache) shares[i] = 0;  // the engine's own limit is exact
   }
   return shares;
 }

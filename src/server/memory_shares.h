@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
+
+#include "engine/engine.h"
 
 namespace incipit {
 
@@ -19,5 +22,9 @@ struct MemoryNeed {
 /// what one sequence takes, and of the rest in proportion to what each could use. Throws Error in one line where one
 /// sequence each is more than that, or caches and engines are more than `machine` has.
 std::vector<int64_t> share_memory(std::span<const MemoryNeed> needs, int64_t for_caches, int64_t machine);
+
+/// The same for these engines; 0: what an engine can use.
+std::vector<int64_t> share_caches(std::span<const std::shared_ptr<const Engine>> engines, int64_t for_caches,
+                                  int64_t machine);
 
 }  // namespace incipit

@@ -55,12 +55,18 @@ Found find_route(const HttpRequest& request, std::span<const Route> routes) {
   return found;
 }
 
+std::shared_ptr<Services> services_of(const ServerOptions& options, ModelTable& models) {
+  auto services = std::make_shared<Services>(models, options.most_requests, options.explain_cache, options.follower);
+  services->record_by(options.recorder);
+  return services;
+}
+
 }  // namespace
 
 Server::Server(const ServerOptions& options, std::shared_ptr<ModelTable> models)
     : options_(options),
       models_(std::move(models)),
-      services_(std::make_shared<Services>(*models_, options.most_requests, options.explain_cache, options.follower)),
+      services_(services_of(options, *models_)),
       http_(std::make_unique<HttpServer>(
           options.http, [this](const std::shared_ptr<Exchange>& exchange) { handle(exchange); },
           [administration = options.administration](std::string_view path) {

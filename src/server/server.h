@@ -14,19 +14,21 @@
 
 namespace incipit {
 
+class Recorder;
 class Services;
 class StoreFollower;
 
 struct ServerOptions {
   HttpServerOptions http;
-  ApiKeys keys;                       // none: no key is asked for
-  std::vector<std::string> hosts;     // access.h
-  std::vector<std::string> origins;   // pages that may call
-  std::shared_ptr<AccessLog> log;     // null: none
-  size_t most_requests = 256;         // being prepared or answered at once; more are refused
-  bool explain_cache = false;         // to the access log, and in timings
-  StoreFollower* follower = nullptr;  // of the store that is served; outlives the server
-  bool administration = false;        // serves the administration's routes instead of the clients'
+  ApiKeys keys;                        // none: no key is asked for
+  std::vector<std::string> hosts;      // access.h
+  std::vector<std::string> origins;    // pages that may call
+  std::shared_ptr<AccessLog> log;      // null: none
+  std::shared_ptr<Recorder> recorder;  // null: requests are not recorded
+  size_t most_requests = 256;          // being prepared or answered at once; more are refused
+  bool explain_cache = false;          // to the access log, and in timings
+  StoreFollower* follower = nullptr;   // of the store that is served; outlives the server
+  bool administration = false;         // serves the administration's routes instead of the clients'
 };
 
 class Server {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "server/call.h"
 #include "server/served_model.h"
@@ -14,6 +15,7 @@
 
 namespace incipit {
 
+class Recorder;
 class StoreFollower;
 
 class Services {
@@ -23,6 +25,10 @@ class Services {
 
   ModelTable& models() { return models_; }
   StoreFollower* follower() { return follower_; }
+  /// Of requests for text; null: they are not recorded.
+  Recorder* recorder() const { return recorder_.get(); }
+  /// Before the first request.
+  void record_by(std::shared_ptr<Recorder> recorder) { recorder_ = std::move(recorder); }
   /// What takes longer than a health check may wait.
   WorkThreads& work() { return work_; }
   /// From any thread; of no use to who guards a secret.
@@ -40,6 +46,7 @@ class Services {
   const size_t most_requests_;
   const bool explain_cache_;
   StoreFollower* const follower_;
+  std::shared_ptr<Recorder> recorder_;
   std::shared_ptr<std::atomic<size_t>> requests_ = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<bool> draining_{false};
   std::mutex mutex_;

@@ -1,9 +1,12 @@
 // /metrics: what is counted of requests.
 #include "server/metrics.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "server/endpoints/endpoints.h"
+#include "server/recorder.h"
 #include "server/store_follower.h"
 
 namespace incipit {
@@ -21,6 +24,12 @@ void answer_metrics(const Asked& asked) {
   }
   std::string text = metrics_text(models);
   if (const StoreFollower* follower = asked.services->follower()) text += follower->metrics();
+  if (const Recorder* recorder = asked.services->recorder()) {
+    text += fmt::format(
+        "# HELP incipit_record_lost_total Requests that are not in the record: the disk was too slow or full.\n"
+        "# TYPE incipit_record_lost_total counter\nincipit_record_lost_total {}\n",
+        recorder->lost());
+  }
   asked.call->respond_with({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, std::move(text)});
 }
 
