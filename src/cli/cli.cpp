@@ -114,6 +114,7 @@ int parse_and_run(int argc, char** argv) {
   add_load(app, action);
   add_store(app, action);
   add_simulate(app, action);
+  add_replay(app, action);
   add_run_graph(app, action);
   add_bench(app, action);
   add_inspect(app, action);

@@ -28,6 +28,7 @@ void add_render(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_load(CLI::App& app, Action& action);
 void add_simulate(CLI::App& app, Action& action);
+void add_replay(CLI::App& app, Action& action);
 void add_store(CLI::App& app, Action& action);
 
 constexpr int exit_failure = 1;

@@ -15,7 +15,6 @@
 namespace incipit {
 namespace {
 
-constexpr int32_t block_tokens = 512;
 constexpr int64_t most_tokens = 1 << 30;
 
 Error bad_line(const std::string& name, size_t line, std::string_view fault) {
@@ -140,6 +139,7 @@ int32_t cut_to_context(std::vector<Arrival>& arrivals, int32_t context) {
 std::vector<int32_t> prompt_of(const Arrival& arrival, uint64_t number, uint64_t seed, int32_t first, int32_t last) {
   std::vector<int32_t> ids(static_cast<size_t>(arrival.prompt_tokens));
   const auto range = static_cast<uint64_t>(last - first);
+  const auto block_tokens = static_cast<size_t>(arrival.block_tokens);
   for (size_t i = 0; i < ids.size(); ++i) {
     const size_t block = i / block_tokens;
     const uint64_t source =

@@ -16,7 +16,8 @@ namespace incipit {
 struct Arrival {
   double due_s = 0;  // after the load's begin; of no meaning where users ask
   int32_t prompt_tokens = 0, new_tokens = 0;
-  std::vector<int64_t> blocks;  // of 512 tokens each: prompts share those that have the same numbers
+  std::vector<int64_t> blocks;  // of `block_tokens` tokens each: prompts share those that have the same numbers
+  int32_t block_tokens = 512;
 };
 
 /// Two forms: CSV with TIMESTAMP, ContextTokens and GeneratedTokens (Azure's), and lines of JSON with timestamp (ms),
