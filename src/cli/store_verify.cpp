@@ -124,7 +124,7 @@ void add_store_verify(CLI::App& store, Action& action) {
       ->required()
       ->transform(integer_in<int64_t>(1, INT64_MAX));
   command->add_option("--slower", options->slower, "So many times the live version's times are allowed")
-      ->transform(number_in(1, 1e6, "1 to 1e6"))
+      ->transform(number_in(0.001, 1e6, "0.001 to 1e6"))
       ->capture_default_str();
   add_input(*command, "--text", options->text, "A text for the perplexity");
   command->add_option("--accuracy", options->accuracy,

@@ -269,9 +269,14 @@ GoldenCheck check_golden(Gateway& gateway, std::chrono::seconds patience) {
       check.buckets, {}, [&](const GoldenCheck::Bucket& one) { return excess_of(one, check.tolerance); });
   const bool passed = excess_of(*worst, check.tolerance) <= 1;
   check.verdict = passed ? GoldenVerdict::passed : GoldenVerdict::failed;
-  check.line = passed ? fmt::format("{} buckets, log-probabilities at most {:.3g} off (tolerance {:.3g})",
-                                    check.buckets.size(), worst->worst.largest, check.tolerance.largest)
-                      : describe(*worst, check.tolerance);
+  if (!passed) {
+    check.line = describe(*worst, check.tolerance);
+  } else if (worst->worst.largest == 0) {
+    check.line = fmt::format("{} buckets, bit for bit", check.buckets.size());
+  } else {
+    check.line = fmt::format("{} buckets, log-probabilities at most {:.3g} off (tolerance {:.3g})",
+                             check.buckets.size(), worst->worst.largest, check.tolerance.largest);
+  }
   return check;
 }
 

@@ -73,7 +73,7 @@ inline void write_altered_engine(const std::filesystem::path& from, const std::f
 /// The bytes of the first plane of that role of the weight whose name contains `name`.
 inline std::span<std::byte> plane_of(const plan::Plan& plan, std::span<std::byte> file, std::string_view name) {
   for (const plan::Weight* weight : items(plan.weights())) {
-    if (text(weight->name()).find(name) == std::string_view::npos) continue;
+    if (incipit::text(weight->name()).find(name) == std::string_view::npos) continue;
     const plan::Plane* const plane = weight->planes()->Get(0);
     return file.subspan(plane->offset(), plane->bytes());
   }
