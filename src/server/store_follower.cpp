@@ -115,12 +115,17 @@ void StoreFollower::make_ready() {
 StoreFollower::Prepared StoreFollower::prepare(const std::string& model, const StoredVersion& version,
                                                int64_t cache_share, const std::shared_ptr<Gateway>& old) {
   const Clock::time_point begin = Clock::now();
-  Prepared prepared{model, version.number, {}, {}, 0};
+  Prepared prepared;
+  prepared.model = model;
+  prepared.version = version.number;
   try {
     Loaded loaded = open(model, version, cache_share);
     EngineHost::make_ready_beside_others(loaded.hosted);
     const GateResult golden = golden_gate(*loaded.hosted.gateway);
-    if (golden.verdict == GateVerdict::failed) throw Error("golden logits", golden.line);
+    if (golden.verdict == GateVerdict::failed) {
+      prepared.cause = RollbackCause::golden;
+      throw Error("golden logits", golden.line);
+    }
     if (old) warm_prefixes(*old, *loaded.hosted.gateway);
     prepared.loaded = std::move(loaded);
   } catch (const std::exception& error) {
@@ -184,7 +189,7 @@ void StoreFollower::take_prepared() {
     followed.failed[prepared.version] = prepared.fault;
     const StoredVersion* version = followed.wanted.find(prepared.version);
     const bool stands_by = version != nullptr && version->state == VersionState::standby;
-    if (!stands_by) roll_back(prepared.model, prepared.version, "cannot be served: " + prepared.fault);
+    if (!stands_by) roll_back(prepared.model, prepared.version, prepared.cause, "cannot be served: " + prepared.fault);
   }
   events_->add(std::move(event));
 }
@@ -306,7 +311,7 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
                 {"reason", found.reason},
                 {"evidence", found.evidence}});
   if (followed.verdicts->add(found.verdict)) {
-    roll_back(model, followed.canary, found.reason, std::move(found.evidence));
+    roll_back(model, followed.canary, RollbackCause::canary, found.reason, std::move(found.evidence));
   }
 }
 
@@ -318,7 +323,8 @@ bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
   try {
     GateResult golden = followed.probing.get();
     if (golden.verdict != GateVerdict::failed) return false;
-    roll_back(model, followed.canary, "golden logits: " + golden.line, std::move(golden.evidence));
+    roll_back(model, followed.canary, RollbackCause::golden, "golden logits: " + golden.line,
+              std::move(golden.evidence));
     return true;
   } catch (const Error& error) {
     if (!interrupted()) log_warning("{}'s golden logits: {}", version_name(model, followed.canary), error.what());
@@ -326,7 +332,7 @@ bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
   }
 }
 
-void StoreFollower::roll_back(const std::string& model, int64_t version, const std::string& reason,
+void StoreFollower::roll_back(const std::string& model, int64_t version, RollbackCause cause, const std::string& reason,
                               boost::json::object evidence) {
   try {
     store_.change(model, "incipit serve, " + current_actor(), [&](const ModelVersions& now) {
@@ -335,7 +341,7 @@ void StoreFollower::roll_back(const std::string& model, int64_t version, const s
           (live != nullptr && live->number == version) || (canary != nullptr && canary->number == version);
       return serves ? now.rollback(reason, std::move(evidence)) : AuditRecord();
     });
-    ++followed_[model].counts->rollbacks;
+    ++followed_[model].counts->rollbacks[static_cast<size_t>(cause)];
     log_warning("{} is rolled back: {}", version_name(model, version), reason);
   } catch (const Error& error) {
     log_error("{} cannot be rolled back: {}", version_name(model, version), error.what());

@@ -7,6 +7,7 @@
 // than the live version.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <boost/json/fwd.hpp>
 #include <chrono>
@@ -21,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/enumeration.h"
 #include "measure/gates.h"
 #include "server/engine_host.h"
 #include "server/served_model.h"
@@ -36,9 +38,19 @@ struct FollowOptions {
   std::chrono::milliseconds canary_window{60'000};
 };
 
+/// Why a server rolls a version back.
+enum class RollbackCause : uint8_t {
+  unservable,  // it cannot be opened, or there is no room for it
+  golden,      // it does not compute what it computed at its build
+  canary       // it is worse than the live version
+};
+constexpr std::array<std::string_view, 3> rollback_cause_names{"unservable", "golden", "canary"};
+constexpr const auto& enumeration_names(RollbackCause) { return rollback_cause_names; }
+
 /// What is counted of a model's versions.
 struct FollowCounts {
-  std::atomic<uint64_t> swaps{0}, rollbacks{0};                                 // by this server
+  std::atomic<uint64_t> swaps{0};
+  std::array<std::atomic<uint64_t>, 3> rollbacks{};                             // by this server, by RollbackCause
   std::atomic<uint64_t> good_windows{0}, bad_windows{0}, undecided_windows{0};  // of canaries
   std::atomic<int64_t> live{0}, canary{0};                                      // versions; 0: none
 };
@@ -94,6 +106,7 @@ class StoreFollower {
     int64_t version = 0;
     std::optional<Loaded> loaded;
     std::string fault;
+    RollbackCause cause = RollbackCause::unservable;
     double seconds = 0;
   };
 
@@ -109,7 +122,7 @@ class StoreFollower {
   void unload_unwanted(const std::string& model, Followed& followed);
   void watch_canary(const std::string& model, Followed& followed);
   bool probe_canary(const std::string& model, Followed& followed);
-  void roll_back(const std::string& model, int64_t version, const std::string& reason,
+  void roll_back(const std::string& model, int64_t version, RollbackCause cause, const std::string& reason,
                  boost::json::object evidence = {});
 
   const Store store_;

@@ -70,8 +70,14 @@ std::string StoreFollower::metrics() const {
          number(&FollowCounts::canary));
   metric("incipit_version_swaps_total", "counter", "How often a model's name went to another version.",
          number(&FollowCounts::swaps));
-  metric("incipit_version_rollbacks_total", "counter", "Versions that this server has rolled back; the audit says why.",
-         number(&FollowCounts::rollbacks));
+  metric("incipit_version_rollbacks_total", "counter",
+         "Versions that this server has rolled back; the audit says more.",
+         [&](std::string_view name, const std::string& labels, const FollowCounts& counts) {
+           for (size_t cause = 0; cause < counts.rollbacks.size(); ++cause) {
+             text += fmt::format("{}{{{},why=\"{}\"}} {}\n", name, labels, rollback_cause_names[cause],
+                                 counts.rollbacks[cause].load());
+           }
+         });
   metric("incipit_canary_windows_total", "counter", "Windows in which a canary was compared with the live version.",
          [&](std::string_view name, const std::string& labels, const FollowCounts& counts) {
            const std::pair<std::string_view, const std::atomic<uint64_t>*> verdicts[] = {

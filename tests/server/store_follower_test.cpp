@@ -200,8 +200,8 @@ TEST_F(FollowerTest, ACanaryThatIsSlowerIsRolledBackWithinThreeWindows) {
   }));
   EXPECT_THAT(store.read("chat").find(2)->reason, HasSubstr("(p95) takes 90.0 ms, and 40.0 of the live version"));
   EXPECT_FALSE(store.read("chat").last().evidence.empty());
-  EXPECT_THAT(follower->metrics(),
-              AllOf(HasSubstr("verdict=\"bad\"} 3"), HasSubstr("rollbacks_total{model_name=\"chat\"} 1")));
+  EXPECT_THAT(follower->metrics(), AllOf(HasSubstr("verdict=\"bad\"} 3"),
+                                         HasSubstr("rollbacks_total{model_name=\"chat\",why=\"canary\"} 1")));
 }
 
 TEST_F(FollowerTest, SwapsUnderLoadLoseNoRequestAndMixNoVersions) {
