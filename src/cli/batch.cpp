@@ -29,6 +29,7 @@
 #include "jinja/jinja_template.h"
 #include "openai/batch_request.h"
 #include "openai/chat_variables.h"
+#include "session/check_request.h"
 
 namespace incipit::cli {
 namespace {
@@ -354,6 +355,7 @@ class BatchRun {
   }
 
   void start(Running running) {
+    const bool chat = running.body.chat;
     try {
       const auto one = std::make_shared<Running>(std::move(running));
       gateway_.submit(one->body.request_of(0), [one, finished = finished_](const TokenEvent& event) {
@@ -368,7 +370,9 @@ class BatchRun {
         if (event.finish != FinishReason::none) finished->add(one);
       });
       ++running_;
-    } catch (const Error& error) {  // longer than the context, an id outside the vocabulary …
+    } catch (const UnfitRequest& unfit) {  // longer than the context, an id outside the vocabulary …
+      throw bad_request_of(unfit, chat);
+    } catch (const Error& error) {
       throw BadRequest("", error.what());
     }
   }

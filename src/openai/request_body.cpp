@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "openai/field_rules.h"
 #include "openai/fields.h"
+#include "session/check_request.h"
 #include "text/tokenizer.h"
 
 namespace incipit {
@@ -200,6 +201,20 @@ Request RequestBody::request_of(size_t choice) const {
   own.prompt = prompts.at(prompt_of(choice));
   own.sampling.seed = seed_of(choice);
   return own;
+}
+
+BadRequest bad_request_of(const UnfitRequest& unfit, bool chat) {
+  const auto field = [&]() -> std::string {
+    switch (unfit.part()) {
+      case RequestPart::prompt: return chat ? "messages" : "prompt";
+      case RequestPart::stop_texts: return "stop";
+      case RequestPart::stop_ids: return "stop_token_ids";
+      case RequestPart::biases: return "logit_bias";
+      case RequestPart::other: return "";
+    }
+    INCIPIT_ASSERT(!"part");
+  };
+  return BadRequest(field(), unfit.what());
 }
 
 RequestBody read_request_body(const object& body, bool chat, const BodyContext& context) {

@@ -14,6 +14,7 @@
 namespace incipit {
 
 class JinjaTemplate;
+class UnfitRequest;
 
 /// What bodies are read against.
 struct BodyContext {
@@ -53,6 +54,9 @@ constexpr int64_t most_choices = 128;
 
 /// Throws BadRequest naming the field that is missing, wrong or not supported.
 RequestBody read_request_body(const boost::json::object& body, bool chat, const BodyContext& context);
+
+/// What the session found of a body's request, told by its field.
+BadRequest bad_request_of(const UnfitRequest& unfit, bool chat);
 
 /// The tokens of a conversation, rendered by the model's chat template: what a body's `messages` and what goes with
 /// them say. Times go into `into`, if given. Throws BadRequest.

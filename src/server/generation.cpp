@@ -16,6 +16,7 @@
 #include "server/cache_explanation.h"
 #include "server/conversation.h"
 #include "server/recorder.h"
+#include "session/check_request.h"
 
 namespace incipit {
 namespace {
@@ -126,8 +127,10 @@ void Generation::prepare() {
   } catch (const Overloaded& error) {
     call_->fail({429, error.fault(), "rate_limit_error", "", error.predicted_ms() > 0 ? "ttft_exceeded" : "overloaded",
                  error.retry_ms(), error.predicted_ms()});
+  } catch (const UnfitRequest& unfit) {
+    call_->fail(api_error(bad_request_of(unfit, chat_)));
   } catch (const Error& error) {
-    call_->fail({400, error.what(), "invalid_request_error"});  // an id outside the vocabulary, an empty prompt …
+    call_->fail({400, error.what(), "invalid_request_error"});
   } catch (const std::exception& error) {
     log_error("request {} failed: {}", call_->request_id(), error.what());
     call_->fail({500, error.what()});

@@ -12,10 +12,9 @@
 namespace incipit {
 namespace {
 
-constexpr std::string_view request_name = "request";
-
-void check_range(std::string_view name, double value, bool inside, std::string_view range) {
-  if (!inside) throw Error(request_name, fmt::format("{} is {}", name, value), fmt::format("give {}", range));
+void check_range(std::string_view name, double value, bool inside, std::string_view range,
+                 RequestPart part = RequestPart::other) {
+  if (!inside) throw UnfitRequest(part, fmt::format("{} is {}", name, value), fmt::format("give {}", range));
 }
 
 void check_sampling(const SamplingParameters& sampling, int32_t vocabulary) {
@@ -34,50 +33,53 @@ void check_sampling(const SamplingParameters& sampling, int32_t vocabulary) {
               fmt::format("0 to {}", max_top_logprobs));
   check_range("the number of logit biases", sampling.biases,
               sampling.biases >= 0 && sampling.biases <= SamplingParameters::max_biases,
-              fmt::format("at most {}", SamplingParameters::max_biases));
+              fmt::format("at most {}", SamplingParameters::max_biases), RequestPart::biases);
   for (int32_t i = 0; i < sampling.biases; ++i) {
     const int32_t id = sampling.bias_ids[static_cast<size_t>(i)];
-    check_range("a logit bias's token", id, id >= 0 && id < vocabulary, fmt::format("0 to {}", vocabulary - 1));
+    check_range("a logit bias's token", id, id >= 0 && id < vocabulary, fmt::format("0 to {}", vocabulary - 1),
+                RequestPart::biases);
     const float value = sampling.bias_values[static_cast<size_t>(i)];
-    check_range("a logit bias", value, finite(value), "a finite number");
+    check_range("a logit bias", value, finite(value), "a finite number", RequestPart::biases);
   }
 }
 
 }  // namespace
 
 void check_request(const Request& request, const ExecutorLimits& limits, bool has_tokenizer) {
-  if (request.prompt.empty()) throw Error(request_name, "the prompt has no tokens", "give at least one");
+  if (request.prompt.empty()) throw UnfitRequest(RequestPart::prompt, "the prompt has no tokens", "give at least one");
   for (const int32_t id : request.prompt) {
     if (id < 0 || id >= limits.vocabulary) {
-      throw Error(request_name, fmt::format("token {} is outside the vocabulary", id),
-                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
+      throw UnfitRequest(RequestPart::prompt, fmt::format("token {} is outside the vocabulary", id),
+                         fmt::format("ids are 0 to {}", limits.vocabulary - 1));
     }
   }
   if (request.prompt.size() > static_cast<size_t>(limits.max_context)) {
-    throw Error(
-        request_name,
+    throw UnfitRequest(
+        RequestPart::prompt,
         fmt::format("the prompt has {} tokens, and the engine's context {}", request.prompt.size(), limits.max_context),
         "shorten it, or build the engine with a larger --max-context");
   }
   if (request.max_new_tokens < 0) {
-    throw Error(request_name, fmt::format("max_new_tokens is {}", request.max_new_tokens), "give 0 (no limit) or more");
+    throw UnfitRequest(RequestPart::other, fmt::format("max_new_tokens is {}", request.max_new_tokens),
+                       "give 0 (no limit) or more");
   }
   if (request.min_new_tokens < 0) {
-    throw Error(request_name, fmt::format("min_new_tokens is {}", request.min_new_tokens), "give 0 (none) or more");
+    throw UnfitRequest(RequestPart::other, fmt::format("min_new_tokens is {}", request.min_new_tokens),
+                       "give 0 (none) or more");
   }
   if (!request.stop_texts.empty() && !(has_tokenizer && request.detokenize)) {
-    throw Error(request_name, "stop texts need an engine with a tokenizer", "give stop ids");
+    throw UnfitRequest(RequestPart::stop_texts, "stop texts need an engine with a tokenizer", "give stop ids");
   }
   for (const int32_t id : request.stop_ids) {
     if (id < 0 || id >= limits.vocabulary) {
-      throw Error(request_name, fmt::format("the stop token {} is outside the vocabulary", id),
-                  fmt::format("ids are 0 to {}", limits.vocabulary - 1));
+      throw UnfitRequest(RequestPart::stop_ids, fmt::format("the stop token {} is outside the vocabulary", id),
+                         fmt::format("ids are 0 to {}", limits.vocabulary - 1));
     }
   }
   for (const std::string& text : request.stop_texts) {
-    if (text.empty()) throw Error(request_name, "a stop text is empty", "leave it out");
+    if (text.empty()) throw UnfitRequest(RequestPart::stop_texts, "a stop text is empty", "leave it out");
     if (valid_utf8_prefix(text) != text.size()) {
-      throw Error(request_name, "a stop text is not UTF-8", "give whole characters");
+      throw UnfitRequest(RequestPart::stop_texts, "a stop text is not UTF-8", "give whole characters");
     }
   }
   check_sampling(request.sampling, limits.vocabulary);

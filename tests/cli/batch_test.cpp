@@ -255,8 +255,9 @@ TEST(Batch, RefusesABadLineAndServesTheOthers) {
   EXPECT_THAT(ran.err, HasSubstr("1 answered, 9 refused"));
   const auto found = answers(directory / "out");
   ASSERT_EQ(found.size(), 10U);
-  const std::map<std::string, std::string> parameters{{"tools", "tools"},     {"two", "n"},   {"none", "prompt"},
-                                                      {"hot", "temperature"}, {"url", "url"}, {"bias", "logit_bias"}};
+  const std::map<std::string, std::string> parameters{{"tools", "tools"},     {"two", "n"},    {"none", "prompt"},
+                                                      {"hot", "temperature"}, {"url", "url"},  {"bias", "logit_bias"},
+                                                      {"long", "prompt"},     {"id", "prompt"}};
   for (const auto& [id, response] : found) {
     EXPECT_EQ(response.at("status_code"), id == "good" ? 200 : 400) << id;
     if (id == "good") continue;

@@ -71,6 +71,23 @@ TEST(EngineServer, SaysWhatTheModelSays) {
   EXPECT_THAT(outside.body, testing::HasSubstr("is outside the vocabulary"));
 }
 
+TEST(EngineServer, NamesTheFieldThatTheEngineCannotTake) {
+  const EngineServer served;
+  const std::pair<const char*, value> bad[] = {{"prompt", array{}},
+                                               {"prompt", array{1 << 20}},
+                                               {"stop", ""},
+                                               {"stop_token_ids", array{1 << 20}},
+                                               {"logit_bias", object{{"1048576", 1}}},
+                                               {"logit_bias", object{{"-1", 1}}}};
+  for (const auto& [field, given] : bad) {
+    object body{{"prompt", array{1, 2, 3}}, {"max_tokens", 1}, {"return_token_ids", true}};
+    body[field] = given;
+    const RawResponse refused = served.post(body);
+    EXPECT_EQ(refused.status, 400) << refused.body;
+    EXPECT_EQ(refused.error_parameter(), field) << refused.body;
+  }
+}
+
 TEST(EngineServer, RefusesWhoseFirstTokenWouldComeTooLate) {
   const EngineServer served;
   StepCostsKeeper keeper(*served.gateway);
