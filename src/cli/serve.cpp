@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -34,7 +35,7 @@ struct ServeOptions {
   std::filesystem::path store;
   std::string host = "127.0.0.1";
   std::optional<int32_t> port;
-  std::string socket;
+  std::string socket, socket_mode;
   std::filesystem::path keys;
   std::vector<std::string> hosts, origins;
   int32_t most_requests = 256, most_connections = 1024, drain_seconds = 30;
@@ -61,6 +62,16 @@ struct NamedEngine {
   std::string name;
   std::filesystem::path path;
 };
+
+/// "660" and its like; nothing for an empty text.
+std::optional<mode_t> parse_mode(const std::string& text) {
+  if (text.empty()) return {};
+  constexpr uint32_t most = 0777;
+  uint32_t mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error == std::errc() && end == text.data() + text.size() && mode <= most) return static_cast<mode_t>(mode);
+  throw Error("--socket-mode", fmt::format("'{}' is no mode", text), "give octal digits up to 777, such as 660");
+}
 
 /// "NAME=ENGINE", where there is no file of that whole name; else the file's name without its ending.
 NamedEngine named_engine(const std::string& argument) {
@@ -192,6 +203,7 @@ int serve(const ServeOptions& options) {
   server.http.host = options.host;
   server.http.port = options.port.value_or(options.socket.empty() ? default_port : -1);
   server.http.socket = options.socket;
+  server.http.socket_mode = parse_mode(options.socket_mode);
   server.http.limits.connections = static_cast<size_t>(options.most_connections);
   server.http.limits.body_bytes = static_cast<size_t>(parse_size(options.body_size, "--max-body"));
   if (!options.keys.empty()) server.keys = ApiKeys::read(options.keys);
@@ -283,8 +295,12 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--host", options->host, "The address that is listened at")->capture_default_str();
   command->add_option("--port", options->port, "0: any that is free (default: 8000, or none with --socket)")
       ->transform(integer_in<int32_t>(0, 65535));
-  command->add_option("--socket", options->socket, "A UNIX socket that is listened at")
-      ->check([](const std::string& path) { return path.empty() ? "is empty; give a path" : std::string(); });
+  CLI::Option* socket = command->add_option("--socket", options->socket, "A UNIX socket that is listened at");
+  socket->check([](const std::string& path) { return path.empty() ? "is empty; give a path" : std::string(); });
+  command
+      ->add_option("--socket-mode", options->socket_mode,
+                   "The socket's permissions, in octal, such as 660 (default: what the umask leaves)")
+      ->needs(socket);
   command->add_option("--api-keys", options->keys, "A file of keys, one a line: who calls must have one of them");
   command->add_option("--allow-host", options->hosts, "A name that requests may call this server by; *: any")
       ->expected(1, most_repeats)

@@ -10,7 +10,9 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -50,13 +52,29 @@ void remove_stale_socket(boost::asio::io_context& loop, const std::string& path)
   ::unlink(path.c_str());
 }
 
-template <typename Protocol>
+/// A socket's permissions before it has a name are those that it gets with it, but for what the umask takes: so nobody
+/// reaches it who may not.
+void set_mode_before_name(LocalStream::acceptor& acceptor, const std::optional<mode_t>& mode) {
+  if (mode) ::fchmod(acceptor.native_handle(), *mode);
+}
+
+void set_mode(const std::string& path, const std::optional<mode_t>& mode) {
+  if (!mode || ::chmod(path.c_str(), *mode) == 0) return;
+  const int fault = errno;
+  ::unlink(path.c_str());
+  throw Error(path, fmt::format("cannot be given the permissions {:o}: {}", *mode, std::strerror(fault)),
+              "choose another --socket, or leave --socket-mode out");
+}
+
+/// `opened` is called between the socket's making and its naming.
+template <typename Protocol, typename Opened>
 void listen_at(typename Protocol::acceptor& acceptor, const typename Protocol::endpoint& endpoint,
-               const std::string& name) {
+               const std::string& name, Opened opened) {
   boost::system::error_code error;
   acceptor.open(endpoint.protocol(), error);
   if (!error && std::is_same_v<Protocol, tcp>)
     acceptor.set_option(boost::asio::socket_base::reuse_address(true), error);
+  if (!error) opened();
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(boost::asio::socket_base::max_listen_connections, error);
   if (error) {
@@ -220,17 +238,19 @@ HttpServer::HttpServer(const HttpServerOptions& options, const HttpHandler& hand
   State& state = *state_;
   if (options.port >= 0) {
     const std::string name = fmt::format("{} port {}", options.host, options.port);
-    listen_at<tcp>(state.network, {address_of(options.host), static_cast<uint16_t>(options.port)}, name);
+    listen_at<tcp>(state.network, {address_of(options.host), static_cast<uint16_t>(options.port)}, name, [] {});
     state.port = state.network.local_endpoint().port();
   }
   if (!options.socket.empty()) {
     remove_stale_socket(state.probes.context, options.socket);
     try {
-      listen_at<LocalStream>(state.local, LocalStream::endpoint(options.socket), options.socket);
+      listen_at<LocalStream>(state.local, LocalStream::endpoint(options.socket), options.socket,
+                             [&] { set_mode_before_name(state.local, options.socket_mode); });
     } catch (const boost::system::system_error& error) {  // a path that is too long
       throw Error(options.socket, error.code().message(), "choose a shorter --socket");
     }
     state.socket_path = options.socket;
+    set_mode(options.socket, options.socket_mode);
   }
   state.set_up(state.probes, state.requests, options.limits, handler);
   state.set_up(state.requests, state.probes, options.limits, handler);

@@ -3,11 +3,14 @@
 // back.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,8 +34,9 @@ struct HttpLimits {
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
-  int port = 8000;     // 0: any that is free; −1: no TCP
-  std::string socket;  // path of a UNIX socket; empty: none
+  int port = 8000;                    // 0: any that is free; −1: no TCP
+  std::string socket;                 // path of a UNIX socket; empty: none
+  std::optional<mode_t> socket_mode;  // its permissions; nothing: what the umask leaves
   HttpLimits limits;
 };
 

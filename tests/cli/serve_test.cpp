@@ -125,6 +125,9 @@ TEST(Serve, RefusesWhatItCannotServe) {
   expect_refused(run_program({"serve", tiny_engine(), "--host", "nowhere", "--port", "0"}), 1,
                  "'nowhere' is no address");
   expect_refused(run_program({"serve", tiny_engine(), "--port", "70000"}), 2, "--port");
+  for (const char* const mode : {"rw", "0o660", "888", "1000"}) {
+    expect_refused(run_program({"serve", tiny_engine(), "--socket", "x", "--socket-mode", mode}), 1, "is no mode");
+  }
   expect_refused(run_program({"serve", tiny_engine(), "--port", "0", "--max-body", "0"}), 1, "--max-body");
   expect_refused(run_program({"serve", tiny_engine(), "--port", "0", "--memory", "1"}), 1,
                  "do not hold one sequence of each engine at full context");

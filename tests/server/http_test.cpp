@@ -1,6 +1,7 @@
 // HTTP as clients speak it, well and badly, against scripted tokens.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <fstream>
@@ -352,6 +353,18 @@ TEST(Http, ListensAtASocketOfTheFileSystem) {
     EXPECT_THAT(message_of([&] { ScriptedServer{options}; }), HasSubstr("another server listens at it"));
   }
   EXPECT_FALSE(std::filesystem::exists(options.http.socket));
+  const mode_t usual = ::umask(077);
+  for (const mode_t mode : {0600, 0666}) {
+    options.http.socket_mode = mode;
+    const ScriptedServer served(options);
+    struct stat status {};
+    EXPECT_EQ(::stat(options.http.socket.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, mode);
+    RawClient client(options.http.socket);
+    client.get("/health");
+    EXPECT_EQ(client.read().status, 200);
+  }
+  ::umask(usual);
   std::ofstream(options.http.socket) << "mine";
   EXPECT_THAT(message_of([&] { ScriptedServer{options}; }), HasSubstr("exists and is no socket"));
 }
