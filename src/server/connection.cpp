@@ -1,6 +1,5 @@
 #include "server/connection.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/json.hpp>
-#include <ctime>
 #include <exception>
 #include <utility>
 
@@ -23,17 +21,6 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr size_t bytes_of_a_read = size_t{16} << 10;
-
-/// The time as HTTP writes it, made once a second.
-const std::string& http_date() {
-  static thread_local std::time_t made = -1;
-  static thread_local std::string text;
-  if (const std::time_t now = std::time(nullptr); now != made) {
-    made = now;
-    text = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
-  }
-  return text;
-}
 
 struct RequestFault {
   int status;
@@ -193,6 +180,15 @@ void Connection::on_end_of_input() {
     keeps_ = false;
     exchange_->leave();
   } else if (!exchange_ && !writing_) {
+    end_without_request();
+  }
+}
+
+/// The client may still read: who has sent half of a request hears that it was half.
+void Connection::end_without_request() {
+  if (begun_) {
+    refuse_request(400, "the request was not sent to its end");
+  } else {
     close();
   }
 }
@@ -358,6 +354,7 @@ void Connection::refuse_request(int status, std::string_view message) {
   keeps_ = false;
   parser_.reset();
   input_.clear();
+  begun_.reset();
   HttpResponse response{status, {{"content-type", "application/json"}}, {}};
   response.body = boost::json::serialize(error_body(message, status < 500 ? "invalid_request_error" : "server_error"));
   respond(std::move(response));
@@ -440,8 +437,9 @@ void Connection::on_written() {
   idle_since_ = Clock::now();
   arm(Phase::idle, server_.limits.idle_time);
   process();
-  if (input_ended_ && !exchange_) {
-    close();
+  if (closed_) return;
+  if (input_ended_ && !exchange_ && !writing_) {
+    end_without_request();
   } else {
     read();
   }

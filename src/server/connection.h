@@ -66,6 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void on_read(const boost::system::error_code& error, size_t bytes);
   void on_end_of_input();
+  void end_without_request();
   void process();
   bool parse();
   bool is_for_here();

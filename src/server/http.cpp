@@ -1,7 +1,11 @@
 #include "server/http.h"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 
 namespace incipit {
 
@@ -9,6 +13,16 @@ const std::string* HttpRequest::header(std::string_view name) const {
   const auto found = std::ranges::find(headers, name, &HttpHeader::name);
   if (found == headers.end()) return nullptr;
   return std::ranges::count(headers, name, &HttpHeader::name) == 1 ? &found->value : nullptr;
+}
+
+const std::string& http_date() {
+  static thread_local std::time_t made = -1;
+  static thread_local std::string text;
+  if (const std::time_t now = std::time(nullptr); now != made) {
+    made = now;
+    text = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
+  }
+  return text;
 }
 
 namespace {

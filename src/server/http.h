@@ -67,6 +67,8 @@ class Exchange {
 /// Hears of each request on the thread of its connection, and must not keep it.
 using HttpHandler = std::function<void(const std::shared_ptr<Exchange>&)>;
 
+/// The time as HTTP writes it, made once a second.
+const std::string& http_date();
 /// "%2F" as "/"; what is no such code stays.
 std::string percent_decoded(std::string_view text);
 /// ASCII alone.

@@ -195,6 +195,40 @@ TEST(Http, TakesAnEndedSideForLeavingAndSaysSo) {
   EXPECT_TRUE(client.is_closed());
 }
 
+TEST(Http, AnswersHalfARequestBeforeItCloses) {
+  const ScriptedServer served;
+  const std::string post = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n";
+  for (const std::string& half :
+       {post + "Content-Length: 100\r\n\r\n{\"prompt\":", post + "Content-Length: 100\r\n\r\n",
+        post + "Transfer-Encoding: chunked\r\n\r\n5\r\nab", post, std::string("POST /v1"),
+        std::string("GET /health HTTP/1.1\r\nHo")}) {
+    RawClient client = served.connect();
+    client.send(half);
+    client.end_sending();
+    const RawResponse answer = client.read();
+    EXPECT_EQ(answer.status, 400) << half;
+    EXPECT_THAT(answer.body, HasSubstr("was not sent to its end"));
+    EXPECT_EQ(answer.headers.at("connection"), "close");
+    EXPECT_TRUE(client.is_closed());
+  }
+  // Behind a whole one; of the other thread's, and of the same.
+  for (const char* const path : {"/version", "/health"}) {
+    RawClient client = served.connect();
+    client.send(RawClient::request("GET", path) + post + "Content-Length: 100\r\n\r\n{");
+    client.end_sending();
+    EXPECT_EQ(client.read().status, 200);
+    EXPECT_EQ(client.read().status, 400);
+    EXPECT_TRUE(client.is_closed());
+  }
+  RawClient nothing = served.connect(), lines = served.connect();
+  lines.send("\r\n\r\n");
+  for (RawClient* client : {&nothing, &lines}) {
+    client->end_sending();
+    EXPECT_TRUE(client->is_closed()) << "there is nothing to answer";
+  }
+  EXPECT_EQ(served.source->requests(), 0U);
+}
+
 TEST(Http, DropsAClientThatDoesNotRead) {
   const ScriptedServer served(with_limits([](HttpLimits& limits) { limits.write_time = 100ms; }));
   RawClient client = served.connect();
