@@ -94,8 +94,12 @@ void hold_against_reference(GoldenLogits& golden, const Engine& engine, const st
   const int64_t parameters = std::max<int64_t>(1, parameter_count(model.graph));
   const int64_t tokens = std::min(most_reference_tokens, most_products / parameters);
   const GoldenPrompt* const prompt = longest_prompt(golden, tokens);
-  if (parameters > most_parameters || prompt == nullptr) {
+  if (parameters > most_parameters) {
     golden.no_reference = "it has too many parameters";
+    return;
+  }
+  if (prompt == nullptr) {
+    golden.no_reference = "no prompt is short enough";
     return;
   }
   if (largest_weight(model.graph) > most_elements) {

@@ -17,7 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int32_t forced_tokens = 4;  // behind each prompt
+constexpr int32_t forced_tokens = 4;    // behind each prompt
+constexpr size_t most_in_pieces = 256;  // tokens
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// f32 engines differ in the order of their sums alone: as quant/f32.cpp has it.
@@ -91,30 +92,34 @@ class GoldenRecorder {
     const int32_t room = gateway_.limits().max_context + 1 - prompt.tokens;
     const int32_t rows = std::min(1 + forced_tokens, room);
     const auto text = std::span(golden_.text).first(static_cast<size_t>(prompt.tokens));
-    prompt.rows = ask(golden_request(gateway_, text, rows, golden_.forced));
+    const Request request = golden_request(gateway_, text, rows, golden_.forced);
+    prompt.rows = ask(request);
     for (const GoldenRow& row : prompt.rows) {
       const auto least = std::min(row.forced_logprob, row.logprobs.back());
       golden_.range = std::max(golden_.range, static_cast<double>(row.logprobs.front() - least));
     }
-    compare_pieces(prompt, text);
+    compare_pieces(prompt, text, request.cache_salt);
   }
 
  private:
-  /// The same in two pieces, of which the second is a quarter: kernels of another bucket compute it. Then what was
-  /// decoded token by token, as the end of a prompt.
-  void compare_pieces(const GoldenPrompt& prompt, std::span<const int32_t> text) {
+  /// The same in two pieces, of which the second is a quarter, or where that would take long, what is not cached of it:
+  /// kernels of another bucket compute it. Then what was decoded token by token, as the end of a prompt.
+  void compare_pieces(const GoldenPrompt& prompt, std::span<const int32_t> text, uint64_t salt) {
     const auto rows = static_cast<int32_t>(prompt.rows.size());
-    const size_t first = std::max<size_t>(1, text.size() - text.size() / 4);
-    const Request beginning = golden_request(gateway_, text.first(first), 1, golden_.forced);
+    if (text.size() <= most_in_pieces) {
+      const size_t first = std::max<size_t>(1, text.size() - text.size() / 4);
+      const Request beginning = golden_request(gateway_, text.first(first), 1, golden_.forced);
+      salt = beginning.cache_salt;
+      ask(beginning);
+    }
     Request whole = golden_request(gateway_, text, rows, golden_.forced);
-    whole.cache_salt = beginning.cache_salt;
-    ask(beginning);
+    whole.cache_salt = salt;
     compare(prompt.rows, ask(whole));
     if (rows == 1) return;
     std::vector<int32_t> longer(text.begin(), text.end());
     longer.resize(text.size() + static_cast<size_t>(rows) - 1, golden_.forced);
     Request decoded = golden_request(gateway_, longer, 1, golden_.forced);
-    decoded.cache_salt = beginning.cache_salt;
+    decoded.cache_salt = salt;
     compare(std::span(prompt.rows).last(1), ask(decoded));
   }
 

@@ -31,7 +31,7 @@ std::filesystem::path classics_for_gates(const std::string& precision) {
   CompileOptions options;
   options.precision = precision;
   options.max_batch = 4;
-  options.max_context = 128;
+  options.max_context = 48;
   options.tune = false;
   compile_for_test(source_directory() / "models" / "classics-16m", path, options);
   record_golden_of(path, precision == "f32" ? 1e-4 : 0.5);
@@ -119,14 +119,15 @@ TEST(PerplexityProbe, FindsWhatTheExecutorDoes) {
 TEST(PerplexityGate, ComparesWithTheLiveEngineAndTheCertificate) {
   const std::filesystem::path sound = classics_for_gates("f32"), text = text_for_gates();
   const auto live = gateway_of(sound);
-  const auto run = [&](Gateway& fresh, const GateOptions& options) {
-    return by_name(run_gates(fresh, live.get(), options)).at("perplexity");
+  const auto run = [](Gateway& fresh, Gateway* beside, const GateOptions& options) {
+    return by_name(run_gates(fresh, beside, options)).at("perplexity");
   };
   GateOptions options;
   options.text = text;
   options.seconds = 0;
+  options.most_text_tokens = 1;  // one window
   const auto same = gateway_of(sound);
-  const GateResult passed = run(*same, options);
+  const GateResult passed = run(*same, live.get(), options);
   EXPECT_EQ(passed.verdict, GateVerdict::passed) << passed.line;
   EXPECT_NEAR(passed.evidence.at("perplexity").to_number<double>(),
               passed.evidence.at("live_perplexity").to_number<double>(), 1e-3);
@@ -138,18 +139,18 @@ TEST(PerplexityGate, ComparesWithTheLiveEngineAndTheCertificate) {
   certificate.bound = "perplexity<=2%";
   const std::string contents = read_text_file(text);
   certificate.text_digest = digest_of(std::as_bytes(std::span(contents))).hex();
-  certificate.window = 128;
+  certificate.window = 48;
   certificate.found.tokens = passed.evidence.at("tokens").to_number<int64_t>();
   certificate.found.perplexity = passed.evidence.at("perplexity").to_number<double>() / 1.1;
   keep_certificate(*Engine::open(boasting), certificate);
   const auto certified = gateway_of(boasting);
-  const GateResult failed = run(*certified, options);
+  const GateResult failed = run(*certified, nullptr, options);
   EXPECT_EQ(failed.verdict, GateVerdict::failed) << failed.line;
   EXPECT_THAT(failed.line, HasSubstr("above the certificate's"));
   EXPECT_THAT(failed.line, HasSubstr("where 2 % are allowed"));
 
   options.text = measured_engines() / "there is none";
-  EXPECT_THROW(run(*same, options), Error);
+  EXPECT_THROW(run(*same, nullptr, options), Error);
 }
 
 }  // namespace
