@@ -65,7 +65,7 @@ void LineLog::add(std::function<std::string()> make, size_t bytes) {
   thread_.add([this, make = std::move(make), bytes] {
     tell_of_slowness(false);
     write(make);
-    if ((waiting_bytes_ -= bytes) == 0) tell_of_slowness(true);
+    if (waiting_bytes_.fetch_sub(bytes) == bytes) tell_of_slowness(true);
   });
 }
 
