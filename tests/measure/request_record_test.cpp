@@ -6,9 +6,10 @@
 
 #include <boost/json.hpp>
 #include <numeric>
+#include <random>
 #include <string>
 
-#include "load/arrivals.h"
+#include "base/error.h"
 #include "measure/replay.h"
 #include "support/message_of.h"
 
@@ -112,6 +113,38 @@ TEST(RequestRecord, NamesTheLineThatIsNone) {
   std::string other = heading();
   other.replace(other.find("\":1"), 3, "\":2");
   EXPECT_THAT(fault_of(other), HasSubstr("another version"));
+}
+
+TEST(RequestRecord, RefusesMutationsOrHasThemReplayed) {
+  RecordedRequest hidden = recorded(counted(0, 20), 0);
+  hide_texts(DigestKey(), hidden);
+  const std::string whole = heading() + line_of(recorded(counted(0, 20), 0)) + line_of(hidden);
+  std::mt19937 random(1);
+  int refused = 0, read = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = whole;
+    for (size_t edits = 1 + random() % 2; edits > 0; --edits) {
+      const size_t at = random() % text.size(), length = 1 + random() % 20;
+      switch (random() % 3) {
+        case 0: text[at] = "0123456789-e[]{}\",:a"[random() % 20]; break;
+        case 1: text.erase(at, length); break;
+        default: text.insert(at, whole, random() % whole.size(), length); break;
+      }
+    }
+    try {
+      const ReplayPlan plan = plan_replay(parse_record(text, "file"), {64, 300}, {});
+      for (const ReplayItem& item : plan.items) {
+        ASSERT_FALSE(item.request.prompt.empty()) << text;
+        ASSERT_LT(item.request.prompt.size(), 64U) << text;
+        ASSERT_LT(item.parent, plan.items.size()) << text;
+      }
+      ++read;
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(read, 100);
+  EXPECT_GT(refused, 100);
 }
 
 TEST(RequestRecord, KeepsSharedBeginningsInDigests) {
