@@ -143,6 +143,7 @@ std::unique_ptr<Server> serve_administration(const ServeOptions& options, StoreF
   server.http.port = options.admin_port.value_or(-1);
   const bool by_default = options.admin_socket.empty() && !options.admin_port;
   server.http.socket = by_default ? administration_socket(options.store).string() : options.admin_socket;
+  server.http.socket_mode = 0600;  // who may change what is served is who serves it
   if (!options.admin_keys.empty()) server.keys = ApiKeys::read(options.admin_keys);
   server.follower = follower;
   server.administration = true;

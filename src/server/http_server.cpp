@@ -44,11 +44,11 @@ boost::asio::ip::address address_of(const std::string& host) {
 void remove_stale_socket(boost::asio::io_context& loop, const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return;
-  if (!S_ISSOCK(status.st_mode)) throw Error(path, "exists and is no socket", "choose another --socket");
+  if (!S_ISSOCK(status.st_mode)) throw Error(path, "exists and is no socket", "choose another path for the socket");
   boost::system::error_code error;
   LocalStream::socket probe(loop);
   probe.connect(LocalStream::endpoint(path), error);
-  if (!error) throw Error(path, "another server listens at it", "choose another --socket, or stop that one");
+  if (!error) throw Error(path, "another server listens at it", "choose another path for the socket, or stop that one");
   ::unlink(path.c_str());
 }
 
@@ -247,7 +247,7 @@ HttpServer::HttpServer(const HttpServerOptions& options, const HttpHandler& hand
       listen_at<LocalStream>(state.local, LocalStream::endpoint(options.socket), options.socket,
                              [&] { set_mode_before_name(state.local, options.socket_mode); });
     } catch (const boost::system::system_error& error) {  // a path that is too long
-      throw Error(options.socket, error.code().message(), "choose a shorter --socket");
+      throw Error(options.socket, error.code().message(), "choose a shorter path for the socket");
     }
     state.socket_path = options.socket;
     set_mode(options.socket, options.socket_mode);
