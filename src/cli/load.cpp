@@ -39,19 +39,10 @@ std::vector<Arrival> arrivals_of(const LoadCommand& command) {
   return arrivals;
 }
 
-/// The first line of a file of keys.
-std::string read_key(const std::filesystem::path& path) {
-  if (path.empty()) return {};
-  const std::string text = read_text_file(path);
-  std::string key = text.substr(0, text.find_first_of("\r\n"));
-  if (key.empty()) throw Error(path.string(), "its first line is empty", "give a key in it");
-  return key;
-}
-
 int load(LoadCommand command) {
   LoadOptions& options = command.load;
   options.target = parse_target(command.url);
-  options.key = read_key(command.key);
+  options.key = read_api_key(command.key);
   if (options.first_id >= options.last_id) throw Error("--last-id", "is no more than --first-id", "give a larger one");
   options.arrivals = arrivals_of(command);
   const LoadModel model = ask_for_model(options);

@@ -127,6 +127,14 @@ std::vector<int32_t> tokens_of_text(std::string_view text, const std::filesystem
   return tokens;
 }
 
+std::string read_api_key(const std::filesystem::path& path) {
+  if (path.empty()) return {};
+  const std::string text = read_text_file(path);
+  std::string key = text.substr(0, text.find_first_of("\r\n"));
+  if (key.empty()) throw Error(path.string(), "its first line is empty", "give a key in it");
+  return key;
+}
+
 std::string stream_fault(std::string_view done) {
   if (errno == EBADF) return "is closed";
   return fmt::format("cannot be {}: {}", done, std::strerror(errno));

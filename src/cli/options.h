@@ -56,6 +56,9 @@ auto of_text(const std::filesystem::path& text, F&& work) {
   }
 }
 
+/// The first line of a file of keys; empty without a file. Throws Error where that line is empty.
+std::string read_api_key(const std::filesystem::path& path);
+
 /// What errno says of a standard stream that could not be "read" or "written".
 std::string stream_fault(std::string_view done);
 /// "-": standard input or output where a file is named.

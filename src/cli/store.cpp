@@ -90,6 +90,11 @@ int add(const StoreOptions& options) {
   const std::string tag = options.tag.value_or(text_of(manifest_of(*Engine::open(options.engine, any)), "version_tag"));
   const Store store = Store::open_or_create(options.store);
   const AuditRecord record = store.add(options.model, options.engine, tag, current_actor());
+  if (record.number == 0) {
+    print(fmt::format("{}: is a version of {} already, whose file was damaged and is mended\n", options.engine.string(),
+                      options.model));
+    return 0;
+  }
   const int64_t version = record.changes.front().version;
   print(fmt::format("{}@{}: staged; next: incipit store verify {} {} {}\n", options.model, version,
                     options.store.string(), options.model, version));
@@ -98,6 +103,7 @@ int add(const StoreOptions& options) {
 
 int promote(const StoreOptions& options) {
   const Store store = Store::open(options.store);
+  store.check_file(options.model, options.version);
   store.change(options.model, current_actor(), [&](const ModelVersions& now) {
     AuditRecord record = now.promote(options.version, options.canary, options.unverified);
     record.reason = options.reason.value_or(options.unverified ? "promoted unverified" : "");
@@ -150,17 +156,26 @@ void print_version(const Store& store, const StoredVersion& version, double cana
 int list(const StoreOptions& options) {
   const Store store = Store::open(options.store);
   boost::json::object all;
+  int status = 0;
   for (const std::string& model : wanted_models(store, options)) {
-    const ModelVersions now = store.read(model);
-    if (options.json) {
-      all[model] = now.to_json();
-      continue;
+    try {
+      const ModelVersions now = store.read(model);
+      if (options.json) {
+        all[model] = now.to_json();
+        continue;
+      }
+      print(model + "\n");
+      for (const StoredVersion& version : now.versions()) print_version(store, version, now.canary_percent());
+    } catch (const ReaderGone&) {
+      throw;
+    } catch (const Error& error) {  // the others are listed
+      if (!options.model.empty()) throw;
+      tell(fmt::format("incipit: {}", error.what()));
+      status = exit_failure;
     }
-    print(model + "\n");
-    for (const StoredVersion& version : now.versions()) print_version(store, version, now.canary_percent());
   }
   if (options.json) print_json(all);
-  return 0;
+  return status;
 }
 
 int history(const StoreOptions& options) {

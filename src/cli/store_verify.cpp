@@ -28,6 +28,7 @@ struct VerifyVersionOptions {
   double slower = GateOptions().slower;
   std::filesystem::path text;
   std::string accuracy, socket;
+  std::filesystem::path key;
   int threads = 0;
   bool json = false;
 };
@@ -56,8 +57,8 @@ std::optional<boost::json::object> verify_by_server(const VerifyVersionOptions& 
       options.socket.empty() ? administration_socket(options.store) : std::filesystem::path(options.socket);
   Progress progress;
   progress.stage("verifying beside what is served", 0);
-  const auto answer =
-      call_local(socket, fmt::format("/admin/models/{}/verify", options.model), boost::json::serialize(body));
+  const auto answer = call_local(socket, fmt::format("/admin/models/{}/verify", options.model),
+                                 boost::json::serialize(body), read_api_key(options.key));
   progress.finish();
   if (!answer) {
     if (!options.socket.empty())
@@ -131,6 +132,8 @@ void add_store_verify(CLI::App& store, Action& action) {
                       "How far its perplexity may be above the live version's, as in 'perplexity<=1%' (default: what "
                       "its certificate says, or 1 %)");
   command->add_option("--admin-socket", options->socket, "The server's, where it is not in the store");
+  command->add_option("--api-key-file", options->key,
+                      "A file whose first line is a key of that server's administration");
   add_threads(*command, options->threads);
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([options, &action] { action = [options] { return verify(*options); }; });

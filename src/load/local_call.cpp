@@ -12,7 +12,7 @@
 namespace incipit {
 
 std::optional<LocalAnswer> call_local(const std::filesystem::path& socket, std::string_view target,
-                                      std::string_view json) {
+                                      std::string_view json, std::string_view key) {
   namespace http = boost::beast::http;
   using Protocol = boost::asio::local::stream_protocol;
   constexpr int http_1_1 = 11;
@@ -31,6 +31,7 @@ std::optional<LocalAnswer> call_local(const std::filesystem::path& socket, std::
   http::request<http::string_body> request(http::verb::post, target, http_1_1);
   request.set(http::field::host, "localhost");
   request.set(http::field::content_type, "application/json");
+  if (!key.empty()) request.set(http::field::authorization, "Bearer " + std::string(key));
   request.body() = json;
   request.prepare_payload();
   http::write(connection, request, fault);

@@ -182,6 +182,29 @@ std::string describe(const PairedResult& result) {
                      pace.low, pace.high, pace.older_ms, pace.newer_ms);
 }
 
+/// What clients of the live engine send must be taken by the new one.
+GateResult compare_interface(Gateway& fresh, Gateway* live) {
+  if (live == nullptr) return {"interface", GateVerdict::skipped, "there is no live engine", {}};
+  const ExecutorLimits &now = live->limits(), &then = fresh.limits();
+  GateResult result{
+      "interface", GateVerdict::passed, "vocabulary, tokenizer and context take what the live engine's do", {}};
+  result.evidence = {{"vocabulary", then.vocabulary}, {"context", then.max_context}};
+  const auto fail = [&](std::string line) {
+    result.verdict = GateVerdict::failed;
+    result.line = std::move(line);
+  };
+  if (then.max_context < now.max_context) {
+    fail(fmt::format("the context is {}, and the live engine's {}", then.max_context, now.max_context));
+  }
+  if (live->tokenizer() != nullptr && fresh.tokenizer() == nullptr) {
+    fail("it has no tokenizer, and the live engine has one");
+  }
+  if (then.vocabulary != now.vocabulary) {
+    fail(fmt::format("the vocabulary has {} tokens, and the live engine's {}", then.vocabulary, now.vocabulary));
+  }
+  return result;
+}
+
 GateResult compare_speed(Gateway& fresh, Gateway* live, const GateOptions& options) {
   if (live == nullptr) return {"speed", GateVerdict::skipped, "there is no live engine", {}};
   PairedOptions paired;
@@ -262,6 +285,7 @@ std::vector<GateResult> run_gates(Gateway& fresh, Gateway* live, const GateOptio
   };
   run("weights", [&] { return check_weights(fresh); });
   run("golden", [&] { return run_golden(fresh, options.patience); });
+  run("interface", [&] { return compare_interface(fresh, live); });
   run("perplexity", [&] { return PerplexityGate(fresh, live, options, text).run(); });
   run("speed", [&] { return compare_speed(fresh, live, options); });
   return results;

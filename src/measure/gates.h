@@ -26,7 +26,7 @@ enum class GateVerdict : uint8_t {
 std::string_view name_of(GateVerdict verdict);
 
 struct GateResult {
-  std::string gate;  // "weights", "golden", "perplexity", "speed"
+  std::string gate;  // "weights", "golden", "interface", "perplexity", "speed"
   GateVerdict verdict = GateVerdict::skipped;
   std::string line;              // what was found, for people
   boost::json::object evidence;  // for the audit
@@ -42,10 +42,10 @@ struct GateOptions {
   std::optional<AccuracyBound> accuracy;
 };
 
-/// Weights as they were built, golden logits, perplexity and speed, in this order; all of them, but that nothing else
-/// is asked of an engine whose weights or golden logits are wrong. `live` is null where there is none: then nothing is
-/// compared with it. `about_to` hears of each gate as it begins. Throws Error for a text that cannot be read, and on
-/// Ctrl-C; what else goes wrong fails its gate.
+/// Weights as they were built, golden logits, vocabulary and context, perplexity and speed, in this order; all of them,
+/// but that nothing else is asked of an engine whose weights or golden logits are wrong. `live` is null where there is
+/// none: then nothing is compared with it. `about_to` hears of each gate as it begins. Throws Error for a text that
+/// cannot be read, and on Ctrl-C; what else goes wrong fails its gate.
 std::vector<GateResult> run_gates(Gateway& fresh, Gateway* live, const GateOptions& options,
                                   const std::function<void(std::string_view gate)>& about_to = {});
 

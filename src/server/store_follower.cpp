@@ -83,15 +83,19 @@ void StoreFollower::open_live() {
   std::vector<MemoryNeed> needs;
   for (const std::string& model : store_.models()) {
     Followed& followed = followed_[model];
-    followed.stamp = store_.stamp(model);
-    followed.wanted = store_.read(model);
-    const StoredVersion* live = followed.wanted.live();
-    if (live == nullptr) continue;
-    names.push_back(model);
-    needs.push_back(memory_need(*Engine::open(store_.engine_of(*live))));
+    followed.counts = counts_of(model);
+    try {
+      read_live(model, followed);
+      if (followed.wanted.live() == nullptr) continue;
+      needs.push_back(memory_need(*Engine::open(store_.engine_of(*followed.wanted.live()))));
+      names.push_back(model);
+    } catch (const Error& error) {  // other models can be served all the same
+      log_error("{} is not served: {}", model, error.what());
+    }
   }
   if (names.empty()) {
-    throw Error(store_.path().string(), "has no version that is live", "promote one: incipit store promote");
+    throw Error(store_.path().string(), "has no version that is live and can be opened",
+                "see incipit store list, and promote one");
   }
   const std::vector<int64_t> shares = shares_for_two_each(needs, options_.cache_bytes, machine_memory());
   for (size_t i = 0; i < names.size(); ++i) {
@@ -105,9 +109,39 @@ void StoreFollower::open_live() {
   }
 }
 
+/// What is live; where that cannot be opened, and another version stands by, that one from now on.
+void StoreFollower::read_live(const std::string& model, Followed& followed) {
+  followed.wanted = store_.read(model);
+  if (const StoredVersion* live = followed.wanted.live(); live != nullptr && followed.wanted.standby() != nullptr) {
+    const int64_t number = live->number;
+    try {
+      Engine::open(store_.engine_of(*live));
+    } catch (const Error& error) {
+      roll_back(model, number, RollbackCause::unservable, fmt::format("cannot be served: {}", error.what()));
+      followed.wanted = store_.read(model);
+    }
+  }
+  followed.stamp = store_.stamp(model);
+}
+
+std::shared_ptr<FollowCounts> StoreFollower::counts_of(const std::string& model) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<FollowCounts>& counts = counts_[model];
+  if (!counts) counts = std::make_shared<FollowCounts>();
+  return counts;
+}
+
 void StoreFollower::make_ready() {
-  for (const auto& [model, followed] : followed_) {
-    for (const auto& [number, loaded] : followed.loaded) host_.make_ready(loaded.hosted);
+  for (auto& [model, followed] : followed_) {
+    for (const auto& [number, loaded] : followed.loaded) {
+      try {
+        host_.make_ready(loaded.hosted);
+      } catch (const Error& error) {
+        if (interrupted() || followed.wanted.standby() == nullptr) throw;
+        followed.failed[number] = error.what();
+        roll_back(model, number, RollbackCause::unservable, fmt::format("cannot be served: {}", error.what()));
+      }
+    }
   }
 }
 
@@ -141,11 +175,13 @@ void StoreFollower::poll() {
   take_prepared();
   for (const std::string& model : store_.models()) {
     Followed& followed = followed_[model];
+    followed.counts = counts_of(model);
     read_changes(model, followed);
     prepare_missing(model, followed);
     point_names(model, followed);
     unload_unwanted(model, followed);
     watch_canary(model, followed);
+    check_weights(model, followed);
     if (const auto live = followed.loaded.find(followed.serving); live != followed.loaded.end()) {
       live->second.hosted.costs->measure_step();
     }
@@ -222,6 +258,7 @@ void StoreFollower::point_names(const std::string& model, Followed& followed) {
     if (!std::exchange(loaded.has_cache, true) && loaded.in_processor_memory) used_memory_ += loaded.cache_bytes;
     const int64_t from = std::exchange(followed.serving, live->first);
     events_->add({{"event", "swap"}, {"model", model}, {"from", from}, {"to", live->first}});
+    log_info("{} is served by version {}", model, live->first);
     if (from != 0) ++followed.counts->swaps;
     followed.counts->live = live->first;
   }
@@ -240,7 +277,6 @@ void StoreFollower::point_names(const std::string& model, Followed& followed) {
     if (models_.find(name) != loaded.hosted.model) models_.set(name, loaded.hosted.model);
   }
   const std::lock_guard lock(mutex_);
-  counts_[model] = followed.counts;
   std::map<int64_t, std::string>& open = open_[model];
   open.clear();
   for (const auto& [number, loaded] : followed.loaded) {
@@ -315,6 +351,20 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
   }
 }
 
+/// A thread checks the weights of whatever serves behind its first tokens.
+void StoreFollower::check_weights(const std::string& model, Followed& followed) {
+  for (const auto& [number, loaded] : followed.loaded) {
+    if (followed.failed.contains(number)) continue;
+    try {
+      loaded.hosted.gateway->check();
+    } catch (const Error& error) {
+      followed.failed[number] = error.what();
+      log_error("{}: {}", version_name(model, number), error.what());
+      roll_back(model, number, RollbackCause::unservable, error.what());
+    }
+  }
+}
+
 /// Whether its golden logits have been found wrong: then it is rolled back at once.
 bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
   if (!followed.probing.valid() || followed.probing.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
@@ -341,7 +391,7 @@ void StoreFollower::roll_back(const std::string& model, int64_t version, Rollbac
           (live != nullptr && live->number == version) || (canary != nullptr && canary->number == version);
       return serves ? now.rollback(reason, std::move(evidence)) : AuditRecord();
     });
-    ++followed_[model].counts->rollbacks[static_cast<size_t>(cause)];
+    ++counts_of(model)->rollbacks[static_cast<size_t>(cause)];
     log_warning("{} is rolled back: {}", version_name(model, version), reason);
   } catch (const Error& error) {
     log_error("{} cannot be rolled back: {}", version_name(model, version), error.what());

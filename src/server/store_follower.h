@@ -65,7 +65,7 @@ class StoreFollower {
 
   /// Opens what is live, without warming it. Throws Error for a live version that cannot be opened, and where none is.
   void open_live();
-  /// Warms what open_live() has opened. Throws Error as EngineHost::make_ready.
+  /// Warms what open_live() has opened. Throws Error as EngineHost::make_ready, where no other version stands by.
   void make_ready();
   /// To be called again and again by one thread, the one that called open_live(): waits for nothing that takes long.
   void poll();
@@ -99,7 +99,7 @@ class StoreFollower {
     std::optional<CanaryVerdicts> verdicts;
     std::chrono::steady_clock::time_point window_begin;
     std::future<GateResult> probing;  // the canary's golden logits, once a window
-    std::shared_ptr<FollowCounts> counts = std::make_shared<FollowCounts>();
+    std::shared_ptr<FollowCounts> counts;
   };
   struct Prepared {
     std::string model;
@@ -110,7 +110,8 @@ class StoreFollower {
     double seconds = 0;
   };
 
-  void share_caches();
+  void read_live(const std::string& model, Followed& followed);
+  std::shared_ptr<FollowCounts> counts_of(const std::string& model);
   Loaded open(const std::string& model, const StoredVersion& version, int64_t cache_share);
   void check_memory(const Loaded& wanted) const;
   Prepared prepare(const std::string& model, const StoredVersion& version, int64_t cache_share,
@@ -121,6 +122,7 @@ class StoreFollower {
   void point_names(const std::string& model, Followed& followed);
   void unload_unwanted(const std::string& model, Followed& followed);
   void watch_canary(const std::string& model, Followed& followed);
+  void check_weights(const std::string& model, Followed& followed);
   bool probe_canary(const std::string& model, Followed& followed);
   void roll_back(const std::string& model, int64_t version, RollbackCause cause, const std::string& reason,
                  boost::json::object evidence = {});

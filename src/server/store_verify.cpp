@@ -26,6 +26,12 @@ boost::json::object StoreFollower::verify(const std::string& model, int64_t vers
   events_->add({{"event", "verifying"}, {"model", model}, {"version", version}});
   const VerifiedVersion verified =
       verify_version(store_, model, version, *fresh.hosted.gateway, is_live ? nullptr : live.get(), options, actor);
+  events_->add({{"event", "verified"}, {"model", model}, {"version", version}, {"passed", verified.passed}});
+  // What is found wrong while it serves goes back.
+  for (const GateResult& gate : verified.gates) {
+    const bool wrong = gate.verdict == GateVerdict::failed && (gate.gate == "weights" || gate.gate == "golden");
+    if (wrong) roll_back(model, version, RollbackCause::golden, gate.gate + ": " + gate.line, gate.evidence);
+  }
   return to_json(verified);
 }
 

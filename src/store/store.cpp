@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "engine/engine.h"
 
@@ -52,13 +53,14 @@ void write_whole(const fs::path& path, const boost::json::value& value) {
 void check_model_name(const std::string& model) {
   constexpr size_t longest = 128;
   const bool plain = !model.empty() && model.size() <= longest && model != objects_name && model.front() != '.' &&
-                     std::ranges::all_of(model, [](char c) {
+                     model != marker_name && !model.ends_with(".sock") && std::ranges::all_of(model, [](char c) {
                        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
                               c == '-' || c == '_';
                      });
   if (!plain) {
-    throw Error(fmt::format("'{}'", model), "is no name for a model",
-                "take letters, digits, '-', '_' and '.', not 'objects', and no '.' in front");
+    throw Error(
+        fmt::format("'{}'", model), "is no name for a model",
+        "take up to 128 letters, digits, '-', '_' and '.', no '.' in front, and no name of the store's own files");
   }
 }
 
@@ -103,6 +105,12 @@ void append_line(const fs::path& path, size_t whole, const std::string& line) {
   const int code = errno;
   ::close(file);
   if (!good) cannot("write", path, code);
+}
+
+/// What people write must not look like lines of ours.
+void put_on_one_line(std::string& text) {
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
 }
 
 }  // namespace
@@ -168,12 +176,16 @@ Store Store::open_or_create(const fs::path& path) {
 
 // ---- reading
 
+/// Also those whose state is lost or cannot be looked at: what is theirs is not to be taken for nobody's.
 std::vector<std::string> Store::models() const {
   std::vector<std::string> names;
   std::error_code fault;
   for (fs::directory_iterator at(path_, fault), end; !fault && at != end; at.increment(fault)) {
-    if (fs::exists(at->path() / state_name, fault)) names.push_back(at->path().filename().string());
-    fault.clear();
+    const std::string name = at->path().filename().string();
+    std::error_code unseen;
+    if (name == objects_name || name.front() == '.' || !fs::is_directory(at->path(), unseen)) continue;
+    const bool has_state = fs::exists(at->path() / state_name, unseen);
+    if (has_state || unseen || fs::exists(at->path() / audit_name, unseen)) names.push_back(name);
   }
   std::ranges::sort(names);
   return names;
@@ -183,7 +195,10 @@ ModelVersions Store::read(const std::string& model) const {
   check_model_name(model);
   const fs::path state = model_path(model) / state_name;
   std::error_code missing;
-  if (!fs::exists(state, missing)) {
+  if (!fs::exists(state, missing) && !missing) {
+    if (fs::exists(model_path(model) / audit_name, missing)) {
+      throw Error(state.string(), "is not there, and its audit is", "restore it from a copy");
+    }
     throw Error(fmt::format("'{}'", model), fmt::format("is no model of the store {}", path_.string()),
                 "see incipit store list");
   }
@@ -216,6 +231,15 @@ fs::path Store::object_path(std::string_view digest) const {
 
 fs::path Store::engine_of(const StoredVersion& version) const { return object_path(version.digest); }
 
+void Store::check_file(const std::string& model, int64_t version) const {
+  const ModelVersions now = read(model);
+  const StoredVersion* stored = now.find(version);
+  if (stored == nullptr || !stored->has_file()) return;  // the rules say so
+  Engine::OpenOptions any_machine;
+  any_machine.check_target = false;
+  Engine::open(engine_of(*stored), any_machine);
+}
+
 // ---- changing
 
 /// The line of the last change, where the program that made it was killed in between.
@@ -225,16 +249,18 @@ void Store::finish_audit(const std::string& model, const ModelVersions& now) con
   const std::vector<AuditRecord> records = records_of(audit, path);
   const int64_t told = records.empty() ? 0 : records.back().number;
   if (told == now.records()) return;
+  // Whoever has altered it does not keep a model from a rollback.
   if (told != now.records() - 1) {
-    throw Error(path.string(), fmt::format("ends with record {}, and the model's state has {}", told, now.records()),
-                "restore it from a copy");
+    log_warning("{}: ends with record {}, and goes on with {}; restore it from a copy", path.string(), told,
+                now.records());
   }
   append_line(path, audit.whole, boost::json::serialize(to_json(now.last())) + "\n");
 }
 
 AuditRecord Store::keep(const std::string& model, std::string_view actor, const Rule& rule) const {
   std::error_code missing;
-  const bool is_new = !fs::exists(model_path(model) / state_name, missing);
+  const bool is_new = !fs::exists(model_path(model) / state_name, missing) && !missing &&
+                      !fs::exists(model_path(model) / audit_name, missing);
   ModelVersions now = is_new ? ModelVersions() : read(model);
   finish_audit(model, now);
   AuditRecord record = rule(now);
@@ -242,6 +268,7 @@ AuditRecord Store::keep(const std::string& model, std::string_view actor, const 
   record.number = now.records() + 1;
   record.unix_time = std::time(nullptr);
   record.actor = actor;
+  for (std::string* text : {&record.actor, &record.reason, &record.tag}) put_on_one_line(*text);
   now.apply(record);
   link(model, record);
   write_whole(model_path(model) / state_name, now.to_json());
@@ -278,7 +305,8 @@ AuditRecord Store::add(const std::string& model, const fs::path& engine, std::st
   const std::string digest = source->body_digest().hex();
   const auto rule = [&](const ModelVersions& now) { return now.add(digest, tag); };
   std::error_code missing;
-  if (fs::exists(model_path(model) / state_name, missing)) rule(read(model));  // refused before the copying
+  const bool mends = fs::exists(object_path(digest), missing) && !is_sound(object_path(digest));
+  if (!mends && fs::exists(model_path(model) / state_name, missing)) rule(read(model));  // refused before the copying
 
   // Without the lock: a rollback must not wait for gigabytes.
   constexpr size_t portion = size_t{16} << 20;
@@ -304,11 +332,30 @@ AuditRecord Store::add(const std::string& model, const fs::path& engine, std::st
   const Lock lock(path_);
   make_directory(model_path(model));
   copy.commit();
+  if (mends && fs::exists(model_path(model) / state_name, missing)) {
+    const ModelVersions now = read(model);
+    const auto known = std::ranges::find_if(now.versions(), [&](const StoredVersion& version) {
+      return version.digest == digest && version.has_file() && version.state != VersionState::retired;
+    });
+    if (known != now.versions().end()) return {};
+  }
   return keep(model, actor, rule);
+}
+
+bool Store::is_sound(const fs::path& engine) {
+  try {
+    Engine::OpenOptions any_machine;
+    any_machine.check_target = false;
+    Engine::open(engine, any_machine)->check_weights();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 std::vector<Store::Collected> Store::collect(std::string_view actor) const {
   const Lock lock(path_);
+  for (const std::string& model : models()) read(model);  // what one of them needs must be known
   std::vector<Collected> collected;
   for (const std::string& model : models()) {
     const AuditRecord record = keep(model, actor, [](const ModelVersions& now) { return now.collect(); });

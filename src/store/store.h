@@ -41,6 +41,8 @@ class Store {
   /// Changes with every change of the model; 0 where the model is not there.
   uint64_t stamp(const std::string& model) const;
   std::filesystem::path engine_of(const StoredVersion& version) const;
+  /// Throws Error for a version whose engine is not there or cannot be opened; its weights are not looked at.
+  void check_file(const std::string& model, int64_t version) const;
 
   // ---- changing
   using Rule = std::function<AuditRecord(const ModelVersions& now)>;
@@ -49,7 +51,8 @@ class Store {
   /// than some seconds.
   AuditRecord change(const std::string& model, std::string_view actor, const Rule& rule) const;
   /// Copies an engine into the store, checks all of it there, and stages it as a new version of a model, which is made
-  /// where it is not there. Throws Error as Engine::open does.
+  /// where it is not there. Where the engine is a version already whose file is damaged, the file is mended, and the
+  /// record has no number. Throws Error as Engine::open does.
   AuditRecord add(const std::string& model, const std::filesystem::path& engine, std::string_view tag,
                   std::string_view actor) const;
 
@@ -72,6 +75,7 @@ class Store {
   AuditRecord keep(const std::string& model, std::string_view actor, const Rule& rule) const;
   void link(const std::string& model, const AuditRecord& record) const;
   void remove_unused_objects() const;
+  static bool is_sound(const std::filesystem::path& engine);
 
   std::filesystem::path path_;
 };

@@ -75,8 +75,9 @@ AuditRecord ModelVersions::promote(int64_t number, double percent, bool unverifi
                       version.state == VersionState::standby;
   if (version.state == VersionState::live) throw Error(version_name(number), "is live already", "name another version");
   if (!proven && !unverified) {
+    const bool can_be_verified = version.state == VersionState::staged;
     throw Error(version_name(number), fmt::format("is {}", name_of(version.state)),
-                "verify it first, or promote it with --unverified");
+                can_be_verified ? "verify it first, or promote it with --unverified" : "promote it with --unverified");
   }
   const StoredVersion* other = canary();
   if (other != nullptr && other != &version) {

@@ -147,6 +147,28 @@ TEST_F(FollowerTest, AVersionThatCannotBeServedIsRolledBackWithItsReason) {
   EXPECT_EQ(ask().at("system_fingerprint"), fingerprint(1));
 }
 
+TEST_F(FollowerTest, TheVersionThatStandsByServesWhereTheLiveOneIsDamagedAtTheStart) {
+  promote(2);
+  std::filesystem::resize_file(store.engine_of(*store.read("chat").live()), 5000);
+  start();
+  EXPECT_EQ(ask().at("system_fingerprint"), fingerprint(1));
+  EXPECT_EQ(store.read("chat").find(2)->state, VersionState::rolled_back);
+}
+
+TEST_F(FollowerTest, AlteredWeightsOfTheLiveVersionRollItBack) {
+  promote(2);
+  const StoredVersion live = *store.read("chat").live();
+  {
+    std::fstream file(store.engine_of(live), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(engine_page) + 64);
+    file.write("altered", 7);
+  }
+  start();
+  EXPECT_TRUE(reaches_live(1));
+  EXPECT_THAT(store.read("chat").find(2)->reason, HasSubstr("weights"));
+  EXPECT_EQ(ask().at("system_fingerprint"), fingerprint(1));
+}
+
 TEST_F(FollowerTest, ACanaryHasItsShareOfConversations) {
   start();
   promote(2, 25);
@@ -262,6 +284,7 @@ TEST_F(FollowerTest, TheAdministrationTellsAndChanges) {
   EXPECT_EQ(call("POST", "/admin/models/chat/promote", R"({"version":2})").status, 409) << "it is not verified";
   EXPECT_EQ(call("POST", "/admin/models/chat/promote", R"({"version":"2"})").status, 400);
   EXPECT_EQ(call("POST", "/admin/models/chat/promote", "{").status, 400);
+  EXPECT_EQ(call("POST", "/admin/models/chat/promote", R"({"version":2,"cannary":5})").status, 400);
   EXPECT_EQ(call("POST", "/admin/models/chat/sell", R"({"version":2})").status, 404);
   EXPECT_EQ(call("POST", "/admin/models/code/rollback").status, 409);
   EXPECT_EQ(call("GET", "/v1/models").status, 404) << "clients ask elsewhere";
@@ -287,7 +310,7 @@ TEST_F(FollowerTest, TheAdministrationTellsAndChanges) {
 TEST_F(FollowerTest, AStoreWithoutALiveVersionIsRefused) {
   const Store empty = Store::open_or_create(directory / "empty");
   StoreFollower nobody(empty, host, *models, {});
-  EXPECT_THAT(message_of([&] { nobody.open_live(); }), HasSubstr("has no version that is live"));
+  EXPECT_THAT(message_of([&] { nobody.open_live(); }), HasSubstr("has no version that is live and can be opened"));
 }
 
 }  // namespace

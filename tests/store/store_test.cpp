@@ -121,7 +121,7 @@ TEST_F(StoreTest, RefusesWhatIsNoStoreNoNameOrNoSoundEngine) {
   std::ofstream(directory_ / "other" / "file") << "mine";
   EXPECT_THAT(message_of([&] { Store::open_or_create(directory_ / "other"); }), HasSubstr("not empty"));
   const Store store = Store::open_or_create(place());
-  for (const char* const name : {"", "a/b", "..", "objects", ".hidden", "name@2", "a b"}) {
+  for (const char* const name : {"", "a/b", "..", "objects", "admin.sock", ".hidden", "name@2", "a b"}) {
     EXPECT_THAT(message_of([&] { store.add(name, engine(1), "", "me"); }), HasSubstr("is no name for a model")) << name;
   }
   EXPECT_THAT(message_of([&] { store.read("chat"); }), HasSubstr("is no model of the store"));
@@ -141,9 +141,25 @@ TEST_F(StoreTest, AnAuditThatWasAlteredIsToldOf) {
   store.add("chat", engine(1), "", "me");
   promote(store, 1);
   fs::remove(place() / "chat" / "audit.jsonl");
-  EXPECT_THAT(message_of([&] { store.add("chat", engine(2), "", "me"); }),
-              HasSubstr("audit.jsonl: ends with record 0"));
-  EXPECT_EQ(store.read("chat").live()->number, 1) << "what is served does not depend on it";
+  store.add("chat", engine(2), "", "me");
+  promote(store, 2);
+  store.change("chat", "me\nyou", [](const ModelVersions& now) { return now.rollback("why\r\nnot"); });
+  EXPECT_EQ(store.read("chat").live()->number, 1) << "a rollback does not depend on it";
+  EXPECT_EQ(store.history("chat").back().actor, "me you") << "a line stays one";
+  fs::remove(place() / "chat" / "state.json");
+  EXPECT_THAT(message_of([&] { store.collect("me"); }), HasSubstr("state.json: is not there, and its audit is"));
+  EXPECT_THAT(message_of([&] { store.add("chat", engine(3), "", "me"); }), HasSubstr("is not there, and its audit is"));
+  EXPECT_TRUE(fs::exists(place() / "chat" / "1.engine")) << "what cannot be known to be nobody's stays";
+}
+
+TEST_F(StoreTest, AddingADamagedEngineAgainMendsIt) {
+  const Store store = Store::open_or_create(place());
+  store.add("chat", engine(1), "", "me");
+  promote(store, 1);
+  fs::resize_file(store.engine_of(*store.read("chat").live()), 100);
+  EXPECT_EQ(store.add("chat", engine(1), "", "me").number, 0);
+  expect_sound(store, "chat");
+  EXPECT_EQ(store.read("chat").versions().size(), 1U);
 }
 
 /// Changes the store at random, for ever, and writes a byte behind each try.

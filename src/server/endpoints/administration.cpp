@@ -1,6 +1,7 @@
 // /admin/models, /admin/models/{model}/promote|rollback|verify and /admin/events: versions of a store that is served.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 #include <utility>
@@ -40,6 +41,15 @@ Change change_of(const Asked& asked) {
     }
     change.body = fields::object_of(parsed, "body");
   }
+  // A misspelt canary would be a promotion for all.
+  constexpr std::string_view known[] = {"version", "canary", "unverified", "reason",
+                                        "actor",   "slower", "text",       "accuracy"};
+  for (const auto& field : change.body) {
+    const std::string name(field.key());
+    if (std::ranges::find(known, name) == std::end(known)) {
+      throw BadRequest(name, fmt::format("there is no field '{}'", name));
+    }
+  }
   const boost::json::value* actor = fields::given(change.body, "actor");
   change.actor = actor == nullptr ? "administration" : fields::text_of(*actor, "actor") + " by administration";
   return change;
@@ -59,7 +69,7 @@ std::string reason_of(const Change& change, std::string_view otherwise) {
 GateOptions gate_options(const Change& change) {
   GateOptions options;
   if (const boost::json::value* slower = fields::given(change.body, "slower")) {
-    options.slower = fields::number_of(*slower, "slower", 1, 1e6);
+    options.slower = fields::number_of(*slower, "slower", 0.001, 1e6);
   }
   if (const boost::json::value* text = fields::given(change.body, "text"))
     options.text = fields::text_of(*text, "text");
@@ -74,6 +84,7 @@ AuditRecord promote(const Store& store, const Change& change) {
   const double percent = canary == nullptr ? 0 : fields::number_of(*canary, "canary", 0.01, 99);
   const bool unverified = fields::flag(change.body, "unverified", false);
   const int64_t version = version_of(change);
+  store.check_file(change.model, version);
   const std::string reason = reason_of(change, unverified ? "promoted unverified" : "");
   return store.change(change.model, change.actor, [&](const ModelVersions& now) {
     AuditRecord record = now.promote(version, percent, unverified);
