@@ -136,10 +136,10 @@ std::string golden_line(const Engine& engine) {
   const std::optional<GoldenLogits> golden = golden_of(engine);
   if (!golden) return "none";
   const std::string beside =
-      golden->reference ? fmt::format("{:.2g} off the model's own behind {} tokens (tolerance {:.2g})",
-                                      golden->reference->deviation, golden->reference->tokens,
-                                      golden->reference->tolerance)
-                        : "not held against the model: " + golden->no_reference;
+      golden->reference
+          ? fmt::format("{:.2g} off the model's own behind {} tokens (tolerance {:.2g})", golden->reference->deviation,
+                        golden->reference->tokens, golden->reference->tolerance)
+          : "not held against the model: " + golden->no_reference;
   return fmt::format("{} prompts of up to {} tokens, {}", golden->prompts.size(), golden->text.size(), beside);
 }
 
