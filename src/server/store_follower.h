@@ -134,8 +134,6 @@ class StoreFollower {
   const std::shared_ptr<VersionEvents> events_ = std::make_shared<VersionEvents>();
   std::map<std::string, Followed> followed_;  // poll()'s, but for counts
   std::future<Prepared> preparing_;
-  std::string preparing_model_;
-  int64_t preparing_version_ = 0;
   std::atomic<int64_t> used_memory_{0};  // bytes of the processor's memory, of all that is loaded
 
   std::mutex verifying_;
