@@ -82,6 +82,9 @@ struct Kernel {
   const KernelConfig* (*guess)(const Problem&, int32_t rows) = nullptr;
   /// It reads the rows whose norm its input is, where the problem has a norm, and not the input.
   bool normalizes = false;
+  /// What a setting takes in steps of up to `rows` rows, of what it takes among launches of its own kind, where the
+  /// tuner measures it; null: the same.
+  double (*share_in_step)(const Problem&, const KernelConfig&, int32_t rows) = nullptr;
   /// How a GPU runs it; in place of the processor's entry.
   CudaEntry<Family> cuda{};
 };

@@ -248,7 +248,11 @@ struct Tuner::State {
     for (int32_t done = 0; done < least_rounds || (done < most_rounds && spent < options.seconds_per_problem); ++done) {
       round(rows);
     }
-    std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.best < b.best; });
+    const auto in_step = [&](const Candidate<Family>& candidate) {
+      const auto share = candidate.kernel->share_in_step;
+      return share == nullptr ? candidate.best : candidate.best * share(problem, *candidate.config, rows);
+    };
+    std::ranges::stable_sort(list, {}, in_step);
     for (const Candidate<Family>& candidate : list) {
       log_debug("{:8.2f} us  {} {}: {} rows={}", candidate.best * 1e6, candidate.kernel->name, candidate.config->name,
                 to_text(problem), rows);

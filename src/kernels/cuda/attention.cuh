@@ -35,7 +35,13 @@ struct RowOf {
 
 /// The sequence that a row belongs to; none: −1. For a whole warp.
 inline RowOf sequence_of(const AttentionParams& params, int32_t row, int32_t lane) {
+  // A step's only sequence is the first, whose span comes while the count does.
+  const SequenceSpan of_first = params.spans[0];
+  const Queries queries_of_first = queries_of(params, of_first);
   const int32_t sequences = sequences_of(params);
+  if (sequences > 0 && row >= queries_of_first.first && row < queries_of_first.first + queries_of_first.count) {
+    return {0, of_first};
+  }
   for (int32_t first = 0; first < sequences; first += warp_size) {
     const int32_t sequence = first + lane;
     bool has = false;
