@@ -22,6 +22,7 @@
 #include "cli/golden.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
+#include "cli/replaced_file.h"
 #include "compile/compile.h"
 #include "engine/engine.h"
 #include "engine/format.h"
@@ -152,8 +153,8 @@ std::unique_ptr<Gateway> open_finished(const BuildOptions& options, const Compil
 }
 
 /// What the engine computes of a fixed text, held against the model where that is quick. An engine that is not what the
-/// model is goes.
-std::optional<GoldenLogits> golden_logits(const BuildOptions& options, Gateway& gateway,
+/// model is goes, and what it replaced comes back.
+std::optional<GoldenLogits> golden_logits(const ReplacedFile& replaced, Gateway& gateway,
                                           const std::function<Model()>& make_model) {
   GoldenLogits golden;
   try {
@@ -166,8 +167,7 @@ std::optional<GoldenLogits> golden_logits(const BuildOptions& options, Gateway& 
   try {
     hold_against_reference(golden, gateway.engine(), make_model);
   } catch (const Error&) {
-    std::error_code stays;
-    std::filesystem::remove(options.output, stays);
+    replaced.put_back();
     throw;
   }
   return golden;
@@ -279,12 +279,13 @@ int build(const BuildOptions& options) {
     progress.finish();
     return model;
   };
+  const ReplacedFile replaced(options.output);
   const CompileReport report = compile_engine(options, make_model, compiled, progress);
   std::unique_ptr<Gateway> gateway = open_finished(options, report);
   std::optional<GoldenLogits> golden;
   std::vector<Measurement> baseline;
   if (gateway) {
-    golden = golden_logits(options, *gateway, make_model);
+    golden = golden_logits(replaced, *gateway, make_model);
     baseline = measure_baseline(options, *gateway, progress);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -43,6 +43,17 @@ make_gpu_tarball() {
   say "$stage.tar.gz ($(du -h "$stage.tar.gz" | cut -f1)): ./dev gpu-test, or its script gpu-test, on a machine with a GPU"
 }
 
+# link_what_is_the_same FOLDER: packages of one source have one text.
+link_what_is_the_same() {
+  local file other
+  for file in "$1"/*; do
+    for other in "$1"/*; do
+      [[ $other < $file && ! -L $other ]] && cmp -s "$other" "$file" && ln -sf "$(basename "$other")" "$file" && break
+    done
+  done
+  return 0
+}
+
 # take_libraries FOLDER PROGRAM…: what the programs need but the C library, which must match the system's loader.
 take_libraries() {
   local stage=$1 library package
@@ -58,6 +69,7 @@ take_libraries() {
   for package in libboost1.81-dev libcli11-dev libflatbuffers-dev libonnx-dev; do
     cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package"
   done
+  link_what_is_the_same "$stage/share/licenses"
 }
 
 # package_of FILE: the Debian package that has it. Where /lib is a link to /usr/lib, dpkg knows a file by either name.
