@@ -47,7 +47,7 @@ struct BuildOptions {
   std::filesystem::path certify;
   uint64_t seed = 0;
   CompileOptions to_compile;
-  bool no_tune = false, no_baseline = false, step_costs = false;
+  bool no_tune = false, no_baseline = false, no_golden = false, step_costs = false;
 };
 
 /// "layers.0.*=bf16".
@@ -134,7 +134,7 @@ constexpr uint64_t largest_measured = 1'000'000'000;
 /// and where that would take much memory.
 std::unique_ptr<Gateway> open_finished(const BuildOptions& options, const CompileReport& report) {
   const std::string output = options.output.string();
-  if (!report.plain.empty()) return nullptr;
+  if (!report.plain.empty() || (options.no_golden && options.no_baseline)) return nullptr;
   if (!runs_here(named_target(options.to_compile.target))) {
     log_info("{} has no golden logits, as it is not for this machine; incipit bench records them on one that it is for",
              output);
@@ -285,7 +285,7 @@ int build(const BuildOptions& options) {
   std::optional<GoldenLogits> golden;
   std::vector<Measurement> baseline;
   if (gateway) {
-    golden = golden_logits(replaced, *gateway, make_model);
+    if (!options.no_golden) golden = golden_logits(replaced, *gateway, make_model);
     baseline = measure_baseline(options, *gateway, progress);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -372,6 +372,8 @@ void add_build(CLI::App& app, Action& action) {
       ->transform(integer_in<uint64_t>(0, UINT64_MAX))
       ->needs(geometry)
       ->capture_default_str();
+  command->add_flag("--no-golden", options->no_golden,
+                    "Do not record golden logits, by which others see whether the engine still computes what it did");
   command->add_flag("--no-baseline", options->no_baseline,
                     "Do not measure the finished engine (one above 1 GB never is)");
   command->add_flag("--step-costs", options->step_costs,

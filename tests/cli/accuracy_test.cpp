@@ -25,7 +25,7 @@ std::string four_bit_engine() {
   static const std::string path = [] {
     const std::string target = place() / "int4.engine";
     const Ran ran = run_program({"build", classics, "-o", target, "--precision", "int4", "--keep", "layers.0.*=bf16",
-                                 "--keep", "layers.7.mlp.*=int4-zero-g32", "--no-tune", "--no-baseline",
+                                 "--keep", "layers.7.mlp.*=int4-zero-g32", "--no-tune", "--no-baseline", "--no-golden",
                                  "--max-context", "512", "--max-batch", "2"});
     EXPECT_EQ(ran.status, 0) << ran.err;
     return target;
@@ -112,8 +112,8 @@ std::string short_text() {
 Ran build_certified(const std::string& output, const std::string& precision, const std::string& bound,
                     const std::vector<std::string>& more = {}) {
   std::vector<std::string> arguments{
-      "build",         classics,        "-o",  output,       "--precision", precision,   "--no-tune",
-      "--no-baseline", "--max-context", "256", "--accuracy", bound,         "--certify", short_text()};
+      "build",       classics,        "-o",  output,       "--precision", precision,   "--no-tune", "--no-baseline",
+      "--no-golden", "--max-context", "256", "--accuracy", bound,         "--certify", short_text()};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return run_program(arguments);
 }
@@ -202,7 +202,7 @@ TEST(Certify, RefusesWhatCannotBeMeasured) {
 TEST(Keep, RefusesWhatIsNoProduct) {
   const auto refused = [](const std::string& keep, const std::string& why) {
     expect_refused(run_program({"build", classics, "-o", place() / "kept.engine", "--precision", "int4", "--no-tune",
-                                "--no-baseline", "--keep", keep}),
+                                "--no-baseline", "--no-golden", "--keep", keep}),
                    1, why);
     EXPECT_FALSE(std::filesystem::exists(place() / "kept.engine"));
   };

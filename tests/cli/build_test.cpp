@@ -43,7 +43,7 @@ TEST(Build, MeasuresEvenWhereNothingCanBeDecoded) {
 TEST(Build, MeasuresWhatStepsTakeWhereItIsAsked) {
   const TemporaryDirectory directory;
   const std::string engine = directory / "x.engine";
-  std::vector<std::string> arguments{"build", tiny_model, "-o", engine, "--no-tune", "--no-baseline"};
+  std::vector<std::string> arguments{"build", tiny_model, "-o", engine, "--no-tune", "--no-baseline", "--no-golden"};
   ASSERT_EQ(run_program(arguments).status, 0);
   EXPECT_FALSE(std::filesystem::exists(engine + ".costs"));
   const std::string bytes = read_text_file(engine);
@@ -58,7 +58,9 @@ TEST(Build, MeasuresWhatStepsTakeWhereItIsAsked) {
 TEST(Build, IsReproducible) {
   const TemporaryDirectory directory;
   for (const char* name : {"a", "b"}) {
-    ASSERT_EQ(run_program({"build", tiny_model, "-o", directory / name, "--no-tune", "--no-baseline"}).status, 0);
+    ASSERT_EQ(
+        run_program({"build", tiny_model, "-o", directory / name, "--no-tune", "--no-baseline", "--no-golden"}).status,
+        0);
   }
   EXPECT_EQ(read_text_file(directory / "a"), read_text_file(directory / "b"));
 }
@@ -152,7 +154,7 @@ TEST(Build, LeavesPassesOutWhenAsked) {
   const TemporaryDirectory directory;
   const std::string target = directory / "x.engine";
   const Ran ran = run_program({"build", tiny_model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline",
-                               "--without", "merge_qkv", "--without", "fold_norm_gain"});
+                               "--no-golden", "--without", "merge_qkv", "--without", "fold_norm_gain"});
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(run_program({"verify", target, "--golden", tiny_model / "golden.safetensors"}).status, 0);
 }

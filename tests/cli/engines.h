@@ -25,9 +25,9 @@ inline const TemporaryDirectory& place() {
   return directory;
 }
 
-/// What `incipit build` makes of a model, in f32, as place() / name.
-inline std::string build_engine(const std::filesystem::path& model, const std::string& name,
-                                const std::vector<std::string>& more = {}) {
+/// What `incipit build` makes of a model, in f32, as place() / name; with golden logits.
+inline std::string build_golden_engine(const std::filesystem::path& model, const std::string& name,
+                                       const std::vector<std::string>& more = {}) {
   const std::string target = place() / name;
   std::vector<std::string> arguments{"build", model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"};
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -36,9 +36,16 @@ inline std::string build_engine(const std::filesystem::path& model, const std::s
   return target;
 }
 
+/// Without, which takes less time.
+inline std::string build_engine(const std::filesystem::path& model, const std::string& name,
+                                std::vector<std::string> more = {}) {
+  more.emplace_back("--no-golden");
+  return build_golden_engine(model, name, more);
+}
+
 /// A model of the references, which has neither tokenizer nor chat template.
 inline std::string tiny_engine() {
-  static const std::string path = build_engine(tiny_model, "tiny.engine");
+  static const std::string path = build_golden_engine(tiny_model, "tiny.engine");
   return path;
 }
 

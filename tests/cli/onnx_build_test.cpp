@@ -33,7 +33,7 @@ TEST(BuildOnnx, ComputesWhatTheCheckpointDoes) {
   const std::string engine = directory / "gemma.engine";
   // config.json beside it says how long a sequence may be; nothing brings a tokenizer.
   const Ran built = run_program({"build", reference("gemma2/past_torchscript.onnx"), "-o", engine, "--precision", "f32",
-                                 "--no-tune", "--no-baseline"});
+                                 "--no-tune", "--no-baseline", "--no-golden"});
   ASSERT_EQ(built.status, 0) << built.err;
   const Ran verified = run_program({"verify", engine, "--golden", reference("gemma2/golden.safetensors")});
   EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
@@ -45,7 +45,7 @@ TEST(BuildOnnx, AsksForWhatNothingTells) {
   const TemporaryDirectory directory;
   const std::string alone = directory / "alone.onnx", engine = directory / "alone.engine";
   std::filesystem::copy_file(reference("gpt-neox/plain_dynamo.onnx"), alone);
-  const std::vector<std::string> build{"build", alone, "-o", engine, "--no-tune", "--no-baseline"};
+  const std::vector<std::string> build{"build", alone, "-o", engine, "--no-tune", "--no-baseline", "--no-golden"};
   const Ran refused = run_program(build);
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.err, HasSubstr("alone.onnx: does not say how long a sequence may be; give --max-context"));

@@ -63,7 +63,7 @@ TEST_F(PlantedRegression, ACorruptedPlaneWhoseDigestsHoldIsFoundByGoldenLogits) 
 }
 
 TEST_F(PlantedRegression, ASlowerEngineIsFoundByItsTimesBesideTheLiveOne) {
-  const std::string other = build_engine(tiny_model, "other.engine", {"--tag", "slower"});
+  const std::string other = build_golden_engine(tiny_model, "other.engine", {"--tag", "slower"});
   add(other);
   // Any engine takes less than a thousand times as long as the live one, and longer than a thousandth: no test depends
   // on how much.
@@ -88,7 +88,8 @@ TEST(PlantedTemplate, IsShownByDiff) {
   const size_t place = text.find("<|user|>");
   ASSERT_NE(place, std::string::npos);
   std::ofstream(model / "chat_template.jinja") << text.insert(place, "Planted. ");
-  const std::string planted = build_engine(model, "planted.engine", {"--max-context", "512", "--max-batch", "2"});
+  const std::string planted =
+      build_golden_engine(model, "planted.engine", {"--max-context", "512", "--max-batch", "2"});
   const Ran ran = run_program({"diff", classics_engine(), planted});
   EXPECT_THAT(ran.out, AllOf(HasSubstr("texts\n  chat template\n"), HasSubstr("Planted. ")));
   EXPECT_THAT(ran.out, testing::Not(HasSubstr("weights\n")));

@@ -231,7 +231,8 @@ TEST(Streams, APipeInTheFilesPlaceIsRefused) {
     std::filesystem::copy(classics, model);
     std::filesystem::remove(model / name);
     ASSERT_EQ(::mkfifo((model / name).c_str(), 0600), 0);
-    expect_refused({"build", model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline"}, name);
+    expect_refused({"build", model, "-o", target, "--precision", "f32", "--no-tune", "--no-baseline", "--no-golden"},
+                   name);
   }
   std::filesystem::remove_all(model);
   std::filesystem::create_directory(model);

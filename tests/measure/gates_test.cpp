@@ -51,8 +51,8 @@ TEST(Gates, ASoundEnginePassesBesideItself) {
   options.seconds = 1;
   const std::vector<GateResult> results =
       run_gates(*fresh, live.get(), options, [&](std::string_view gate) { begun.emplace_back(gate); });
-  EXPECT_THAT(begun, testing::ElementsAre("weights", "golden", "perplexity", "speed"));
-  ASSERT_EQ(results.size(), 4U);
+  EXPECT_THAT(begun, testing::ElementsAre("weights", "golden", "interface", "perplexity", "speed"));
+  ASSERT_EQ(results.size(), 5U);
   const auto named = by_name(results);
   EXPECT_EQ(named.at("weights").verdict, GateVerdict::passed);
   EXPECT_EQ(named.at("golden").verdict, GateVerdict::passed) << named.at("golden").line;

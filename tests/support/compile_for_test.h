@@ -38,7 +38,8 @@ inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::pat
                                  options.target,
                                  "--max-batch",
                                  std::to_string(options.max_batch),
-                                 "--no-baseline"};
+                                 "--no-baseline",
+                                 "--no-golden"};
   if (options.max_context > 0) words.insert(words.end(), {"--max-context", std::to_string(options.max_context)});
   if (!options.tune) words.emplace_back("--no-tune");
   if (options.deterministic) words.emplace_back("--deterministic");

@@ -14,7 +14,7 @@ have_clients() {
 # start_server OPTIONS…: with a socket and at a free port; sets server and port.
 start_server() {
   local folder=build/clients
-  "$incipit" build models/classics-16m -o $folder/classics.engine --precision f32 --no-tune --no-baseline
+  "$incipit" build models/classics-16m -o $folder/classics.engine --precision f32 --no-tune --no-baseline --no-golden
   printf '%s\n' "$client_key" >$folder/keys
   start_serving $folder/classics.engine --port 0 --api-keys $folder/keys "$@"
 }
