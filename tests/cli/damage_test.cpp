@@ -21,8 +21,8 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 void build(const std::filesystem::path& model, const std::string& target, const std::string& precision) {
-  const Ran ran = run_program({"build", model, "-o", target, "--precision", precision, "--no-tune", "--no-baseline",
-                               "--no-golden", "--max-batch", "2"});
+  const Ran ran = run_program(
+      {"build", model, "-o", target, "--precision", precision, "--no-tune", "--no-baseline", "--max-batch", "2"});
   EXPECT_EQ(ran.status, 0) << ran.err;
 }
 
