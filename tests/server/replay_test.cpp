@@ -63,7 +63,8 @@ struct Recording {
       ask(0, {{"temperature", 1}, {"seed", 7}});
       beside.join();
     }
-    options.recorder.reset();  // all is written
+    gateway->run_alone([](Session&) {});  // its thread has let go of what it answered
+    options.recorder.reset();             // all is written
     requests = read_record(directory / "record");
   }
 
