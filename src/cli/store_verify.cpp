@@ -79,19 +79,16 @@ std::optional<boost::json::object> verify_by_server(const VerifyVersionOptions& 
 boost::json::object verify_here(const VerifyVersionOptions& options) {
   const Store store = Store::open(options.store);
   const ModelVersions now = store.read(options.model);
-  const StoredVersion* version = now.find(options.version);
-  if (version == nullptr || !version->has_file()) {
-    throw Error(fmt::format("{}@{}", options.model, options.version), "is not in the store", "see incipit store list");
-  }
+  const StoredVersion& version = now.require(options.version);
   GateOptions gates;
   gates.slower = options.slower;
   gates.text = options.text;
   if (!options.accuracy.empty()) gates.accuracy = AccuracyBound::parse(options.accuracy);
   GatewayOptions gateway;
   gateway.lease = std::make_shared<DeviceLease>(0);  // both are on one device
-  const auto fresh = open_gateway(store.engine_of(*version), options.threads, GatewayUse::serve, gateway);
+  const auto fresh = open_gateway(store.engine_of(version), options.threads, GatewayUse::serve, gateway);
   std::unique_ptr<Gateway> live;
-  if (now.live() != nullptr && now.live() != version) {
+  if (now.live() != nullptr && now.live() != &version) {
     live = open_gateway(store.engine_of(*now.live()), options.threads, GatewayUse::serve, gateway);
   }
   Progress progress;

@@ -15,15 +15,6 @@
 namespace incipit {
 namespace {
 
-Digest record_digest(const TrailerHeader& header, std::span<const std::byte> payload) {
-  Digester digester;
-  digester.update(std::as_bytes(std::span(&header.kind, 1)));
-  digester.update(std::as_bytes(std::span(&header.payload_bytes, 1)));
-  digester.update(std::as_bytes(std::span(header.body_digest.bytes)));
-  digester.update(payload);
-  return digester.finish();
-}
-
 std::string cut_remedy(uint64_t offset, std::string_view engine) {
   return fmt::format("drop what follows the sound part with: truncate -s {} {}", offset, engine);
 }
@@ -98,6 +89,15 @@ class LockedFile {
 };
 
 }  // namespace
+
+Digest record_digest(const TrailerHeader& header, std::span<const std::byte> payload) {
+  Digester digester;
+  digester.update(std::as_bytes(std::span(&header.kind, 1)));
+  digester.update(std::as_bytes(std::span(&header.payload_bytes, 1)));
+  digester.update(std::as_bytes(std::span(header.body_digest.bytes)));
+  digester.update(payload);
+  return digester.finish();
+}
 
 std::vector<TrailerRecord> read_trailer(std::span<const std::byte> file, uint64_t body_bytes, const Digest& body,
                                         std::string_view engine) {

@@ -8,8 +8,12 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/format.h"
 
 namespace incipit {
+
+/// What a record's own digest is to be.
+Digest record_digest(const TrailerHeader& header, std::span<const std::byte> payload);
 
 /// Reads the records in file bytes [body_bytes, end). Records of a kind unknown here are checked and passed over: a
 /// newer program may have measured the same engine. Throws Error naming `engine` and the byte of the fault.

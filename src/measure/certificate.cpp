@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/json_fields.h"
 
 namespace incipit {
 
@@ -16,41 +17,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view bound_begin = "perplexity<=";
-
-/// A record's fields, each of which must be there.
-class Fields {
- public:
-  Fields(const json::value& record, std::string engine) : record_(record), engine_(std::move(engine)) {}
-
-  double number(std::string_view name) const {
-    const json::value& value = field(name);
-    if (!value.is_number()) fail(name);
-    return value.to_number<double>();
-  }
-  int64_t count(std::string_view name) const {
-    const json::value& value = field(name);
-    if (!value.is_int64() || value.get_int64() < 0) fail(name);
-    return value.get_int64();
-  }
-  std::string text(std::string_view name) const {
-    const json::value& value = field(name);
-    if (!value.is_string()) fail(name);
-    return std::string(value.get_string());
-  }
-
- private:
-  const json::value& field(std::string_view name) const {
-    const json::value* value = record_.is_object() ? record_.get_object().if_contains(name) : nullptr;
-    if (value == nullptr) fail(name);
-    return *value;
-  }
-  [[noreturn]] void fail(std::string_view name) const {
-    throw Error(engine_, fmt::format("its certificate has no {}", name), "build it again");
-  }
-
-  const json::value& record_;
-  std::string engine_;
-};
 
 }  // namespace
 
@@ -103,9 +69,9 @@ std::optional<Certificate> certificate_of(const Engine& engine) {
   std::optional<Certificate> last;
   for (const TrailerRecord& record : engine.trailer()) {
     if (record.kind != TrailerKind::accuracy) continue;
-    const std::string name = engine.path().string();
-    const json::value parsed = parse_json(record.json, name + ": certificate");
-    const Fields fields(parsed, name);
+    const std::string name = engine.path().string() + ": certificate";
+    const json::value parsed = parse_json(record.json, name);
+    const JsonFields fields(parsed, name, "build it again");
     Certificate& certificate = last.emplace();
     certificate.bound = fields.text("bound");
     certificate.text_name = fields.text("text");

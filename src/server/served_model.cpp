@@ -88,8 +88,7 @@ size_t ModelTable::free_unused() {
   return retired_.size();
 }
 
-std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>>::const_iterator ModelTable::find_entry(
-    std::string_view name) const {
+ModelTable::Names::const_iterator ModelTable::find_entry(std::string_view name) const {
   if (!name.empty()) return models_.find(name);
   const auto first = models_.begin();
   // Names of versions are those of one model.

@@ -82,12 +82,12 @@ class ModelTable {
     std::shared_ptr<const ServedModel> model;
     double percent = 0;
   };
+  using Names = std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>>;
   void retire(std::shared_ptr<const ServedModel> model);
-  std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>>::const_iterator find_entry(
-      std::string_view name) const;
+  Names::const_iterator find_entry(std::string_view name) const;
 
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<const ServedModel>, std::less<>> models_;
+  Names models_;
   std::map<std::string, Canary, std::less<>> canaries_;
   // Without a name. They stay here, so that no request's end frees an engine in a thread that must not wait.
   std::vector<std::shared_ptr<const ServedModel>> retired_;

@@ -11,15 +11,12 @@ boost::json::object StoreFollower::verify(const std::string& model, int64_t vers
                                           const std::string& actor) {
   constexpr int64_t least_cache = 1;  // one sequence at full context
   const ModelVersions now = store_.read(model);
-  const StoredVersion* stored = now.find(version);
-  if (stored == nullptr || !stored->has_file()) {
-    throw Error(model + "@" + std::to_string(version), "is not in the store", "see incipit store list");
-  }
+  const StoredVersion& stored = now.require(version);
   const std::shared_ptr<const ServedModel> serving = models_.find(model);
   const auto live = serving == nullptr ? nullptr : std::dynamic_pointer_cast<Gateway>(serving->source);
   const bool is_live = serving != nullptr && serving->version == version;
   const std::lock_guard one_at_a_time(verifying_);
-  const Loaded fresh = open(model, *stored, least_cache);
+  const Loaded fresh = open(model, stored, least_cache);
   const int64_t taken = fresh.in_processor_memory ? fresh.fixed_bytes + fresh.cache_bytes : 0;
   used_memory_ += taken;
   const std::shared_ptr<void> given_back(nullptr, [&](void*) { used_memory_ -= taken; });

@@ -65,6 +65,8 @@ class ModelVersions {
 
   /// Null where there is none.
   const StoredVersion* find(int64_t number) const;
+  /// Throws Error for a version that is not there, or whose engine was removed.
+  const StoredVersion& require(int64_t number) const;
   const StoredVersion* live() const { return in_state(VersionState::live); }
   const StoredVersion* canary() const { return in_state(VersionState::canary); }
   const StoredVersion* standby() const { return in_state(VersionState::standby); }
@@ -93,7 +95,6 @@ class ModelVersions {
 
  private:
   const StoredVersion* in_state(VersionState state) const;
-  const StoredVersion& require(int64_t number) const;
   void check() const;
 
   std::vector<StoredVersion> versions_;  // by number

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/json_fields.h"
 #include "store/versions.h"
 
 namespace incipit {
@@ -22,58 +23,28 @@ std::string readable_time(int64_t unix_time) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-/// An object's fields, each of the type that it must have.
-class Fields {
+/// What state.json and audit.jsonl are made of.
+class Fields : public JsonFields {
  public:
-  Fields(const json::value& value, const std::string& thing) : thing_(thing), object_(value.if_object()) {
-    if (object_ == nullptr) throw Error(thing_, "is no JSON object", remedy);
-  }
+  Fields(const json::value& value, const std::string& thing) : JsonFields(value, thing, "restore it from a copy") {}
 
-  int64_t count(std::string_view name) const {
-    const json::value* value = object_->if_contains(name);
-    if (value == nullptr || !value->is_int64() || value->get_int64() < 0) fail(name);
-    return value->get_int64();
-  }
-  std::string text(std::string_view name) const {
-    const json::value* value = object_->if_contains(name);
-    if (value == nullptr || !value->is_string()) fail(name);
-    return std::string(value->get_string());
-  }
+  /// 0 where it is not there.
   double percent(std::string_view name) const {
-    const json::value* value = object_->if_contains(name);
-    if (value == nullptr) return 0;
-    if (!value->is_number() || !(value->to_number<double>() >= 0) || value->to_number<double>() > 100) fail(name);
-    return value->to_number<double>();
-  }
-  /// Where it is not there, empty.
-  std::string optional_text(std::string_view name) const {
-    return object_->contains(name) ? text(name) : std::string();
-  }
-  json::object optional_object(std::string_view name) const {
-    const json::value* value = object_->if_contains(name);
-    if (value == nullptr) return {};
-    if (!value->is_object()) fail(name);
-    return value->get_object();
-  }
-  const json::array& list(std::string_view name) const {
-    const json::value* value = object_->if_contains(name);
-    if (value == nullptr || !value->is_array()) fail(name);
-    return value->get_array();
+    const double percent = find(name) == nullptr ? 0 : number(name);
+    if (!(percent >= 0) || percent > 100) refuse(name);
+    return percent;
   }
   VersionState state(std::string_view name) const {
     const auto found = find_value<VersionState>(text(name));
-    if (!found) fail(name);
+    if (!found) refuse(name);
     return *found;
   }
-
- private:
-  static constexpr std::string_view remedy = "restore it from a copy";
-  [[noreturn]] void fail(std::string_view name) const {
-    throw Error(thing_, fmt::format("'{}' is missing or not what it must be", name), remedy);
+  /// Part of a file's name.
+  std::string digest(std::string_view name) const {
+    std::string found = text(name);
+    if (found.empty() || found.find_first_not_of("0123456789abcdef") != std::string::npos) refuse(name);
+    return found;
   }
-
-  const std::string& thing_;
-  const json::object* object_;
 };
 
 void add_unless_empty(json::object& object, std::string_view name, const std::string& text) {
@@ -88,7 +59,7 @@ StoredVersion version_from(const json::value& value, const std::string& thing) {
   const Fields fields(value, thing);
   StoredVersion version;
   version.number = fields.count("version");
-  version.digest = fields.text("digest");
+  version.digest = fields.digest("digest");
   version.tag = fields.optional_text("tag");
   version.state = fields.state("state");
   version.reason = fields.optional_text("reason");
@@ -134,7 +105,7 @@ AuditRecord audit_record_from(const json::value& value, const std::string& thing
   for (const json::value& item : fields.list("changes")) {
     const Fields change(item, thing);
     record.changes.push_back(
-        {change.count("version"), change.text("digest"), change.optional_text("from"), change.state("to")});
+        {change.count("version"), change.digest("digest"), change.optional_text("from"), change.state("to")});
   }
   return record;
 }
@@ -168,7 +139,7 @@ ModelVersions ModelVersions::from_json(const json::value& value, const std::stri
   try {
     model.check();
   } catch (const Error& error) {
-    throw Error(thing, error.fault(), "replay audit.jsonl, or restore it from a copy");
+    throw Error(thing, error.fault(), "restore it from a copy");
   }
   return model;
 }

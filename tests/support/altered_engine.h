@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/header.h"
 #include "engine/plan_items.h"
+#include "engine/trailer.h"
 
 namespace incipit {
 
@@ -29,15 +30,6 @@ T read(const std::string& file, uint64_t offset) {
 template <typename T>
 void write(std::string& file, uint64_t offset, const T& value) {
   std::memcpy(file.data() + offset, &value, sizeof value);
-}
-
-inline Digest trailer_digest(const TrailerHeader& header, std::span<const std::byte> payload) {
-  Digester digester;
-  digester.update(std::as_bytes(std::span(&header.kind, 1)));
-  digester.update(std::as_bytes(std::span(&header.payload_bytes, 1)));
-  digester.update(std::as_bytes(std::span(header.body_digest.bytes)));
-  digester.update(payload);
-  return digester.finish();
 }
 
 }  // namespace altered
@@ -63,7 +55,7 @@ inline void write_altered_engine(const std::filesystem::path& from, const std::f
   for (uint64_t offset = header.body_bytes; offset < file.size();) {
     auto record = altered::read<TrailerHeader>(file, offset);
     record.body_digest = header.body_digest;
-    record.digest = altered::trailer_digest(record, bytes.subspan(offset + sizeof record, record.payload_bytes));
+    record.digest = record_digest(record, bytes.subspan(offset + sizeof record, record.payload_bytes));
     altered::write(file, offset, record);
     offset += sizeof record + record.payload_bytes;
   }
