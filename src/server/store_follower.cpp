@@ -51,7 +51,10 @@ std::vector<int64_t> shares_for_two_each(const std::vector<MemoryNeed>& needs, i
 StoreFollower::StoreFollower(Store store, EngineHost& host, ModelTable& models, const FollowOptions& options)
     : store_(std::move(store)), host_(host), models_(models), options_(options) {}
 
-StoreFollower::~StoreFollower() { events_->close(); }
+StoreFollower::~StoreFollower() {
+  events_->close();
+  if (preparing_.valid()) preparing_.wait();  // it uses what goes now
+}
 
 // ---- opening
 
@@ -318,6 +321,7 @@ void StoreFollower::watch_canary(const std::string& model, Followed& followed) {
   }
   const auto begin_probe = [&](const std::shared_ptr<Gateway>& gateway) {
     if (followed.probing.valid()) return;  // the last one is not at its end
+    followed.probed = followed.canary;
     followed.probing = std::async(std::launch::async, [gateway] { return golden_gate(*gateway); });
   };
   VersionWindow &of_live = *live->second.hosted.model->window, &of_canary = *canary->second.hosted.model->window;
@@ -373,11 +377,11 @@ bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
   try {
     GateResult golden = followed.probing.get();
     if (golden.verdict != GateVerdict::failed) return false;
-    roll_back(model, followed.canary, RollbackCause::golden, "golden logits: " + golden.line,
+    roll_back(model, followed.probed, RollbackCause::golden, "golden logits: " + golden.line,
               std::move(golden.evidence));
     return true;
   } catch (const Error& error) {
-    if (!interrupted()) log_warning("{}'s golden logits: {}", version_name(model, followed.canary), error.what());
+    if (!interrupted()) log_warning("{}'s golden logits: {}", version_name(model, followed.probed), error.what());
     return false;
   }
 }
@@ -385,12 +389,10 @@ bool StoreFollower::probe_canary(const std::string& model, Followed& followed) {
 void StoreFollower::roll_back(const std::string& model, int64_t version, RollbackCause cause, const std::string& reason,
                               boost::json::object evidence) {
   try {
-    store_.change(model, "incipit serve, " + current_actor(), [&](const ModelVersions& now) {
-      const StoredVersion *live = now.live(), *canary = now.canary();
-      const bool serves =
-          (live != nullptr && live->number == version) || (canary != nullptr && canary->number == version);
-      return serves ? now.rollback(reason, std::move(evidence)) : AuditRecord();
+    const AuditRecord record = store_.change(model, "incipit serve, " + current_actor(), [&](const ModelVersions& now) {
+      return now.withdraw(version, reason, std::move(evidence));
     });
+    if (record.changes.empty()) return;
     ++counts_of(model)->rollbacks[static_cast<size_t>(cause)];
     log_warning("{} is rolled back: {}", version_name(model, version), reason);
   } catch (const Error& error) {

@@ -99,6 +99,7 @@ class StoreFollower {
     std::optional<CanaryVerdicts> verdicts;
     std::chrono::steady_clock::time_point window_begin;
     std::future<GateResult> probing;  // the canary's golden logits, once a window
+    int64_t probed = 0;               // that canary's version
     std::shared_ptr<FollowCounts> counts;
   };
   struct Prepared {

@@ -105,20 +105,23 @@ AuditRecord ModelVersions::promote(int64_t number, double percent, bool unverifi
 }
 
 AuditRecord ModelVersions::rollback(std::string reason, boost::json::object evidence) const {
+  const StoredVersion* const version = canary() != nullptr ? canary() : live();
+  if (version == nullptr) throw Error("rollback", "no version is live", "promote one: incipit store promote");
+  return withdraw(version->number, std::move(reason), std::move(evidence));
+}
+
+AuditRecord ModelVersions::withdraw(int64_t number, std::string reason, boost::json::object evidence) const {
   AuditRecord record;
   record.action = "rollback";
   record.reason = std::move(reason);
   record.evidence = std::move(evidence);
-  if (const StoredVersion* version = canary(); version != nullptr) {
-    record.changes.push_back(change_of(*version, VersionState::rolled_back));
-    return record;
-  }
-  const StoredVersion *old = live(), *back = standby();
-  if (old == nullptr || back == nullptr) {
+  const StoredVersion &version = require(number), *back = standby();
+  if (version.state != VersionState::canary && version.state != VersionState::live) return record;
+  if (version.state == VersionState::live && back == nullptr) {
     throw Error("rollback", "no version stands by to be live again", "promote one by its number: incipit store list");
   }
-  record.changes.push_back(change_of(*old, VersionState::rolled_back));
-  record.changes.push_back(change_of(*back, VersionState::live));
+  record.changes.push_back(change_of(version, VersionState::rolled_back));
+  if (version.state == VersionState::live) record.changes.push_back(change_of(*back, VersionState::live));
   return record;
 }
 

@@ -81,8 +81,10 @@ class ModelVersions {
   /// Makes it live, and the live one standby; or a canary for `percent` of the requests, above 0. `unverified`:
   /// whatever its gates said.
   AuditRecord promote(int64_t number, double percent, bool unverified) const;
-  /// Ends the canary, where there is one; else the standby is live again.
+  /// Withdraws the canary, where there is one; else the live version.
   AuditRecord rollback(std::string reason, boost::json::object evidence = {}) const;
+  /// Rolls that version back: behind the live one the standby is live again. Nothing changes where it does not serve.
+  AuditRecord withdraw(int64_t number, std::string reason, boost::json::object evidence = {}) const;
   /// Of versions that no one will ask for again, the files may go.
   AuditRecord collect() const;
 

@@ -291,6 +291,9 @@ TEST_F(FollowerTest, TheAdministrationTellsAndChanges) {
   EXPECT_EQ(call("POST", "/admin/models/chat/promote", R"({"version":2,"cannary":5})").status, 400);
   EXPECT_EQ(call("POST", "/admin/models/chat/sell", R"({"version":2})").status, 404);
   EXPECT_EQ(call("POST", "/admin/models/code/rollback").status, 409);
+  const RawResponse verified = call("POST", "/admin/models/chat/verify", R"({"version":2,"slower":1e6})");
+  EXPECT_EQ(verified.json().at("verdict"), "failed") << "its context is shorter";
+  EXPECT_THAT(follower->metrics(), HasSubstr("rollbacks_total{model_name=\"chat\",why=\"golden\"} 0"));
   EXPECT_EQ(call("GET", "/v1/models").status, 404) << "clients ask elsewhere";
   const RawResponse promoted =
       call("POST", "/admin/models/chat/promote", R"({"version":2,"unverified":true,"actor":"ci","reason":"a try"})");

@@ -71,6 +71,18 @@ TEST(Versions, RollbackEndsTheCanaryAndThenTheLiveOne) {
   EXPECT_THAT(message_of([&] { played.now.rollback(""); }), HasSubstr("no version stands by"));
 }
 
+TEST(Versions, WithdrawingTheLiveOneLeavesTheCanary) {
+  Played played = four_versions();
+  played.play(played.now.promote(4, 5, false));
+  played.play(played.now.withdraw(3, "altered weights"));
+  EXPECT_EQ(played.state(3), VersionState::rolled_back);
+  EXPECT_EQ(played.state(2), VersionState::live);
+  EXPECT_EQ(played.state(4), VersionState::canary);
+  EXPECT_EQ(played.now.canary_percent(), 5);
+  EXPECT_TRUE(played.now.withdraw(1, "it does not serve").changes.empty());
+  EXPECT_THAT(message_of([&] { played.now.withdraw(2, "altered, too"); }), HasSubstr("no version stands by"));
+}
+
 TEST(Versions, WhatIsNotProvenIsNotPromotedUnlessThatIsWanted) {
   Played played = four_versions();
   played.play(played.now.add("ee", ""));
@@ -123,12 +135,17 @@ void play_randomly(Played& played, std::mt19937& random) {
   const auto below = [&](int64_t bound) { return std::uniform_int_distribution<int64_t>(0, bound - 1)(random); };
   const int64_t number = 1 + below(std::max<int64_t>(1, played.now.next_number()));
   try {
-    switch (below(6)) {
+    switch (below(7)) {
       case 0: played.play(played.now.add(fmt::format("{:x}", below(40)), below(2) == 0 ? "" : "nightly")); break;
       case 1: played.play(played.now.verify(number, below(4) != 0, below(5) != 0, "why", {{"speed", 1.0}})); break;
       case 2: played.play(played.now.promote(number, 0, below(3) == 0)); break;
       case 3: played.play(played.now.promote(number, 0.5 + static_cast<double>(below(99)), below(3) == 0)); break;
       case 4: played.play(played.now.rollback("found wanting")); break;
+      case 5:
+        if (AuditRecord record = played.now.withdraw(number, "found wanting"); !record.changes.empty()) {
+          played.play(std::move(record));
+        }
+        break;
       default:
         if (AuditRecord record = played.now.collect(); below(8) == 0 && !record.changes.empty()) {
           played.play(std::move(record));
