@@ -94,21 +94,34 @@ WeightReader::WeightReader(const WeightLayout& layout, const WeightShape& weight
   panel_bytes_ = shape.panel_bytes;
 }
 
-double WeightReader::Row::code(int64_t input) const {
-  const int64_t panel = reader_.layout_.panel;
+void WeightReader::Row::read_codes(std::span<double> out) const {
   const WeightFormat& format = reader_.weight_.format;
-  const CodePlace place = place_of_code(reader_.layout_, format, reader_.padded_k_, packed_row_ % panel, input);
-  const std::byte* const codes = reader_.packed_.codes + packed_row_ / panel * reader_.panel_bytes_;
-  double code = 0;
-  if (format.four_bits) {
-    code = std::to_integer<int>(codes[place.element] >> place.shift & std::byte{15});
-    if (format.codes == DType::i8) code -= four_bits_offset;
-  } else {
-    code = load_element(format.codes, codes, place.element);
+  const WeightLayout& layout = reader_.layout_;
+  const int64_t k = reader_.weight_.k;
+  const int64_t row = packed_row_ % layout.panel;
+  const std::byte* const codes = reader_.packed_.codes + packed_row_ / layout.panel * reader_.panel_bytes_;
+  const int64_t offset = format.four_bits && format.codes == DType::i8 ? four_bits_offset : 0;
+  // Inputs that lie one behind the other.
+  const int64_t run = format.four_bits ? layout.halves_apart(format) : layout.tile(format, reader_.padded_k_);
+  for (int64_t first = 0; first < k; first += run) {
+    const CodePlace place = place_of_code(layout, format, reader_.padded_k_, row, first);
+    const int64_t count = std::min(run, k - first);
+    for (int64_t i = 0; i < count; ++i) {
+      double& code = out[static_cast<size_t>(first + i)];
+      if (format.four_bits) {
+        code = std::to_integer<int>(codes[place.element + i] >> place.shift & std::byte{15});
+        code -= static_cast<double>(offset);
+      } else {
+        code = load_element(format.codes, codes, place.element + i);
+      }
+    }
   }
-  if (!format.zero_points) return code;
-  const int64_t block = index_of_block(input / format.inputs_a_block(reader_.weight_.k));
-  return code - load_element(*format.zero_points, reader_.packed_.zero_points, block);
+  if (!format.zero_points) return;
+  const int64_t block = format.inputs_a_block(k);
+  for (int64_t first = 0, b = 0; first < k; first += block, ++b) {
+    const double zero = load_element(*format.zero_points, reader_.packed_.zero_points, index_of_block(b));
+    for (int64_t i = first; i < std::min(first + block, k); ++i) out[static_cast<size_t>(i)] -= zero;
+  }
 }
 
 double WeightReader::Row::scale(int64_t block) const {
@@ -125,10 +138,12 @@ int64_t WeightReader::Row::index_of_block(int64_t block) const {
 void WeightReader::read(int64_t source, float* out) const {
   const Row from = row(source);
   const int64_t block = weight_.format.inputs_a_block(weight_.k);
+  std::vector<double> codes(static_cast<size_t>(weight_.k));
+  from.read_codes(codes);
   for (int64_t input = 0; input < weight_.k; ++input) {
     // The product of two floats is exact in double: rounded once.
     const double scale = weight_.format.scales ? from.scale(input / block) : 1;
-    out[input] = static_cast<float>(from.code(input) * scale);
+    out[input] = static_cast<float>(codes[static_cast<size_t>(input)] * scale);
   }
 }
 

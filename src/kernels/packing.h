@@ -47,10 +47,10 @@ class WeightReader {
  public:
   WeightReader(const WeightLayout& layout, const WeightShape& weight, const PackedWeight& packed);
 
-  /// A row's numbers by input, without their scale: codes less their zero points.
   class Row {
    public:
-    double code(int64_t input) const;
+    /// The row's numbers by input, [k], without their scale: codes less their zero points.
+    void read_codes(std::span<double> out) const;
     double scale(int64_t block) const;
     /// Of a plane with one value an output.
     float output_value(const float* plane) const { return plane[packed_row_]; }

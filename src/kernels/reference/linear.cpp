@@ -73,15 +73,20 @@ void Linear::reference(const Problem& problem, const Args& args, const WeightLay
   const bool has_gate = is_gated(problem.activation);
   const int64_t width = problem.output_width();
   const WeightReader weight(layout, problem.weight(), args.weight);
-  // An output's codes are read once for all rows.
-  std::vector<double> codes(static_cast<size_t>(problem.k));
+  // Each number is read once: reading one takes longer than multiplying it.
+  std::vector<double> codes(static_cast<size_t>(problem.k)), inputs(static_cast<size_t>(args.rows * problem.k));
+  for (int64_t row = 0; row < args.rows; ++row) {
+    for (int64_t k = 0; k < problem.k; ++k) {
+      inputs[static_cast<size_t>(row * problem.k + k)] =
+          load_element(problem.input, args.input, row * args.input_stride + k);
+    }
+  }
   const auto sum_outputs = [&](int64_t output, std::vector<double>& sums) {
     const WeightReader::Row of_output = weight.row(output);
-    for (int64_t k = 0; k < problem.k; ++k) codes[static_cast<size_t>(k)] = of_output.code(k);
+    of_output.read_codes(codes);
     for (int64_t row = 0; row < args.rows; ++row) {
       const double product = sum_of_blocks(
-          problem.format, problem.k,
-          [&](int64_t k) { return load_element(problem.input, args.input, row * args.input_stride + k); },
+          problem.format, problem.k, [&](int64_t k) { return inputs[static_cast<size_t>(row * problem.k + k)]; },
           [&](int64_t k) { return codes[static_cast<size_t>(k)]; },
           [&](int64_t block) { return of_output.scale(block); });
       const double scale = problem.format.multiplies_codes() ? args.input_scales[row] : 1.0f;
