@@ -5,7 +5,7 @@
 
 using namespace incipit;
 
-extern "C" __global__ void __launch_bounds__(most_team_threads)
+extern "C" __global__ void __launch_bounds__(THREADS)
     layer_norm(const __grid_constant__ LayerNormParams params) {
   const RowTeam team(params.team);
   if (!starts_row(params.team.counts, team.row)) return;
@@ -31,7 +31,6 @@ extern "C" __global__ void __launch_bounds__(most_team_threads)
   }
   const float factor = 1.0f / sqrtf(team_sum<1>(squares) / width + params.epsilon);
 
-  float largest = 0;
 #pragma unroll
   for (int p = 0; p < PACKS; ++p) {
     float gain[pack_columns], bias[pack_columns];
@@ -46,17 +45,19 @@ extern "C" __global__ void __launch_bounds__(most_team_threads)
       row[p][i] *= factor;
       if constexpr (GAIN) row[p][i] *= gain[i];
       if constexpr (BIAS) row[p][i] += bias[i];
-      largest = fmaxf(largest, fabsf(row[p][i]));
     }
   }
 
-  float scale = 1;
+  RowCodes codes;
   if constexpr (sizeof(OUTPUT) == 1) {
-    scale = code_scale(team_max<2>(largest));
-    if (team.thread == 0) params.scales[team.row] = scale;
+    const auto value = [&](int p, int i) { return row[p][i]; };
+    const uint32_t bits = reduce_team<2>(largest_bits_of(value), 0, [](uint32_t x) { return warp_max(x); });
+    const TeamLargest largest = team_largest<3>(bits, value);
+    codes = {code_scale(largest.value), largest.finite};
+    if (team.thread == 0) params.scales[team.row] = codes.scale;
   }
   auto* output = static_cast<OUTPUT*>(params.output) + team.row * params.output_stride;
 #pragma unroll
-  for (int p = 0; p < PACKS; ++p) store_pack(output + team.first, p, params.team, team, row[p], scale);
+  for (int p = 0; p < PACKS; ++p) store_pack(output + team.first, p, params.team, team, row[p], codes);
   pad_columns(output, params.padded_width, params.team, team);
 }

@@ -9,7 +9,8 @@ using namespace incipit;
 /// Whether there are registers for the next row.
 constexpr bool fetches_ahead = WARP_TEAMS || PACKS <= 2;
 
-extern "C" __global__ void __launch_bounds__(most_team_threads) rms_norm(const __grid_constant__ RmsNormParams params) {
+extern "C" __global__ void __launch_bounds__(THREADS, WARP_TEAMS ? 1 : blocks_of_threads(1024))
+    rms_norm(const __grid_constant__ RmsNormParams params) {
   RowTeam team(params.team);
   // The gain is no launch's result: it can be fetched while predecessors run.
   RowPacks gain;
@@ -48,28 +49,35 @@ extern "C" __global__ void __launch_bounds__(most_team_threads) rms_norm(const _
       pad_columns(sum, params.padded_sum_width, params.team, here);
     }
 
-    constexpr bool codes = sizeof(OUTPUT) == 1;
-    float squares = 0, largest = 0;
+    constexpr bool makes_codes = sizeof(OUTPUT) == 1;
+    float squares = 0;
 #pragma unroll
     for (int p = 0; p < PACKS; ++p) {
 #pragma unroll
       for (int i = 0; i < pack_columns; ++i) {
         squares = fmaf(row[p][i], row[p][i], squares);
-        if constexpr (codes) {
-          if constexpr (GAIN) row[p][i] *= gain[p][i];
-          largest = fmaxf(largest, fabsf(row[p][i]));
-        }
+        if constexpr (makes_codes && GAIN) row[p][i] *= gain[p][i];
       }
     }
-    const float mean = team_sum<0>(squares, turn) / static_cast<float>(params.team.group_width);
+    const auto value = [&](int p, int i) { return row[p][i]; };
+    struct Found {
+      float squares;
+      uint32_t largest_bits;
+    };
+    const Found found = reduce_team<0>(Found{squares, makes_codes ? largest_bits_of(value) : 0}, turn, [](Found x) {
+      return Found{warp_sum(x.squares), makes_codes ? warp_max(x.largest_bits) : 0};
+    });
+    const float mean = found.squares / static_cast<float>(params.team.group_width);
     const float factor = 1.0f / sqrtf(mean + params.epsilon);
 
-    float scale = 1;
-    if constexpr (codes) {
+    RowCodes codes;
+    if constexpr (makes_codes) {
       // Products with one factor are in the order of what it multiplies: the largest of them is the largest one's.
-      const float most = team_max<1>(largest, turn) * factor;
-      scale = code_scale(most > 0 ? most : 0.0f);  // a NaN's is that of zeros
-      if (here.thread == 0) params.scales[here.row] = scale;
+      const TeamLargest largest = team_largest<1>(found.largest_bits, value, turn);
+      const float most = largest.value * factor;
+      // A NaN's is that of zeros.
+      codes = {code_scale(most > 0 ? most : 0.0f), largest.finite && __float_as_uint(factor) < infinity_bits};
+      if (here.thread == 0) params.scales[here.row] = codes.scale;
     }
     auto* output = static_cast<OUTPUT*>(params.output) + here.row * params.output_stride;
 #pragma unroll
@@ -77,9 +85,9 @@ extern "C" __global__ void __launch_bounds__(most_team_threads) rms_norm(const _
 #pragma unroll
       for (int i = 0; i < pack_columns; ++i) {
         row[p][i] *= factor;
-        if constexpr (GAIN && !codes) row[p][i] *= gain[p][i];
+        if constexpr (GAIN && !makes_codes) row[p][i] *= gain[p][i];
       }
-      store_pack(output + here.first, p, params.team, here, row[p], scale);
+      store_pack(output + here.first, p, params.team, here, row[p], codes);
     }
     pad_columns(output, params.padded_width, params.team, here);
   }

@@ -32,6 +32,19 @@ struct Access {
   };
 };
 
+/// Elements [column, column + count), which one access moves, as they are; zeros from `width` on. `column` is a multiple
+/// of `count`.
+template <typename T, typename Value>
+inline void load_elements(const T* row, int32_t column, int32_t width, bool aligned, Value& to) {
+  constexpr int count = sizeof(Value) / sizeof(T);
+  if (aligned && column + count <= width) {
+    to.words = *reinterpret_cast<const decltype(to.words)*>(row + column);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < count; ++i) to.elements[i] = column + i < width ? row[column + i] : T{};
+}
+
 /// Elements [column, column + count) as floats; zeros from `width` on. `column` is a multiple of `count`.
 template <int count, typename T>
 inline void load_columns(const T* row, int32_t column, int32_t width, bool aligned, float (&to)[count]) {

@@ -3,14 +3,15 @@
 // width have one order.
 #pragma once
 
-#include "base/codes.h"
 #include "kernels/cuda/row_access.cuh"
+#include "kernels/cuda/row_codes.cuh"
 #include "kernels/cuda/row_team_params.h"
 
 namespace incipit {
 
 constexpr int pack_columns = 4;
-constexpr int most_team_threads = WARP_TEAMS ? 128 : 1024;  // of a block
+/// Blocks of a multiprocessor that `threads` threads are, at least one.
+constexpr int blocks_of_threads(int threads) { return threads > THREADS ? threads / THREADS : 1; }
 using RowPacks = float[PACKS][pack_columns];
 
 struct RowTeam {
@@ -48,17 +49,17 @@ struct RowTeam {
 
 /// One number of each thread's, made into one for all by a warp's reduction, to which zero is neutral. Each `use` in a
 /// kernel has memory of its own, and so have a use's even and odd `turn`s: nobody is two turns ahead.
-template <int use, typename Reduce>
-inline float reduce_team(float x, int turn, Reduce reduce_warp) {
+template <int use, typename T, typename Reduce>
+inline T reduce_team(T x, int turn, Reduce reduce_warp) {
   x = reduce_warp(x);
 #if WARP_TEAMS
   return x;
 #else
-  __shared__ float of_warps[2][32];
+  __shared__ T of_warps[2][32];
   const unsigned lane = threadIdx.x % warp_size;
   if (lane == 0) of_warps[turn % 2][threadIdx.x / warp_size] = x;
   __syncthreads();
-  return reduce_warp(lane < blockDim.x / warp_size ? of_warps[turn % 2][lane] : 0);
+  return reduce_warp(lane < blockDim.x / warp_size ? of_warps[turn % 2][lane] : T{});
 #endif
 }
 template <int use>
@@ -69,6 +70,38 @@ template <int use>
 inline float team_max(float x, int turn = 0) {
   return reduce_team<use>(x, turn, [](float y) { return warp_max(y); });
 }
+
+/// The bits of the largest magnitude of a thread's numbers, which value(pack, column) gives. Without their signs floats
+/// are ordered as their bits are, NaNs last.
+template <typename Value>
+inline uint32_t largest_bits_of(const Value& value) {
+  uint32_t bits = 0;
+#pragma unroll
+  for (int p = 0; p < PACKS; ++p) {
+#pragma unroll
+    for (int i = 0; i < pack_columns; ++i) bits = max(bits, __float_as_uint(value(p, i)) & 0x7fffffffU);
+  }
+  return bits;
+}
+
+/// The largest magnitude of a team's numbers, of which a NaN counts for nothing.
+struct TeamLargest {
+  float value;
+  bool finite;  // all of the numbers are
+};
+/// `bits`: of all threads'.
+template <int use, typename Value>
+inline TeamLargest team_largest(uint32_t bits, const Value& value, int turn = 0) {
+  if (bits <= infinity_bits) return {__uint_as_float(bits), bits < infinity_bits};
+  float largest = 0;
+#pragma unroll
+  for (int p = 0; p < PACKS; ++p) {
+#pragma unroll
+    for (int i = 0; i < pack_columns; ++i) largest = fmaxf(largest, fabsf(value(p, i)));
+  }
+  return {team_max<use>(largest, turn), false};
+}
+inline uint32_t warp_max(uint32_t x) { return __reduce_max_sync(all_lanes, x); }
 
 /// The group's columns of what begins at `from`; zeros beyond its width.
 template <typename T>
@@ -87,20 +120,19 @@ inline void pad_columns(T* row, int32_t padded_width, const RowTeamParams& param
   }
 }
 
-/// Stores pack p of a group that begins at `to`: rounded to T, or as codes of the scale.
+/// Stores pack p of a group that begins at `to`: rounded to T, or as codes.
 template <typename T>
 inline void store_pack(T* to, int p, const RowTeamParams& params, const RowTeam& team,
-                       const float (&from)[pack_columns], float scale = 1) {
-  T elements[pack_columns];
-#pragma unroll
-  for (int i = 0; i < pack_columns; ++i) {
-    if constexpr (sizeof(T) == 1) {
-      elements[i] = code_of(from[i], scale);
-    } else {
-      elements[i] = from_float<T>(from[i]);
-    }
+                       const float (&from)[pack_columns], const RowCodes& codes = {}) {
+  if constexpr (sizeof(T) == 1) {
+    union {
+      uint32_t four;
+      T each[pack_columns];
+    } made{codes.codes({from[0], from[1], from[2], from[3]})};
+    store_columns(to, team.column(p), params.group_width, params.group_width, params.aligned, made.each);
+  } else {
+    store_floats(to, team.column(p), params.group_width, params.group_width, params.aligned, from);
   }
-  store_columns(to, team.column(p), params.group_width, params.group_width, params.aligned, elements);
 }
 
 }  // namespace incipit

@@ -26,20 +26,24 @@ constexpr TeamShape team_shape(int32_t width) {
   return {false, each, static_cast<uint32_t>(round_up((packs + each - 1) / each, 32))};
 }
 
+constexpr uint32_t warps_a_block = 4;  // of a block whose warps are teams
+constexpr uint32_t block_threads(const TeamShape& shape) { return shape.is_warp ? warps_a_block * 32 : shape.threads; }
+
 inline std::string team_defines(int32_t group_width) {
   const TeamShape shape = team_shape(group_width);
-  return define("WARP_TEAMS", shape.is_warp ? 1 : 0) + define("PACKS", shape.packs);
+  return define("WARP_TEAMS", shape.is_warp ? 1 : 0) + define("PACKS", shape.packs) +
+         define("THREADS", static_cast<int>(block_threads(shape)));
 }
 
 /// A team for each group of each row; of `most_threads` at most where teams move on to further ones.
 inline CudaLaunch team_launch(const LaunchCounts& counts, int32_t group_width, int32_t groups,
                               uint32_t most_threads = UINT32_MAX) {
-  constexpr uint32_t warps = 4;  // of a block whose warps are teams
   const TeamShape shape = team_shape(group_width);
   const auto teams = static_cast<uint32_t>(counts.rows * groups);
   CudaLaunch launch;
-  launch.threads = shape.is_warp ? warps * 32 : shape.threads;
-  launch.grid[0] = std::min(shape.is_warp ? (teams + warps - 1) / warps : teams, most_threads / launch.threads);
+  launch.threads = block_threads(shape);
+  launch.grid[0] = std::min(shape.is_warp ? (teams + warps_a_block - 1) / warps_a_block : teams,
+                            std::max(most_threads / launch.threads, 1U));
   launch.early = true;
   return launch;
 }
