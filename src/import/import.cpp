@@ -17,6 +17,7 @@
 #include "import/hf/architectures.h"
 #include "import/hf/checkpoint.h"
 #include "import/hf/config.h"
+#include "import/hf/quantized_checkpoint.h"
 #include "import/hf/wrappers.h"
 #include "import/sources.h"
 
@@ -150,13 +151,14 @@ Model import_model(const std::filesystem::path& directory, const ImportOptions& 
   const bool is_wrapped = is_wrapper(config);
   if (!is_wrapped) find_architecture(config);  // what is unknown is told before tensors are looked for
   Checkpoint checkpoint = Checkpoint::open(directory, options.allow_non_finite);
-  TextTensors text(checkpoint);
+  QuantizedCheckpoint numbers(config, checkpoint);
+  TextTensors text(numbers);
   if (is_wrapped) config = read_text_config(config, text);
   const HfArchitecture& architecture = find_architecture(config);
 
   Model model;
   model.name = directory.string();
-  architecture.build(config, options, is_wrapped ? static_cast<TensorSource&>(text) : checkpoint, model);
+  architecture.build(config, options, is_wrapped ? static_cast<TensorSource&>(text) : numbers, model);
   is_wrapped ? tell_of_left_out(checkpoint, directory) : warn_of_untaken(checkpoint, directory);
   model.architecture = architecture.name;
   model.end_ids = config.end_ids(model.vocabulary);

@@ -88,9 +88,6 @@ TEST(DecoderGeometry, SizesThatDoNotFitOneAnotherAreNamed) {
 }
 
 TEST(DecoderGeometry, UnsupportedOptionsAreNamed) {
-  EXPECT_EQ(error_of(R"("quantization_config":{"quant_method":"awq"})"),
-            "config.json: quantization_config is present: the checkpoint is already quantised (awq); give the "
-            "unquantised checkpoint and choose --precision");
   EXPECT_EQ(error_of(R"("pretraining_tp":2)"), "config.json: pretraining_tp 2 is not supported; only 1 is");
   EXPECT_EQ(error_of(R"("hidden_act":"mish")"),
             "config.json: hidden_act 'mish' is not supported; this build computes silu, gelu, gelu_new, "

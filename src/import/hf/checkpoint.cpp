@@ -104,11 +104,21 @@ ConstantPtr Checkpoint::take(const std::string& tensor, const Shape& shape) {
                 "weights are read in f32, f16 or bf16");
   }
   taken_.insert(tensor);
-  if (!allow_non_finite_) {
-    constant =
-        refuse_not_finite(std::move(constant), fmt::format("{}: tensor {}", file.name(), tensor), NotFinite::any);
-  }
-  return name_tensor(std::move(constant), tensor);
+  return name_tensor(refuse_unless_finite(std::move(constant), tensor), tensor);
+}
+
+ConstantPtr Checkpoint::take_stored(const std::string& tensor) {
+  const auto place = places_.find(tensor);
+  if (place == places_.end()) throw Error(name_, fmt::format("tensor {} is missing", tensor));
+  taken_.insert(tensor);
+  return constant_of(files_[place->second], tensor);
+}
+
+ConstantPtr Checkpoint::refuse_unless_finite(ConstantPtr constant, const std::string& tensor) const {
+  if (allow_non_finite_) return constant;
+  const auto place = places_.find(tensor);
+  const std::string& file = place == places_.end() ? name_ : files_[place->second].name();
+  return refuse_not_finite(std::move(constant), fmt::format("{}: tensor {}", file, tensor), NotFinite::any);
 }
 
 std::vector<std::string> Checkpoint::untaken() const {

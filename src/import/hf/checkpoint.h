@@ -25,6 +25,12 @@ class Checkpoint : public TensorSource {
   bool contains(std::string_view tensor) const override { return places_.find(tensor) != places_.end(); }
   ConstantPtr take(const std::string& tensor, const Shape& shape) override;
 
+  /// A tensor of any type and shape, as it is stored. Throws Error where there is none.
+  ConstantPtr take_stored(const std::string& tensor);
+  /// The same, which refuses to be read where it is NaN or infinite, unless the checkpoint is opened otherwise.
+  ConstantPtr refuse_unless_finite(ConstantPtr constant, const std::string& tensor) const;
+  /// The file that lists the tensors.
+  const std::string& name() const { return name_; }
   /// Names, relative to the directory, of the files that were opened (index first).
   const std::vector<std::string>& file_names() const { return file_names_; }
   /// Tensors that nobody took, sorted.

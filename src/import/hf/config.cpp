@@ -225,7 +225,7 @@ HfConfig HfConfig::text_part(std::string_view architecture, std::optional<bool> 
   HfConfig result = object("text_config");
   (*result.config_)["architectures"] = boost::json::array{boost::json::string(architecture)};
   if (tied) (*result.config_)["tie_word_embeddings"] = *tied;
-  for (const char* key : {"eos_token_id", "bos_token_id", "quantization_config"}) {
+  for (const char* key : {"eos_token_id", "bos_token_id"}) {
     if (const boost::json::value* value = find(key)) (*result.config_)[key] = *value;
   }
   *result.generation_ = *generation_;

@@ -76,11 +76,6 @@ void refuse_foreign_window(const HfConfig& config, const GeometryReading& readin
 }  // namespace
 
 void refuse_unsupported_options(const HfConfig& config, const std::vector<std::string_view>& honoured) {
-  if (config.has("quantization_config")) {
-    const std::string method = config.object("quantization_config").text_or("quant_method", "of an unknown method");
-    config.fail(fmt::format("quantization_config is present: the checkpoint is already quantised ({})", method),
-                "give the unquantised checkpoint and choose --precision");
-  }
   const auto is_honoured = [&](std::string_view key) { return std::ranges::count(honoured, key) > 0; };
   if (!is_honoured("pretraining_tp") && config.number_or("pretraining_tp", 1) != 1) {
     config.fail(fmt::format("pretraining_tp {} is not supported", config.shown("pretraining_tp")), "only 1 is");
