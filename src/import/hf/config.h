@@ -60,8 +60,8 @@ class HfConfig {
   /// This config, and where it does not mention an option, what the JSON object `defaults` has.
   HfConfig with_defaults(std::string_view defaults) const;
   /// The config of the text model in a wrapper's: `text_config`, by the name of its architecture. What generates text
-  /// (end ids, sampling options, the chat template) is the wrapper's. `tied` is whether the head is the embedding, where
-  /// that is known.
+  /// (end ids, sampling options, the chat template) is the wrapper's. `tied` is whether the head is the embedding,
+  /// where that is known.
   HfConfig text_part(std::string_view architecture, std::optional<bool> tied) const;
   /// Short text of whatever stands there ("4", "null", "\"gelu\""), for messages.
   std::string shown(std::string_view key) const;
