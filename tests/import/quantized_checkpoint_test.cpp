@@ -68,10 +68,11 @@ std::string fault_of_quantized(const char* fixture, const std::string& quantizat
 }
 
 TEST(QuantizedCheckpointFaults, AreNamedInALine) {
-  EXPECT_THAT(fault_of_quantized("gptq-4", R"({"quant_method":"bitsandbytes"})"),
-              HasSubstr("quantization_config.quant_method \"bitsandbytes\" is not read; read are gptq, awq"));
+  EXPECT_THAT(
+      fault_of_quantized("gptq-4", R"({"quant_method":"bitsandbytes"})"),
+      HasSubstr("config.json: quantization_config.quant_method \"bitsandbytes\" is not read; read are gptq, awq"));
   EXPECT_THAT(fault_of_quantized("gptq-4", R"({"quant_method":"gptq","bits":3,"group_size":32})"),
-              HasSubstr("quantization_config.bits 3 is not read; read are 2, 4 and 8"));
+              HasSubstr("config.json: quantization_config.bits 3 is not read; read are 2, 4 and 8"));
   EXPECT_THAT(fault_of_quantized("gptq-4", R"({"quant_method":"gptq","bits":4,"checkpoint_format":"marlin"})"),
               HasSubstr("checkpoint_format \"marlin\" is not read"));
   EXPECT_THAT(fault_of_quantized("awq-4", R"({"quant_method":"awq","bits":4,"version":"gemv"})"),

@@ -23,13 +23,13 @@ bool is_bytes(std::string_view format) {
 }
 
 [[noreturn]] void refuse(const HfConfig& config, std::string_view key, std::string_view known) {
-  config.fail(fmt::format("{} {} is not read", config.full_key(key), config.shown(key)),
+  config.fail(fmt::format("{} {} is not read", key, config.shown(key)),
               fmt::format("read are {}; or give the checkpoint that it was made from, and choose --precision", known));
 }
 
 int64_t group_of(const HfConfig& config, std::string_view key, int64_t fallback) {
   const int64_t group = config.integer_or(key, fallback, -1, int64_t{1} << 30);
-  if (group == 0) config.fail(fmt::format("{} is 0", config.full_key(key)), "groups have inputs, or -1 says all");
+  if (group == 0) config.fail(fmt::format("{} is 0", key), "groups have inputs, or -1 says all");
   return std::max<int64_t>(group, 0);
 }
 
@@ -89,7 +89,7 @@ QuantizedCheckpoint::QuantizedCheckpoint(const HfConfig& config, Checkpoint& che
   } else {
     refuse(own, "quant_method", "gptq, awq, compressed-tensors and fp8");
   }
-  log_info(
+  log_warning(
       "{}: weights are stored quantised ({}) and are read as the numbers that their codes stand for; --precision "
       "says how the engine keeps them, and inputs of products are rounded as that says, not as the checkpoint does",
       config.name(), what);
@@ -132,11 +132,15 @@ ConstantPtr QuantizedCheckpoint::needed_part(const std::string& tensor) {
   throw Error(checkpoint_.name(), fmt::format("tensor {} is missing", tensor), "the checkpoint is incomplete");
 }
 
+std::string QuantizedCheckpoint::named(const std::string& part) const {
+  return fmt::format("{}: {}", checkpoint_.name(), part);
+}
+
 std::vector<int32_t> QuantizedCheckpoint::groups_of(const std::string& tensor, int64_t inputs, int64_t group) {
   std::vector<int32_t> groups(static_cast<size_t>(inputs));
   if (const ConstantPtr stored = part(tensor)) {
     if (stored->dtype() != DType::i32 || stored->shape() != Shape{inputs}) {
-      throw Error(tensor,
+      throw Error(named(tensor),
                   fmt::format("is {} [{}], not the groups of {} inputs", name_of(stored->dtype()),
                               fmt::join(stored->shape(), ", "), inputs),
                   "the checkpoint does not fit its config.json");
@@ -159,7 +163,7 @@ ConstantPtr QuantizedCheckpoint::take_gptq(const std::string& module, const Shap
   parts.zero_points = CodeWords{needed_part(module + ".qzeros"), bits_, true, true, false};
   parts.zero_offset = zero_offset_;
   parts.group_of_input = groups_of(module + ".g_idx", shape.back(), group_);
-  return numbers_of_words(module, shape, std::move(parts));
+  return numbers_of_words(named(module), shape, std::move(parts));
 }
 
 /// qweight [inputs, outputs / 8] and qzeros [groups, outputs / 8], eight outputs of a word interleaved; scales
@@ -172,7 +176,7 @@ ConstantPtr QuantizedCheckpoint::take_awq(const std::string& module, const Shape
     parts.zero_points = CodeWords{std::move(zeros), bits_, true, true, true};
   }
   parts.group_of_input = groups_of({}, shape.back(), group_);
-  return numbers_of_words(module, shape, std::move(parts));
+  return numbers_of_words(named(module), shape, std::move(parts));
 }
 
 /// weight_packed [outputs, inputs / codes of a word], weight_scale [outputs, groups], weight_zero_point [outputs /
@@ -184,7 +188,8 @@ ConstantPtr QuantizedCheckpoint::take_words(const std::string& module, const Sha
   parts.scales = needed_part(module + ".weight_scale");
   if (const ConstantPtr stored = part(module + ".weight_shape")) {
     if (stored->shape() != Shape{2} || is_floating(stored->dtype()) || stored->integers() != shape) {
-      throw Error(module + ".weight_shape", fmt::format("is not [{}]", fmt::join(shape, ", ")), std::string(foreign));
+      throw Error(named(module + ".weight_shape"), fmt::format("is not [{}]", fmt::join(shape, ", ")),
+                  std::string(foreign));
     }
   }
   // As many bits as fill the words.
@@ -199,7 +204,7 @@ ConstantPtr QuantizedCheckpoint::take_words(const std::string& module, const Sha
     parts.zero_points = CodeWords{std::move(zeros), parts.codes.bits, false, true, false};
   }
   parts.group_of_input = groups_of(module + ".weight_g_idx", shape.back(), group);
-  return numbers_of_words(module, shape, std::move(parts));
+  return numbers_of_words(named(module), shape, std::move(parts));
 }
 
 /// weight, i8 or f8_e4m3; weight_scale, or weight_scale_inv, by which codes are multiplied all the same.
@@ -219,7 +224,7 @@ ConstantPtr QuantizedCheckpoint::take_bytes(const std::string& module, const Sha
   const bool single = count == 1, by_output = count == shape.front();
   int64_t n = single ? 0 : by_output ? 1 : block_n_, k = single || by_output ? 0 : block_k_;
   if (!single && !by_output && block_n_ == 0 && group_ > 0) n = 1, k = group_;
-  return numbers_of_codes(module, std::move(codes), std::move(scales), std::move(zeros), n, k);
+  return numbers_of_codes(named(module), std::move(codes), std::move(scales), std::move(zeros), n, k);
 }
 
 }  // namespace incipit

@@ -34,7 +34,9 @@ class QuantizedCheckpoint : public TensorSource {
   ConstantPtr needed_part(const std::string& tensor);
   /// Group of each input: of the tensor, where there is one, else groups of `group` inputs, of all where that is 0.
   std::vector<int32_t> groups_of(const std::string& tensor, int64_t inputs, int64_t group);
-  /// That the weight of this module is stored as codes.
+  /// What messages call a part of the checkpoint.
+  std::string named(const std::string& part) const;
+  /// The ending of the tensor that has the codes of a module's weight; empty where it is stored otherwise.
   std::string_view stored_name(std::string_view module) const;
 
   Checkpoint& checkpoint_;
