@@ -8,15 +8,14 @@
 namespace incipit {
 namespace {
 
-constexpr std::array<size_t, dtype_names.size()> sizes{4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8, 8, 1, 1};
+constexpr std::array<size_t, dtype_names.size()> sizes{4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8, 8, 1};
 
 }  // namespace
 
 size_t size_of(DType dtype) { return sizes.at(static_cast<size_t>(dtype)); }
 
 DType dtype_from_name(std::string_view name) {
-  const std::optional<DType> found = find_value<DType>(name);
-  if (found && *found != DType::f8_e4m3) return *found;
+  if (const std::optional<DType> found = find_value<DType>(name)) return *found;
   throw Error("dtype", "unknown element type '" + std::string(name) + "'");
 }
 

@@ -12,19 +12,18 @@
 
 namespace incipit {
 
-enum class DType : uint8_t { f32, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, f64, boolean, f8_e4m3 };
-constexpr std::array<std::string_view, 14> dtype_names{"f32", "f16", "bf16", "i8",  "u8",  "i16",  "u16",
-                                                       "i32", "u32", "i64",  "u64", "f64", "bool", "f8_e4m3"};
+enum class DType : uint8_t { f32, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, f64, boolean };
+constexpr std::array<std::string_view, 13> dtype_names{"f32", "f16", "bf16", "i8",  "u8",  "i16", "u16",
+                                                       "i32", "u32", "i64",  "u64", "f64", "bool"};
 constexpr const auto& enumeration_names(DType) { return dtype_names; }
 
 /// Bytes of one element.
 size_t size_of(DType dtype);
-/// Whether it is one that a graph computes with and that has a fraction: f32, f16, bf16, f64.
+/// Whether it has a fraction: f32, f16, bf16, f64.
 constexpr bool is_floating(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
 }
-/// The inverse of name_of ("f32", "bf16", "i8" …) for what values of graphs and plans have, which is all but f8_e4m3;
-/// throws Error for another name.
+/// The inverse of name_of ("f32", "bf16", "i8" …); throws Error for an unknown name.
 DType dtype_from_name(std::string_view name);
 
 /// bfloat16 as stored. Arithmetic is done in float.
@@ -37,7 +36,8 @@ struct f16 {
 };
 
 /// Eight bits with four of exponent and three of mantissa, without infinities, as stored (Micikevicius and others,
-/// "FP8 formats for deep learning", 2022): up to 448 in magnitude, 0x7f is a NaN.
+/// "FP8 formats for deep learning", 2022): up to 448 in magnitude, 0x7f is a NaN. Where it lies in files it is u8:
+/// nothing computes with it, so it is no DType.
 struct f8_e4m3 {
   uint8_t bits = 0;
 };

@@ -88,7 +88,6 @@ void convert_to_float(DType dtype, const std::byte* source, float* target, size_
     case DType::i64: widen<int64_t>(source, target, count); return;
     case DType::u64: widen<uint64_t>(source, target, count); return;
     case DType::f64: widen<double>(source, target, count); return;
-    case DType::f8_e4m3: widen<f8_e4m3>(source, target, count); return;
   }
   INCIPIT_ASSERT(!"dtype");
 }

@@ -369,9 +369,7 @@ class GraphParser {
           if (!read_number(texts[i], values[i])) line.fail("'" + std::string(texts[i]) + "' is not a number");
         }
         convert_from_float(values.data(), dtype, tensor.data(), values.size());
-        break;
       }
-      case DType::f8_e4m3: break;  // no value of a graph
     }
     return make_constant(std::move(tensor));
   }

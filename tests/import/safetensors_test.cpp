@@ -149,7 +149,7 @@ TEST(Safetensors, LayoutFaultsAreNamed) {
 }
 
 TEST(Safetensors, ForeignElementTypesAreRefusedWhenAskedFor) {
-  const SafetensorsFile file = parse(file_of(R"({"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]},)"
+  const SafetensorsFile file = parse(file_of(R"({"w":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,4]},)"
                                              R"("x":{"dtype":"Q9","shape":[1],"data_offsets":[4,6]}})",
                                              6));
   EXPECT_EQ(file.shape("w"), (Shape{4}));
@@ -157,10 +157,10 @@ TEST(Safetensors, ForeignElementTypesAreRefusedWhenAskedFor) {
     file.tensor("w");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), "tensor w has element type F8_E4M3, which this build does not read");
+    EXPECT_EQ(error.fault(), "tensor w has element type F8_E5M2, which this build does not read");
   }
   EXPECT_THROW(constant_of(file, "x"), Error);
-  EXPECT_THAT(fault_of(R"({"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,3]}})", 3),
+  EXPECT_THAT(fault_of(R"({"w":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,3]}})", 3),
               testing::HasSubstr("needs 4 bytes"));
 }
 

@@ -207,7 +207,7 @@ ConstantPtr QuantizedCheckpoint::take_words(const std::string& module, const Sha
   return numbers_of_words(named(module), shape, std::move(parts));
 }
 
-/// weight, i8 or f8_e4m3; weight_scale, or weight_scale_inv, by which codes are multiplied all the same.
+/// weight, i8 or E4M3; weight_scale, or weight_scale_inv, by which codes are multiplied all the same.
 ConstantPtr QuantizedCheckpoint::take_bytes(const std::string& module, const Shape& shape) {
   ConstantPtr codes = needed_part(module + std::string(weight_ending));
   const bool inverse = checkpoint_.contains(module + ".weight_scale_inv");

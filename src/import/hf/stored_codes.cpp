@@ -139,7 +139,11 @@ class NumbersOfBytes : public NumbersOfCodes {
                std::vector<float>& values) const override {
     std::vector<std::byte> codes(values.size());
     codes_->read_columns(first, count, column, columns, codes.data());
-    convert_to_float(codes_->dtype(), codes.data(), values.data(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto code = std::to_integer<uint8_t>(codes[i]);
+      values[i] =
+          codes_->dtype() == DType::u8 ? to_float(f8_e4m3{code}) : static_cast<float>(static_cast<int8_t>(code));
+    }
     const int64_t first_block = first / block_n_, blocks = (first + count - 1) / block_n_ + 1 - first_block;
     const int64_t across = scales_->row_elements();
     std::vector<float> scales(static_cast<size_t>(blocks * across)), zeros(scales.size());
@@ -209,7 +213,7 @@ ConstantPtr numbers_of_codes(const std::string& thing, ConstantPtr codes, Consta
   const auto require = [&](bool ok, const std::string& fault) {
     if (!ok) throw Error(thing, fault, "the checkpoint does not fit its config.json");
   };
-  require(shape.size() == 2 && (codes->dtype() == DType::i8 || codes->dtype() == DType::f8_e4m3),
+  require(shape.size() == 2 && (codes->dtype() == DType::i8 || codes->dtype() == DType::u8),
           fmt::format("has codes {} {}", name_of(codes->dtype()), shown(shape)));
   const int64_t n = block_n == 0 ? shape[0] : block_n, k = block_k == 0 ? shape[1] : block_k;
   const Shape blocks{(shape[0] + n - 1) / n, (shape[1] + k - 1) / k};

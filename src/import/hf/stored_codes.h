@@ -33,7 +33,8 @@ struct WordWeight {
 /// where the parts do not fit a weight of this shape.
 ConstantPtr numbers_of_words(const std::string& thing, const Shape& shape, WordWeight parts);
 
-/// The numbers of codes [outputs, inputs], i8 or f8_e4m3, whose scales are for all of them ([] or [1]), for each output
+/// The numbers of codes [outputs, inputs], i8, or u8 that are f8_e4m3, whose scales are for all of them ([] or [1]),
+/// for each output
 /// ([outputs] or [outputs, 1]) or for blocks ([blocks of outputs, blocks of inputs]; `block_n` and `block_k` give their
 /// extents, 0: all): (code − zero point) · scale, rounded to the dtype of the scales. `zero_points` may be null.
 ConstantPtr numbers_of_codes(const std::string& thing, ConstantPtr codes, ConstantPtr scales, ConstantPtr zero_points,

@@ -115,7 +115,6 @@ ValueId Call::scalar(DType dtype, double value) {
     case DType::i8: store(int8_t{}); break;
     case DType::u8: store(uint8_t{}); break;
     case DType::boolean: tensor.as<uint8_t>()[0] = value != 0 ? 1 : 0; break;
-    case DType::f8_e4m3: INCIPIT_ASSERT(!"a number of a graph"); break;
     case DType::i16: store(int16_t{}); break;
     case DType::u16: store(uint16_t{}); break;
     case DType::i32: store(int32_t{}); break;

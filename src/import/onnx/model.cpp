@@ -372,7 +372,6 @@ class Reader {
       case DType::i8: return take(int8_t{}, message.int32_data());
       case DType::u8: return take(uint8_t{}, message.int32_data());
       case DType::boolean: return take_booleans(take(uint8_t{}, message.int32_data()));
-      case DType::f8_e4m3: break;  // read from no model
     }
     INCIPIT_ASSERT(!"dtype");
   }
