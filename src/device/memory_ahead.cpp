@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 #include "base/background.h"
 #include "base/machine_memory.h"
@@ -29,7 +28,14 @@ struct MemoryAhead::State {
   struct Range {
     std::byte* data;
     size_t bytes, asked;
+    int being_asked;  // pieces
   };
+  using Ranges = std::list<Range>;
+
+  /// The first that is not wholly asked for.
+  Ranges::iterator next() {
+    return std::ranges::find_if(ranges, [](const Range& range) { return range.asked < range.bytes; });
+  }
 
   bool must_rest() const {
     return at_work.load(std::memory_order_acquire) ||
@@ -40,7 +46,7 @@ struct MemoryAhead::State {
     give_way_to_others();
     std::unique_lock guard(mutex);
     while (true) {
-      changed.wait(guard, [&] { return stopping || !ranges.empty(); });
+      changed.wait(guard, [&] { return stopping || next() != ranges.end(); });
       if (stopping) return;
       if (must_rest()) {
         changed.wait_for(guard, rest_behind_work);  // nobody who works has to wake it
@@ -50,27 +56,29 @@ struct MemoryAhead::State {
     }
   }
 
-  /// For a piece of the first range, which the caller has found.
+  /// For a piece of the next range, which the caller knows to be there. Allocates nothing: no step may.
   void ask(std::unique_lock<std::mutex>& guard) {
-    Range& range = ranges.front();
-    std::byte* const data = range.data;
-    std::byte* const piece = data + range.asked;
-    const size_t bytes = std::min(bytes_at_once, range.bytes - range.asked);
-    range.asked += bytes;
-    if (range.asked == range.bytes) ranges.pop_front();
-    busy.push_back(data);
+    const Ranges::iterator range = next();
+    std::byte* const piece = range->data + range->asked;
+    const size_t bytes = std::min(bytes_at_once, range->bytes - range->asked);
+    range->asked += bytes;
+    ++range->being_asked;
     guard.unlock();
     const bool given = ::madvise(piece, bytes, MADV_POPULATE_WRITE) == 0;
     guard.lock();
-    busy.erase(std::ranges::find(busy, data));
-    if (!given) ranges.clear();  // an older system, or no memory left: what is touched later comes then
+    --range->being_asked;
+    if (!given) {  // an older system, or no memory left: what is touched later comes then
+      for (Range& each : ranges) each.asked = each.bytes;
+    }
+    ranges.remove_if(is_done);
     changed.notify_all();
   }
 
+  static bool is_done(const Range& range) { return range.asked == range.bytes && range.being_asked == 0; }
+
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Range> ranges;            // not wholly asked for yet
-  std::vector<const std::byte*> busy;  // whose pieces are being asked for
+  Ranges ranges;  // that are not done
   size_t left = static_cast<size_t>(machine_memory()) / 4;
   bool stopping = false;
   std::atomic<bool> at_work = false;
@@ -101,14 +109,18 @@ void MemoryAhead::add(std::byte* data, size_t bytes) {
     }
   }
   state_->left -= bytes;
-  state_->ranges.push_back({data, bytes, 0});
+  state_->ranges.push_back({data, bytes, 0, 0});
   state_->changed.notify_all();
 }
 
 void MemoryAhead::remove(const std::byte* data) {
   std::unique_lock guard(state_->mutex);
-  std::erase_if(state_->ranges, [&](const State::Range& range) { return range.data == data; });
-  state_->changed.wait(guard, [&] { return std::ranges::count(state_->busy, data) == 0; });
+  const auto is_this = [&](const State::Range& range) { return range.data == data; };
+  for (State::Range& range : state_->ranges) {
+    if (is_this(range)) range.asked = range.bytes;
+  }
+  state_->ranges.remove_if(State::is_done);
+  state_->changed.wait(guard, [&] { return std::ranges::none_of(state_->ranges, is_this); });
 }
 
 void MemoryAhead::begin_work() { state_->at_work.store(true, std::memory_order_relaxed); }
@@ -123,14 +135,14 @@ bool MemoryAhead::wait(std::chrono::nanoseconds timeout) {
   const auto end = steady_clock::now() + timeout;
   std::unique_lock guard(state_->mutex);
   // On a busy machine a thread that gives way to all others may not come to it for minutes.
-  while (!state_->ranges.empty() && steady_clock::now() < end) {
+  while (state_->next() != state_->ranges.end() && steady_clock::now() < end) {
     if (state_->at_work.load(std::memory_order_acquire)) {
       state_->changed.wait_for(guard, rest_behind_work);
     } else {
       state_->ask(guard);
     }
   }
-  return state_->changed.wait_until(guard, end, [&] { return state_->ranges.empty() && state_->busy.empty(); });
+  return state_->changed.wait_until(guard, end, [&] { return state_->ranges.empty(); });
 }
 
 }  // namespace incipit

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <set>
 
 #include "base/error.h"
+#include "device/host_memory.h"
+#include "device/memory_ahead.h"
 #include "runtime/allocation_count.h"
 #include "runtime/tiny_model.h"
 #include "support/sequences.h"
@@ -396,6 +399,15 @@ TEST_P(ExecutorTest, NothingIsAllocatedInAStep) {
     EXPECT_EQ(executor->device().target().backend == Backend::shadow ? allocations.count_here() : allocations.count(),
               0);
   }
+}
+
+TEST(MemoryAheadOfSteps, IsAskedForWithoutAllocating) {
+  HostMemory memory(size_t{9} << 20, "a test");
+  MemoryAhead ahead;
+  ahead.add(memory.data(), memory.size());
+  const AllocationCount allocations;
+  ahead.wait(std::chrono::minutes(5));  // false on a system that cannot be asked
+  EXPECT_EQ(allocations.count(), 0);
 }
 
 TEST_P(ExecutorTest, AProfileNamesEveryStepThatRan) {
