@@ -31,6 +31,13 @@ struct WeightFormat {
     return {DType::u8, DType::i8, 1, inputs, DType::bf16, DType::u8, true};
   }
 
+  /// The same weight for inputs of another dtype: of a floating one its codes become numbers as they are multiplied.
+  constexpr WeightFormat for_inputs(DType inputs) const {
+    WeightFormat format = *this;
+    format.activation = inputs;
+    return format;
+  }
+
   auto operator<=>(const WeightFormat&) const = default;
 
   /// Products are sums of codes with codes.

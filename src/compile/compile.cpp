@@ -43,6 +43,7 @@ Rewritten rewrite(Model model, const CompileOptions& options, const Target& targ
   passes.precision = options.precision;
   passes.kept = options.kept;
   passes.without = options.without;
+  passes.widen_four_bits = target.backend == Backend::cuda;
   // A GPU's copy engine loads codes as they are: a row is made into them once, and not in every tile of a product.
   if (target.backend == Backend::cuda) passes.without.emplace_back("fuse_quantization");
   PortNames ports = port_names(model);  // before passes rename values

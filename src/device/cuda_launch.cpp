@@ -63,7 +63,8 @@ void encode_map(const TensorMap& map, const CudaMemory& memory, std::byte* place
     element_strides[i] = 1;
   }
   INCIPIT_ASSERT(reinterpret_cast<uint64_t>(place) % alignof(cuda::EncodedMap) == 0);
-  const bool is_multiplied = map.dtype != DType::f32;  // by tensor cores, which read rows in that order
+  // By tensor cores, which read rows in that order. Threads read residuals, and codes that share bytes.
+  const bool is_multiplied = map.dtype != DType::f32 && map.dtype != DType::u8;
   const cuda::Driver& driver = cuda_driver();
   const cuda::Result result = driver.encode_map(
       reinterpret_cast<cuda::EncodedMap*>(place), map_type(map.dtype), static_cast<unsigned>(map.rank),

@@ -1,6 +1,7 @@
 #include "kernels/packing.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
@@ -33,10 +34,27 @@ void copy_tiles(const std::byte* rows, int64_t panel, int64_t row_bytes, int64_t
   }
 }
 
-/// A panel's rows of k codes, a byte each, as halves of bytes that are zero.
+/// A row of k codes, a byte each, as halves of bytes that are zero.
+void pack_row_of_halves(const std::byte* row, const WeightLayout& layout, const WeightShape& weight, int offset,
+                        std::byte* out) {
+  constexpr int64_t block = 64;  // whose places repeat
+  std::array<CodePlace, block> places;
+  for (int64_t i = 0; i < block; ++i) places[static_cast<size_t>(i)] = place_of_code(layout, weight.format, 0, 0, i);
+  for (int64_t first = 0; first < weight.k; first += block, out += block / 2) {
+    for (int64_t i = 0; i < std::min(block, weight.k - first); ++i) {
+      const CodePlace& place = places[static_cast<size_t>(i)];
+      const int code = static_cast<int8_t>(row[first + i]) + offset;
+      INCIPIT_ASSERT(code >= 0 && code < 16);
+      out[place.element] |= static_cast<std::byte>(code << place.shift);
+    }
+  }
+}
+
+/// A panel's rows of k codes, likewise.
 void pack_halves(const std::byte* rows, const WeightLayout& layout, const WeightShape& weight, std::byte* out) {
-  const int64_t apart = layout.halves_apart(weight.format);
   const int offset = weight.format.codes == DType::i8 ? four_bits_offset : 0;
+  if (layout.tile_bytes == 0) return pack_row_of_halves(rows, layout, weight, offset, out);
+  const int64_t apart = layout.halves_apart(weight.format);
   for (int64_t row = 0; row < layout.panel; ++row) {
     std::byte* pair = out + row * apart;
     for (int64_t first = 0; first < weight.k; first += 2 * apart, pair += layout.panel * apart) {
@@ -102,7 +120,9 @@ void WeightReader::Row::read_codes(std::span<double> out) const {
   const std::byte* const codes = reader_.packed_.codes + packed_row_ / layout.panel * reader_.panel_bytes_;
   const int64_t offset = format.four_bits && format.codes == DType::i8 ? four_bits_offset : 0;
   // Inputs that lie one behind the other.
-  const int64_t run = format.four_bits ? layout.halves_apart(format) : layout.tile(format, reader_.padded_k_);
+  const int64_t run = !format.four_bits        ? layout.tile(format, reader_.padded_k_)
+                      : layout.tile_bytes == 0 ? 1
+                                               : layout.halves_apart(format);
   for (int64_t first = 0; first < k; first += run) {
     const CodePlace place = place_of_code(layout, format, reader_.padded_k_, row, first);
     const int64_t count = std::min(run, k - first);

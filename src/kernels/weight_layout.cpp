@@ -16,6 +16,12 @@ CodePlace place_of_code(const WeightLayout& layout, const WeightFormat& format, 
     const int64_t tile = layout.tile(format, padded_k);
     return {(input / tile * layout.panel + output) * tile + input % tile};
   }
+  if (layout.tile_bytes == 0) {
+    const int64_t step = input / 16 % 4, half = input / 8 % 2, lane = input / 2 % 4, neighbour = input % 2;
+    const int64_t code = step % 2 * 2 + half + 4 * neighbour;
+    return {output * padded_k / 2 + input / 64 * 32 + lane * 8 + step / 2 * 4 + code / 2,
+            static_cast<int32_t>(code % 2 * 4)};
+  }
   const int64_t apart = layout.halves_apart(format);
   return {(input / (2 * apart) * layout.panel + output) * apart + input % apart,
           static_cast<int32_t>(input / apart % 2 * 4)};

@@ -14,8 +14,11 @@
 //              copies and vector products read them alike.
 //
 // Codes of four bits share bytes by two: input i has the lower half and input i + d the upper one, of every 2·d inputs.
-// In panel16 d is a tile: a 512-bit register of bytes is two rows of a panel, which a mask and a shift take apart. In
-// k_major8 d is 1.
+// In panel16 d is a tile: a 512-bit register of bytes is two rows of a panel, which a mask and a shift take apart.
+//
+// In k_major8 they lie as matrix products of 16 inputs read them (kernels/cuda/four_bits.cuh): of every 64 inputs a
+// lane of four has 8 bytes, and input 16·s + 8·h + 2·lane + e is code 2·(s % 2) + h + 4·e of their word s / 2. A mask
+// and a shift give the two neighbours that such a product takes from a register.
 //
 // Outputs that belong together alternate by blocks: gate and up rows (`activation=silu_gate`…, W then holds gate rows
 // and up rows, n = 2·ff), or what rotates together in a head. In panel16 packed panel 2j holds gate rows 16j…16j+15 and
@@ -50,8 +53,8 @@ struct WeightLayout {
 
   /// Inputs of a tile of `format`, of k when padded.
   int64_t tile(const WeightFormat& format, int64_t padded_k) const;
-  /// Inputs between two codes of four bits that share a byte.
-  int64_t halves_apart(const WeightFormat& format) const { return tile_bytes == 0 ? 1 : tile(format, 0); }
+  /// Inputs between two codes of four bits that share a byte, in panels; none in rows of k.
+  int64_t halves_apart(const WeightFormat& format) const { return tile(format, 0); }
   /// Kernels of four bits offset the weight's codes instead, and sum up their inputs.
   bool has_sums(const WeightFormat& format) const {
     return sums_codes && format.multiplies_codes() && !format.four_bits;

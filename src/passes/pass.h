@@ -27,6 +27,7 @@ struct PassContext {
   const NamedWeightFormat& format;        // of the weights: --precision
   std::string& note;                      // what whoever builds should know of what the pass could not do
   std::span<const KeptFormat> kept = {};  // later ones come first
+  bool widen_four_bits = false;
 };
 
 struct Pass {
@@ -42,6 +43,9 @@ struct PassOptions {
   std::string precision = "f32";     // a name of weight_formats()
   std::vector<KeptFormat> kept;      // products of other formats; throws Error for a pattern that fits none
   std::vector<std::string> without;  // passes that are switched off
+  /// Codes of four bits become bf16 as they are multiplied with rows of bf16, and are not multiplied with codes: an
+  /// accelerator's products, which have no sums of codes for each group of inputs.
+  bool widen_four_bits = false;
   /// Called after each pass that ran (`inspect --graph --after PASS`).
   std::function<void(std::string_view pass, const Graph& graph)> after;
 };

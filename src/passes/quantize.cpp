@@ -56,7 +56,8 @@ bool is_name_like(std::string_view name, std::string_view pattern) {
 
 class Quantizer {
  public:
-  Quantizer(Graph& graph, const PassContext& context) : graph_(graph), main_(context.format) {
+  Quantizer(Graph& graph, const PassContext& context)
+      : graph_(graph), main_(context.format), widen_four_bits_(context.widen_four_bits) {
     choose_formats(context.kept);
   }
 
@@ -149,6 +150,11 @@ class Quantizer {
     }
   }
   const NamedWeightFormat& format_of(NodeId product) const { return *formats_.at(product); }
+  /// As its product multiplies it.
+  WeightFormat multiplied(const NamedWeightFormat& named) const {
+    return widen_four_bits_ && named.format.four_bits ? named.format.for_inputs(DType::bf16) : named.format;
+  }
+  DType activation_of(NodeId product) const { return multiplied(format_of(product)).activation; }
 
   /// Its weight's.
   std::string name_of_product(NodeId n) const {
@@ -196,7 +202,7 @@ class Quantizer {
     const Planes planes = weight_planes(named, weight);
     const auto* linear = graph_.op_as<ops::Linear>(n);
     ops::QuantizedLinear op;
-    op.format = to_text(named.format);
+    op.format = to_text(multiplied(named));
     op.activation = linear->activation;
     op.output = linear->output;
     const ValueId quantized = graph_.insert(n, graph_.node(n).name, op,
@@ -220,7 +226,7 @@ class Quantizer {
     const Planes planes = weight_planes(named, weight);
     ops::QuantizedExpertLinear op;
     op.top_k = experts->top_k;
-    op.format = to_text(named.format);
+    op.format = to_text(multiplied(named));
     op.activation = experts->activation;
     op.output = experts->output;
     const ValueId quantized = graph_.insert(n, graph_.node(n).name, op,
@@ -257,9 +263,7 @@ class Quantizer {
   }
 
   /// What `product` reads of x, made before it the first time; i8 rows have a scale for each group of columns.
-  Rows rows(ValueId x, NodeId product, int64_t groups = 1) {
-    return rows(x, product, format_of(product).format.activation, groups);
-  }
+  Rows rows(ValueId x, NodeId product, int64_t groups = 1) { return rows(x, product, activation_of(product), groups); }
 
   Rows rows(ValueId x, NodeId place, DType activation, int64_t groups) {
     if (graph_.value(x).type.dtype == activation) return {x, none};
@@ -299,7 +303,7 @@ class Quantizer {
     if (rows_.contains({source, activation, 1})) return true;
     const auto uses = graph_.uses(source);
     return std::any_of(uses.begin(), uses.end(), [&](const auto& use) {
-      return use.second == 0 && is_product(use.first) && format_of(use.first).format.activation == activation;
+      return use.second == 0 && is_product(use.first) && activation_of(use.first) == activation;
     });
   }
 
@@ -327,6 +331,7 @@ class Quantizer {
 
   Graph& graph_;
   const NamedWeightFormat& main_;
+  bool widen_four_bits_;
   std::map<NodeId, const NamedWeightFormat*> formats_;             // of products
   std::map<std::pair<ValueId, std::string_view>, Planes> planes_;  // by weight and format
   std::map<std::tuple<ValueId, DType, int64_t>, Rows> rows_;       // by activation, dtype and groups

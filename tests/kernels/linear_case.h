@@ -16,18 +16,22 @@ inline constexpr std::pair<WeightFormat, DType> linear_formats[] = {
     {WeightFormat::i8, DType::i8},   {WeightFormat::i4(64), DType::i8}, {WeightFormat::u4(32), DType::i8}};
 
 /// A product quantises its own rows too.
-inline constexpr std::pair<WeightFormat, DType> linear_inputs[] = {linear_formats[0],
-                                                                   linear_formats[1],
-                                                                   linear_formats[2],
-                                                                   linear_formats[3],
-                                                                   {WeightFormat::i8, DType::f32},
-                                                                   {WeightFormat::i8, DType::bf16},
-                                                                   linear_formats[4],
-                                                                   {WeightFormat::i4(32), DType::bf16},
-                                                                   {WeightFormat::i4(128), DType::f32},
-                                                                   linear_formats[5],
-                                                                   {WeightFormat::u4(64), DType::f32},
-                                                                   {WeightFormat::u4(128), DType::bf16}};
+inline constexpr std::pair<WeightFormat, DType> linear_inputs[] = {
+    linear_formats[0],
+    linear_formats[1],
+    linear_formats[2],
+    linear_formats[3],
+    {WeightFormat::i8, DType::f32},
+    {WeightFormat::i8, DType::bf16},
+    linear_formats[4],
+    {WeightFormat::i4(32), DType::bf16},
+    {WeightFormat::i4(128), DType::f32},
+    linear_formats[5],
+    {WeightFormat::u4(64), DType::f32},
+    {WeightFormat::u4(128), DType::bf16},
+    {WeightFormat::i4(64).for_inputs(DType::bf16), DType::bf16},
+    {WeightFormat::i4(128).for_inputs(DType::bf16), DType::bf16},
+    {WeightFormat::u4(32).for_inputs(DType::bf16), DType::bf16}};
 
 struct BoundedSum {
   double value, error;
@@ -381,6 +385,12 @@ class KernelCase<Linear> {
     BoundedSum sum = bound_product(
         problem_.format, input.dtype, problem_.k, coded ? input_scales_[static_cast<size_t>(row)] : 1,
         [&](int64_t k) { return input.get(row, k); }, weights, problem_.bias ? bias_[static_cast<size_t>(output)] : 0);
+    if (problem_.format.four_bits && !coded) {
+      // A kernel may round what it makes of a code.
+      double magnitude = 0;
+      for (int64_t k = 0; k < problem_.k; ++k) magnitude += std::abs(double{input.get(row, k)} * weights[k]);
+      sum.error += unit_roundoff(problem_.input) * magnitude;
+    }
     if (problem_.norm.any) {
       // A kernel may round the rows and multiply sums by the norm's factor, which is some roundings exact, where the
       // reference rounds what is normed.

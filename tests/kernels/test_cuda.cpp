@@ -80,29 +80,17 @@ TEST_F(AttentionOnAGpu, SeesAllOfAContextWhereverItsPartsEnd) {
 
 class LinearOnAGpu : public EveryKernelOnAGpu<Linear> {};
 
-TEST_F(LinearOnAGpu, PassesOverMoreWeightsThanARingHolds) {
-  const Kernel<Linear>* kernel = find_kernel<Linear>("linear/cuda_stream");
+/// Blocks of few rows have more weights than a ring holds, and begin again behind so many rows.
+void check_long_products(std::string_view name, const std::vector<Linear::Problem>& problems) {
+  const Kernel<Linear>* kernel = find_kernel<Linear>(name);
   const Target target = this_machine(Backend::cuda);
-  if (!target.includes(kernel->needs)) GTEST_SKIP() << "no GPU that runs linear/cuda_stream";
-  const std::vector<Linear::Problem> problems{
-      {2 * 5600,
-       1024,
-       WeightFormat::bf16,
-       DType::bf16,
-       DType::bf16,
-       false,
-       false,
-       Activation::silu_gate,
-       {},
-       {true, 1e-5F}},
-      {8000, 1024, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
-      {600, 3072, WeightFormat::bf16, DType::bf16, DType::f32, false, true, Activation::none}};
+  if (!target.includes(kernel->needs)) GTEST_SKIP() << "no GPU that runs " << name;
   GpuBench& bench = GpuBench::of(target);
   load_kernels<Linear>(bench, {kernel, 1}, problems, target);
   const LiveAllocations allocations;
   for (const Linear::Problem& problem : problems) {
     ASSERT_TRUE(kernel->accepts(problem));
-    for (const int32_t rows : {1, 8, 9}) {
+    for (const int32_t rows : {1, 8, 9, 25}) {
       const auto step = make_case(*kernel, problem, rows, 3);
       for (const KernelConfig& config : kernel->configs) {
         step->reset();
@@ -111,6 +99,32 @@ TEST_F(LinearOnAGpu, PassesOverMoreWeightsThanARingHolds) {
       }
     }
   }
+}
+
+TEST_F(LinearOnAGpu, PassesOverMoreWeightsThanARingHolds) {
+  check_long_products("linear/cuda_stream",
+                      {{2 * 5600,
+                        1024,
+                        WeightFormat::bf16,
+                        DType::bf16,
+                        DType::bf16,
+                        false,
+                        false,
+                        Activation::silu_gate,
+                        {},
+                        {true, 1e-5F}},
+                       {8000, 1024, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
+                       {600, 3072, WeightFormat::bf16, DType::bf16, DType::f32, false, true, Activation::none}});
+}
+
+TEST_F(LinearOnAGpu, WidensLongRowsOfFourBits) {
+  // More units than blocks, and k that a warp's pieces do not share evenly.
+  constexpr DType bf16 = DType::bf16, f32 = DType::f32;
+  check_long_products(
+      "linear/cuda_gemv_four_bits",
+      {{2 * 5600, 1024, WeightFormat::i4(64).for_inputs(bf16), bf16, bf16, false, false, Activation::silu_gate},
+       {8000, 1000, WeightFormat::u4(32).for_inputs(bf16), bf16, f32, true, true, Activation::none},
+       {600, 3300, WeightFormat::i4(128).for_inputs(bf16), bf16, f32, false, true, Activation::none}});
 }
 
 template <typename Family>

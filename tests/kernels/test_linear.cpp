@@ -14,12 +14,14 @@ std::vector<std::byte> row_bytes(Rows& rows, int64_t row) {
 
 /// A problem of each format, larger than a kernel's blocks and not a multiple of them.
 std::vector<Linear::Problem> awkward_problems() {
-  return {{2 * 70, 259, WeightFormat::f32, DType::f32, DType::f32, true, false, Activation::silu_gate},
-          {135, 259, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
-          {135, 259, WeightFormat::f16, DType::f32, DType::f32, true, true, Activation::none},
-          {135, 259, WeightFormat::i8, DType::i8, DType::bf16, false, true, Activation::gelu_tanh},
-          {135, 259, WeightFormat::i8, DType::f32, DType::bf16, false, true, Activation::gelu_tanh},
-          {2 * 70, 259, WeightFormat::i8, DType::bf16, DType::f32, true, false, Activation::silu_gate}};
+  return {
+      {2 * 70, 259, WeightFormat::f32, DType::f32, DType::f32, true, false, Activation::silu_gate},
+      {135, 259, WeightFormat::bf16, DType::bf16, DType::f32, true, true, Activation::none},
+      {135, 259, WeightFormat::f16, DType::f32, DType::f32, true, true, Activation::none},
+      {135, 259, WeightFormat::i8, DType::i8, DType::bf16, false, true, Activation::gelu_tanh},
+      {135, 259, WeightFormat::i8, DType::f32, DType::bf16, false, true, Activation::gelu_tanh},
+      {2 * 70, 259, WeightFormat::i8, DType::bf16, DType::f32, true, false, Activation::silu_gate},
+      {135, 259, WeightFormat::u4(32).for_inputs(DType::bf16), DType::bf16, DType::f32, true, true, Activation::none}};
 }
 
 TEST(Linear, ARowDoesNotDependOnItsBatchOrTheConfiguration) {

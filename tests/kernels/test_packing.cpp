@@ -159,7 +159,12 @@ TEST(Packing, CodesOfFourBitsShareBytes) {
       const int code = codes[static_cast<size_t>(r * k + i)];
       // Of eight inputs the first four have the lower halves of four bytes, and the others the upper ones.
       EXPECT_EQ(half(panel[static_cast<size_t>(i / 8 * 64 + r * 4 + i % 4)], i / 4 % 2), code);
-      EXPECT_EQ(half(rows[static_cast<size_t>(r * 128 + i / 2)], i % 2), code);
+      // Of 64 inputs a lane of four has eight bytes, whose words it shifts right by 0, 4, 8 and 12: each time it finds
+      // two neighbours in the words' halves. Two such pairs, eight inputs apart, are its part of a product of 16.
+      const int64_t product = i / 16, pair = product % 2 * 2 + i / 8 % 2, lane = i / 2 % 4;
+      uint32_t word;
+      std::memcpy(&word, rows.data() + r * 128 + i / 64 * 32 + lane * 8 + product / 2 % 2 * 4, 4);
+      EXPECT_EQ(static_cast<int>(word >> (4 * pair + 16 * (i % 2)) & 15) - 8, code);
     }
   }
 }

@@ -106,6 +106,11 @@ inline float4 load_four_shared(uint32_t address) {
                : "memory");
   return four;
 }
+inline uint2 load_two_shared(uint32_t address) {
+  uint2 two;
+  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(two.x), "=r"(two.y) : "r"(address) : "memory");
+  return two;
+}
 inline void load_from_cluster(uint32_t address, float& value) {
   asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
 }

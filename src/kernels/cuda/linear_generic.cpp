@@ -18,7 +18,11 @@ CudaLaunch launch_generic(const Linear::Problem& problem, const Linear::Args& ar
   launch.grid = {blocks_of(counts.rows, config.values[0]), blocks_of(params.finish.packed_rows, config.values[1]), 1};
   launch.threads = 256;
   launch.early = true;
-  launch.set_parameters(params);
+  if (has_four_bit_groups(problem)) {
+    launch.set_parameters(LinearGroupsParams{params, weight_groups(problem, args.weight)});
+  } else {
+    launch.set_parameters(params);
+  }
   return launch;
 }
 

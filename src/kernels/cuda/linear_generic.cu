@@ -4,6 +4,9 @@
 // Operands lie in shared memory as words of k: numbers as f32, four codes a word.
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/linear_quantize.cuh"
+#ifdef GROUP
+#include "kernels/cuda/four_bits.cuh"
+#endif
 
 using namespace incipit;
 
@@ -56,6 +59,54 @@ Words input_words(const Input* row, int32_t element, const RowQuantizer& quantiz
   }
 }
 
+/// A packed row of the weight, from this thread's first element of a tile on.
+#ifdef GROUP
+using Params = LinearGroupsParams;
+class WeightRow {
+ public:
+  void set(const Params& params, int32_t packed, int32_t element) {
+    codes_ = static_cast<const std::byte*>(params.linear.weight) + packed * (params.linear.weight_stride / 2);
+    groups_ = params.groups, packed_ = packed, first_ = element;
+  }
+  Words words(int32_t from) const {
+    const int32_t element = first_ + from;
+    const int32_t group = min(element / GROUP, groups_.count - 1);  // of pads, whose inputs are zeros
+    const float scale = to_float(scale_of(groups_, packed_, group)) * code_units;
+    const float zero = -__uint_as_float(negative_zero(zero_point_of(groups_, packed_, group)) << 16);
+    Words words;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      // As weight_layout.h has it.
+      const int32_t at = element + i, code = at / 16 % 2 * 2 + at / 8 % 2 + at % 2 * 4;
+      const auto* lane = reinterpret_cast<const uint32_t*>(codes_ + at / block_inputs * block_bytes +
+                                                           at / 2 % 4 * lane_bytes);
+      const uint32_t bits = __ldg(lane + at / 32 % 2) >> (4 * code) & 15;
+      words.of[i] = (1 + static_cast<float>(bits) / code_units - zero) * scale;
+    }
+    return words;
+  }
+
+ private:
+  const std::byte* codes_;
+  WeightGroups groups_;
+  int32_t packed_, first_;
+};
+inline const LinearParams& linear_of(const Params& params) { return params.linear; }
+#else
+using Params = LinearParams;
+class WeightRow {
+ public:
+  void set(const Params& params, int32_t packed, int32_t element) {
+    first_ = static_cast<const WEIGHT*>(params.weight) + packed * params.weight_stride + element;
+  }
+  Words words(int32_t from) const { return load_words(first_ + from); }
+
+ private:
+  const WEIGHT* first_;
+};
+inline const LinearParams& linear_of(const Params& params) { return params; }
+#endif
+
 inline void add_product(float& sum, float x, float w) { sum = __fmaf_rn(x, w, sum); }
 inline void add_product(int32_t& sum, int32_t x, int32_t w) { sum = __dp4a(x, w, sum); }
 
@@ -95,7 +146,8 @@ inline int32_t place_of_packed(int32_t packed) {
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __grid_constant__ LinearParams params) {
+extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __grid_constant__ Params own) {
+  const LinearParams& params = linear_of(own);
   __shared__ Tile<TILE_ROWS> inputs;
   __shared__ Tile<TILE_PACKED> weights;
   __shared__ float own_scales[quantizes ? TILE_ROWS : 1], own_reciprocals[quantizes ? TILE_ROWS : 1];
@@ -128,12 +180,11 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __
       quantizers[i].scale = own_scales[row], quantizers[i].reciprocal = own_reciprocals[row];
     }
   }
-  const WEIGHT* from_weight[weights.loads];
+  WeightRow from_weight[weights.loads];
 #pragma unroll
   for (int i = 0; i < weights.loads; ++i) {
     const int32_t packed = min(first_packed + weights.row(i), params.finish.packed_rows - 1);
-    from_weight[i] =
-        static_cast<const WEIGHT*>(params.weight) + packed * params.weight_stride + weights.quad() * 4 * word_elements;
+    from_weight[i].set(own, packed, weights.quad() * 4 * word_elements);
   }
 
   Words input_next[inputs.loads], weight_next[weights.loads];
@@ -143,7 +194,7 @@ extern "C" __global__ void __launch_bounds__(threads, 2) linear_generic(const __
       input_next[i] = input_words(from_input[i], tile * tile_elements, quantizers[i]);
     }
 #pragma unroll
-    for (int i = 0; i < weights.loads; ++i) weight_next[i] = load_words(from_weight[i] + tile * tile_elements);
+    for (int i = 0; i < weights.loads; ++i) weight_next[i] = from_weight[i].words(tile * tile_elements);
   };
   const auto store = [&](int buffer) {
 #pragma unroll

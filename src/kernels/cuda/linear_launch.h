@@ -12,11 +12,19 @@
 
 namespace incipit {
 
+/// Codes of four bits that are widened to bf16 as they are multiplied.
+inline bool has_four_bit_groups(const Linear::Problem& problem) {
+  const WeightFormat& format = problem.format;
+  const bool known = format == WeightFormat::i4(format.block_k).for_inputs(DType::bf16) ||
+                     format == WeightFormat::u4(format.block_k).for_inputs(DType::bf16);
+  return known && (format.block_k == 32 || format.block_k == 64 || format.block_k == 128);
+}
+
 /// What all of them together compute, and no other problem.
 inline bool is_cuda_linear(const Linear::Problem& problem) {
   const WeightFormat& format = problem.format;
   const bool known = format == WeightFormat::f32 || format == WeightFormat::bf16 || format == WeightFormat::f16 ||
-                     format == WeightFormat::i8;
+                     format == WeightFormat::i8 || has_four_bit_groups(problem);
   const bool quantizes = problem.quantizes() && is_float_row(problem.input);
   return known && (problem.input == format.activation || quantizes) && is_float_row(problem.output) && problem.n > 0 &&
          problem.k > 0 && (!is_gated(problem.activation) || problem.n % 2 == 0) && problem.fits_kv();
@@ -26,7 +34,12 @@ inline std::string linear_defines(const Linear::Problem& problem) {
   const KvOutputs& kv = problem.kv;
   const std::string pages =
       kv.any() ? define("CACHE", name_of(kv.cache)) + define("INTERLEAVED", kv.interleaved ? 1 : 0) : std::string();
-  return define("INPUT", name_of(problem.input)) + define("WEIGHT", name_of(problem.format.codes)) +
+  const bool groups = has_four_bit_groups(problem);
+  const std::string four_bits =
+      groups ? define("GROUP", problem.format.block_k) + define("ZERO_POINTS", problem.format.zero_points ? 1 : 0)
+             : std::string();
+  const DType weight = groups ? problem.format.activation : problem.format.codes;  // as what they are multiplied
+  return four_bits + define("INPUT", name_of(problem.input)) + define("WEIGHT", name_of(weight)) +
          define("OUTPUT", name_of(problem.output)) + define("BIAS", problem.bias ? 1 : 0) +
          define("RESIDUAL", problem.residual ? 1 : 0) + define("ACTIVATION", name_of(problem.activation)) + pages;
 }
@@ -73,6 +86,11 @@ inline LinearParams linear_params(const Linear::Problem& problem, const Linear::
           {args.weight.f32_scales(), args.bias, args.residual, args.residual_stride, args.output, args.output_stride,
            static_cast<int32_t>(shape.panels), width, padded_width(width, args.output_stride, args.pad_output), vectors,
            linear_pages(problem, args, counts)}};
+}
+
+inline WeightGroups weight_groups(const Linear::Problem& problem, const PackedWeight& weight) {
+  return {weight.scales, reinterpret_cast<const unsigned char*>(weight.zero_points),
+          static_cast<int32_t>(problem.format.blocks_of_k(problem.k))};
 }
 
 /// Of a kernel that reads rows of k as they are packed.

@@ -53,4 +53,16 @@ struct LinearParams {
   LinearFinish finish;
 };
 
+/// Of a weight in codes of four bits: a packed row has a bf16 scale, and a zero point if any, for each group of inputs.
+struct WeightGroups {
+  const void* scales = nullptr;
+  const unsigned char* zero_points = nullptr;
+  int32_t count = 0;  // of a row
+};
+
+struct LinearGroupsParams {
+  LinearParams linear;
+  WeightGroups groups;
+};
+
 }  // namespace incipit

@@ -58,11 +58,30 @@ constexpr KernelConfig between_configs[] = {
     {"192x176", {176, 1, by_three, 1}},
 };
 
+// Codes of four bits are widened from the rows of a tile into registers: all are swapped.
+constexpr KernelConfig four_bits_configs[] = {{"w128x16_k2", {16, 1, swapped, 2}},
+                                              {"w128x32_k2", {32, 1, swapped, 2}},
+                                              {"w128x64_k2", {64, 1, swapped, 2}},
+                                              {"w128x16", {16, 1, swapped, 1}},
+                                              {"w128x32", {32, 1, swapped, 1}},
+                                              {"w128x64", {64, 1, swapped, 1}},
+                                              {"w128x96", {96, 1, swapped, 1}},
+                                              {"w128x128_k2", {128, 1, swapped, 2}},
+                                              {"w128x128", {128, 1, swapped, 1}},
+                                              {"w128x192", {192, 1, swapped, 1}},
+                                              {"w128x256", {256, 1, swapped, 1}},
+                                              {"w192x128", {128, 1, swapped_by_three, 1}},
+                                              {"w192x160", {160, 1, swapped_by_three, 1}},
+                                              {"w256x96", {96, 2, swapped, 1}},
+                                              {"w256x128", {128, 2, swapped, 1}},
+                                              {"wt128x128", {128, 2, swapped_turns, 1}},
+                                              {"wt128x160", {160, 2, swapped_turns, 1}}};
+
 constexpr int32_t row_bytes = 128, most_stages = 12, barrier_bytes = 16 * most_stages;
 
 /// The extents of a tile, and how many stages of 128 bytes of k fit a block's shared memory.
 struct Tile {
-  explicit Tile(const KernelConfig& config)
+  Tile(const Linear::Problem& problem, const KernelConfig& config)
       : takes_turns(config.values[2] == turns || config.values[2] == swapped_turns),
         swaps(config.values[2] >= swapped),
         consumers(config.values[2] == swapped_alone                                      ? 1
@@ -70,18 +89,19 @@ struct Tile {
                                                                                          : 2),
         rows(64 * config.values[1] * (takes_turns ? 1 : consumers)),
         columns(config.values[0]),
-        parts(config.values[3]) {}
+        parts(config.values[3]),
+        m_row_bytes(has_four_bit_groups(problem) ? row_bytes / 4 : row_bytes) {}
   int32_t input_rows() const { return swaps ? columns : rows; }
   int32_t weight_rows() const { return swaps ? rows : columns; }
-  int32_t stage_bytes() const { return (rows + columns) * row_bytes; }
+  int32_t stage_bytes() const { return rows * m_row_bytes + columns * row_bytes; }
   int32_t stages() const { return std::min(most_stages, (CudaLimits{}.shared_bytes - barrier_bytes) / stage_bytes()); }
 
   bool takes_turns, swaps;
-  int32_t consumers, rows, columns, parts;
+  int32_t consumers, rows, columns, parts, m_row_bytes;
 };
 
 std::string defines_of(const Linear::Problem& problem, const KernelConfig& config) {
-  const Tile tile(config);
+  const Tile tile(problem, config);
   return linear_defines(problem) + define("TILE_N", tile.columns) + define("FRAGMENTS", config.values[1]) +
          define("CONSUMERS", tile.consumers) + define("TURNS", tile.takes_turns ? 1 : 0) +
          define("STAGES", tile.stages()) + define("SPLIT", tile.parts) + define("SWAPPED", tile.swaps ? 1 : 0) +
@@ -107,7 +127,7 @@ bool stages_residual(const Linear::Problem& problem, const Tile& tile) {
 
 CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, const KernelConfig& config,
                   const LaunchCounts& counts, const CudaLimits& limits) {
-  const Tile tile(config);
+  const Tile tile(problem, config);
   const LinearParams params = linear_params(problem, args, counts);
   const LinearFinish& finish = params.finish;
   const uint32_t tiles = blocks_of(counts.rows, tile.input_rows()) * blocks_of(finish.packed_rows, tile.weight_rows());
@@ -118,16 +138,27 @@ CudaLaunch launch(const Linear::Problem& problem, const Linear::Args& args, cons
   launch.threads = 128 * (1 + static_cast<uint32_t>(tile.consumers));
   launch.shared_bytes = static_cast<uint32_t>(tile.stages() * tile.stage_bytes() + barrier_bytes);
   launch.early = true;
-  const DType dtype = problem.format.codes;
+  const DType dtype = problem.format.activation;
   const int64_t k_bytes = problem.k * static_cast<int64_t>(size_of(dtype));
-  launch.set_parameters(LinearWgmmaParams{
-      {}, {}, {}, counts, finish, static_cast<int32_t>(blocks_of(k_bytes, row_bytes)), params.input_scales});
+  launch.set_parameters(LinearWgmmaParams{{},
+                                          {},
+                                          {},
+                                          counts,
+                                          finish,
+                                          static_cast<int32_t>(blocks_of(k_bytes, row_bytes)),
+                                          params.input_scales,
+                                          weight_groups(problem, args.weight)});
   const int64_t mapped_rows = round_up(counts.rows, tile.input_rows());  // rows_behind()
-  launch.maps = {
-      {map_of("input", args.input, dtype, mapped_rows, problem.k, args.input_stride, tile.input_rows()),
-       offsetof(LinearWgmmaParams, input_map)},
-      {map_of("weight", params.weight, dtype, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows()),
-       offsetof(LinearWgmmaParams, weight_map)}};
+  TensorMap weight =
+      map_of("weight", params.weight, dtype, finish.packed_rows, problem.k, params.weight_stride, tile.weight_rows());
+  if (has_four_bit_groups(problem)) {
+    weight = map_of("weight", params.weight, DType::u8, finish.packed_rows, params.weight_stride / 2,
+                    params.weight_stride / 2, tile.weight_rows());
+    weight.box[0] = tile.m_row_bytes;
+  }
+  launch.maps = {{map_of("input", args.input, dtype, mapped_rows, problem.k, args.input_stride, tile.input_rows()),
+                  offsetof(LinearWgmmaParams, input_map)},
+                 {weight, offsetof(LinearWgmmaParams, weight_map)}};
   if (stages_residual(problem, tile) && finish.vectors) {
     TensorMap map =
         map_of("residual", args.residual, DType::f32, mapped_rows, finish.width, finish.residual_stride, tile.rows);
@@ -147,10 +178,20 @@ const KernelConfig* guess(const Linear::Problem&, int32_t rows) {
                                              : "128x256");
 }
 
+const KernelConfig* guess_four_bits(const Linear::Problem&, int32_t rows) {
+  if (rows <= 8) return nullptr;
+  return config_named(four_bits_configs, rows <= 16    ? "w128x16_k2"
+                                         : rows <= 32  ? "w128x32_k2"
+                                         : rows <= 64  ? "w128x64_k2"
+                                         : rows <= 256 ? "w128x128_k2"
+                                         : rows <= 512 ? "w128x128"
+                                                       : "w128x256");
+}
+
 Kernel<Linear> wgmma_kernel(std::string_view name, bool (*accepts)(const Linear::Problem&),
                             std::span<const KernelConfig> own) {
   Kernel<Linear> kernel = cuda_kernel<Linear>(name, hopper_cuda, accepts, {"linear_wgmma.cu", defines_of, launch}, own);
-  kernel.abi = 4;
+  kernel.abi = 5;
   kernel.layout = &k_major8;
   return kernel;
 }
@@ -161,8 +202,8 @@ double clocks_of(const Linear::Problem& problem, const KernelConfig& config, int
   constexpr double multiprocessors = 132, products_a_clock = 2048, shared_bytes_a_clock = 128, loaded_a_clock = 46,
                    stored_a_clock = 24, exchanged_a_clock = 48, memory_bytes_a_clock = 2485, memory_bytes_of_one = 34,
                    start = 2500, start_of_epilogue = 1200, meeting = 2000;
-  const Tile tile(config);
-  const double k_bytes = problem.k * static_cast<double>(size_of(problem.format.codes)) / tile.parts;
+  const Tile tile(problem, config);
+  const double k_bytes = problem.k * static_cast<double>(size_of(problem.format.activation)) / tile.parts;
   const double of_k = k_bytes / 32, area = static_cast<double>(tile.rows) * tile.columns;  // of_k: in products' steps
   const double blocks =
       static_cast<double>(blocks_of(rows, tile.input_rows())) * blocks_of(problem.n, tile.weight_rows()) * tile.parts;
@@ -174,7 +215,7 @@ double clocks_of(const Linear::Problem& problem, const KernelConfig& config, int
   if (tile.parts > 1) finishing += meeting + area * 8 / exchanged_a_clock;
   const double rounds = std::ceil(blocks / multiprocessors), each = std::max(multiplying, loading);
   const double working = start + finishing + rounds * each + (tile.takes_turns ? 0 : (rounds - 1) * finishing);
-  const double weights = static_cast<double>(problem.n) * k_bytes * tile.parts;
+  const double weights = static_cast<double>(problem.n * problem.format.bytes_of(problem.k));
   const double reading =
       weights / std::min(memory_bytes_a_clock, std::min(blocks, multiprocessors) * memory_bytes_of_one);
   return std::max(working, reading) + 0.2 * std::min(working, reading);
@@ -197,6 +238,15 @@ Kernel<Linear> linear_wgmma_between_cuda() {
   };
   Kernel<Linear> kernel = wgmma_kernel("linear/cuda_wgmma_between", accepts, between_configs);
   kernel.guess = [](const Linear::Problem&, int32_t) -> const KernelConfig* { return nullptr; };
+  return kernel;
+}
+
+Kernel<Linear> linear_wgmma_four_bits_cuda() {
+  const auto accepts = [](const Linear::Problem& problem) {
+    return has_four_bit_groups(problem) && is_cuda_linear(problem);
+  };
+  Kernel<Linear> kernel = wgmma_kernel("linear/cuda_wgmma_four_bits", accepts, four_bits_configs);
+  kernel.guess = guess_four_bits;
   return kernel;
 }
 

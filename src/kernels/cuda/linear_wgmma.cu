@@ -9,6 +9,8 @@
 //   STAGES     of the ring
 //   SPLIT      parts of k, a block of a cluster each, whose sums meet in its order (a tile a cluster); 1: none
 //   SWAPPED    1: the weight is on the rows: for rows of activations that are few, or that would not fill tiles of 64
+//   GROUP      where it is defined, the weight has codes of four bits (four_bits.cuh), and SWAPPED is 1: a warpgroup
+//              widens its rows from the ring into registers, which are the products' first operand
 //
 // The launch may begin before its predecessor ends: weights are constants, and their first stages are loaded at once.
 #define WGMMA_N TILE_N
@@ -18,6 +20,9 @@
 #include "kernels/cuda/linear_wgmma_params.h"
 #include "kernels/cuda/prelude.cuh"
 #include "kernels/cuda/wgmma.cuh"
+#ifdef GROUP
+#include "kernels/cuda/four_bits.cuh"
+#endif
 
 using namespace incipit;
 
@@ -27,7 +32,13 @@ constexpr int row_bytes = 128, block_k = row_bytes / sizeof(WEIGHT);
 constexpr int group_rows = 64 * FRAGMENTS;
 constexpr int sharers = TURNS ? 1 : CONSUMERS;  // warpgroups that multiply a tile
 constexpr int tile_m = sharers * group_rows;
-constexpr int m_bytes = tile_m * row_bytes, stage_bytes = m_bytes + TILE_N * row_bytes;
+#ifdef GROUP
+constexpr int m_row_bytes = block_bytes;
+static_assert(SWAPPED && block_k == block_inputs);
+#else
+constexpr int m_row_bytes = row_bytes;
+#endif
+constexpr int m_bytes = tile_m * m_row_bytes, stage_bytes = m_bytes + TILE_N * row_bytes;
 constexpr int input_rows = SWAPPED ? TILE_N : tile_m, weight_rows = SWAPPED ? tile_m : TILE_N;
 constexpr int input_at = SWAPPED ? m_bytes : 0, weight_at = SWAPPED ? 0 : m_bytes;  // within a stage
 
@@ -38,7 +49,7 @@ constexpr int few_readers = 4;
 /// boxes of 16 columns a stage. Where warpgroups take turns, products hide what it takes.
 constexpr bool stages_residual = RESIDUAL && sizeof(OUTPUT) == 4 && !linear_gated && !TURNS && !SWAPPED && SPLIT == 1;
 constexpr int box_columns = 16, boxes = TILE_N / box_columns, box_bytes = tile_m * box_columns * 4;
-constexpr int stage_boxes = stage_bytes / box_bytes, residual_stages = (boxes + stage_boxes - 1) / stage_boxes;
+constexpr int stage_boxes = stage_bytes < box_bytes ? 1 : stage_bytes / box_bytes, residual_stages = (boxes + stage_boxes - 1) / stage_boxes;
 static_assert(!stages_residual || (TILE_N % box_columns == 0 && residual_stages <= STAGES));
 
 using Sums = LinearSum[FRAGMENTS][TILE_N / 2];
@@ -77,11 +88,16 @@ struct Work {
 /// The producer: one thread.
 void fill_ring(const LinearWgmmaParams& params, const Ring& ring, const Work& work) {
   const auto load_weight = [&](int packed, int k, int stage) {
+#ifdef GROUP
+    const int32_t at = (work.first_k + k) * block_bytes;
+#else
+    const int32_t at = (work.first_k + k) * block_k;
+#endif
     const uint32_t to = ring.stage(stage) + weight_at;
     if (work.row_tiles <= few_readers) {
-      load_box_once(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+      load_box_once(to, params.weight_map, ring.filled(stage), at, packed);
     } else {
-      load_box(to, params.weight_map, ring.filled(stage), (work.first_k + k) * block_k, packed);
+      load_box(to, params.weight_map, ring.filled(stage), at, packed);
     }
   };
   int ahead = 0;  // stages whose weights come before the launch may read what others write
@@ -136,15 +152,93 @@ void give_back(const Ring& ring, int stage) {
   if (threadIdx.x % warp_size == 0) arrive(ring.free(stage));
 }
 
-/// Multiplies one tile's stages, and gives them back.
-void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int first_row, Sums& sums) {
+void clear(Sums& sums) {
 #pragma unroll
   for (int fragment = 0; fragment < FRAGMENTS; ++fragment) {
 #pragma unroll
     for (int i = 0; i < TILE_N / 2; ++i) sums[fragment][i] = 0;
   }
+}
+
+#ifdef GROUP
+/// A thread's codes of a stage: of rows lane / 4 and lane / 4 + 8 of its warp's 16 of a fragment, with the factors of the
+/// groups that the stage has.
+struct StageCodes {
+  static constexpr int groups = GROUP < block_k ? block_k / GROUP : 1;
+  uint2 codes[2];
+  uint32_t scales[groups][2], zeros[groups][2];  // twice each
+
+  void load_factors(const LinearWgmmaParams& params, int32_t packed, int32_t k) {
+#pragma unroll
+    for (int i = 0; i < groups; ++i) {
+      const int32_t group = min(k * block_k / GROUP + i, params.groups.count - 1);
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const int32_t row = min(packed + 8 * h, params.finish.packed_rows - 1);
+        scales[i][h] = multiply_two(scale_of(params.groups, row, group).bits * 0x10001U, 0x41804180);  // code_units
+        zeros[i][h] = negative_zero(zero_point_of(params.groups, row, group));
+      }
+    }
+  }
+  /// From a row of the tile on.
+  void load_codes(uint32_t tile, int row) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      codes[h] = load_two_shared(tile + (row + 8 * h) * block_bytes + lane_of_warp() % 4 * lane_bytes);
+    }
+  }
+  template <int step>
+  void widen_step(uint32_t (&operand)[4]) const {
+    constexpr int group = groups == 1 ? 0 : step / 2;
+    widen<step>(operand, codes[0], codes[1]);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      operand[i] = multiply_two(add_two(operand[i], zeros[group][i % 2]), scales[group][i % 2]);
+    }
+  }
+};
+
+/// Multiplies one tile's stages, and gives them back. While one warpgroup widens, another one's products are under way.
+void multiply_tile(const LinearWgmmaParams& params, const Ring& ring, RingPlace<STAGES>& place, const Work& work,
+                   int tile, int first_row, Sums& sums) {
+  clear(sums);
+  const int row = first_row + static_cast<int>(threadIdx.x) / warp_size % 4 * 16 + lane_of_warp() / 4;
   int previous = 0;
-  for (int k = 0; k < k_count; ++k, place.next()) {
+  for (int k = 0; k < work.k_count; ++k, place.next()) {
+    StageCodes codes[FRAGMENTS];
+#pragma unroll
+    for (int f = 0; f < FRAGMENTS; ++f) {
+      codes[f].load_factors(params, work.first_packed(tile) + row + f * 64, work.first_k + k);
+    }
+    wait_for_phase(ring.filled(place.stage), place.parity);
+#pragma unroll
+    for (int f = 0; f < FRAGMENTS; ++f) codes[f].load_codes(ring.stage(place.stage), row + f * 64);
+    wait_for_products<0>();  // which have read the registers
+    if (k > 0) give_back(ring, previous);
+    previous = place.stage;
+    uint32_t operands[FRAGMENTS][4][4];
+#pragma unroll
+    for (int f = 0; f < FRAGMENTS; ++f) {
+      codes[f].widen_step<0>(operands[f][0]), codes[f].widen_step<1>(operands[f][1]);
+      codes[f].widen_step<2>(operands[f][2]), codes[f].widen_step<3>(operands[f][3]);
+    }
+    const uint64_t n = operand_at(ring.stage(place.stage) + m_bytes);
+    begin_products();
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+#pragma unroll
+      for (int f = 0; f < FRAGMENTS; ++f) multiply_rows(sums[f], operands[f][step], n + 2 * step);
+    }
+    end_products();
+  }
+}
+#else
+/// Multiplies one tile's stages, and gives them back.
+void multiply_tile(const LinearWgmmaParams&, const Ring& ring, RingPlace<STAGES>& place, const Work& work, int,
+                   int first_row, Sums& sums) {
+  clear(sums);
+  int previous = 0;
+  for (int k = 0; k < work.k_count; ++k, place.next()) {
     wait_for_phase(ring.filled(place.stage), place.parity);
     const uint64_t m = operand_at(ring.stage(place.stage) + first_row * row_bytes);
     const uint64_t n = operand_at(ring.stage(place.stage) + m_bytes);
@@ -162,6 +256,7 @@ void multiply_tile(const Ring& ring, RingPlace<STAGES>& place, int k_count, int 
     previous = place.stage;
   }
 }
+#endif
 
 /// Gives back the stages of a tile of which the warpgroup has no row.
 void pass_tile(const Ring& ring, RingPlace<STAGES>& place, int count) {
@@ -291,7 +386,7 @@ void consume(const LinearWgmmaParams& params, const Ring& ring, const Work& work
       continue;
     }
     Sums sums;
-    multiply_tile(ring, place, work.k_count, first_row, sums);
+    multiply_tile(params, ring, place, work, tile, first_row, sums);
     if (TURNS && tile + work.step < work.tiles) arrive_threads(3 - consumer, 256);
     wait_for_products<0>();
     give_back(ring, (place.stage + STAGES - 1) % STAGES);

@@ -17,6 +17,7 @@ struct LinearWgmmaParams {
   LinearFinish finish;
   int32_t k_blocks;           // of 128 bytes
   const float* input_scales;  // of rows of codes
+  WeightGroups groups;        // of codes of four bits
 };
 
 }  // namespace incipit

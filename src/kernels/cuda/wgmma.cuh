@@ -117,6 +117,15 @@
 #define WGMMA_INPUTS_240 "%120, %121"
 #define WGMMA_INPUTS_248 "%124, %125"
 #define WGMMA_INPUTS_256 "%128, %129"
+// Where the first operand is in registers, for the widths that are used so.
+#define WGMMA_ROW_INPUTS_16 "{%8, %9, %10, %11}, %12"
+#define WGMMA_ROW_INPUTS_32 "{%16, %17, %18, %19}, %20"
+#define WGMMA_ROW_INPUTS_64 "{%32, %33, %34, %35}, %36"
+#define WGMMA_ROW_INPUTS_96 "{%48, %49, %50, %51}, %52"
+#define WGMMA_ROW_INPUTS_128 "{%64, %65, %66, %67}, %68"
+#define WGMMA_ROW_INPUTS_160 "{%80, %81, %82, %83}, %84"
+#define WGMMA_ROW_INPUTS_192 "{%96, %97, %98, %99}, %100"
+#define WGMMA_ROW_INPUTS_256 "{%128, %129, %130, %131}, %132"
 
 #define WGMMA_JOINED(a, b) a##b
 #define WGMMA_JOIN(a, b) WGMMA_JOINED(a, b)
@@ -134,6 +143,18 @@ inline void multiply(Sum (&d)[WGMMA_N / 2], uint64_t a, uint64_t b) {
       " {" WGMMA_JOIN(WGMMA_REGISTERS_, WGMMA_N) "}, " WGMMA_JOIN(WGMMA_INPUTS_, WGMMA_N) ", " WGMMA_FLAGS ";\n}"
       : WGMMA_JOIN(WGMMA_VALUES_, WGMMA_N)(d)
       : "l"(a), "l"(b));
+}
+
+/// The same with `a` in registers, of bf16: a lane has neighbours of k from 2·(lane % 4) on of rows lane / 4 and
+/// lane / 4 + 8, then those 8 of k behind them. They must stay until the product is done.
+template <typename Sum>
+inline void multiply_rows(Sum (&d)[WGMMA_N / 2], const uint32_t (&a)[4], uint64_t b) {
+  static_assert(sizeof(Sum) == 4);
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.eq.u32 p, 0, 0;\nwgmma.mma_async.sync.aligned.m64n" WGMMA_TEXT(WGMMA_N) WGMMA_TYPES
+      " {" WGMMA_JOIN(WGMMA_REGISTERS_, WGMMA_N) "}, " WGMMA_JOIN(WGMMA_ROW_INPUTS_, WGMMA_N) ", p, 1, 1, 0;\n}"
+      : WGMMA_JOIN(WGMMA_VALUES_, WGMMA_N)(d)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 /// Describes rows of 128 bytes (swizzled, groups of 8 rows one after the other) from a 1,024-byte aligned address on.

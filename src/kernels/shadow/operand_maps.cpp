@@ -10,8 +10,7 @@ TensorMap weight_map(const WeightShape& weight, const PackedWeight& planes, int6
   const PackedShape shape = packed_shape(k_major8, weight);
   const WeightFormat& format = weight.format;
   if (format.four_bits) {
-    return rows_map("weight", planes.codes, DType::u8, count * shape.panels, format.bytes_of(weight.k),
-                    shape.panel_bytes);
+    return rows_map("weight", planes.codes, DType::u8, count * shape.panels, shape.panel_bytes, shape.panel_bytes);
   }
   return rows_map("weight", planes.codes, format.codes, count * shape.panels, weight.k, shape.padded_k);
 }
