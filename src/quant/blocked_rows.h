@@ -2,14 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/error.h"
 #include "base/finite.h"
+#include "base/log.h"
 #include "graph/slabs.h"
 #include "quant/format.h"
 
@@ -75,6 +79,19 @@ class BlockedPlane : public Constant {
     if (format.block_k == 0) return {weight.rows()};
     return {weight.rows(), format.blocks_of_k(weight.row_elements())};
   }
+  /// No number is dropped in silence: says once of a weight that numbers which are not zero have only codes of zero, as
+  /// `scale` says of `values` in a row.
+  void tell_of_lost(int64_t row, std::span<const float> values, float scale) const {
+    if (scale != usable_scale(0)) return;
+    float largest = 0;
+    for (const float x : values) largest = std::fmax(largest, std::fabs(x));
+    if (largest == 0 || largest >= std::numeric_limits<float>::min() * largest_code || told_.exchange(true)) return;
+    const std::vector<RowSource> sources = rows_.weight().sources(row, 1);
+    log_warning(
+        "{}: numbers up to {} in row {} are too small for a scale and count as zero; --keep gives a product another "
+        "precision",
+        sources.empty() ? "a weight" : sources.front().tensor, largest, row);
+  }
   /// Writes the scale of a block of a row, both counted from the first that are read.
   void store_scale(int64_t row, int64_t block, float value, std::byte* out) const {
     const auto size = static_cast<int64_t>(size_of(dtype()));
@@ -82,6 +99,9 @@ class BlockedPlane : public Constant {
   }
 
   BlockedRows rows_;
+
+ private:
+  mutable std::atomic<bool> told_ = false;
 };
 
 }  // namespace incipit

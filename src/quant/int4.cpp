@@ -100,6 +100,7 @@ class FourBitCodes : public BlockedPlane {
       std::byte* const to = out + row * rows_.width() + static_cast<int64_t>(column);
       std::ranges::transform(values, to,
                              [&](float x) { return static_cast<std::byte>(static_cast<int>(rule.code(x))); });
+      tell_of_lost(first + row, values, rule.scale);
       return rule.scale;
     });
   }

@@ -17,7 +17,9 @@ class SymmetricCodes : public BlockedPlane {
   void read(int64_t first, int64_t count, std::byte* out) const override {
     rows_.for_each_block(first, count, [&](int64_t row, int64_t, size_t column, std::span<const float> values) {
       auto* const to = reinterpret_cast<int8_t*>(out) + row * rows_.width() + column;
-      return quantize_row(values, to, rows_.scale_dtype());
+      const float scale = quantize_row(values, to, rows_.scale_dtype());
+      tell_of_lost(first + row, values, scale);
+      return scale;
     });
   }
 };
