@@ -64,7 +64,11 @@ void expect_onnx_runtimes_outputs(const std::filesystem::path& test) {
 TEST(OnnxCases, ComputeWhatOnnxRuntimeDoes) {
   const std::vector<std::filesystem::path> cases = cases_in(fixtures() / "onnx-cases");
   EXPECT_FALSE(cases.empty());
-  for (const std::filesystem::path& test : cases) expect_onnx_runtimes_outputs(test);
+  size_t turn = 0;
+  for (const std::filesystem::path& test : cases) {
+    if (sanitized && ++turn % 3 != 0) continue;
+    expect_onnx_runtimes_outputs(test);
+  }
 }
 
 /// This export was made in training mode: its dropout is switched on, at last the one that makes the output. There ONNX

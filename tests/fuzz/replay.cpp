@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace {
 
-constexpr int mutations = 10'000;
+constexpr int mutations = 4'000;
 using Bytes = std::vector<uint8_t>;
 
 /// In memory of its own size, so that AddressSanitizer sees a read past its end; `kept` is a file that holds the same.

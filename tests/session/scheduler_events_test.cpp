@@ -12,7 +12,7 @@ namespace incipit {
 namespace {
 
 TEST(SchedulerEvents, BreakNoRule) {
-  constexpr int64_t wanted = sanitized ? 200'000 : 10'000'000, of_a_case = 20'000;
+  constexpr int64_t wanted = sanitized ? 100'000 : 10'000'000, of_a_case = 20'000;
   constexpr auto longest = std::chrono::seconds(12);
   const auto end = std::chrono::steady_clock::now() + longest;
   int64_t events = 0;
