@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
+#include "measure/certificate.h"
 #include "server/engine_host.h"
 #include "server/memory_shares.h"
 #include "server/recorder.h"
@@ -175,6 +176,13 @@ std::shared_ptr<AccessLog> open_log(const ServeOptions& options) {
   return std::make_shared<AccessLog>(options.access_log);
 }
 
+std::string precision_of(const ServedModel& model) {
+  const auto gateway = std::dynamic_pointer_cast<Gateway>(model.source);
+  if (gateway == nullptr) return "";
+  const Engine& engine = gateway->engine();
+  return fmt::format(", {}, {}", engine.plan().precision()->string_view(), certified_or_not(engine));
+}
+
 /// What is served, where, with which limits.
 std::string describe(const ServeOptions& options, const ServerOptions& server, int port, const ModelTable& models,
                      const std::vector<HostedEngine>& engines) {
@@ -186,7 +194,8 @@ std::string describe(const ServeOptions& options, const ServerOptions& server, i
   if (!options.store.empty()) caches += fmt::format("{}as {} says", caches.empty() ? "" : ", ", options.store.string());
   for (const ModelTable::Entry& entry : models.entries()) {
     if (entry.model->version != 0 && entry.name != entry.model->name) continue;  // every version has such a name
-    names += fmt::format("{}{} (context {})", names.empty() ? "" : ", ", entry.name, entry.model->max_context);
+    names += fmt::format("{}{} (context {}{})", names.empty() ? "" : ", ", entry.name, entry.model->max_context,
+                         precision_of(*entry.model));
   }
   const bool six = options.host.find(':') != std::string::npos;
   const std::string host = six ? fmt::format("[{}]", options.host) : options.host;

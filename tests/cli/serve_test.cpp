@@ -21,7 +21,9 @@ using testing::HasSubstr;
 
 TEST(Serve, AnswersAsRunDoesUntilItIsAskedToStop) {
   Served served({classics_engine(), "other=" + classics_engine()});
-  EXPECT_THAT(served.log(), HasSubstr("serving classics (context 512), other (context 512) at http://127.0.0.1:"));
+  EXPECT_THAT(served.log(),
+              HasSubstr("serving classics (context 512, f32, not certified), other (context 512, f32, not "
+                        "certified) at http://127.0.0.1:"));
   EXPECT_THAT(served.log(), HasSubstr("; caches: classics "));
   const Ran ran = run_program({"run", classics_engine(), "Chapter 1", "--greedy", "--max-tokens", "8", "--json"});
   RawClient client(served.port());
@@ -65,7 +67,7 @@ TEST(Serve, TakesItsOptionsFromAFileToo) {
   {
     Served served(with(fmt::format("# ours\nengine = [\"mine={}\"]\nmax-requests = 3\n[serve]\nmax-body = \"1M\"\n",
                                    classics_engine())));
-    EXPECT_THAT(served.log(), HasSubstr("serving mine (context 512)"));
+    EXPECT_THAT(served.log(), HasSubstr("serving mine (context 512, f32, not certified)"));
     EXPECT_THAT(served.log(), HasSubstr("3 requests, 1024 connections, 1.0 MB a body"));
   }
   const auto refused = [&](const std::string& text) {
