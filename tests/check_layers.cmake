@@ -81,8 +81,9 @@ foreach(entry IN LISTS links)
   endforeach()
 endforeach()
 
-# A server never carries the compiler: of what is above the session, the command line alone does both.
-set(do_both cli)
+# A server never carries the compiler: of what is above the session, the command line alone does both, and calibration, which
+# only that one links.
+set(do_both calibrate cli)
 foreach(layer IN LISTS names)
   if(NOT session IN_LIST allowed_${layer} OR layer IN_LIST do_both)
     continue()

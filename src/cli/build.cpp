@@ -6,6 +6,7 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -17,6 +18,7 @@
 #include "base/target.h"
 #include "base/utf8.h"
 #include "cli/arguments.h"
+#include "cli/calibrate.h"
 #include "cli/certify.h"
 #include "cli/commands.h"
 #include "cli/golden.h"
@@ -44,7 +46,8 @@ struct BuildOptions {
   std::string geometry, memory = "0";
   std::vector<std::string> keep;
   std::string accuracy;
-  std::filesystem::path certify;
+  std::filesystem::path certify, calibrate;
+  Rounding rounding = Rounding::best;
   uint64_t seed = 0;
   CompileOptions to_compile;
   bool no_tune = false, no_baseline = false, no_golden = false, step_costs = false;
@@ -73,8 +76,9 @@ void check_files(const BuildOptions& options) {
   if (is_engine(beginning_of(options.model))) {
     throw Error(options.model.string(), "is an engine already", "give the model that it was built from");
   }
-  check_output({options.output, "--output", "engine", is_engine},
-               {options.model, options.tokenizer, options.tuning_cache.value_or(""), options.certify});
+  check_output(
+      {options.output, "--output", "engine", is_engine},
+      {options.model, options.tokenizer, options.tuning_cache.value_or(""), options.certify, options.calibrate});
   if (options.tuning_cache) {
     check_output({*options.tuning_cache, "--tuning-cache", "tuning cache"}, {options.model, options.tokenizer});
   }
@@ -280,6 +284,10 @@ int build(const BuildOptions& options) {
     return model;
   };
   const ReplacedFile replaced(options.output);
+  std::string calibrated;
+  if (!options.calibrate.empty()) {
+    calibrated = calibrate_build({options.calibrate, options.output, options.rounding}, make_model, compiled, progress);
+  }
   const CompileReport report = compile_engine(options, make_model, compiled, progress);
   std::unique_ptr<Gateway> gateway = open_finished(options, report);
   std::optional<GoldenLogits> golden;
@@ -295,6 +303,7 @@ int build(const BuildOptions& options) {
                        static_cast<double>(report.parameters) / 1e6, compiled.precision,
                        options.accuracy.empty() ? "not certified" : "certified, " + options.accuracy,
                        report.measured_problems, report.tuned_problems, readable_seconds(seconds));
+  if (!calibrated.empty()) lines += "; calibrated: " + calibrated;
   for (const Measurement& result : baseline) {
     if (result.kind == "ttft")
       lines += fmt::format("; first token of {} in {:.1f} ms", result.tokens, result.ms_median);
@@ -339,6 +348,16 @@ void add_build(CLI::App& app, Action& action) {
       "(inspect --accuracy), and where it does not hold there is no engine");
   add_input(*command, "--certify", options->certify, "The text for --accuracy")->needs(accuracy);
   accuracy->needs(command->get_option("--certify"));
+  CLI::Option* calibrate = add_input(
+      *command, "--calibrate", options->calibrate,
+      "A text on which codes of four bits are fitted to what products read; every tenth part of it is held out, and "
+      "what is the closest to the model there is built");
+  command
+      ->add_option("--rounding", options->rounding,
+                   "How --calibrate chooses codes: nearest, or each making up for the errors of those before it")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Rounding>{
+          {"best", Rounding::best}, {"nearest", Rounding::nearest}, {"gptq", Rounding::compensated}}))
+      ->needs(calibrate);
   command
       ->add_option("--target", options->to_compile.target,
                    "The processor or GPU the engine is for; cuda: the GPU of this machine")

@@ -42,6 +42,7 @@ Rewritten rewrite(Model model, const CompileOptions& options, const Target& targ
   PassOptions passes;
   passes.precision = options.precision;
   passes.kept = options.kept;
+  passes.calibration = options.calibration;
   passes.without = options.without;
   passes.widen_four_bits = target.backend == Backend::cuda;
   // A GPU's copy engine loads codes as they are: a row is made into them once, and not in every tile of a product.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,12 @@ namespace incipit {
 constexpr int32_t largest_batch = 1024;
 
 struct CompileOptions {
-  std::string precision = "bf16";  // a name of weight_formats()
-  std::vector<KeptFormat> kept;    // products of other formats
-  std::string target = "native";   // base/target.h
-  int64_t max_context = 0;         // positions of a sequence; 0: what the model was trained for
-  int32_t max_batch = 8;           // sequences at once, up to largest_batch
+  std::string precision = "bf16";                  // a name of weight_formats()
+  std::vector<KeptFormat> kept;                    // products of other formats
+  std::shared_ptr<const Calibration> calibration;  // what a text has shown of the model; null: nothing
+  std::string target = "native";                   // base/target.h
+  int64_t max_context = 0;                         // positions of a sequence; 0: what the model was trained for
+  int32_t max_batch = 8;                           // sequences at once, up to largest_batch
   int64_t memory = 0;  // bytes at run time: weights, arena, state and at least one full sequence; 0: no bound
   std::vector<std::string> without;    // passes switched off
   std::filesystem::path tuning_cache;  // read and extended; empty: none

@@ -36,6 +36,7 @@ std::string make_manifest(const Rewritten& made, const CompileOptions& options, 
   json::array without;
   for (const std::string& pass : options.without) without.emplace_back(pass);
   flags["without"] = without;
+  if (options.calibration && !options.calibration->made.empty()) flags["calibrated"] = options.calibration->made;
   if (!options.kept.empty()) {
     json::array kept;
     for (const KeptFormat& one : options.kept) kept.emplace_back(one.pattern + "=" + one.precision);

@@ -34,7 +34,7 @@ ConstantPtr times_gain(const ConstantPtr& weight, const ConstantPtr& gain) {
 
 // (n · gain)·Wᵀ = n·(W · diag(gain))ᵀ
 void fold_norm_gain(Graph& graph, const PassContext& context) {
-  if (context.format.keeps_gains) return;
+  if (context.format.keeps_gains || context.calibration != nullptr) return;
   for (const NodeId n : graph.order()) {
     if (!graph.op_as<ops::RmsNorm>(n) || graph.node(n).outputs.size() != 1) continue;
     const ValueId normed = graph.node(n).outputs[0], gain = input_of(graph, n, 1);

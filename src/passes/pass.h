@@ -4,10 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "quant/compensated.h"
 
 namespace incipit {
 
@@ -22,12 +26,24 @@ struct KeptFormat {
   std::string precision;  // a name of weight_formats()
 };
 
+/// What a text has shown of a model (calibrate/), as passes use it. Gains stay in their norms then, for statistics are
+/// of what stands behind those.
+struct Calibration {
+  /// Σ x·xᵀ [k, k] of what a product reads, by the product's name: its codes of four bits are
+  /// rounded with compensation.
+  std::map<std::string, ConstantPtr, std::less<>> moments;
+  std::string made;  // how, and of which text, for the manifest
+  /// What compensation takes, worked out once a product.
+  std::shared_ptr<CompensatedRounding> rounding = std::make_shared<CompensatedRounding>();
+};
+
 /// What passes may depend on.
 struct PassContext {
   const NamedWeightFormat& format;        // of the weights: --precision
   std::string& note;                      // what whoever builds should know of what the pass could not do
   std::span<const KeptFormat> kept = {};  // later ones come first
   bool widen_four_bits = false;
+  const Calibration* calibration = nullptr;
 };
 
 struct Pass {
@@ -46,6 +62,7 @@ struct PassOptions {
   /// Codes of four bits become bf16 as they are multiplied with rows of bf16, and are not multiplied with codes: an
   /// accelerator's products, which have no sums of codes for each group of inputs.
   bool widen_four_bits = false;
+  std::shared_ptr<const Calibration> calibration;
   /// Called after each pass that ran (`inspect --graph --after PASS`).
   std::function<void(std::string_view pass, const Graph& graph)> after;
 };

@@ -57,7 +57,10 @@ bool is_name_like(std::string_view name, std::string_view pattern) {
 class Quantizer {
  public:
   Quantizer(Graph& graph, const PassContext& context)
-      : graph_(graph), main_(context.format), widen_four_bits_(context.widen_four_bits) {
+      : graph_(graph),
+        main_(context.format),
+        widen_four_bits_(context.widen_four_bits),
+        calibration_(context.calibration) {
     choose_formats(context.kept);
   }
 
@@ -199,7 +202,7 @@ class Quantizer {
       return;
     }
     const Rows x = rows(inputs[0], n);
-    const Planes planes = weight_planes(named, weight);
+    const Planes planes = weight_planes(named, weight, moments_of(named, n));
     const auto* linear = graph_.op_as<ops::Linear>(n);
     ops::QuantizedLinear op;
     op.format = to_text(multiplied(named));
@@ -223,7 +226,7 @@ class Quantizer {
     const auto* experts = graph_.op_as<ops::ExpertLinear>(n);
     const bool shared = graph_.value(x).type.shape[1] == graph_.value(weight).type.shape[2];
     const Rows codes = rows(x, n, shared ? 1 : experts->top_k);
-    const Planes planes = weight_planes(named, weight);
+    const Planes planes = weight_planes(named, weight, nullptr);
     ops::QuantizedExpertLinear op;
     op.top_k = experts->top_k;
     op.format = to_text(multiplied(named));
@@ -236,13 +239,25 @@ class Quantizer {
     remove_if_unused(graph_, x);
   }
 
-  Planes weight_planes(const NamedWeightFormat& named, ValueId weight) {
+  /// Of what a product reads; null: its codes are the nearest.
+  ConstantPtr moments_of(const NamedWeightFormat& named, NodeId n) const {
+    if (calibration_ == nullptr || !named.format.four_bits) return nullptr;
+    const auto known = calibration_->moments.find(name_of_product(n));
+    return known == calibration_->moments.end() ? nullptr : known->second;
+  }
+
+  QuantizedConstant planes_of(const NamedWeightFormat& named, const ConstantPtr& weight, const ConstantPtr& moments) {
+    if (moments == nullptr) return named.quantize(as_matrix(weight));
+    return quantize_compensated(named.format, as_matrix(weight), moments, calibration_->rounding);
+  }
+
+  Planes weight_planes(const NamedWeightFormat& named, ValueId weight, const ConstantPtr& moments) {
     Planes& planes = planes_[{weight, named.name}];
     if (planes.codes == none) {
       const Value& value = graph_.value(weight);
       const std::string name = value.name;
       const ConstantPtr constant = value.constant;
-      const QuantizedConstant quantized = named.quantize(as_matrix(constant));
+      const QuantizedConstant quantized = planes_of(named, constant, moments);
       planes.codes = graph_.add_constant(name + ".codes", reshape(quantized.codes, constant->shape()));
       planes.scales = add_block_plane(named.format, name + ".scales", quantized.scales, constant->shape());
       if (named.format.zero_points) {
@@ -332,6 +347,7 @@ class Quantizer {
   Graph& graph_;
   const NamedWeightFormat& main_;
   bool widen_four_bits_;
+  const Calibration* calibration_;                                 // null: none
   std::map<NodeId, const NamedWeightFormat*> formats_;             // of products
   std::map<std::pair<ValueId, std::string_view>, Planes> planes_;  // by weight and format
   std::map<std::tuple<ValueId, DType, int64_t>, Rows> rows_;       // by activation, dtype and groups

@@ -211,5 +211,49 @@ TEST(Keep, RefusesWhatIsNoProduct) {
   refused("layers.8.*=bf16", "--keep 'layers.8.*=bf16': no product has such a name; the first of 34 are");
 }
 
+/// One product of four bits, so that little is to be worked out.
+Ran build_calibrated(const std::string& output, const std::string& on, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments{"build",
+                                     classics,
+                                     "-o",
+                                     output,
+                                     "--precision",
+                                     "bf16",
+                                     "--keep",
+                                     "layers.3.self_attn.o_proj=int4",
+                                     "--no-tune",
+                                     "--no-baseline",
+                                     "--no-golden",
+                                     "--max-context",
+                                     "64",
+                                     "--calibrate",
+                                     on};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run_program(arguments);
+}
+
+TEST(Calibrate, ATextChoosesHowCodesAreRounded) {
+  const std::string engine = place() / "calibrated.engine";
+  const Ran built = build_calibrated(engine, short_text(), {"--rounding", "gptq"});
+  ASSERT_EQ(built.status, 0) << built.err;
+  EXPECT_THAT(built.out, HasSubstr("; calibrated: gptq (gptq: KL "));
+  EXPECT_THAT(run_program({"inspect", engine, "--manifest"}).out, HasSubstr("gptq on short.txt"));
+}
+
+TEST(Calibrate, RefusesWhatShowsNothing) {
+  const std::string engine = place() / "uncalibrated.engine", on = place() / "strange.txt";
+  const auto refused = [&](const std::string& content, const std::string& part) {
+    std::ofstream(on) << content;
+    expect_refused_behind_work(build_calibrated(engine, on), part);
+  };
+  refused("", "strange.txt: it has 0 tokens");
+  refused("It", "too little of a model");
+  refused("\xff\xfe\x01", "strange.txt");
+  EXPECT_EQ(run_program({"build", classics, "-o", engine, "--rounding", "gptq"}).status, 2);
+  expect_refused(run_program({"build", tiny_model, "-o", engine, "--calibrate", short_text(), "--no-tune"}), 1,
+                 "no tokenizer");
+  EXPECT_FALSE(std::filesystem::exists(engine));
+}
+
 }  // namespace
 }  // namespace incipit
