@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -45,7 +46,7 @@ struct BuildOptions {
   std::optional<std::string> tuning_cache;
   std::string geometry, memory = "0";
   std::vector<std::string> keep;
-  std::string accuracy;
+  std::string kv_cache = "auto", accuracy;
   std::filesystem::path certify, calibrate;
   Rounding rounding = Rounding::best;
   uint64_t seed = 0;
@@ -63,6 +64,15 @@ KeptFormat parse_kept_format(const std::string& text) {
   check_utf8(kept.pattern, "--keep");  // the manifest is JSON
   weight_format(kept.precision);
   return kept;
+}
+
+/// Of --kv-cache.
+constexpr std::array<std::pair<std::string_view, DType>, 3> caches{
+    {{"int8", DType::i8}, {"bf16", DType::bf16}, {"f32", DType::f32}}};
+std::vector<std::string> cache_choices() {
+  std::vector<std::string> names{"auto"};
+  for (const auto& [name, dtype] : caches) names.emplace_back(name);
+  return names;
 }
 
 bool is_engine(std::string_view beginning) {
@@ -270,6 +280,9 @@ int build(const BuildOptions& options) {
   compiled.tuning_cache = options.tuning_cache.value_or("");
   compiled.tune = !options.no_tune;
   for (const std::string& kept : options.keep) compiled.kept.push_back(parse_kept_format(kept));
+  for (const auto& [name, dtype] : caches) {
+    if (name == options.kv_cache) compiled.cache = dtype;
+  }
   check_utf8(compiled.version_tag, "--tag");  // the manifest is JSON
   warn_of_foreign_target(options);
   const auto start = std::chrono::steady_clock::now();
@@ -342,6 +355,12 @@ void add_build(CLI::App& app, Action& action) {
                    "queries, keys and values are int8)")
       ->expected(1, most_repeats)
       ->allow_extra_args(false);
+  command
+      ->add_option("--kv-cache", options->kv_cache,
+                   "How keys and values are kept; int8: codes with a scale a token and head (auto: f32 in f32, fp16 in "
+                   "fp16, else bf16)")
+      ->check(CLI::IsMember(cache_choices()))
+      ->capture_default_str();
   CLI::Option* accuracy = command->add_option(
       "--accuracy", options->accuracy,
       "How far the engine may be from its model in f32, as in 'perplexity<=1%': it is measured, kept in the engine "

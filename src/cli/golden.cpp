@@ -73,6 +73,13 @@ const GoldenPrompt* longest_prompt(const GoldenLogits& golden, int64_t most) {
 
 double format_tolerance(const plan::Plan& plan) {
   double tolerance = weight_format(text(plan.precision())).tolerance;
+  for (const plan::CacheGroup* group : items(plan.groups())) {
+    for (const plan::CachePlane* plane : items(group->planes())) {
+      const DType dtype = dtype_from_name(text(plane->dtype()));
+      if (dtype == DType::bf16) tolerance = std::max(tolerance, weight_format("bf16").tolerance);
+      if (dtype == DType::i8) tolerance = std::max(tolerance, weight_format("int8").tolerance);
+    }
+  }
   for (const plan::Weight* weight : items(plan.weights())) {
     for (const NamedWeightFormat& named : weight_formats()) {
       if (to_text(named.format) == text(weight->format())) tolerance = std::max(tolerance, named.tolerance);

@@ -187,10 +187,14 @@ void print_summary(const Engine& engine) {
                            largest->tokens(), readable_bytes(static_cast<double>(largest->arena_bytes()))));
   print_portable_fallbacks(manifest);
   for (const plan::CacheGroup* group : items(plan.groups())) {
+    const plan::CachePlane& keys = *group->planes()->Get(0);
+    const std::string scales = text(keys.scale()).empty() ? "" : fmt::format(" with scales in {}", text(keys.scale()));
     line("cache",
-         fmt::format("{} layers in {}, {} a page of {} tokens{}", count(group->layers()),
-                     text(group->planes()->Get(0)->dtype()), readable_bytes(static_cast<double>(group->page_bytes())),
-                     group->page_tokens(), group->window() == 0 ? "" : fmt::format(", window {}", group->window())));
+         fmt::format("{} layers in {}{}, {} a page of {} tokens, {} a token{}", count(group->layers()),
+                     text(keys.dtype()), scales, readable_bytes(static_cast<double>(group->page_bytes())),
+                     group->page_tokens(),
+                     readable_bytes(static_cast<double>(group->page_bytes()) / std::max(group->page_tokens(), 1U)),
+                     group->window() == 0 ? "" : fmt::format(", window {}", group->window())));
   }
   print_sections(engine);
   line("tokenizer",

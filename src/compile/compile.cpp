@@ -16,11 +16,16 @@ namespace {
 
 void check_precision(const CompileOptions& options) {
   if (std::ranges::find(options.without, "quantize") == options.without.end()) return;
-  if (options.precision == "f32" && options.kept.empty()) return;
+  if (options.precision == "f32" && options.kept.empty() && !options.cache) return;
   throw Error("--without quantize",
               fmt::format("nothing would be stored as {}",
                           options.precision == "f32" ? options.kept.front().precision : options.precision),
               "give --precision f32 with it, and no --keep");
+}
+
+void check_cache(const CompileOptions& options, const Target& target) {
+  if (options.cache != DType::i8 || target.backend != Backend::cuda) return;
+  throw Error("--kv-cache int8", "there are no kernels for it on a GPU", "leave it out, or build for a processor");
 }
 
 Target target_of(const CompileOptions& options) {
@@ -43,6 +48,7 @@ Rewritten rewrite(Model model, const CompileOptions& options, const Target& targ
   passes.precision = options.precision;
   passes.kept = options.kept;
   passes.calibration = options.calibration;
+  passes.cache = options.cache;
   passes.without = options.without;
   passes.widen_four_bits = target.backend == Backend::cuda;
   // A GPU's copy engine loads codes as they are: a row is made into them once, and not in every tile of a product.
@@ -74,6 +80,7 @@ CompileReport compile(Model model, const CompileOptions& options, const std::fil
                       Progress& progress) {
   check_precision(options);
   const Target target = target_of(options);
+  check_cache(options, target);
   Rewritten rewritten = rewrite(std::move(model), options, target);
   Planned planned = make_plan(std::move(rewritten), options, target);
   EngineWriter writer(target_path, target);  // the last that can fail without measurements

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ constexpr int32_t largest_batch = 1024;
 struct CompileOptions {
   std::string precision = "bf16";                  // a name of weight_formats()
   std::vector<KeptFormat> kept;                    // products of other formats
+  std::optional<DType> cache;                      // of keys and values: f32, bf16 or i8; none: the precision's
   std::shared_ptr<const Calibration> calibration;  // what a text has shown of the model; null: nothing
   std::string target = "native";                   // base/target.h
   int64_t max_context = 0;                         // positions of a sequence; 0: what the model was trained for

@@ -308,6 +308,7 @@ plan::OperandT Lowering::cache_operand(int64_t layer, int64_t window, const KvGe
       plane.heads = unsigned32(geometry.kv_heads);
       plane.width = unsigned32(geometry.head_dim);
       plane.dtype = name_of(geometry.dtype);
+      if (geometry.has_scales()) plane.scale = name_of(DType::f32);
     }
     made.page_tokens = unsigned32(geometry.tokens);
     made.layout = name_of(geometry.layout);

@@ -42,6 +42,7 @@ std::string make_manifest(const Rewritten& made, const CompileOptions& options, 
     for (const KeptFormat& one : options.kept) kept.emplace_back(one.pattern + "=" + one.precision);
     flags["keep"] = kept;
   }
+  if (options.cache) flags["kv_cache"] = std::string(name_of(*options.cache));
   manifest["flags"] = flags;
   json::array passes;
   for (const PassReport& pass : report.passes) {

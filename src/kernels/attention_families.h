@@ -73,13 +73,14 @@ struct Rotary {
 };
 
 /// Writes the step's keys and values into their pages. k, v: rows of kv_heads · head_dim. With rotary_pairs the keys
-/// are first rotated as Rotary does it, by `table`.
+/// are first rotated as Rotary does it, by `table`. An i8 cache gets codes of each token's key and value of a head,
+/// with a scale of their own, by base/codes.h.
 struct KvWrite {
   struct Problem {
     static constexpr std::string_view family = "kv_write";
     int32_t kv_heads = 0, head_dim = 0, page_tokens = 32;
     DType input = DType::f32;  // f32 | bf16
-    DType cache = DType::f32;  // f32 | bf16 | f16
+    DType cache = DType::f32;  // f32 | bf16 | f16 | i8
     int32_t rotary_pairs = 0;  // 0: no rotation
     bool interleaved = false;
     PageLayout pages = PageLayout::vnni;
@@ -106,7 +107,8 @@ struct KvWrite {
 };
 
 /// The last outputs of a product, where they are keys, then values, which it writes into their pages itself as KvWrite
-/// does it. Numbers are rounded once: to the cache's dtype, keys when they are rotated.
+/// does it. Numbers are rounded once: to the cache's dtype, keys when they are rotated. An i8 cache has none: the scale
+/// of a head is known when all of it is.
 struct KvOutputs {
   int32_t kv_heads = 0;  // 0: there are none
   int32_t head_dim = 0, page_tokens = 32;
@@ -141,7 +143,8 @@ struct KvOutputs {
   /// rotate.
   bool fits_blocks(int64_t n) const {
     return head_dim > 0 && head_dim % 16 == 0 && rotary_pairs >= 0 && rotary_pairs % 8 == 0 &&
-           2 * rotary_pairs <= head_dim && n >= 2 * width() && n % 16 == 0 && pages == PageLayout::rows;
+           2 * rotary_pairs <= head_dim && n >= 2 * width() && n % 16 == 0 && pages == PageLayout::rows &&
+           cache != DType::i8;
   }
 };
 
@@ -159,7 +162,7 @@ struct Attention {
     int32_t heads = 0, kv_heads = 0, head_dim = 0, page_tokens = 32, window = 0;
     float scale = 1, soft_cap = 0;
     bool over_rows = false;
-    DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each, the cache also f16
+    DType query = DType::f32, cache = DType::f32, output = DType::f32;  // f32 | bf16 each, the cache also f16 | i8
     int32_t rotary_pairs = 0;                                           // 0: no rotation
     bool interleaved = false;
     PageLayout pages = PageLayout::vnni;

@@ -32,8 +32,11 @@ constexpr int64_t rows_behind(Backend backend) { return backend == Backend::cpu 
 //
 //   page[layer][kv head]{ K V }
 //
-//   kv-vnni   K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g]      g: f32 1, f16 1, bf16 2
+//   kv-vnni   K [head_dim/g][tokens][g]   V [tokens/g][head_dim][g]      g: bf16 2, others 1
 //   kv-rows   K [tokens][head_dim]        V [tokens][head_dim]
+//
+// Of i8, K and V are codes (base/codes.h), and behind those of each lie the scales of its tokens, f32 [tokens]: a
+// token's key of a head has one, its value another. tokens · head_dim is a multiple of 32, so scales are aligned.
 //
 // A processor reads kv-vnni: both K and V are B operands as in a packed panel, K for q·Kᵀ (outputs are tokens, inputs
 // are dims), V for p·V (outputs are dims, inputs are tokens). An accelerator loads boxes of kv-rows. head_dim is even.
@@ -58,13 +61,16 @@ struct KvGeometry {
   int32_t kv_heads = 0;
   int32_t head_dim = 0;      // even, at most 256
   int32_t tokens = 32;       // tokens a page; a multiple of 16
-  DType dtype = DType::f32;  // f32, bf16 or f16
+  DType dtype = DType::f32;  // f32, bf16, f16 or i8
   PageLayout layout = PageLayout::vnni;
 
+  constexpr bool has_scales() const { return dtype == DType::i8; }
   constexpr int64_t group() const { return dtype == DType::bf16 ? 2 : 1; }
-  constexpr int64_t element_bytes() const { return dtype == DType::f32 ? 4 : 2; }
+  constexpr int64_t element_bytes() const { return dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2; }
+  /// From the beginning of K, or V, to its scales.
+  constexpr int64_t scales_offset() const { return int64_t{tokens} * head_dim * element_bytes(); }
   constexpr int64_t half_bytes() const {  // K, or V, of one head of one layer
-    return int64_t{tokens} * head_dim * element_bytes();
+    return scales_offset() + (has_scales() ? int64_t{tokens} * 4 : 0);
   }
   constexpr int64_t head_bytes() const { return 2 * half_bytes(); }
   constexpr int64_t layer_bytes() const { return kv_heads * head_bytes(); }

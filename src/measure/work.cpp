@@ -46,8 +46,8 @@ Work attention_work(const Attention::Problem& problem, int64_t rows, int64_t con
   const int64_t read = problem.window > 0 ? std::min<int64_t>(earlier, problem.window) : earlier;
   Work work;
   work.operations = 4.0 * problem.heads * problem.head_dim * keys * static_cast<double>(sequences);
-  work.arithmetic = problem.cache;
-  work.bytes = 2.0 * problem.kv_heads * problem.head_dim * static_cast<double>(size_of(problem.cache)) *
+  work.arithmetic = problem.cache == DType::i8 ? DType::f32 : problem.cache;  // codes are multiplied as floats
+  work.bytes = static_cast<double>(problem.geometry().page_bytes()) / problem.page_tokens *
                static_cast<double>(read * sequences);
   return work;
 }

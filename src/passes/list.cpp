@@ -82,7 +82,8 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options) {
   for (const Pass& pass : list) {
     if (std::find(options.without.begin(), options.without.end(), pass.name) != options.without.end()) continue;
     PassReport report{pass.name, 0, static_cast<int32_t>(graph.order().size()), 0};
-    const PassContext context{format, report.note, options.kept, options.widen_four_bits, options.calibration.get()};
+    const PassContext context{
+        format, report.note, options.kept, options.widen_four_bits, options.calibration.get(), options.cache};
     const auto start = std::chrono::steady_clock::now();
     pass.name.starts_with("raise_") ? run_or_leave(pass, graph, context) : run_one(pass, graph, context);
     report.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();

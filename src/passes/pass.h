@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/dtype.h"
 #include "quant/compensated.h"
 
 namespace incipit {
@@ -44,6 +46,7 @@ struct PassContext {
   std::span<const KeptFormat> kept = {};  // later ones come first
   bool widen_four_bits = false;
   const Calibration* calibration = nullptr;
+  std::optional<DType> cache = {};  // of keys and values; none: what the precision has
 };
 
 struct Pass {
@@ -58,6 +61,7 @@ std::span<const Pass> passes();
 struct PassOptions {
   std::string precision = "f32";     // a name of weight_formats()
   std::vector<KeptFormat> kept;      // products of other formats; throws Error for a pattern that fits none
+  std::optional<DType> cache = {};   // of keys and values (--kv-cache); none: what the precision has
   std::vector<std::string> without;  // passes that are switched off
   /// Codes of four bits become bf16 as they are multiplied with rows of bf16, and are not multiplied with codes: an
   /// accelerator's products, which have no sums of codes for each group of inputs.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -60,7 +61,8 @@ class Quantizer {
       : graph_(graph),
         main_(context.format),
         widen_four_bits_(context.widen_four_bits),
-        calibration_(context.calibration) {
+        calibration_(context.calibration),
+        cache_(context.cache) {
     choose_formats(context.kept);
   }
 
@@ -70,18 +72,25 @@ class Quantizer {
       if (is_product(n)) quantize_linear(n);
       if (is_experts(n)) quantize_experts(n);
     }
-    if (main_.format.codes != DType::f32) {
-      // Keys and values are read once a step and query: half the bytes cost less than the rounding.
-      const DType cache = main_.format.codes == DType::f16 ? DType::f16 : DType::bf16;
-      for (const NodeId n : order) {
-        if (graph_.op_as<ops::KvWrite>(n)) graph_.change<ops::KvWrite>(n, [&](auto& op) { op.cache = cache; });
-        if (graph_.op_as<ops::Attention>(n)) graph_.change<ops::Attention>(n, [&](auto& op) { op.cache = cache; });
-      }
-    }
+    set_caches(order);
     for (const ValueId id : graph_.constants()) settle_dtype(id);
   }
 
  private:
+  void set_caches(const std::vector<NodeId>& order) {
+    // Keys and values are read once a step and query: half the bytes cost less than the rounding.
+    const DType codes = main_.format.codes;
+    const DType cache = cache_.value_or(codes == DType::f32 || codes == DType::f16 ? codes : DType::bf16);
+    bool found = false;
+    for (const NodeId n : order) {
+      if (graph_.op_as<ops::KvWrite>(n)) graph_.change<ops::KvWrite>(n, [&](auto& op) { op.cache = cache; });
+      if (graph_.op_as<ops::Attention>(n)) graph_.change<ops::Attention>(n, [&](auto& op) { op.cache = cache; });
+      found = found || graph_.op_as<ops::KvWrite>(n) != nullptr;
+    }
+    if (cache_ && !found)
+      throw Error("--kv-cache", "the model is no decoder, and keeps no keys and values", "leave it out");
+  }
+
   /// What a product reads: an activation in the format's dtype, with scales where that is i8.
   struct Rows {
     ValueId codes = none, scales = none;
@@ -347,7 +356,8 @@ class Quantizer {
   Graph& graph_;
   const NamedWeightFormat& main_;
   bool widen_four_bits_;
-  const Calibration* calibration_;                                 // null: none
+  const Calibration* calibration_;  // null: none
+  std::optional<DType> cache_;
   std::map<NodeId, const NamedWeightFormat*> formats_;             // of products
   std::map<std::pair<ValueId, std::string_view>, Planes> planes_;  // by weight and format
   std::map<std::tuple<ValueId, DType, int64_t>, Rows> rows_;       // by activation, dtype and groups

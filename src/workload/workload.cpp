@@ -54,6 +54,18 @@ Tensor scales(DType dtype, Shape shape, uint32_t seed) {
   return tensor;
 }
 
+/// Puts scales of an ordinary size behind the codes of keys and values.
+void fill_scales(Tensor& pool, const KvGeometry& geometry) {
+  const auto scale = scales(DType::f32, {geometry.tokens}, 5);
+  const int64_t pages = pool.shape()[0], page_bytes = pool.shape()[1], half = geometry.half_bytes();
+  for (int64_t page = 0; page < pages; ++page) {
+    for (int64_t at = 0; at < geometry.page_bytes(); at += half) {
+      std::copy_n(scale.data(), half - geometry.scales_offset(),
+                  pool.data() + page * page_bytes + at + geometry.scales_offset());
+    }
+  }
+}
+
 /// How many copies of a weight are more than the caches hold; one where weights are evicted.
 int64_t copies_of(const Device& device, bool evicts, int32_t rows, int64_t weight_bytes) {
   const bool is_cpu = device.target().backend == Backend::cpu;
@@ -222,6 +234,7 @@ AttentionWorkload::AttentionWorkload(Device& device, const Attention::Problem& p
   const int32_t pages = (context_ + geometry.tokens - 1) / geometry.tokens;
   const int64_t page_bytes = kv_page_pitch(geometry.page_bytes());
   pool_ = filled(problem.cache, {pages, page_bytes / static_cast<int64_t>(size_of(problem.cache))}, 1);
+  if (geometry.has_scales()) fill_scales(pool_, geometry);
   const int64_t stride = row_stride(int64_t{problem.heads} * problem.head_dim);
   query_ = filled(problem.query, {rows, stride}, 2);
   table_ = filled(DType::f32, {rows, row_stride(2 * int64_t{problem.rotary_pairs})}, 3);

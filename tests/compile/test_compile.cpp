@@ -211,7 +211,25 @@ TEST(Compile, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(refusal(options), HasSubstr("no_such_pass"));
 }
 
+TEST(Compile, PagesOfCodesHaveRoomForTheirScales) {
+  const TemporaryDirectory directory;
+  CompileOptions options = untuned("bf16");
+  options.cache = DType::i8;
+  compile_quietly(reference("llama-mha"), options, directory / "e");
+  const auto engine = Engine::open(directory / "e");
+  for (const plan::CacheGroup* group : *engine->plan().groups()) {
+    const plan::CachePlane& keys = *group->planes()->Get(0);
+    EXPECT_EQ(keys.dtype()->str() + "·" + keys.scale()->str(), "i8·f32");
+    EXPECT_EQ(group->page_bytes(),
+              2 * group->layers()->size() * group->page_tokens() * keys.heads() * (keys.width() + 4));
+  }
+}
+
 TEST(Compile, RefusesAPrecisionThatNoPassWouldGive) {
+  CompileOptions on_a_gpu = untuned("bf16");
+  on_a_gpu.cache = DType::i8;
+  on_a_gpu.target = "cuda-sm90";
+  EXPECT_THAT(refusal(on_a_gpu), HasSubstr("--kv-cache int8"));
   for (const std::string precision : {"bf16", "fp16", "int8"}) {
     CompileOptions options = untuned(precision);
     options.without = {"quantize"};

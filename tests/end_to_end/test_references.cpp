@@ -51,11 +51,15 @@ struct Tolerance {
 /// turns the choice over for less than that bound / 0.4 of the tokens. The later tokens of a sequence see what one of
 /// them became, so that more rows move than choices turn over (of 80 in fp16, 5 in glm4-moe and gpt-oss, 39 in olmoe):
 /// what is bounded is that half of the rows stay, whatever the precision.
+///
+/// Of int8 keys and values alone ("f32-kv8") these are the two operands of a layer, and the head adds none.
 Tolerance tolerance_of(const std::string& model, const std::string& precision, int64_t layers, bool experts) {
   if (precision == "f32") return {1e-5};
-  const int64_t operands = precision == "bf16" ? 16 : precision == "fp16" ? 9 : 8;
-  const double rounding = precision == "int8" ? 6.8e-3 : std::ldexp(1 / std::sqrt(3.0), precision == "bf16" ? -8 : -11);
-  const double smooth = 3 * rounding * std::sqrt(static_cast<double>(operands * layers + 2));
+  const bool kv_alone = precision == "f32-kv8";
+  const int64_t operands = precision == "bf16" ? 16 : precision == "fp16" ? 9 : kv_alone ? 2 : 8;
+  const double rounding =
+      precision == "int8" || kv_alone ? 6.8e-3 : std::ldexp(1 / std::sqrt(3.0), precision == "bf16" ? -8 : -11);
+  const double smooth = 3 * rounding * std::sqrt(static_cast<double>(operands * layers + (kv_alone ? 0 : 2)));
   Tolerance tolerance{smooth * (model == "phi3-longrope" ? 2.25 : model == "ministral3" ? 2.9 : 1)};
   if (experts) tolerance.turned_over = std::max(0.5, static_cast<double>(layers) * smooth / 0.4);
   return tolerance;
@@ -137,7 +141,7 @@ std::shared_ptr<const Engine> engine_for(const std::string& model, const std::st
   auto& engine = made[name];
   if (!engine) {
     CompileOptions options;
-    options.precision = precision;
+    set_precision(options, precision);
     options.target = target;
     options.tune = false;
     options.max_batch = 4;
@@ -372,6 +376,27 @@ INSTANTIATE_TEST_SUITE_P(All, RoundedReferences,
 
 INSTANTIATE_TEST_SUITE_P(Int8, RoundedReferences,
                          testing::ValuesIn(cases(all_reference_models(), int8_targets_here(), {"int8"}, 2)), case_name);
+
+/// Keys and values in int8, beside products in f32.
+class CodedCaches : public References {};
+
+TEST_P(CodedCaches, LogitsHoweverTokensCome) {
+  for (const size_t chunk : {64, 7, 1}) {
+    SCOPED_TRACE(chunk);
+    expect_logits_in_chunks(chunk);
+  }
+  expect_logits_in_a_mixed_batch();
+  expect_no_trace_of_tokens_taken_back();
+}
+
+// Windows; keys with norms; no rotation, and slopes in its place.
+INSTANTIATE_TEST_SUITE_P(All, CodedCaches,
+                         testing::ValuesIn(cases(tested_models({"mistral-window", "gemma3", "gpt2", "bloom", "qwen3",
+                                                                "ministral3-tiny", "cohere-tiny", "glm4-tiny"}),
+                                                 tested_targets(), {"f32-kv8"}, 0)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Shadow, CodedCaches,
+                         testing::ValuesIn(cases({"mistral-window", "qwen3"}, {"shadow"}, {"f32-kv8"}, 0)), case_name);
 
 TEST(ReferencesOf, GpusNotHere) {
   if (gpu_targets_here().empty()) GTEST_SKIP() << "no GPU";

@@ -97,8 +97,9 @@ TEST(Ops, AttentionIsTheSoftmaxOverThePast) {
 }
 
 TEST(Ops, AttentionInChunksIsTheSame) {
-  for (const char* attributes : {";", ", window = 2;, window = 2", ";, soft_cap = 0.3",
-                                 ", cache = \"bf16\";, cache = \"bf16\"", ", cache = \"f16\";, cache = \"f16\""}) {
+  for (const char* attributes :
+       {";", ", window = 2;, window = 2", ";, soft_cap = 0.3", ", cache = \"bf16\";, cache = \"bf16\"",
+        ", cache = \"f16\";, cache = \"f16\"", ", cache = \"i8\";, cache = \"i8\""}) {
     const std::string text = attention_text(attributes);
     const std::vector<float> whole = floats(run(text, attention_inputs(0, 7))[0]);
     ReferenceCache cache;
@@ -109,6 +110,17 @@ TEST(Ops, AttentionInChunksIsTheSame) {
     }
     EXPECT_EQ(pieces, whole) << attributes;
   }
+}
+
+TEST(Ops, CodedCachesHaveAScaleATokenAndHead) {
+  // One key: attention gives back its value, of which the largest number is exact and others are off by half a step.
+  const std::string text = attention_text(", cache = \"i8\";, cache = \"i8\"");
+  std::vector<Tensor> inputs;
+  inputs.push_back(f32({1, 4}, {1, 2, 3, 4}));
+  inputs.push_back(f32({1, 2}, {1, 1}));
+  inputs.push_back(f32({1, 2}, {-254, 3.1F}));
+  inputs.push_back(i32({0}));
+  EXPECT_THAT(floats(run(text, std::move(inputs))[0]), ElementsAre(-254, 4, -254, 4));
 }
 
 TEST(Ops, AttentionHasSlopesAndSinks) {

@@ -148,8 +148,9 @@ inline void check_parts(std::span<const Kernel<Attention>> table) {
 /// Scores that rise or fall by 46 units of log2 from each token to the next: all weight is the last or the first
 /// token's.
 inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
-  for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::i8}) {
     const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
+    const float rounding = cache == DType::i8 ? 0.5f / largest_code : 0;  // of values, at most 1
     for (const float slope : {256.0f, -256.0f}) {
       const Attention::Problem problem{4, 2, 64, 32, 0, 0.125f, 0, false, dtype, cache, dtype};
       std::mt19937_64 random(5);
@@ -169,7 +170,7 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
           for (int32_t t = 0; t < whole.queries.rows; ++t) {
             for (int64_t c = 0; c < whole.width; ++c) {
               const float want = whole.values.get(slope > 0 ? t : 0, c / 128 * 64 + c % 64);
-              ASSERT_NEAR(got[0].get(t, c), want, 1e-3f + 5e-3f * std::abs(want))
+              ASSERT_NEAR(got[0].get(t, c), want, 1e-3f + rounding + 5e-3f * std::abs(want))
                   << kernel.name << " " << config.name << " token " << t << " slope " << slope;
             }
           }
@@ -182,7 +183,7 @@ inline void check_steep_scores(std::span<const Kernel<Attention>> table) {
 /// What check_chunking() is for.
 inline std::vector<Attention::Problem> chunked_problems() {
   std::vector<Attention::Problem> problems;
-  for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::i8}) {
     const DType dtype = cache == DType::bf16 ? DType::bf16 : DType::f32;
     for (const int32_t window : {0, 50}) {
       if (sanitized && (window == 0) == (cache == DType::bf16)) continue;

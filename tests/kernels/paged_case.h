@@ -103,7 +103,7 @@ class KernelCase<KvWrite> {
   static std::vector<KvWrite::Problem> test_problems() {
     std::vector<KvWrite::Problem> problems;
     for (const DType input : {DType::f32, DType::bf16}) {
-      for (const DType cache : {DType::f32, DType::bf16, DType::f16}) {
+      for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::i8}) {
         problems.push_back({2, 64, 32, input, cache});
         problems.push_back({3, 80, 16, input, cache});
         problems.push_back({1, 2, 32, input, cache});
@@ -124,6 +124,7 @@ class KernelCase<KvWrite> {
             {{16, 64, 32, DType::bf16, DType::bf16}, 1024, 0, 8.0 * (1 << 20)},
             {{16, 64, 32, DType::bf16, DType::bf16, 32}, 1024, 0, 8.25 * (1 << 20)},
             {{16, 64, 32, DType::f32, DType::f16}, 1024, 0, 12.0 * (1 << 20)},
+            {{16, 64, 32, DType::f32, DType::i8, 32}, 1024, 0, 10.375 * (1 << 20)},
             {{16, 64, 32, DType::f32, DType::f32}, 1024, 0, 16.0 * (1 << 20)}};
   }
   KernelCase(const KvWrite::Problem& problem, int32_t rows, uint64_t seed)
@@ -165,9 +166,13 @@ class KernelCase<KvWrite> {
     return PagedBatch(problem.geometry(), first_positions, shares, random);
   }
 
-  /// Where a rotated element of a key is as near to the expected one as Rotary's, it becomes that.
+  /// Where a rotated element of a key is as near to the expected one as Rotary's, it becomes that. Of codes, a scale
+  /// may be as far off as the rotated number that it was made of, and a code by one where that was near the middle of
+  /// two.
   void take_rotated_keys(std::vector<std::byte>& got) {
-    const double bound = rotation_bound(problem_.cache);
+    if (problem_.rotary_pairs == 0) return;
+    const bool coded = problem_.cache == DType::i8;
+    const double bound = coded ? 1 : rotation_bound(problem_.cache);
     const KvGeometry geometry = problem_.geometry();
     for (int32_t sequence = 0; sequence < args_.sequences; ++sequence) {
       const SequenceSpan& span = args_.spans[sequence];
@@ -175,7 +180,15 @@ class KernelCase<KvWrite> {
         for (int64_t head = 0; head < problem_.kv_heads; ++head) {
           const std::byte* keys = args_.cache.page(sequence, at / problem_.page_tokens) + head * geometry.head_bytes();
           std::byte* mine = got.data() + (keys - batch_.pool().data());
-          for (int64_t dim = 0; dim < 2 * int64_t{problem_.rotary_pairs}; ++dim) {
+          if (coded) {
+            const int64_t scales = geometry.scales_offset(), token = at % problem_.page_tokens;
+            const float wanted = element_as_float(DType::f32, keys + scales, token);
+            const float found = element_as_float(DType::f32, mine + scales, token);
+            // Zeros have the scale 1, which nothing else comes near.
+            const double near = rotation_bound(DType::f32) / largest_code + 0x1p-22 * double{wanted};
+            if (std::abs(double{found} - double{wanted}) <= near) set_element(DType::f32, mine + scales, token, wanted);
+          }
+          for (int64_t dim = 0; dim < (coded ? problem_.head_dim : 2 * int64_t{problem_.rotary_pairs}); ++dim) {
             const int64_t element = geometry.k_element(at % problem_.page_tokens, dim);
             const float wanted = element_as_float(problem_.cache, keys, element);
             if (std::abs(element_as_float(problem_.cache, mine, element) - wanted) <= bound) {
@@ -223,7 +236,7 @@ class KernelCase<Attention> {
       problems.back().slopes = slopes;
       problems.back().sinks = sinks;
     };
-    for (const DType cache : {f32, bf16, f16}) {
+    for (const DType cache : {f32, bf16, f16, DType::i8}) {
       add(2, 2, 2, 32, 0, 0, false, f32, cache, f32);
       add(2, 1, 16, 16, 0, 0, true, bf16, cache, bf16);
       add(4, 4, 64, 32, 0, 0, false, bf16, cache, bf16);
@@ -256,8 +269,8 @@ class KernelCase<Attention> {
   }
   static std::vector<BenchStep<Attention>> bench_steps() {
     std::vector<BenchStep<Attention>> steps;
-    for (const DType cache : {DType::bf16, DType::f16, DType::f32}) {
-      const double bytes = cache == DType::f32 ? 4 : 2;
+    for (const DType cache : {DType::bf16, DType::f16, DType::f32, DType::i8}) {
+      const double bytes = cache == DType::f32 ? 4 : cache == DType::i8 ? 68.0 / 64 : 2;
       const DType rows = cache == DType::bf16 ? DType::bf16 : DType::f32;
       // llama-0.5b: a prompt of 1024, and one token at 1024.
       const Attention::Problem problem{16, 16, 64, 32, 0, 0.125f, 0, false, rows, cache, rows};

@@ -36,6 +36,9 @@ TEST(Work, CountsOnlyTheKeysThatAQuerySees) {
   EXPECT_EQ(work_of(to_text(problem), 1, 101).operations, 4.0 * 4 * 8 * 101);
   EXPECT_EQ(work_of(to_text(problem), 1, 101).bytes, 2.0 * 2 * 8 * 2 * 100);
   EXPECT_EQ(work_of(to_text(problem), 1, 101, 3).bytes, 3 * 2.0 * 2 * 8 * 2 * 100) << "each has its own";
+  Attention::Problem coded = problem;
+  coded.cache = DType::i8;
+  EXPECT_EQ(work_of(to_text(coded), 1, 101).bytes, 2.0 * 2 * (8 + 4) * 100) << "codes, and a scale";
   problem.window = 16;
   EXPECT_EQ(work_of(to_text(problem), 1, 101).operations, 4.0 * 4 * 8 * 16);
   EXPECT_EQ(work_of(to_text(problem), 1, 101).bytes, 2.0 * 2 * 8 * 2 * 16);

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "graph/graph.h"
+#include "graph/ops/attention.h"
 #include "graph/ops/linear.h"
 #include "graph/ops/quantized_linear.h"
 #include "graph/ops/rms_norm.h"
@@ -111,6 +113,38 @@ TEST(KeptFormats, HoldForNamesBehindADotAndTheLastThatFits) {
   EXPECT_THAT(formats_of("int4", {{"table", "int4-g128"}}),
               ElementsAre(Pair("lm_head", "i4:i8:1x128:bf16"), Pair(first, "i4:i8:1x64:bf16"),
                           Pair(second, "i4:i8:1x64:bf16")));
+}
+
+TEST(Quantize, CachesHaveThePrecisionsDtypeOrTheirOwn) {
+  const auto cache_of = [](const std::string& precision, std::optional<DType> asked) {
+    Graph graph = parse_graph(attention_and_head);
+    PassOptions options;
+    options.precision = precision;
+    options.cache = asked;
+    run_passes(graph, options);
+    for (const NodeId n : graph.order()) {
+      if (const auto* attention = graph.op_as<ops::Attention>(n)) return attention->cache;  // its KvWrite's, or invalid
+    }
+    return DType::boolean;
+  };
+  EXPECT_EQ(cache_of("f32", {}), DType::f32);
+  EXPECT_EQ(cache_of("fp16", {}), DType::f16);
+  EXPECT_EQ(cache_of("int4", {}), DType::bf16);
+  for (const char* precision : {"f32", "bf16", "int8"}) {
+    for (const DType asked : {DType::i8, DType::bf16, DType::f32}) EXPECT_EQ(cache_of(precision, asked), asked);
+  }
+}
+
+TEST(Quantize, RefusesADtypeOfCachesThatAreNone) {
+  Graph graph = parse_graph(three_products);
+  PassOptions options;
+  options.cache = DType::i8;
+  try {
+    run_passes(graph, options);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.thing(), "--kv-cache");
+  }
 }
 
 TEST(KeptFormats, ANameThatNoProductHasIsRefused) {

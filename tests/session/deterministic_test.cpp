@@ -26,7 +26,7 @@ std::shared_ptr<const Engine> deterministic_engine(const std::string& model, con
   auto& engine = made[name];
   if (!engine) {
     CompileOptions options;
-    options.precision = precision;
+    set_precision(options, precision);
     options.target = target;
     options.max_batch = 4;
     options.max_context = max_context;
@@ -159,6 +159,8 @@ INSTANTIATE_TEST_SUITE_P(All, Deterministic,
                          testing::Combine(testing::Values("llama-gqa-tied", "gemma2", "mixtral"),
                                           testing::ValuesIn(precisions()), testing::Values("native")),
                          case_name);
+// Windows, and keys and values in int8.
+INSTANTIATE_TEST_SUITE_P(Coded, Deterministic, testing::Values(std::tuple("gemma2", "f32-kv8", "native")), case_name);
 INSTANTIATE_TEST_SUITE_P(Shadow, Deterministic, testing::Values(std::tuple("llama-gqa-tied", "int8", "shadow")),
                          case_name);
 

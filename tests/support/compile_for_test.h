@@ -22,6 +22,13 @@
 
 namespace incipit {
 
+/// "bf16", or "bf16-kv8": with keys and values in int8.
+inline void set_precision(CompileOptions& options, const std::string& precision) {
+  const size_t end = precision.find("-kv8");
+  options.precision = precision.substr(0, end);
+  if (end != precision.npos) options.cache = DType::i8;
+}
+
 #ifdef INCIPIT_TEST_COMPILER
 
 /// Takes those of the options that such tests set.
@@ -41,6 +48,7 @@ inline std::shared_ptr<const Engine> compile_for_test(const std::filesystem::pat
                                  "--no-baseline",
                                  "--no-golden"};
   if (options.max_context > 0) words.insert(words.end(), {"--max-context", std::to_string(options.max_context)});
+  if (options.cache == DType::i8) words.insert(words.end(), {"--kv-cache", "int8"});
   if (!options.tune) words.emplace_back("--no-tune");
   if (options.deterministic) words.emplace_back("--deterministic");
   if (options.allow_non_finite) words.emplace_back("--allow-non-finite");

@@ -23,7 +23,7 @@ std::vector<ValueType> Attention::infer(std::span<const ValueType> inputs) const
                std::to_string(heads) + " heads cannot share " + std::to_string(kv_heads) + " KV heads evenly");
   rule.require(layer >= 0 && layer < 65536, "cannot have layer " + std::to_string(layer));
   rule.require(window >= 0, "cannot have window " + std::to_string(window));
-  rule.dtype("cache", cache, any_float);
+  rule.dtype("cache", cache, any_cache);
   rule.extent_is(0, 1, Dim(heads) * Dim(head_dim));
   if (rule.has(3)) check_rotary_table(rule, 3, q.shape[0], head_dim);
   for (const size_t of_heads : {4U, 5U}) {

@@ -1,5 +1,6 @@
 #include "graph/ops/kv_write.h"
 
+#include "base/coded_rows.h"
 #include "graph/ops/rotate.h"
 #include "graph/ops/rule.h"
 
@@ -13,7 +14,7 @@ std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
   check_heads(rule, kv_heads, head_dim);
   rule.require(layer >= 0 && layer < 65536, "cannot have layer " + std::to_string(layer));
   rule.require(window >= 0, "cannot have window " + std::to_string(window));
-  rule.dtype("cache", cache, any_float);
+  rule.dtype("cache", cache, any_cache);
   for (const size_t i : {0u, 1u}) {
     rule.extent_is(i, 0, k.shape[0]);
     rule.extent_is(i, 1, Dim(kv_heads) * Dim(head_dim));
@@ -26,7 +27,7 @@ std::vector<ValueType> KvWrite::infer(std::span<const ValueType> inputs) const {
 void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>, ReferenceCache& state) const {
   if (state.layers.size() <= static_cast<size_t>(layer)) state.layers.resize(static_cast<size_t>(layer) + 1);
   ReferenceCache::Layer& mine = state.layers[static_cast<size_t>(layer)];
-  const auto width = static_cast<size_t>(kv_heads * head_dim);
+  const auto width = static_cast<size_t>(kv_heads * head_dim), dim = static_cast<size_t>(head_dim);
   mine.key_width = mine.value_width = kv_heads * head_dim;
   const auto positions = inputs[2]->as<int32_t>();
   const auto write = [&](const std::vector<float>& values, std::vector<float>& rows) {
@@ -37,10 +38,12 @@ void KvWrite::evaluate(std::span<const Tensor* const> inputs, std::span<Tensor>,
       const auto place = static_cast<size_t>(positions[r]) * width;
       if (rows.size() < place + width) rows.resize(place + width);
       for (size_t i = 0; i < width; ++i) {
-        const float value = values[r * width + i];
-        rows[place + i] = cache == DType::bf16  ? to_float(to_bf16(value))
-                          : cache == DType::f16 ? to_float(to_f16(value))
-                                                : value;
+        rows[place + i] = rounded_to(cache, values[r * width + i]);
+      }
+      for (size_t head = 0; cache == DType::i8 && head < width; head += dim) {
+        const std::span<float> numbers = std::span(rows).subspan(place + head, dim);
+        const float scale = scale_of_row(numbers);
+        for (float& number : numbers) number = static_cast<float>(code_of(number, scale)) * scale;
       }
     }
   };

@@ -6,9 +6,10 @@
 namespace incipit::ops {
 
 /// k, v [T, kv_heads·head_dim] (f32 or bf16, the same), position i32[T], table f32[T, 2·pairs]? → cache: stores the
-/// tokens' keys and values of `layer`, rounded to dtype `cache` (f32, bf16 or f16). With a table the keys are first
-/// rotated as ApplyRotary does it. `window` as the layer's Attention: pages behind it may be freed. `by_product`: k and
-/// v are the last columns of a product, which nothing else reads, so that a kernel of the product may write them.
+/// tokens' keys and values of `layer`, rounded to dtype `cache` (f32, bf16 or f16), or in i8 to codes that share a
+/// scale over a token's key, or value, of a head (base/codes.h). With a table the keys are first rotated as ApplyRotary
+/// does it. `window` as the layer's Attention: pages behind it may be freed. `by_product`: k and v are the last columns
+/// of a product, which nothing else reads, so that a kernel of the product may write them.
 struct KvWrite : OpBase<KvWrite> {
   static constexpr std::string_view op_name = "KvWrite";
   int64_t layer = 0, kv_heads = 0, head_dim = 0, window = 0;

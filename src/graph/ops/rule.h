@@ -45,6 +45,7 @@ class Rule {
 constexpr std::initializer_list<DType> kernel_floats{DType::f32, DType::bf16};
 /// What a checkpoint may hold; kernels read the first two.
 constexpr std::initializer_list<DType> any_float{DType::f32, DType::bf16, DType::f16};
+constexpr std::initializer_list<DType> any_cache{DType::f32, DType::bf16, DType::f16, DType::i8};
 
 /// The elements as floats.
 std::vector<float> floats(const Tensor& tensor);

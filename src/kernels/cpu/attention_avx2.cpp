@@ -21,6 +21,11 @@ constexpr int value_rows = 4, value_vectors = 2;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats widen_codes(Codes v) {
+  int64_t eight;
+  __builtin_memcpy(&eight, &v, sizeof eight);
+  return reinterpret_cast<Floats>(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(eight))));
+}
 [[gnu::always_inline]] inline Floats widen_f16(Halves v) {
   return reinterpret_cast<Floats>(_mm256_cvtph_ps(reinterpret_cast<__m128i>(v)));
 }

@@ -21,6 +21,11 @@ constexpr int value_rows = 4, value_vectors = 4;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return reinterpret_cast<Halves>(_mm512_cvtneps_pbh(v)); }
+[[gnu::always_inline]] inline Floats widen_codes(Codes v) {
+  constexpr __mmask16 all = 0xffff;
+  return reinterpret_cast<Floats>(
+      _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepi8_epi32(all, reinterpret_cast<__m128i>(v))));
+}
 [[gnu::always_inline]] inline Floats widen_f16(Halves v) {
   return reinterpret_cast<Floats>(_mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(v)));
 }

@@ -16,6 +16,9 @@ constexpr int value_rows = 2, value_vectors = 4;
 #include "kernels/cpu/vector_math.inc"
 
 [[gnu::always_inline]] inline Halves round_to_bf16(Floats v) { return to_bf16_lanes(v); }
+[[gnu::always_inline]] inline Floats widen_codes(Codes v) {
+  return __builtin_convertvector(__builtin_convertvector(v, Ints), Floats);
+}
 [[gnu::always_inline]] inline Floats widen_f16(Halves v) { return from_f16_lanes(v); }
 
 #include "kernels/cpu/attention_flash.inc"

@@ -205,8 +205,8 @@ inline bool accepts_attention(const Attention::Problem& problem) {
          problem.head_dim % 2 == 0 && problem.head_dim <= 256 && problem.pages == PageLayout::vnni &&
          problem.page_tokens > 0 && problem.page_tokens % 16 == 0 && problem.window >= 0 && problem.scale > 0 &&
          problem.rotary_pairs >= 0 && 2 * int64_t{problem.rotary_pairs} <= problem.head_dim &&
-         row_dtype(problem.query) && (row_dtype(problem.cache) || problem.cache == DType::f16) &&
-         row_dtype(problem.output);
+         row_dtype(problem.query) && row_dtype(problem.output) &&
+         (row_dtype(problem.cache) || problem.cache == DType::f16 || problem.cache == DType::i8);
 }
 
 }  // namespace incipit

@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/kv_write.cpp"
 #include "hwy/foreach_target.h"
 //
+#include "kernels/cpu/highway_codes-inl.h"
 #include "kernels/cpu/highway_rotary-inl.h"
 
 namespace incipit {
@@ -187,12 +188,49 @@ void write_page(const KvWrite::Problem& problem, const KvWrite::Args& args, cons
   }
 }
 
+/// A page of codes. A head's numbers are rotated, or widened, to floats in scratch, and become codes there.
+template <typename Input>
+void write_coded_page(const KvWrite::Problem& problem, const KvWrite::Args& args, const PageShare& share,
+                      std::byte* scratch) {
+  const KvGeometry geometry = problem.geometry();
+  const int64_t head_dim = problem.head_dim, page_tokens = problem.page_tokens;
+  auto* numbers = reinterpret_cast<float*>(scratch);
+  auto* codes = reinterpret_cast<int8_t*>(numbers + head_dim);
+  std::byte* page = args.cache.page(share.sequence, share.page);
+  for (int64_t head = 0; head < problem.kv_heads; ++head) {
+    auto* keys = reinterpret_cast<int8_t*>(page + head * geometry.head_bytes()) + share.first;
+    auto* values = reinterpret_cast<int8_t*>(page + head * geometry.head_bytes() + geometry.half_bytes());
+    auto* key_scales = reinterpret_cast<float*>(page + head * geometry.head_bytes() + geometry.scales_offset());
+    auto* value_scales = reinterpret_cast<float*>(values + geometry.scales_offset());
+    for (int64_t done = 0; done < share.count; done += converted_tokens) {
+      const int64_t count = std::min(converted_tokens, share.count - done);
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t row = share.row + done + i, token = share.first + done + i;
+        const Input* key = reinterpret_cast<const Input*>(args.keys) + row * args.key_stride + head * head_dim;
+        if (problem.rotary_pairs > 0) {
+          rotate_head(key, head_dim, args.table + row * args.table_stride, problem.rotary_pairs, problem.interleaved,
+                      numbers);
+          key_scales[token] = quantize_row(numbers, head_dim, codes + i * head_dim);
+        } else {
+          key_scales[token] = quantize_row(key, head_dim, codes + i * head_dim);
+        }
+        const Input* value = reinterpret_cast<const Input*>(args.values) + row * args.value_stride + head * head_dim;
+        value_scales[token] = quantize_row(value, head_dim, values + token * head_dim);
+      }
+      for (int64_t dim = 0; dim < head_dim; ++dim) {
+        for (int64_t i = 0; i < count; ++i) keys[dim * page_tokens + done + i] = codes[i * head_dim + dim];
+      }
+    }
+  }
+}
+
 template <typename Input>
 void write_page_from(const KvWrite::Problem& problem, const KvWrite::Args& args, const PageShare& share,
                      std::byte* scratch) {
   switch (problem.cache) {
     case DType::bf16: return write_page<Input, bf16>(problem, args, share, scratch);
     case DType::f16: return write_page<Input, f16>(problem, args, share, scratch);
+    case DType::i8: return write_coded_page<Input>(problem, args, share, scratch);
     default: return write_page<Input, float>(problem, args, share, scratch);
   }
 }
@@ -217,7 +255,7 @@ Kernel<KvWrite> kv_write_highway(HighwayTarget target) {
   const auto accepts = [](const KvWrite::Problem& p) {
     return p.kv_heads > 0 && p.head_dim > 0 && p.head_dim % 2 == 0 && p.page_tokens % 16 == 0 &&
            p.pages == PageLayout::vnni && p.rotary_pairs >= 0 && 2 * int64_t{p.rotary_pairs} <= p.head_dim &&
-           is_row_dtype(p.input) && (is_row_dtype(p.cache) || p.cache == DType::f16);
+           is_row_dtype(p.input) && (is_row_dtype(p.cache) || p.cache == DType::f16 || p.cache == DType::i8);
   };
   const auto scratch = [](const KvWrite::Problem& p, const KernelConfig&, int32_t) {
     return static_cast<size_t>(16 * p.head_dim) * sizeof(float);

@@ -8,6 +8,14 @@
 #include "kernels/reference/rotated.h"
 
 namespace incipit {
+namespace {
+
+/// What a token's numbers in a K or V are multiplied by.
+double scale_in(const KvGeometry& geometry, const std::byte* half, int32_t token) {
+  return geometry.has_scales() ? reinterpret_cast<const float*>(half + geometry.scales_offset())[token] : 1;
+}
+
+}  // namespace
 
 void Attention::reference(const Problem& problem, const Args& args) {
   const KvGeometry geometry = problem.geometry();
@@ -30,12 +38,13 @@ void Attention::reference(const Problem& problem, const Args& args) {
                      args.table + row * args.table_stride, problem.rotary_pairs, problem.interleaved, query);
         weights.assign(static_cast<size_t>(position - first + 1), 0);
         for (int32_t at = first; at <= position; ++at) {
+          const int32_t token = at % problem.page_tokens;
           double score = 0;
           for (int64_t dim = 0; dim < problem.head_dim; ++dim) {
             score += static_cast<double>(query[static_cast<size_t>(dim)]) *
-                     load_element(problem.cache, half(at), geometry.k_element(at % problem.page_tokens, dim));
+                     load_element(problem.cache, half(at), geometry.k_element(token, dim));
           }
-          score *= problem.scale;
+          score *= scale_in(geometry, half(at), token) * problem.scale;
           if (problem.soft_cap > 0) score = soft_capped<double>(score, problem.soft_cap);
           if (problem.slopes) score += static_cast<double>(args.slopes[head]) * (at - position);
           weights[static_cast<size_t>(at - first)] = score;
@@ -46,8 +55,9 @@ void Attention::reference(const Problem& problem, const Args& args) {
           double sum = 0;
           for (int32_t at = first; at <= position; ++at) {
             const std::byte* values = half(at) + geometry.half_bytes();
-            sum += weights[static_cast<size_t>(at - first)] *
-                   load_element(problem.cache, values, geometry.v_element(at % problem.page_tokens, dim));
+            const int32_t token = at % problem.page_tokens;
+            sum += weights[static_cast<size_t>(at - first)] * scale_in(geometry, values, token) *
+                   load_element(problem.cache, values, geometry.v_element(token, dim));
           }
           store_element(problem.output, args.output, row * args.output_stride + int64_t{head} * problem.head_dim + dim,
                         static_cast<float>(sum / total));

@@ -171,7 +171,8 @@ CacheView StepOperands::cache_input(std::string_view role, const KvGeometry& geo
   for (const plan::CachePlane* plane : items(group.planes())) {
     same = same && plane->heads() == static_cast<uint32_t>(geometry.kv_heads) &&
            plane->width() == static_cast<uint32_t>(geometry.head_dim) &&
-           text(plane->dtype()) == name_of(geometry.dtype) && text(plane->scale()).empty();
+           text(plane->dtype()) == name_of(geometry.dtype) &&
+           text(plane->scale()) == (geometry.has_scales() ? name_of(DType::f32) : "");
   }
   if (!same) fail(fmt::format("has an operand '{}' of another geometry", role));
   return {static_cast<int32_t>(operand.index()), operand.column() * geometry.layer_bytes()};
